@@ -1,0 +1,136 @@
+"""Soft random masks: a coarse random grid, enlarged and shifted.
+
+Every mask is a small grid of visible (1) and hidden (0) cells, enlarged bilinearly and moved by a
+random part of a cell, so that cell borders fall everywhere. A bilinear value is a sum of two hat
+functions per axis, so a batch of masks is two matrix products: rows x grid x columns.
+
+Source: RISE (Petsiuk, Das & Saenko, BMVC 2018), used by RELAX (Wickstrøm et al., IJCV 2023).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from masking.source import check_keep, check_seed, random_rows
+
+MAX_CELLS = 64
+
+
+@dataclass(frozen=True)
+class _Grid(ABC):
+    """What the two grids share: their numbers, the draw, and the enlargement."""
+
+    image_size: tuple[int, int]  # (H, W) in pixels
+    cells: int = 7  # along each side; a cell covers H / cells by W / cells pixels
+    keep: float = 0.5  # chance that a cell stays visible
+    seed: int = 0
+
+    kind: ClassVar[str]
+    limit: ClassVar[int | None] = None
+    independent: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        shorter = min(self.image_size)
+        if isinstance(self.cells, bool) or not isinstance(self.cells, int) or self.cells < 1:
+            raise ValueError(f"cells must be a whole number, 1 or more; got {self.cells!r}")
+        if self.cells > min(shorter, MAX_CELLS):
+            what = f"the shorter image side, here {shorter} px" if shorter < MAX_CELLS else str(MAX_CELLS)
+            raise ValueError(f"cells must be between 1 and {what}; got {self.cells}")
+        check_keep(self.keep)
+        check_seed(self.seed)
+
+    @property
+    @abstractmethod
+    def points(self) -> int:
+        """Grid points along each side."""
+
+    @abstractmethod
+    def positions(self, pixels: int, shift: Tensor) -> Tensor:
+        """(N, pixels): where each pixel centre lies on the grid, in points, for shifts (N,) in [0, 1)."""
+
+    def draw(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """The random part of masks `start` to `stop - 1`.
+
+        Returns:
+            Cells (N, points, points) float32, 1 = visible; shifts (N, 2) in [0, 1), down and right.
+        """
+        rows = random_rows(self.seed, start, stop, self.points**2 + 2)
+        cells = (rows[:, :-2] < self.keep).float().view(-1, self.points, self.points)
+        return cells, rows[:, -2:]
+
+    def masks(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
+        """Masks number `start` to `stop - 1`: (stop - start, 1, H, W) float32 in [0, 1], 1 = visible."""
+        cells, shifts = (drawn.to(device) for drawn in self.draw(start, stop))
+        rows = self.hats(self.positions(self.image_size[0], shifts[:, 0]))
+        columns = self.hats(self.positions(self.image_size[1], shifts[:, 1]))
+        # Two rounded hats can add up to 1.0000001.
+        return (rows @ cells @ columns.mT).clamp_(0, 1).unsqueeze(1)
+
+    def hats(self, positions: Tensor) -> Tensor:
+        """(N, pixels, points): the share of each grid point in each pixel; every row adds up to 1."""
+        points = torch.arange(self.points, device=positions.device)
+        inside = positions.clamp(0, self.points - 1)
+        return (1 - (inside.unsqueeze(-1) - points).abs()).clamp_(min=0)
+
+    def recipe(self) -> dict[str, Any]:
+        """Kind and numbers of the grid, as JSON types."""
+        return {"kind": self.kind, **asdict(self), "image_size": list(self.image_size)}
+
+
+@dataclass(frozen=True)
+class RandomGrid(_Grid):
+    """RISE's masks: (cells + 1)^2 grid points, shifted by up to one full cell.
+
+    The chance to be visible is `keep` at every pixel. More cells show finer detail and need more
+    masks for the same error.
+
+    Raises:
+        ValueError: If a cell would be smaller than a pixel, or `keep` is not a chance.
+
+    Source: RISE (Petsiuk, Das & Saenko, BMVC 2018), section 3.2. There the cell is rounded up to
+    whole pixels; here it is exactly 1 / cells of the image, and the shift is continuous.
+    """
+
+    kind: ClassVar[str] = "random-grid"
+
+    @property
+    def points(self) -> int:
+        """Grid points along each side: one cell more than the image shows, to shift into."""
+        return self.cells + 1
+
+    def positions(self, pixels: int, shift: Tensor) -> Tensor:
+        """(N, pixels): pixel centres on the grid, in points, for shifts (N,) in cells."""
+        centres = (torch.arange(pixels, device=shift.device) + 0.5) * (self.cells / pixels) - 0.5
+        return centres + shift[:, None]
+
+
+@dataclass(frozen=True)
+class AuthorsGrid(_Grid):
+    """The masks of the authors' package: cells^2 grid points, moved by at most cells // 2 pixels.
+
+    The image-sized mask is moved by a whole number of pixels and mirrored at the border. Cell borders
+    stay in nearly the same place in every mask, so the variance of the masks differs several-fold
+    between pixels, which shows as a lattice in the maps. For reproducing published numbers.
+
+    Source: behaviour of `relax-xai` 0.0.5, found from its masks.
+    """
+
+    kind: ClassVar[str] = "authors-grid"
+
+    @property
+    def points(self) -> int:
+        """Grid points along each side."""
+        return self.cells
+
+    def positions(self, pixels: int, shift: Tensor) -> Tensor:
+        """(N, pixels): pixel centres on the grid, in points; shifts in [0, 1) choose the move."""
+        reach = self.cells // 2
+        moves = (shift * (2 * reach + 1)).floor() - reach
+        source = (torch.arange(pixels, device=shift.device) + moves[:, None]).abs()
+        source = torch.where(source > pixels - 1, 2 * (pixels - 1) - source, source)
+        return (source + 0.5) * (self.cells / pixels) - 0.5

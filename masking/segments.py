@@ -1,0 +1,151 @@
+"""Masks from regions instead of a random grid: sliding windows, superpixels, and the user's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from skimage.segmentation import slic
+from torch import Tensor
+
+from masking.source import check_keep, check_seed, random_rows
+
+
+@dataclass(frozen=True)
+class SlidingWindows:
+    """Every mask hides one square window; the windows cover the image in reading order.
+
+    There is nothing random here, so a Monte-Carlo error is not defined.
+
+    Source: occlusion (Zeiler & Fergus, ECCV 2014).
+    """
+
+    image_size: tuple[int, int]  # (H, W) in pixels
+    window: int  # side of the hidden square in pixels
+    stride: int  # step between windows in pixels; the last one ends at the border
+
+    independent = False
+
+    def __post_init__(self) -> None:
+        shorter = min(self.image_size)
+        if not 1 <= self.window <= shorter:
+            raise ValueError(
+                f"window must be between 1 and the shorter image side, here {shorter} px; got {self.window}"
+            )
+        if not 1 <= self.stride <= self.window:
+            raise ValueError(
+                f"stride must be between 1 and window, here {self.window} px, or pixels would be skipped; "
+                f"got {self.stride}"
+            )
+
+    def corners(self, pixels: int) -> list[int]:
+        """First pixel of each window along a side."""
+        last = pixels - self.window
+        return [*range(0, last, self.stride), last]
+
+    @property
+    def limit(self) -> int:
+        """Number of windows."""
+        return len(self.corners(self.image_size[0])) * len(self.corners(self.image_size[1]))
+
+    def masks(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
+        """Masks number `start` to `stop - 1`: (N, 1, H, W) float32, 0 in the window and 1 elsewhere."""
+        columns = self.corners(self.image_size[1])
+        numbers = torch.arange(start, min(stop, self.limit), device=device)
+        tops = torch.tensor(self.corners(self.image_size[0]), device=device)[numbers // len(columns)]
+        lefts = torch.tensor(columns, device=device)[numbers % len(columns)]
+        rows = self._covered(tops, self.image_size[0])
+        hidden = rows[:, :, None] & self._covered(lefts, self.image_size[1])[:, None, :]
+        return (~hidden).float().unsqueeze(1)
+
+    def _covered(self, first: Tensor, pixels: int) -> Tensor:
+        """(N, pixels): whether each pixel of a side lies in the window that starts at `first`."""
+        offset = torch.arange(pixels, device=first.device) - first[:, None]
+        return (offset >= 0) & (offset < self.window)
+
+    def recipe(self) -> dict[str, Any]:
+        """Kind and numbers of the windows, as JSON types."""
+        return {
+            "kind": "sliding-windows",
+            "image_size": list(self.image_size),
+            "window": self.window,
+            "stride": self.stride,
+        }
+
+
+class Superpixels:
+    """Every superpixel of the image stays visible with chance `keep`, independently.
+
+    Args:
+        image: (1, C, H, W) in [0, 1].
+        count: Superpixels asked for; SLIC may return fewer.
+        keep: Chance that a superpixel stays visible, in (0, 1).
+        seed: Same seed, same masks.
+
+    Source: SLIC (Achanta et al., TPAMI 2012), zero-parameter form, by scikit-image; hiding segments as
+    in LIME (Ribeiro, Singh & Guestrin, KDD 2016).
+    """
+
+    limit = None
+    independent = True
+
+    def __init__(self, image: Tensor, count: int = 49, keep: float = 0.5, seed: int = 0) -> None:
+        self.image_size = (int(image.shape[-2]), int(image.shape[-1]))
+        if not 1 <= count <= self.image_size[0] * self.image_size[1]:
+            raise ValueError(f"count must be between 1 and the image's {image[0, 0].numel()} pixels; got {count}")
+        check_keep(keep)
+        check_seed(seed)
+        self.count, self.keep, self.seed = count, keep, seed
+        pixels = image[0].permute(1, 2, 0).cpu().double().numpy()
+        labels = slic(pixels, n_segments=count, slic_zero=True, start_label=0, channel_axis=-1)
+        self.labels = torch.from_numpy(labels).long()
+
+    def masks(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
+        """Masks number `start` to `stop - 1`: (stop - start, 1, H, W) float32, 0 or 1."""
+        visible = random_rows(self.seed, start, stop, int(self.labels.max()) + 1) < self.keep
+        return visible.to(device).float()[:, self.labels.to(device)].unsqueeze(1)
+
+    def recipe(self) -> dict[str, Any]:
+        """Kind and numbers of the superpixels, as JSON types."""
+        return {
+            "kind": "superpixels",
+            "image_size": list(self.image_size),
+            "asked": self.count,
+            "found": int(self.labels.max()) + 1,
+            "keep": self.keep,
+            "seed": self.seed,
+        }
+
+
+class GivenMasks:
+    """The caller's own masks, taken as independent draws.
+
+    Args:
+        masks: (N, 1, H, W) or (N, H, W) in [0, 1]; 1 = visible.
+
+    Raises:
+        ValueError: If the shape is another, or a value is not in [0, 1].
+    """
+
+    independent = True
+
+    def __init__(self, masks: Tensor) -> None:
+        if masks.ndim == 3:
+            masks = masks.unsqueeze(1)
+        if masks.ndim != 4 or masks.shape[1] != 1 or masks.numel() == 0:
+            raise ValueError(f"masks must have the shape (N, 1, H, W) with N at least 1; got {tuple(masks.shape)}")
+        low, high = float(masks.min()), float(masks.max())
+        if not (low >= 0 and high <= 1):
+            raise ValueError(f"masks must lie in [0, 1], 1 = visible; got values from {low:g} to {high:g}")
+        self.given = masks.float()
+        self.image_size = (int(masks.shape[2]), int(masks.shape[3]))
+        self.limit = int(masks.shape[0])
+
+    def masks(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
+        """Masks number `start` to `stop - 1`: (N, 1, H, W) float32 in [0, 1]."""
+        return self.given[start:stop].to(device)
+
+    def recipe(self) -> dict[str, Any]:
+        """Kind and number; the masks themselves are the caller's to keep."""
+        return {"kind": "given", "image_size": list(self.image_size), "given": self.limit}
