@@ -1,0 +1,85 @@
+"""Measures have their textbook values, are higher when closer, and are defined for zero vectors."""
+
+import math
+
+import pytest
+import torch
+
+from similarity import MEASURES, cosine, dot, l2, mean_embedding, measure_named, rbf
+
+Z = torch.tensor([[3.0, 4.0], [4.0, 3.0], [-3.0, -4.0], [0.0, 0.0]])
+R = torch.tensor([3.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    ("measure", "values"),
+    [
+        (cosine, [1, 24 / 25, -1, 0]),
+        (l2, [0, -math.sqrt(2), -10, -5]),
+        (dot, [25, 24, -25, 0]),
+        (rbf, [1, math.exp(-2 / 25), math.exp(-100 / 25), math.exp(-1)]),
+    ],
+)
+def test_values_worked_out_by_hand(measure, values):
+    assert measure(Z, R).tolist() == pytest.approx(values, abs=1e-12)
+
+
+@pytest.mark.parametrize(("measure", "values"), [(cosine, [0, 0]), (l2, [0, -5]), (dot, [0, 0]), (rbf, [1, 0])])
+def test_a_zero_reference_is_defined(measure, values):
+    zero_and_other = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+
+    assert measure(zero_and_other, torch.zeros(2)).tolist() == values
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_the_reference_itself_is_closest(name):
+    vectors = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
+    vectors = vectors / vectors.norm(dim=1, keepdim=True)
+
+    scores = measure_named(name)(vectors, vectors[7])
+
+    assert scores.argmax() == 7
+    assert scores.dtype == torch.float64
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e3, 1e30])
+def test_cosine_does_not_depend_on_length(scale):
+    torch.testing.assert_close(cosine(Z * scale, R), cosine(Z, R))
+    torch.testing.assert_close(cosine(Z, R * scale), cosine(Z, R))
+
+
+@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_nan_and_infinity_are_refused(name, bad):
+    broken = Z.clone()
+    broken[1, 0] = bad
+
+    with pytest.raises(ValueError, match=r"embeddings must be finite; got [01] NaN and [01] infinite entries"):
+        MEASURES[name](broken, R)
+    with pytest.raises(ValueError, match="reference must be finite"):
+        MEASURES[name](Z, torch.tensor([bad, 0.0]))
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"got \(4, 2\) and \(3,\)"):
+        cosine(Z, torch.zeros(3))
+
+
+def test_an_unknown_measure_lists_the_names():
+    with pytest.raises(ValueError, match="similarity must be one of cosine, l2, dot, rbf; got 'cosin'"):
+        measure_named("cosin")
+
+
+def test_the_mean_of_a_set_is_its_mean():
+    assert mean_embedding(torch.tensor([[1.0, 2.0], [3.0, 6.0]])).tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("empty", [torch.zeros(0, 4), torch.zeros(4)])
+def test_the_mean_of_no_embeddings_is_refused(empty):
+    with pytest.raises(ValueError, match="the mean of a set needs embeddings"):
+        mean_embedding(empty)
+
+
+def test_the_mean_of_a_set_with_nan_is_refused():
+    with pytest.raises(ValueError, match="reference must be finite; 1 of 2 entries are not"):
+        mean_embedding(torch.tensor([[1.0, math.nan]]))
