@@ -1,0 +1,24 @@
+"""Who looks: frozen image encoders with their preprocessing, pooling and checkpoints.
+
+encoder = load("default"); encoder(pixels) takes (B, C, H, W) in [0, 1] of any size to (B, D) float32.
+"""
+
+from encoders.catalogue import EncoderRow, available
+from encoders.encoder import Encoder
+from encoders.errors import EncoderError, EncoderWarning
+from encoders.pooling import POOLINGS
+from encoders.preprocess import Preprocess
+from encoders.report import CheckpointReport
+from encoders.specs import load
+
+__all__ = [
+    "POOLINGS",
+    "CheckpointReport",
+    "Encoder",
+    "EncoderError",
+    "EncoderRow",
+    "EncoderWarning",
+    "Preprocess",
+    "available",
+    "load",
+]

@@ -1,0 +1,18 @@
+"""What the encoders room says when it cannot go on, and when it goes on with a doubt."""
+
+from __future__ import annotations
+
+
+class EncoderError(ValueError):
+    """An encoder cannot be loaded or used; the message is one line that ends with the way out."""
+
+
+class EncoderWarning(UserWarning):
+    """An encoder was loaded, but something about it should be known before its maps are believed."""
+
+
+def one_line(error: BaseException, limit: int = 200) -> str:
+    """The first line of an error's text, cut to `limit` characters, or its type where it has no text."""
+    lines = str(error).strip().splitlines()
+    text = lines[0].strip() if lines else type(error).__name__
+    return text if len(text) <= limit else text[: limit - 3] + "..."

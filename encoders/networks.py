@@ -1,0 +1,203 @@
+"""Networks by name, from timm, torchvision and this package, each with the preprocessing of its weights.
+
+Every function gives a bare network on the CPU: classification head removed, weights pretrained or drawn at
+random. Call them inside `drawn_from`, which keeps the random weights away from the caller's generator.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import torchvision
+from safetensors.torch import load_file
+from timm.data import resolve_data_config
+from torch import nn
+
+from encoders.errors import EncoderError, one_line
+from encoders.preprocess import Preprocess
+
+BUNDLED = Path(__file__).with_name("default.safetensors")
+BUNDLED_CARD = Path(__file__).with_name("default.json")
+
+
+@contextmanager
+def drawn_from(seed: int) -> Iterator[None]:
+    """Weights made inside come from `seed`, on the CPU; the caller's generators are left as they were."""
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.device("cpu"):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU too
+        yield
+
+
+def bundled_network(*, pretrained: bool) -> tuple[nn.Module, Preprocess]:
+    """The default encoder: the whole image squeezed to a small square, so that its maps cover the full frame."""
+    card = json.loads(BUNDLED_CARD.read_text(encoding="utf-8"))
+    network = timm.create_model(card["arch"], pretrained=False, num_classes=0, **card["arch_args"])
+    if pretrained:
+        if not BUNDLED.exists():
+            raise EncoderError(
+                f"encoder 'default' needs {BUNDLED.name} beside {BUNDLED_CARD.name} and it is not there: "
+                "install the package again, or name another encoder"
+            )
+        network.load_state_dict(load_file(BUNDLED))
+    preprocess = Preprocess(
+        size=(card["input_size"], card["input_size"]),
+        mean=tuple(card["mean"]),
+        std=tuple(card["std"]),
+        interpolation=card["interpolation"],
+    )
+    return network, preprocess
+
+
+def timm_network(name: str, *, pretrained: bool, size: tuple[int, int] | None = None) -> tuple[nn.Module, Preprocess]:
+    """A timm model without its classification head, and timm's own evaluation preprocessing.
+
+    Args:
+        name: As in timm, with or without a weights tag, or "hf-hub:USER/MODEL".
+        pretrained: Whether to fetch the weights, or leave them random.
+        size: (h, w) to build it for instead of its usual size; networks with position embeddings need it.
+    """
+    if not name.startswith(("hf-hub:", "hf_hub:")):
+        _check_timm_name(name, pretrained)
+    with _fetching(f"timm:{name}", pretrained):
+        network = _create_timm(name, pretrained, size)
+    return network, timm_preprocess(name, resolve_data_config({}, model=network))
+
+
+def torchvision_network(name: str, *, pretrained: bool) -> tuple[nn.Module, Preprocess]:
+    """A torchvision classifier without its head, and the preprocessing of its default weights."""
+    names = torchvision.models.list_models(module=torchvision.models)
+    if name not in names:
+        raise EncoderError(_unknown(f"torchvision:{name}", name, names))
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    with _fetching(f"torchvision:{name}", pretrained):
+        network = torchvision.models.get_model(name, weights=weights if pretrained else None)
+    _remove_head(network, name)
+    usual = weights.transforms()
+    preprocess = Preprocess(
+        size=(usual.crop_size[0], usual.crop_size[0]),
+        resize=usual.resize_size[0],
+        mean=tuple(usual.mean),
+        std=tuple(usual.std),
+        interpolation=usual.interpolation.value,
+    )
+    return network, preprocess
+
+
+def timm_preprocess(name: str, config: dict[str, Any]) -> Preprocess:
+    """Timm's evaluation transform, from its resolved data config (input_size, crop_pct, crop_mode, mean, ...)."""
+    _, height, width = config["input_size"]
+    scaled = tuple(math.floor(side / config["crop_pct"]) for side in (height, width))
+    if config["crop_mode"] == "border":
+        raise EncoderError(f"encoder 'timm:{name}' pads images to a border, which is not offered: load it as a module")
+    resize: int | tuple[int, int]
+    if config["crop_mode"] == "squash" or height != width:
+        resize = (max(scaled[0], height), max(scaled[1], width))
+    else:
+        resize = max(scaled[0], height)  # a crop_pct above 1 would pad with black
+    return Preprocess(
+        size=(height, width),
+        resize=resize,
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation=config["interpolation"],
+    )
+
+
+def pool_with_timm(network: nn.Module, pooling: str, name: str) -> None:
+    """Let a timm network pool by "cls" or "mean" in its own head; "auto" leaves what its authors chose.
+
+    Raises:
+        EncoderError: If it has no class token, or cannot change its pooling.
+    """
+    if pooling == "auto":
+        return
+    if pooling == "cls" and getattr(network, "cls_token", None) is None:
+        raise EncoderError(f'pooling="cls" needs a class token, which {name!r} has not: choose "auto" or "mean"')
+    wanted = "token" if pooling == "cls" else "avg"
+    if getattr(network, "pool_include_prefix", False):
+        network.pool_include_prefix = False  # type: ignore[assignment]  # registers are no part of the image
+    try:
+        reset: Callable[..., None] = network.reset_classifier  # type: ignore[assignment]
+        reset(0, global_pool=wanted)
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+        raise EncoderError(f'pooling={pooling!r} is not offered by {name!r}: choose "auto"') from error
+    chosen = getattr(network, "global_pool", wanted)
+    if isinstance(chosen, str) and chosen != wanted:
+        raise EncoderError(f'pooling={pooling!r} is not offered by {name!r}, it keeps {chosen!r}: choose "auto"')
+
+
+def pool_with_torchvision(network: nn.Module, pooling: str, name: str) -> None:
+    """Check that the pooling torchvision built in is the one asked for; it offers no other."""
+    built_in = "cls" if isinstance(network, torchvision.models.VisionTransformer) else "mean"
+    averaged = getattr(getattr(network, "avgpool", None), "output_size", None) in (1, (1, 1))
+    if pooling == "auto" or (pooling == built_in and (built_in == "cls" or averaged)):
+        return
+    raise EncoderError(f'pooling={pooling!r} is not offered by {name!r}: choose "auto", or the same network from timm')
+
+
+def _create_timm(name: str, pretrained: bool, size: tuple[int, int] | None) -> nn.Module:
+    create: Callable[..., nn.Module] = partial(timm.create_model, name, pretrained=pretrained, num_classes=0)
+    if size is None:
+        return create()
+    try:
+        return create(img_size=size)
+    except TypeError:
+        return create()  # a network that takes any size has no such argument
+
+
+def _check_timm_name(name: str, pretrained: bool) -> None:
+    base, _, tag = name.partition(".")
+    if not timm.is_model(base):
+        raise EncoderError(_unknown(f"timm:{name}", base, timm.list_models()))
+    tagged = sorted({*timm.list_pretrained(f"{base}.*"), *timm.list_pretrained(base)})
+    if tag and name not in tagged:
+        raise EncoderError(_unknown(f"timm:{name}", name, tagged))
+    if pretrained and not tagged:
+        raise EncoderError(
+            f"encoder 'timm:{name}' has no pretrained weights in timm: load your own with file:PATH?arch={base}, "
+            f"or random ones with random:timm:{base}"
+        )
+
+
+def _remove_head(network: nn.Module, name: str) -> None:
+    """Replace the layer that makes class scores by nothing: the last linear (or 1 x 1 convolution) of the head."""
+    for head_name in ("fc", "classifier", "heads", "head"):
+        head = getattr(network, head_name, None)
+        if isinstance(head, nn.Module):
+            layers = [key for key, layer in head.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+            if layers:
+                network.set_submodule(f"{head_name}.{layers[-1]}".rstrip("."), nn.Identity())
+                return
+    raise EncoderError(f"encoder 'torchvision:{name}' has no head that is known here: load the network as a module")
+
+
+@contextmanager
+def _fetching(spec: str, pretrained: bool) -> Iterator[None]:
+    """Turn whatever a download raises (each library has its own errors) into one line with the way out."""
+    try:
+        yield
+    except EncoderError:
+        raise
+    except Exception as error:
+        if not pretrained:
+            raise EncoderError(f"encoder {spec!r} cannot be built: {one_line(error)}") from error
+        raise EncoderError(
+            f"encoder {spec!r} needs weights that are not on this machine and could not be fetched "
+            f"({type(error).__name__}: {one_line(error, 120)}): connect once, or use encoder 'default' or "
+            "file:PATH?arch=NAME"
+        ) from error
+
+
+def _unknown(spec: str, name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=3)
+    hint = f"did you mean {', '.join(close)}?" if close else "relax encoders PATTERN lists the names"
+    return f"encoder {spec!r} is not known: {hint}"

@@ -1,0 +1,126 @@
+"""How an image becomes what a network was trained to see: resize, centre crop, normalise.
+
+The two halves are kept apart, because hiding happens on pixels: `view` gives the pixels that the
+network will see, still in [0, 1], and `normalise` is the last step before the network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from encoders.errors import EncoderError
+
+INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Size, crop, mean and std that belong to a set of weights.
+
+    Attributes:
+        size: (h, w) that the network sees; None leaves pixels as they are.
+        resize: How the image gets there. None: the whole image is squeezed to `size`. A number R: the
+            shorter side becomes R, aspect ratio kept, then a centre crop of `size`. A pair (h, w): the
+            whole image is squeezed to it, then a centre crop of `size`.
+        mean: One value per channel, subtracted from pixels in [0, 1]; None together with `std`: no normalising.
+        std: One value per channel, by which the difference is divided.
+        interpolation: "bilinear" or "bicubic", both with antialiasing as PIL resizes, or "nearest".
+
+    Raises:
+        EncoderError: If the numbers cannot belong together.
+    """
+
+    size: tuple[int, int] | None = None
+    resize: int | tuple[int, int] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in INTERPOLATIONS:
+            raise EncoderError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}; got {self.interpolation!r}")
+        if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
+            raise EncoderError(f"mean and std must come together, one number a channel; got {self.mean} and {self.std}")
+        if self.std is not None and min(self.std) <= 0:
+            raise EncoderError(f"std must be above 0 in every channel; got {self.std}")
+        if self.size is not None and min(self.size) < 1:
+            raise EncoderError(f"size must be at least 1 x 1 px; got {self.size}")
+        if self.resize is not None and not _covers(self.resize, self.size):
+            raise EncoderError(f"resize must be at least size, here {self.size}; got {self.resize}")
+
+    def view(self, pixels: Tensor) -> Tensor:
+        """Bring images to the size that the network sees.
+
+        Args:
+            pixels: (B, C, H, W) in [0, 1], any H and W.
+
+        Returns:
+            (B, C, h, w) in [0, 1]. Bicubic overshoot is clamped, as PIL does when it rounds to 8 bits.
+            Pixels that have the size already come back untouched.
+        """
+        if self.size is None:
+            return pixels
+        resized, (top, left) = self._plan(self.size, *pixels.shape[-2:])
+        if resized != tuple(pixels.shape[-2:]):
+            pixels = _resize(pixels, resized, self.interpolation)
+        return pixels[..., top : top + self.size[0], left : left + self.size[1]]
+
+    def seen(self, height: int, width: int) -> tuple[float, float, float, float]:
+        """The part of an image of height x width px that `view` covers.
+
+        Returns:
+            (top, left, bottom, right) in image pixels, edges not centres: the whole image is
+            (0, 0, height, width). Fractions are pixels that are partly seen.
+        """
+        if self.size is None:
+            return 0.0, 0.0, float(height), float(width)
+        resized, (top, left) = self._plan(self.size, height, width)
+        down, across = height / resized[0], width / resized[1]
+        return top * down, left * across, (top + self.size[0]) * down, (left + self.size[1]) * across
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """(pixels - mean) / std, channel by channel; a pixel of the mean colour becomes exactly 0."""
+        if self.mean is None or self.std is None:
+            return pixels
+        mean, std = _statistics(self.mean, self.std, pixels.device, pixels.dtype)
+        return (pixels - mean).div_(std)  # in place: one large tensor less, the subtraction's own
+
+    def _plan(self, size: tuple[int, int], height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(h, w) after resizing and (top, left) of the centre crop in it, rounded as torchvision (and so timm) does."""
+        if isinstance(self.resize, int):
+            longer = int(self.resize * max(height, width) / min(height, width))
+            resized = (self.resize, longer) if height <= width else (longer, self.resize)
+        else:
+            resized = self.resize or size
+        return resized, (round((resized[0] - size[0]) / 2), round((resized[1] - size[1]) / 2))
+
+
+def _covers(resize: int | tuple[int, int], size: tuple[int, int] | None) -> bool:
+    if size is None:
+        return False
+    height, width = resize if isinstance(resize, tuple) else (resize, resize)
+    return height >= size[0] and width >= size[1]
+
+
+def _resize(pixels: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
+    if interpolation == "nearest":
+        return F.interpolate(pixels, size, mode="nearest-exact")
+    resized = F.interpolate(pixels, size, mode=interpolation, align_corners=False, antialias=True)
+    return resized.clamp(0, 1)  # bilinear too: its weights add up to 1 only to within rounding
+
+
+@lru_cache(maxsize=64)
+def _statistics(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """(C, 1, 1) each, kept on the device: the masking loop asks for them at every batch."""
+    with torch.inference_mode(False):  # else gradients through a later call would be refused
+        return (
+            torch.tensor(mean, device=device, dtype=dtype).view(-1, 1, 1),
+            torch.tensor(std, device=device, dtype=dtype).view(-1, 1, 1),
+        )

@@ -1,0 +1,44 @@
+"""The list of encoders names only what can be loaded."""
+
+from __future__ import annotations
+
+import timm
+
+from encoders import available, load
+
+
+def test_without_a_pattern_every_kind_of_spec_is_shown_once() -> None:
+    kinds = [row.spec.partition(":")[0] for row in available()]
+
+    assert kinds == ["default", "timm", "torchvision", "hub", "file", "random"]
+    assert all(row.what and row.notes for row in available())
+
+
+def test_the_examples_name_networks_that_exist() -> None:
+    specs = {row.spec.partition(":")[0]: row.spec for row in available()}
+
+    assert specs["timm"].removeprefix("timm:") in timm.list_pretrained()
+    assert specs["torchvision"] in [row.spec for row in available("resnet50")]
+
+
+def test_a_text_finds_names_that_hold_it_in_both_libraries_whatever_the_case() -> None:
+    specs = [row.spec for row in available("ResNet18")]
+
+    assert "torchvision:resnet18" in specs
+    assert "timm:resnet18.a1_in1k" in specs
+    assert all("resnet18" in spec for spec in specs)
+
+
+def test_a_shell_pattern_is_for_the_whole_name() -> None:
+    assert [row.spec for row in available("resnet1?")] == ["torchvision:resnet18"]
+    assert [row.spec for row in available("test_vit.*")] == ["timm:test_vit.r160_in1k"]
+
+
+def test_a_name_from_the_list_loads_with_random_weights() -> None:
+    spec = available("test_vit.*")[0].spec
+
+    assert load(f"random:{spec}", device="cpu").name == f"random:{spec}"
+
+
+def test_nothing_found_is_an_empty_list() -> None:
+    assert available("no such network") == []
