@@ -1,0 +1,83 @@
+"""What is written under a figure: how the maps were made, in short phrases and readable numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relax.explanation import Explanation
+
+
+def recipe(made: dict[str, Any]) -> list[str]:
+    """How the maps were made, as short phrases."""
+    encoder, masks = made.get("encoder") or {}, made.get("masks") or {}
+    reference = str(made.get("reference") or "itself")
+    reference = "the image itself" if reference == "itself" else reference
+    fill = made.get("fill")
+    fill_text = ", ".join(f"{value:g}" for value in fill) if isinstance(fill, list) else str(fill)
+    count = masks.get("count")
+    phrases = [
+        f"encoder {shortened(str(encoder.get('name')), 60)}",
+        f"{made.get('similarity')} to {shortened(reference, 60)}",
+        f"{count:,} masks" if isinstance(count, int) else "masks",
+        str(masks.get("kind", "")),
+        *(f"{key} {masks[key]}" for key in ("cells", "found", "window", "stride", "keep") if key in masks),
+        f"fill {shortened(fill_text, 60)}",
+        f"seed {made.get('seed')}",
+    ]
+    return [phrase for phrase in phrases if phrase]
+
+
+def results(
+    explanation: Explanation,
+    certain: NDArray[np.float32],
+    most: float,
+    wishes: tuple[float | None, float | None, float | None],
+) -> list[str]:
+    """What the reader must know of the maps, as short phrases."""
+    threshold, quantile, gamma = wishes
+    seen = np.isfinite(explanation.importance)
+    share = np.isfinite(certain).sum() / max(seen.sum(), 1)
+    rule = f"{gamma:g} × the mean" if gamma is not None else f"quantile {0.5 if quantile is None else quantile:g}"
+    rule = "given" if threshold is not None else rule
+    errors = explanation.standard_error[np.isfinite(explanation.standard_error)]
+    phrases = [f"U-RELAX threshold {number(most)} ({rule}), keeps {share:.0%}"]
+    phrases.append(
+        f"median standard error of the importance {number(float(np.median(errors)))}"
+        if errors.size
+        else "no standard error (masks not random)"
+    )
+    made = explanation.provenance
+    if made.get("tolerance") is not None:
+        phrases.append(f"tolerance {made['tolerance']:g} {'reached' if made.get('converged') else 'NOT reached'}")
+    if not seen.all():
+        phrases.append("hatched: never seen by the encoder")
+    return phrases
+
+
+def shortened(text: str, most: int) -> str:
+    """At most `most` characters on one line, the middle left out: both folder and file ending stay readable."""
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    if len(text) <= most:
+        return text
+    tail = (most - 1) * 2 // 3
+    return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def number(value: float, span: float | None = None) -> str:
+    """A number as a reader wants it: enough digits to tell apart values `span` apart, powers of ten when tiny."""
+    if not math.isfinite(value):
+        return "undefined"
+    size, step = abs(value), span if span else abs(value)
+    if value == 0:
+        return "0"
+    if size < 1e-3 or size >= 1e5:
+        digits = 1 if step == 0 else min(8, max(1, math.floor(math.log10(size)) - math.floor(math.log10(step)) + 1))
+        mantissa, exponent = f"{value:.{digits}e}".split("e")
+        return f"{mantissa}×10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}".replace(
+            "-", "−"
+        )
+    return f"{value:.{min(8, max(0, 1 - math.floor(math.log10(step))))}f}".replace("-", "−")

@@ -1,0 +1,320 @@
+"""The command line: `relax explain cat.png`, `relax encoders`.
+
+Pictures, tables and lists go to stdout and files; progress and errors to stderr, an error being one line that names the
+input, what is wrong and the way out. Exit code 0: done; 1: some inputs failed, the others are done; 2: wrong usage,
+nothing was started; 130: stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from relax.console import complain
+
+if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
+    from encoders import Encoder
+    from relax.scene import Fill
+
+# Newer typers carry a click of their own, so click's errors are found through typer's.
+_TyperUsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
+
+DONE, SOME_FAILED, WRONG_USAGE, STOPPED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="relax",
+    help="What in this picture made this embedding, and how sure are we?",
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+EXPLAIN_EXAMPLES = """[bold]Examples[/bold]
+
+relax explain cat.png
+    cat.png, cat.npz and cat.json in relax-out, with the bundled encoder
+
+relax explain *.jpg --encoder timm:vit_small_patch14_dinov2.lvd142m --out maps
+    many images, another encoder; `relax encoders` lists what can be loaded
+
+relax explain cat.png --tolerance 0.002
+    as many masks as it takes until no pixel's standard error is above 0.002
+
+relax explain cat.png --reference dog1.png --reference dog2.png
+    why is the cat close to the dogs (to the mean of their embeddings)
+
+relax explain cells.tif --cells 12 --masks 8000 --fill blur
+    finer detail needs more masks; hidden pixels are blurred instead of grey
+"""
+
+ENCODERS_EXAMPLES = """[bold]Examples[/bold]
+
+relax encoders
+    the kinds of encoder, with an example each
+
+relax encoders dino
+    every pretrained network with dino in its name
+"""
+
+WHO, WHAT, HOW, OUT = "Which question", "What is hidden", "How it is computed", "What comes out"
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command.
+
+    Args:
+        arguments: What stands after `relax` on the command line.
+
+    Returns:
+        The exit code: 0, 1, 2 or 130 as at the top of this module.
+    """
+    try:
+        result = app(list(arguments), prog_name="relax", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else DONE
+    except UsageError as error:
+        complain(str(error))
+    except _TyperUsageError as error:
+        context = getattr(error, "ctx", None)
+        message = str(cast(Any, error).format_message())
+        complain(f"{message.rstrip('.')}; see {context.command_path if context else 'relax'} --help")
+    except (typer.Abort, KeyboardInterrupt):
+        complain("stopped")
+        return STOPPED
+    except BrokenPipeError:  # `relax encoders vit | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return WRONG_USAGE
+
+
+class UsageError(Exception):
+    """A wish that cannot be granted, found before any image was touched."""
+
+
+@app.callback(epilog="Start with: relax explain IMAGE. Each command has a --help with examples.")
+def _relax(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+) -> None:
+    if show_version:
+        typer.echo(f"relax {version('relax-explainer')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(WRONG_USAGE)
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"must be a whole number; got {text!r}") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"must be a number; got {text!r}") from None
+
+
+@app.command(epilog=EXPLAIN_EXAMPLES)
+def explain(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, WebP or BMP; 8 or 16 bits.")],
+    encoder: Annotated[
+        str, typer.Option(metavar="SPEC", help="Who looks; `relax encoders` lists the choice.", rich_help_panel=WHO)
+    ] = "default",
+    similarity: Annotated[
+        str,
+        typer.Option(metavar="MEASURE", help="cosine, l2 (negative distance), dot or rbf.", rich_help_panel=WHO),
+    ] = "cosine",
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="Compare with this image instead of the image itself; repeat it for the mean of several.",
+            rich_help_panel=WHO,
+        ),
+    ] = None,
+    pooling: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW", help="auto, cls or mean, for encoders that return tokens or maps.", rich_help_panel=WHO
+        ),
+    ] = "auto",
+    regions: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND",
+            help="What is hidden together: grid, authors-grid, windows or superpixels.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "grid",
+    cells: Annotated[
+        int,
+        typer.Option(
+            metavar="N", parser=_whole, help="Regions along each side; more show finer detail.", rich_help_panel=WHAT
+        ),
+    ] = 7,
+    keep: Annotated[
+        float,
+        typer.Option(
+            metavar="P", parser=_number, help="Chance that a region stays visible, in (0, 1).", rich_help_panel=WHAT
+        ),
+    ] = 0.5,
+    fill: Annotated[
+        str,
+        typer.Option(
+            metavar="FILL",
+            help="What hidden pixels show: mean (of the encoder), blur, noise, a grey 0.5, a colour 0.5,0.4,0.3 "
+            "or the path of an image.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "mean",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="paper: the masks of the authors' package; paper-rise: RISE's.", rich_help_panel=WHAT
+        ),
+    ] = None,
+    masks: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=_whole,
+            help="How many masks (default: 3000; with --tolerance: at most 100000).",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            metavar="E",
+            parser=_number,
+            help="Stop when every pixel's standard error is at most this.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same masks, same maps.", rich_help_panel=HOW)] = 0,
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=HOW)
+    ] = "auto",
+    batch_size: Annotated[
+        str,
+        typer.Option(metavar="N", help="Masked images at a time, or auto: speed, not result.", rich_help_panel=HOW),
+    ] = "auto",
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.", rich_help_panel=OUT)
+    ] = Path("relax-out"),
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="No progress and no table; errors are still said.", rich_help_panel=OUT)
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where in the code an error came from.", rich_help_panel=OUT)
+    ] = False,
+) -> int:
+    """Show which parts of each image made its embedding, and how sure that is.
+
+    Parts of the image are hidden at random, thousands of times; a part is important if showing it keeps the embedding
+    close. Per image: a figure (.png), the maps (.npz) and how they were made (.json).
+    """
+    settings = {
+        "masks": masks,
+        "tolerance": tolerance,
+        "similarity": similarity,
+        "reference": reference or None,
+        "regions": regions,
+        "cells": cells,
+        "keep": keep,
+        "fill": _fill(fill),
+        "seed": seed,
+        "preset": preset,
+        "batch_size": _batch_size(batch_size),
+    }
+    try:
+        loaded = _prepare(encoder, device, pooling, settings, out)
+    except (ValueError, OSError, ImportError) as error:
+        if debug:
+            traceback.print_exc()
+        raise UsageError(str(error)) from None
+    from relax.batch import explain_files
+
+    try:
+        failed = explain_files(images, loaded, settings, out, quiet=quiet, debug=debug)
+    except KeyboardInterrupt:
+        return STOPPED
+    return SOME_FAILED if failed else DONE
+
+
+def _prepare(encoder: str, device: str, pooling: str, settings: dict[str, Any], out: Path) -> Encoder:
+    """Find what is wrong with the options before an image is touched, the cheapest first; load the encoder."""
+    import relax
+
+    relax.explain([], lambda pixels: pixels, **{**settings, "reference": None})
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be a folder: {error.strerror}") from None
+    loaded = relax.load_encoder(encoder, device, pooling)
+    relax.explain([], loaded, **settings)  # reads and embeds the reference
+    return loaded
+
+
+@app.command(epilog=ENCODERS_EXAMPLES)
+def encoders(
+    pattern: Annotated[str | None, typer.Argument(help="Part of a name, or a pattern such as resnet*.")] = None,
+) -> int:
+    """List the encoders that can be loaded: their kinds, or the pretrained networks whose name fits."""
+    from encoders.catalogue import available
+
+    rows = available(pattern)
+    if not rows:
+        raise UsageError(f"no pretrained network has {pattern!r} in its name; try a shorter part")
+    width = max(len(row.spec) for row in rows)
+    for row in rows:
+        typer.echo(f"{row.spec:<{width}}  {row.what}; {row.notes}")
+    return DONE
+
+
+def _fill(text: str) -> Fill:
+    """The fill that a word, a number, numbers or a path mean."""
+    from masking import FILLS
+
+    if text in FILLS:
+        return text
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        from relax.images import ImageError, read_image
+
+        try:
+            read_image(text)
+        except ImageError as error:
+            raise UsageError(
+                f"--fill is {', '.join(FILLS)}, a number, three numbers r,g,b or the path of an image: {error}"
+            ) from None
+        return Path(text)
+    if not all(0 <= value <= 1 for value in values):
+        raise UsageError(f"--fill takes values from 0 to 1; got {text}")
+    return values[0] if len(values) == 1 else values
+
+
+def _batch_size(text: str) -> int | str:
+    try:
+        return text if text == "auto" else int(text)
+    except ValueError:
+        raise UsageError(f'--batch-size must be a whole number or "auto"; got {text!r}') from None

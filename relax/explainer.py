@@ -1,0 +1,159 @@
+"""RELAX: hide parts of an image at random, see how far the embedding moves, average the masks.
+
+Nothing is kept but per-pixel moments, so memory does not grow with the number of masks. To ask several
+questions of the same encoder passes, keep the masked embeddings with `relax.probe`.
+
+Source: RELAX (Wickstrøm et al., IJCV 2023, doi 10.1007/s11263-023-01773-2).
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypedDict, Unpack, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from relax.budget import BatchSize, Budget, Progress
+from relax.estimators import RelaxMoments
+from relax.explanation import Explanation
+from relax.images import ImageSource, one_by_one
+from relax.provenance import surroundings
+from relax.references import Reference, embed_reference, reference_name
+from relax.scene import EncoderSource, Fill, Hiding, Scene, load_encoder
+from similarity import measure_named
+
+
+class Settings(TypedDict, total=False):
+    """The keywords of `explain`, for type checkers; their meaning stands there."""
+
+    masks: int | Tensor | None
+    tolerance: float | None
+    similarity: str
+    reference: Reference
+    regions: str
+    cells: int
+    keep: float
+    fill: Fill
+    seed: int
+    preset: str | None
+    pooling: str
+    device: str | torch.device
+    batch_size: BatchSize
+    progress: Progress | None
+
+
+@overload
+def explain(
+    image: str | Path | Image.Image | NDArray[Any], encoder: EncoderSource = ..., **settings: Unpack[Settings]
+) -> Explanation: ...
+@overload
+def explain(
+    image: list[Any] | tuple[Any, ...], encoder: EncoderSource = ..., **settings: Unpack[Settings]
+) -> list[Explanation]: ...
+@overload
+def explain(image: Any, encoder: EncoderSource = ..., **settings: Unpack[Settings]) -> Any: ...
+
+
+def explain(
+    image: ImageSource | Sequence[ImageSource],
+    encoder: EncoderSource = "default",
+    *,
+    masks: int | Tensor | None = None,
+    tolerance: float | None = None,
+    similarity: str = "cosine",
+    reference: Reference = None,
+    regions: str = "grid",
+    cells: int = 7,
+    keep: float = 0.5,
+    fill: Fill = "mean",
+    seed: int = 0,
+    preset: str | None = None,
+    pooling: str = "auto",
+    device: str | torch.device = "auto",
+    batch_size: BatchSize = "auto",
+    progress: Progress | None = None,
+) -> Explanation | list[Explanation]:
+    """Explain which parts of an image made its embedding, and how sure that is.
+
+    Args:
+        image: A path, PIL image, array (H, W[, C]) or tensor ([C,] H, W) with values in [0, 1] or whole
+            numbers of 8 or 16 bits. A list of images, or a tensor (B, C, H, W) with B above 1, gives a
+            list of explanations.
+        encoder: A spec ("default", "timm:NAME", ... see `encoders.load`), an `Encoder`, or any module or
+            callable from pixels (B, C, H, W) in [0, 1] to (B, D), which gets the pixels as they are.
+        masks: How many masks; 3,000 by default, as in the paper. With a tolerance, the most to use
+            (default 100,000). Or the masks themselves: (N, 1, H, W) in [0, 1], 1 = visible, in the size of
+            the image or in that which the encoder sees.
+        tolerance: Stop as soon as every pixel's standard error is at most this, in the unit of the similarity.
+        similarity: "cosine", "l2" (negative distance), "dot" or "rbf". Higher is closer.
+        reference: What the masked image is compared with: None is the image itself; another image; a list
+            of images, whose mean embedding is taken; or an embedding (D,).
+        regions: What is hidden together: "grid" (RISE's soft random grid), "authors-grid" (the authors'
+            package), "windows" (a sliding square, not random) or "superpixels" (SLIC, cells^2 of them).
+        cells: Regions along each side, 1 to 64. More show finer detail and need more masks for the same error.
+        keep: Chance that a region stays visible, in (0, 1).
+        fill: What hidden pixels show: "mean" (the encoder's mean pixel; black for a plain module), "blur",
+            "noise", a grey value or colour in [0, 1], or another image.
+        seed: The only source of randomness; the same seed gives the same masks, whatever the batch size.
+        preset: "paper" for the masks of the authors' package, "paper-rise" for RISE's (the default).
+        pooling: "auto", "cls" or "mean", for encoders that return tokens or feature maps.
+        device: "auto" takes a GPU where there is one.
+        batch_size: Masked images in one forward pass; it changes speed and memory, not the result.
+        progress: Called with (masks done, masks at most) after every batch.
+
+    Returns:
+        An `Explanation` with maps (H, W) in the frame of the image, or a list of them.
+
+    Raises:
+        ImageError: If an image cannot be used.
+        EncoderError: If the encoder cannot be loaded, or returns a wrong shape, NaN or infinity.
+        ValueError: If another argument is impossible; the message names it.
+
+    Warns:
+        UserWarning: If the masks ran out before the tolerance was reached.
+    """
+    measure = measure_named(similarity)
+    hiding = Hiding.of(masks, regions, cells, keep, fill, seed, preset)
+    budget = Budget.of(masks, tolerance, batch_size)
+    encoder = load_encoder(encoder, device, pooling)
+    target = None if reference is None else embed_reference(reference, encoder)
+
+    images = one_by_one(image)
+    explanations = []
+    for one in images:
+        start = time.perf_counter()
+        scene = Scene.of(one, encoder, hiding)
+        compared_with = scene.own_embedding() if target is None else target.to(scene.home)
+        moments = RelaxMoments.empty(scene.size, scene.home)
+        for masks_shown, embeddings in scene.passes(budget, progress):
+            moments.add(measure(embeddings, compared_with), masks_shown)
+            if budget.met_after(moments):
+                break
+        made = {
+            **scene.record(hiding),
+            "similarity": similarity,
+            "reference": reference_name(reference),
+            "tolerance": tolerance,
+            "converged": None if tolerance is None else budget.met_by(moments.standard_error),
+            **surroundings(encoder.device, time.perf_counter() - start),
+        }
+        explanations.append(scene.explanation(moments, made))
+        if made["converged"] is False:
+            _warn_not_converged(explanations[-1], budget)
+    single = not isinstance(image, list | tuple) and len(images) == 1
+    return explanations[0] if single else explanations
+
+
+def _warn_not_converged(explanation: Explanation, budget: Budget) -> None:
+    warnings.warn(
+        f"{explanation.provenance['image']}: the largest standard error is {np.nanmax(explanation.standard_error):.2g} "
+        f"after {budget.masks} masks, above the tolerance {budget.tolerance:g}: allow more masks or a larger tolerance",
+        stacklevel=3,
+    )

@@ -1,0 +1,158 @@
+"""The result: three maps in the frame of the image, and how they were made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relax.files import written_aside
+
+FORMAT = 1  # of the saved file
+MAPS = ("importance", "uncertainty", "standard_error")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What in the picture made this embedding, and how sure that is.
+
+    Attributes:
+        importance: (H, W) float32. Mean similarity to the reference over the masks that show the pixel,
+            in the measure's own unit, never rescaled. Higher: showing this pixel brings the embedding
+            closer. NaN where the encoder never saw the pixel.
+        uncertainty: (H, W) float32, 0 or more. Variance of that similarity: high where the pixel's
+            effect depends on what else is visible. It does not shrink with more masks.
+        standard_error: (H, W) float32, 0 or more. Monte-Carlo error of the importance; shrinks with more
+            masks. NaN where it is not defined (masks that are not random).
+        image: (H, W, 3) uint8, the picture in the same frame, for drawing only.
+        provenance: How it was made, as JSON types.
+    """
+
+    importance: NDArray[np.float32]
+    uncertainty: NDArray[np.float32]
+    standard_error: NDArray[np.float32]
+    image: NDArray[np.uint8]
+    provenance: dict[str, Any]
+
+    def __repr__(self) -> str:
+        height, width = self.importance.shape
+        made = self.provenance
+        return (
+            f"Explanation of {made.get('image', 'an image')}, {height} x {width} px: "
+            f"importance {_span(self.importance)}, uncertainty {_span(self.uncertainty)}, "
+            f"median standard error {_median(self.standard_error):.2g} "
+            f"({made.get('similarity')}, {made.get('masks', {}).get('count')} masks, seed {made.get('seed')}, "
+            f"encoder {made.get('encoder', {}).get('name')})"
+        )
+
+    def u_relax(
+        self, *, threshold: float | None = None, quantile: float | None = None, gamma: float | None = None
+    ) -> NDArray[np.float32]:
+        """Keep the importance where it is certain (U-RELAX).
+
+        Give one of the three; none means the median (`quantile=0.5`), as in the authors' package. A
+        quantile always keeps that share of the pixels, however certain they are.
+
+        Args:
+            threshold: Largest uncertainty to keep, in the squared unit of the similarity.
+            quantile: Keep this share of the pixels, the most certain ones, in [0, 1].
+            gamma: Keep uncertainty up to gamma times its mean, 0 or more.
+
+        Returns:
+            (H, W) float32; NaN where the uncertainty is above the limit or unknown.
+
+        Raises:
+            ValueError: If more than one is given, or it is out of range.
+
+        Source: RELAX (Wickstrøm et al., IJCV 2023), section on U-RELAX.
+        """
+        limit = self.uncertainty_limit(threshold=threshold, quantile=quantile, gamma=gamma)
+        with np.errstate(invalid="ignore"):
+            return np.where(self.uncertainty <= limit, self.importance, np.float32(np.nan))
+
+    def uncertainty_limit(
+        self, *, threshold: float | None = None, quantile: float | None = None, gamma: float | None = None
+    ) -> float:
+        """The largest uncertainty that `u_relax` keeps when given the same arguments."""
+        wishes = {"threshold": threshold, "quantile": quantile, "gamma": gamma}
+        given = [name for name, value in wishes.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"u_relax takes one of threshold, quantile and gamma; got {' and '.join(given)}")
+        if threshold is not None:
+            return _at_least_zero("threshold", threshold)
+        if gamma is not None:
+            return _at_least_zero("gamma", gamma) * float(np.nanmean(self.uncertainty, dtype=np.float64))
+        quantile = 0.5 if quantile is None else quantile
+        if not 0 <= quantile <= 1:
+            raise ValueError(f"quantile is a share of the pixels, between 0 and 1; got {quantile}")
+        return float(np.nanquantile(self.uncertainty, quantile))
+
+    def to_json(self) -> str:
+        """How it was made, and the range of each map, as JSON text."""
+        height, width = self.importance.shape
+        ranges = {name: _range(getattr(self, name)) for name in MAPS}
+        return json.dumps({**self.provenance, "height": height, "width": width, "maps": ranges}, indent=2)
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to one `.npz`, which appears whole or not at all. Returns its path."""
+        path = Path(path)
+        arrays = {name: getattr(self, name) for name in (*MAPS, "image")}
+        how = json.dumps({"format": FORMAT, "provenance": self.provenance})
+        with written_aside(path) as aside, aside.open("wb") as stream:
+            np.savez_compressed(stream, how=np.array(how), **arrays)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Explanation:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is not a saved explanation, or of a later format.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                how = json.loads(str(saved["how"]))
+                arrays = {name: saved[name] for name in (*MAPS, "image")}
+                form, provenance = how["format"], how["provenance"]
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as reason:
+            raise ValueError(f"{path} is not a saved explanation: {reason}") from None
+        if form > FORMAT:
+            raise ValueError(f"{path} has format {form}, this version reads up to {FORMAT}: update relax-explainer")
+        return cls(**arrays, provenance=provenance)
+
+    def _repr_png_(self) -> bytes:
+        """Notebooks show the figure."""
+        from relax.render import png  # drawing is at the end of the arrows: loaded only when asked for
+
+        shown: bytes = png(self)
+        return shown
+
+
+def _at_least_zero(name: str, value: float) -> float:
+    if not value >= 0:
+        raise ValueError(f"{name} must be 0 or more; got {value}")
+    return value
+
+
+def _range(values: NDArray[np.float32]) -> dict[str, float | None]:
+    seen = values[np.isfinite(values)]
+    if seen.size == 0:
+        return {"min": None, "median": None, "max": None}
+    return {"min": float(seen.min()), "median": float(np.median(seen)), "max": float(seen.max())}
+
+
+def _span(values: NDArray[np.float32]) -> str:
+    seen = _range(values)
+    return "nowhere defined" if seen["min"] is None else f"{seen['min']:.5g} to {seen['max']:.5g}"
+
+
+def _median(values: NDArray[np.float32]) -> float:
+    seen = values[np.isfinite(values)]
+    return float(np.median(seen)) if seen.size else float("nan")

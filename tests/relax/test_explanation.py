@@ -1,0 +1,141 @@
+"""An explanation survives saving, filters itself by certainty, and says how it was made."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+
+import relax
+from relax.files import written_aside
+
+
+def explanation(**changes):
+    maps = {
+        "importance": np.array([[0.1, 0.2], [0.3, np.nan]], dtype=np.float32),
+        "uncertainty": np.array([[0.01, 0.03], [0.02, np.nan]], dtype=np.float32),
+        "standard_error": np.array([[1e-3, 2e-3], [3e-3, np.nan]], dtype=np.float32),
+        "image": np.zeros((2, 2, 3), dtype=np.uint8),
+        "provenance": {"image": "tiny.png", "similarity": "cosine", "masks": {"count": 7}, "seed": 0},
+    }
+    return relax.Explanation(**{**maps, **changes})
+
+
+def kept(values):
+    return (~np.isnan(values)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ({}, [[True, False], [True, False]]),  # median 0.02
+        ({"threshold": 0.015}, [[True, False], [False, False]]),
+        ({"threshold": 1.0}, [[True, True], [True, False]]),
+        ({"quantile": 0.0}, [[True, False], [False, False]]),
+        ({"quantile": 1.0}, [[True, True], [True, False]]),
+        ({"gamma": 0.9}, [[True, False], [False, False]]),  # 0.9 x 0.02
+        ({"gamma": 1.1}, [[True, False], [True, False]]),
+    ],
+)
+def test_u_relax_keeps_what_is_certain_and_never_what_is_unknown(limit, expected):
+    filtered = explanation().u_relax(**limit)
+
+    assert kept(filtered) == expected
+    seen = ~np.isnan(filtered)
+    assert np.array_equal(filtered[seen], explanation().importance[seen])
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ({"quantile": 1.5}, "quantile is a share of the pixels, between 0 and 1; got 1.5"),
+        ({"gamma": -1}, "gamma must be 0 or more; got -1"),
+        ({"threshold": float("nan")}, "threshold must be 0 or more; got nan"),
+        ({"gamma": 1, "quantile": 0.5}, "u_relax takes one of threshold, quantile and gamma; got quantile and gamma"),
+    ],
+)
+def test_impossible_limits_are_named(limit, message):
+    with pytest.raises(ValueError, match=message):
+        explanation().u_relax(**limit)
+
+
+def test_saving_and_loading_gives_back_everything(tmp_path):
+    made = relax.explain(torch.rand(3, 20, 24), "random:default", masks=20)
+
+    loaded = relax.Explanation.load(made.save(tmp_path / "deep" / "made.npz"))
+
+    for name in ("importance", "uncertainty", "standard_error", "image"):
+        assert np.array_equal(getattr(loaded, name), getattr(made, name))
+        assert getattr(loaded, name).dtype == getattr(made, name).dtype
+    assert loaded.provenance == made.provenance
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["made.npz"]
+
+
+def test_the_saved_file_opens_without_pickle_and_holds_json(tmp_path):
+    explanation().save(tmp_path / "e.npz")
+
+    with np.load(tmp_path / "e.npz", allow_pickle=False) as saved:
+        assert sorted(saved) == ["how", "image", "importance", "standard_error", "uncertainty"]
+        assert json.loads(str(saved["how"]))["provenance"]["image"] == "tiny.png"
+
+
+def test_a_file_that_is_no_explanation_is_named(tmp_path):
+    (tmp_path / "no.npz").write_bytes(b"not a zip")
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+
+    for name in ("no.npz", "other.npz"):
+        with pytest.raises(ValueError, match=f"{name} is not a saved explanation"):
+            relax.Explanation.load(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        relax.Explanation.load(tmp_path / "missing.npz")
+
+
+def test_a_pickle_is_never_opened(tmp_path):
+    np.savez(tmp_path / "evil.npz", how=np.array([{"a": 1}], dtype=object))
+
+    with pytest.raises(ValueError, match="is not a saved explanation"):
+        relax.Explanation.load(tmp_path / "evil.npz")
+
+
+def test_it_prints_what_matters():
+    text = repr(explanation())
+
+    for part in ("tiny.png", "2 x 2 px", "0.1 to 0.3", "cosine", "7 masks", "seed 0"):
+        assert part in text
+
+
+def test_json_has_the_ranges_and_no_nan():
+    described = json.loads(explanation().to_json())
+
+    assert described["maps"]["importance"] == pytest.approx({"min": 0.1, "median": 0.2, "max": 0.3})
+    nowhere = explanation(standard_error=np.full((2, 2), np.nan, dtype=np.float32))
+    assert json.loads(nowhere.to_json())["maps"]["standard_error"] == {"min": None, "median": None, "max": None}
+    assert "NaN" not in nowhere.to_json()
+
+
+def test_a_notebook_shows_the_figure():
+    assert explanation()._repr_png_().startswith(b"\x89PNG")
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "map.bin"
+    target.write_bytes(b"old")
+
+    with pytest.raises(KeyboardInterrupt), written_aside(target) as aside:  # noqa: PT012
+        aside.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["map.bin"]
+
+
+def test_a_new_file_has_ordinary_permissions(tmp_path):
+    mask = os.umask(0o022)
+    try:
+        with written_aside(tmp_path / "new.bin") as aside:
+            aside.write_bytes(b"x")
+    finally:
+        os.umask(mask)
+
+    assert (tmp_path / "new.bin").stat().st_mode & 0o777 == 0o644
