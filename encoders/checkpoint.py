@@ -88,9 +88,9 @@ def _damaged(file: Path, error: Exception) -> EncoderError:
 
 def _flat(content: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
     """Every tensor in nested mappings. An optimizer numbers its tensors, so it drops out here."""
-    if isinstance(content, Mapping):
+    if isinstance(content, Tensor):
+        yield prefix.removesuffix("."), content
+    elif isinstance(content, Mapping):
         for name, value in content.items():
-            if isinstance(value, Tensor) and isinstance(name, str):
-                yield prefix + name, value
-            elif isinstance(name, str):
+            if isinstance(name, str):
                 yield from _flat(value, f"{prefix}{name}.")

@@ -19,14 +19,13 @@ from torch import Tensor, nn
 from encoders.errors import EncoderError
 from encoders.report import CheckpointReport, judge
 
-# Which part to take where several fit equally well: the first that its prefix matches, else the last.
+# Which part to take where several fit equally well: the one whose prefix matches first, as its authors evaluate it.
 PREFERENCE = (
-    r"(^|\.)online_",  # BYOL: the online network is the one its authors evaluate
-    r"(^|\.)teacher",  # DINO: the teacher, as its authors do
-    r"(^|\.)(encoder_q|base_encoder)\.",  # MoCo: the query encoder
+    r"(^|\.)online_",  # BYOL: the online network, not its target
     r"(^|[._])ema\.",  # timm: the averaged weights
-    r"^target_encoder\.",  # I-JEPA: the target encoder
-    r"^(?!.*(momentum|target|student|encoder_k|_k\.))",  # anything that is no slow copy and no student
+    r"^target_encoder\.",  # I-JEPA: the target encoder, not the context encoder
+    # DINO: the teacher, not the student. MoCo: the query encoder, not the key encoder, which is its slow copy.
+    r"^(?!.*(student|momentum|target|_k\.))",
 )
 
 # What the names give away about the method; all patterns of a row must be found.
