@@ -96,9 +96,9 @@ def test_every_option_reaches_the_library(here, options, settings):
 def test_what_fails_is_named_and_the_others_are_done(here, capsys):
     Path("text.png").write_text("no picture")
     Path("folder").mkdir()
-    picture("dog [b]x[-b].png")
+    picture("dog [b]x[-b].v2.png")
 
-    code = run(["explain", "missing.png", "cat.png", "text.png", "folder", "dog [b]x[-b].png", *FAST])
+    code = run(["explain", "missing.png", "cat.png", "text.png", "folder", "dog [b]x[-b].v2.png", *FAST])
 
     out, err = capsys.readouterr()
     assert code == 1
@@ -108,9 +108,9 @@ def test_what_fails_is_named_and_the_others_are_done(here, capsys):
     assert lines[2] == "relax: folder: is a folder; name the images in it, such as folder/*.png"
     assert lines[3:] == ["relax: 3 of 5 images failed, see above"]
     assert written("relax-out") == [
-        f"{name}{ending}" for name in ("cat", "dog [b]x[-b]") for ending in (".json", ".npz", ".png")
+        f"{name}{ending}" for name in ("cat", "dog [b]x[-b].v2") for ending in (".json", ".npz", ".png")
     ]
-    assert "dog [b]x[-b].png" in out
+    assert "dog [b]x[-b].v2.png" in out
 
 
 def test_quiet_says_nothing_but_errors(here, capsys):
@@ -148,6 +148,7 @@ def test_a_tolerance_that_is_not_reached_is_said(here, capsys):
         (["--encoder", "timn:resnet18"], "timn:resnet18"),
         (["--out", "cat.png"], "--out cat.png cannot be a folder"),
         (["--bogus"], "--bogus"),
+        (["--masks", "1", "--encoder", "timn:resnet18"], "masks must be"),  # options first: loading takes long
     ],
 )
 def test_wrong_usage_is_one_line_before_any_work(here, capsys, options, text):

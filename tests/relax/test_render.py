@@ -180,6 +180,8 @@ def test_the_caption_follows_what_was_asked():
 
     assert "fill 0.5, 0.25, 0.1" in words(figure(given))
     assert "tolerance 0.002 NOT reached" in words(figure(given))
+    reached = explanation(made={"tolerance": 0.002, "converged": True})
+    assert "tolerance 0.002 reached" in words(figure(reached))
     assert "U-RELAX threshold 0.0020 (given)" in words(figure(given, threshold=0.002))
     assert "1.1 × the mean" in words(figure(given, gamma=1.1))
     assert "keeps 25%" in words(figure(given, quantile=0.25))

@@ -1,0 +1,1 @@
+"""Is it true, is it fast: training recipes, evaluations and benchmarks with their committed results."""

@@ -1,0 +1,57 @@
+"""The pictures of the README and of the model card: what the bundled encoder looks at.
+
+    python -m experiments.gallery
+
+Photographs and a retina from scikit-image, a tissue section (ihc), and the blood smear of the demo.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+from PIL import Image
+
+import relax
+from experiments.demo import SMEAR
+from relax.files import written_aside
+
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
+SHRINK_TO = 640  # px on the longer side, so that the figures stay small
+
+
+def pictures() -> dict[str, Image.Image]:
+    """The pictures by name, at most `SHRINK_TO` px long."""
+    arrays: dict[str, np.ndarray] = {
+        "cat": skimage.data.chelsea(),
+        "astronaut": skimage.data.astronaut(),
+        "coffee": skimage.data.coffee(),
+        "rocket": skimage.data.rocket(),
+        "retina": skimage.data.retina(),
+        "ihc": skimage.data.immunohistochemistry(),
+    }
+    found = {name: Image.fromarray(array) for name, array in arrays.items()}
+    found["blood_smear"] = Image.open(SMEAR)
+    for image in found.values():
+        image.thumbnail((SHRINK_TO, SHRINK_TO))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encoder", default="default")
+    parser.add_argument("--masks", type=int, default=3000)
+    args = parser.parse_args()
+    encoder = relax.load_encoder(args.encoder)
+    for name, image in pictures().items():
+        explanation = relax.explain(np.asarray(image.convert("RGB")), encoder, masks=args.masks)
+        explanation.provenance["image"] = name
+        with written_aside(IMAGES / f"{name}.png") as aside:
+            relax.figure(explanation).savefig(aside, format="png", dpi=110)
+        print(f"{name}: {explanation}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
