@@ -17,7 +17,7 @@ import torch
 from experiments.record import write_results
 
 COUNTS = (1000, 10_000)
-ENCODERS = ("default", "random:torchvision:resnet18")
+ENCODERS = ("default", "random:timm:test_resnet")  # 64 px and 160 px views
 
 
 def measure(encoder: str, masks: int) -> float:
