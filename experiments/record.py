@@ -39,7 +39,7 @@ def write_results(name: str, rows: Sequence[dict[str, Any]], summary: dict[str, 
         writer.writeheader()
         writer.writerows(rows)
     made = {
-        "command": f"python -m experiments.{name} {' '.join(sys.argv[1:])}".strip(),
+        "command": " ".join([f"python -m experiments.{name}", *map(_without_folder, sys.argv[1:])]),
         **summary,
         "machine": machine(),
         "versions": dict(versions()),
@@ -47,6 +47,11 @@ def write_results(name: str, rows: Sequence[dict[str, Any]], summary: dict[str, 
     }
     with written_aside(RESULTS / f"{name}.json") as aside:
         aside.write_text(json.dumps(made, indent=1) + "\n")
+
+
+def _without_folder(argument: str) -> str:
+    """Where the data lie on this machine is nobody else's business."""
+    return Path(argument).name if Path(argument).exists() else argument
 
 
 def _cpuinfo() -> list[str]:

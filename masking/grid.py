@@ -68,7 +68,7 @@ class _Grid(ABC):
         cells, shifts = (drawn.to(device) for drawn in self.draw(start, stop))
         rows = self.hats(self.positions(self.image_size[0], shifts[:, 0]))
         columns = self.hats(self.positions(self.image_size[1], shifts[:, 1]))
-        # Two rounded hats can add up to 1.0000001.
+        # Two rounded hats may add up to a little more than 1, depending on the processor; the range is a promise.
         return (rows @ cells @ columns.mT).clamp_(0, 1).unsqueeze(1)
 
     def hats(self, positions: Tensor) -> Tensor:

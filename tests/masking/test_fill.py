@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from masking import RandomGrid, blend, make_fill
+from masking.source import random_rows
 
 
 def picture(height=9, width=12, channels=3, seed=0):
@@ -66,6 +67,7 @@ def test_noise_is_seeded_uniform_and_independent_of_the_masks():
     noise, again, other = (make_fill("noise", image, seed=seed) for seed in (0, 0, 1))
 
     assert torch.equal(noise, again)
+    assert not torch.equal(noise[0, 0], random_rows(0, 0, 200, 200))  # the rows that masks of this seed are made of
     assert not torch.equal(noise, other)
     assert noise.mean().item() == pytest.approx(0.5, abs=0.01)
     assert noise.var().item() == pytest.approx(1 / 12, abs=0.002)
