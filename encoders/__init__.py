@@ -6,6 +6,9 @@ encoder = load("default"); encoder(pixels) takes (B, C, H, W) in [0, 1] of any s
 from encoders.catalogue import EncoderRow, available
 from encoders.encoder import Encoder
 from encoders.errors import EncoderError, EncoderWarning
+from encoders.head_base import Head
+from encoders.head_kinds import load_head
+from encoders.heads import network_head
 from encoders.pooling import POOLINGS
 from encoders.preprocess import Preprocess
 from encoders.report import CheckpointReport
@@ -18,7 +21,10 @@ __all__ = [
     "EncoderError",
     "EncoderRow",
     "EncoderWarning",
+    "Head",
     "Preprocess",
     "available",
     "load",
+    "load_head",
+    "network_head",
 ]

@@ -94,6 +94,13 @@ class Encoder:
             EncoderError: If the view has another size than the network needs, or the network fails, returns
                 something else than one vector per image, or NaN or infinity.
         """
+        return self.embed_with_gradients(view)
+
+    def embed_with_gradients(self, view: Tensor) -> Tensor:
+        """`embed` as a function that autograd can follow: gradients reach the pixels, never the frozen weights.
+
+        Arguments, result and errors as for `embed`. A network that detaches what it computes gives no gradients.
+        """
         self._check_view(view)
         view = view.to(self.device, self._dtype)
         try:
