@@ -14,7 +14,9 @@ from relax.rooms import check_rooms
 
 if TYPE_CHECKING:
     from encoders import EncoderError
+    from relax import baselines as baselines
     from relax.budget import hoeffding_masks
+    from relax.comparison import compare_encoders, compare_methods
     from relax.explainer import explain
     from relax.explanation import Explanation
     from relax.images import ImageError, read_image
@@ -32,6 +34,8 @@ __all__ = [
     "ImageError",
     "Probe",
     "Repeat",
+    "compare_encoders",
+    "compare_methods",
     "explain",
     "figure",
     "hoeffding_masks",
@@ -46,6 +50,7 @@ __all__ = [
 _HOMES = {
     "encoders": ["EncoderError"],
     "relax.budget": ["hoeffding_masks"],
+    "relax.comparison": ["compare_encoders", "compare_methods"],
     "relax.explainer": ["explain"],
     "relax.explanation": ["Explanation"],
     "relax.images": ["ImageError", "read_image"],
@@ -61,8 +66,10 @@ def __getattr__(name: str) -> Any:
         if name in names:
             globals()[name] = getattr(import_module(home), name)
             return globals()[name]
+    if name == "baselines":  # loads captum and grad-cam
+        return import_module("relax.baselines")
     raise AttributeError(f"module 'relax' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, "__version__", "baselines"]

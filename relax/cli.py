@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from relax.compare_command import EXAMPLES as COMPARE_EXAMPLES
+from relax.compare_command import compare, methods
 from relax.console import complain
+from relax.head_command import head_app
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from encoders import Encoder
@@ -37,6 +40,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(head_app, name="head")
+app.command(epilog=COMPARE_EXAMPLES)(compare)
+app.command()(methods)
 
 EXPLAIN_EXAMPLES = """[bold]Examples[/bold]
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from encoders import Encoder
 from relax.budget import BatchSize, Budget, Progress
 from relax.estimators import RelaxMoments
 from relax.explanation import Explanation
@@ -29,10 +31,16 @@ from relax.references import Reference, embed_reference, reference_name
 from relax.scene import EncoderSource, Fill, Hiding, Scene, load_encoder
 from similarity import measure_named
 
+if TYPE_CHECKING:  # captum and grad-cam come with the baselines, and RELAX does not need them
+    from relax.baselines import Head
+
 
 class Settings(TypedDict, total=False):
     """The keywords of `explain`, for type checkers; their meaning stands there."""
 
+    method: str
+    head: Head | None
+    target: str | int | None
     masks: int | Tensor | None
     tolerance: float | None
     similarity: str
@@ -65,6 +73,9 @@ def explain(
     image: ImageSource | Sequence[ImageSource],
     encoder: EncoderSource = "default",
     *,
+    method: str = "relax",
+    head: Head | None = None,
+    target: str | int | None = None,
     masks: int | Tensor | None = None,
     tolerance: float | None = None,
     similarity: str = "cosine",
@@ -88,9 +99,15 @@ def explain(
             list of explanations.
         encoder: A spec ("default", "timm:NAME", ... see `encoders.load`), an `Encoder`, or any module or
             callable from pixels (B, C, H, W) in [0, 1] to (B, D), which gets the pixels as they are.
+        method: "relax", or another to lay beside it: "rise", "gradcam", "lime", ... `relax.baselines.METHODS` lists
+            them with what they need and cost. Whatever does not fit the method is refused.
+        head: What makes class probabilities of embeddings: the method then explains a class instead of the
+            similarity. For "rise", which needs one, and for methods whose `takes_head` is true; never for "relax".
+        target: Name or number of the head's class to explain; None is the one it predicts for the whole image.
         masks: How many masks; 3,000 by default, as in the paper. With a tolerance, the most to use
             (default 100,000). Or the masks themselves: (N, 1, H, W) in [0, 1], 1 = visible, in the size of
-            the image or in that which the encoder sees.
+            the image or in that which the encoder sees. Other methods than "relax" and "rise" take it as the
+            number of their samples, noisy copies or steps, where they have any, each with a default of its own.
         tolerance: Stop as soon as every pixel's standard error is at most this, in the unit of the similarity.
         similarity: "cosine", "l2" (negative distance), "dot" or "rbf". Higher is closer.
         reference: What the masked image is compared with: None is the image itself; another image; a list
@@ -114,41 +131,77 @@ def explain(
     Raises:
         ImageError: If an image cannot be used.
         EncoderError: If the encoder cannot be loaded, or returns a wrong shape, NaN or infinity.
-        ValueError: If another argument is impossible; the message names it.
+        relax.baselines.MethodError: If the method cannot work with the encoder or head; a ValueError.
+        ValueError: If another argument is impossible, or unknown to the method; the message names it.
 
     Warns:
         UserWarning: If the masks ran out before the tolerance was reached.
     """
-    measure = measure_named(similarity)
+    measure_named(similarity)
     hiding = Hiding.of(masks, regions, cells, keep, fill, seed, preset)
     budget = Budget.of(masks, tolerance, batch_size)
     encoder = load_encoder(encoder, device, pooling)
-    target = None if reference is None else embed_reference(reference, encoder)
+    ask: Callable[[ImageSource], Explanation]
+    if (method, head, target) == ("relax", None, None):
+        own = None if reference is None else embed_reference(reference, encoder)
+        ask = partial(_relax, encoder, hiding, budget, similarity, reference, own, progress)
+    else:
+        from relax.baselines import Baseline  # loads captum and grad-cam, which RELAX does not need
+
+        ask = Baseline.of(
+            method,
+            encoder,
+            hiding,
+            budget,
+            masks=masks,
+            similarity=similarity,
+            reference=reference,
+            head=head,
+            target=target,
+            progress=progress,
+        ).explain
 
     images = one_by_one(image)
     explanations = []
     for one in images:
-        start = time.perf_counter()
-        scene = Scene.of(one, encoder, hiding)
-        compared_with = scene.own_embedding() if target is None else target.to(scene.home)
-        moments = RelaxMoments.empty(scene.size, scene.home)
-        for masks_shown, embeddings in scene.passes(budget, progress):
-            moments.add(measure(embeddings, compared_with), masks_shown)
-            if budget.met_after(moments):
-                break
-        made = {
-            **scene.record(hiding),
-            "similarity": similarity,
-            "reference": reference_name(reference),
-            "tolerance": tolerance,
-            "converged": None if tolerance is None else budget.met_by(moments.standard_error),
-            **surroundings(encoder.device, time.perf_counter() - start),
-        }
-        explanations.append(scene.explanation(moments, made))
-        if made["converged"] is False:
+        explanations.append(ask(one))
+        if explanations[-1].provenance["converged"] is False:
             _warn_not_converged(explanations[-1], budget)
     single = not isinstance(image, list | tuple) and len(images) == 1
     return explanations[0] if single else explanations
+
+
+def _relax(
+    encoder: Encoder,
+    hiding: Hiding,
+    budget: Budget,
+    similarity: str,
+    reference: Reference,
+    embedded: Tensor | None,
+    progress: Progress | None,
+    image: ImageSource,
+) -> Explanation:
+    """RELAX for one image; `embedded` is the reference's embedding (D,), None for the image's own."""
+    start = time.perf_counter()
+    measure = measure_named(similarity)
+    scene = Scene.of(image, encoder, hiding)
+    compared_with = scene.own_embedding() if embedded is None else embedded.to(scene.home)
+    moments = RelaxMoments.empty(scene.size, scene.home)
+    for masks_shown, embeddings in scene.passes(budget, progress):
+        moments.add(measure(embeddings, compared_with), masks_shown)
+        if budget.met_after(moments):
+            break
+    made = {
+        **scene.record(hiding),
+        "method": "relax",
+        "similarity": similarity,
+        "reference": reference_name(reference),
+        "tolerance": budget.tolerance,
+        "converged": None if budget.tolerance is None else budget.met_by(moments.standard_error),
+        "cost": {"passes": moments.count + (embedded is None), "in_words": "masks"},
+        **surroundings(encoder.device, time.perf_counter() - start),
+    }
+    return scene.explanation(moments, made)
 
 
 def _warn_not_converged(explanation: Explanation, budget: Budget) -> None:

@@ -34,8 +34,8 @@ UNITS = {"cosine": "cosine similarity", "l2": "negative L2 distance", "dot": "do
 RANGES = {"cosine": 2, "rbf": 1}  # of the measures that have one
 DPI = 200
 
-_INK, _PALE, _NEVER, _HATCH = "#222222", "#666666", "#e4e4e4", "#a8a8a8"
-_PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}  # a $ in a file name is a dollar
+INK, PALE, _NEVER, HATCH = "#222222", "#666666", "#e4e4e4", "#a8a8a8"
+PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}  # a $ in a file name is a dollar
 
 
 def figure(
@@ -64,8 +64,8 @@ def figure(
     """
     certain = explanation.u_relax(threshold=threshold, quantile=quantile, gamma=gamma)
     most = explanation.uncertainty_limit(threshold=threshold, quantile=quantile, gamma=gamma)
-    importance = _Scale.of("importance", explanation.importance, limits)
-    uncertainty = _Scale.of("uncertainty", explanation.uncertainty, limits)
+    importance = Scale.of("importance", explanation.importance, limits)
+    uncertainty = Scale.of("uncertainty", explanation.uncertainty, limits)
     measure = str(explanation.provenance.get("similarity", "similarity"))
     unit = UNITS.get(measure, shortened(measure, 24))
 
@@ -74,15 +74,15 @@ def figure(
     drawing = Figure(figsize=(layout.width, layout.height), facecolor="white")
     layout.write(drawing, shortened(str(explanation.provenance.get("image", "")), layout.letters * 4 // 7))
 
-    _picture(layout.panel(drawing, 0, "image"), explanation.image)
+    draw_image(layout.panel(drawing, 0, "image"), explanation.image)
     panel = layout.panel(drawing, 1, "importance")
-    _map(panel, explanation.importance, explanation.importance, importance)
+    draw_map(panel, explanation.importance, explanation.importance, importance)
     layout.bar(drawing, 1, importance, f"mean {unit}", _band(measure, importance))
     panel = layout.panel(drawing, 2, "uncertainty")
-    _map(panel, explanation.uncertainty, explanation.importance, uncertainty)
+    draw_map(panel, explanation.uncertainty, explanation.importance, uncertainty)
     layout.bar(drawing, 2, uncertainty, f"variance of the {unit}", "")
     panel = layout.panel(drawing, 3, "U-RELAX: importance where certain")
-    _map(panel, certain, explanation.importance, importance, below=_greyed(explanation.image))
+    draw_map(panel, certain, explanation.importance, importance, below=_greyed(explanation.image))
     layout.bar(drawing, 3, importance, f"mean {unit}", f"shown where uncertainty ≤ {number(most)}")
     return drawing
 
@@ -90,13 +90,13 @@ def figure(
 def png(explanation: Explanation, **options: Any) -> bytes:
     """`figure` with the same options, as the bytes of a PNG file."""
     stream = io.BytesIO()
-    with _boxes_for_missing_glyphs():
+    with boxes_for_missing_glyphs():
         figure(explanation, **options).savefig(stream, format="png", dpi=DPI)
     return stream.getvalue()
 
 
 @contextmanager
-def _boxes_for_missing_glyphs() -> Iterator[None]:
+def boxes_for_missing_glyphs() -> Iterator[None]:
     """No warning for a name in a script that the font lacks; it is drawn as boxes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
@@ -104,7 +104,7 @@ def _boxes_for_missing_glyphs() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _Scale:
+class Scale:
     """The colours of one map: which, and from where to where."""
 
     colours: str
@@ -114,7 +114,8 @@ class _Scale:
     known: bool = True  # whether any pixel has a value
 
     @classmethod
-    def of(cls, name: str, values: NDArray[np.float32], limits: Mapping[str, Limits] | None) -> _Scale:
+    def of(cls, name: str, values: NDArray[np.float32], limits: Mapping[str, Limits] | None) -> Scale:
+        """The scale of a map's own range, or of the limits given for its name; errors as for `figure`."""
         limits = limits or {}
         if unknown := set(limits) - set(COLOURS):
             raise ValueError(f"limits are for {' and '.join(COLOURS)}; got {', '.join(sorted(unknown))}")
@@ -130,6 +131,7 @@ class _Scale:
 
     @property
     def norm(self) -> Normalize:
+        """From values to colours."""
         pad = 0.0 if self.low < self.high else max(abs(self.low) * 1e-3, 1e-12)  # a constant map has mid colour
         return Normalize(self.low - pad, self.high + pad)
 
@@ -187,13 +189,13 @@ class _Layout:
 
     def write(self, drawing: Figure, title: str) -> None:
         left, line = self.edge / self.width, 1 / self.height
-        lines = [drawing.text(left, 1 - 0.16 * line, title, size=9, weight="bold", color=_INK, va="top", **_PLAIN)]
+        lines = [drawing.text(left, 1 - 0.16 * line, title, size=9, weight="bold", color=INK, va="top", **PLAIN)]
         top = self.height - self.edge - 0.13 * len(self.caption) + 0.12
         for index, text in enumerate(self.caption):
             y = 1 - (top + 0.13 * index) * line
-            lines.append(drawing.text(left, y, text, size=6.5, color=_PALE, va="top", **_PLAIN))
+            lines.append(drawing.text(left, y, text, size=6.5, color=PALE, va="top", **PLAIN))
         room = (self.width - 2 * self.edge) * drawing.dpi
-        with _boxes_for_missing_glyphs():
+        with boxes_for_missing_glyphs():
             for written in lines:  # names full of wide letters
                 wanted = written.get_window_extent().width
                 written.set_fontsize(float(written.get_fontsize()) * min(1, room / max(wanted, 1)))
@@ -204,49 +206,48 @@ class _Layout:
         axes.set_xticks([])
         axes.set_yticks([])
         for spine in axes.spines.values():
-            spine.set(color=_HATCH, linewidth=0.5)
+            spine.set(color=HATCH, linewidth=0.5)
         left, top = self.corner(place)
-        drawing.text(
-            left / self.width, 1 - (top - 0.06) / self.height, title, size=8, color=_INK, va="bottom", **_PLAIN
-        )
+        drawing.text(left / self.width, 1 - (top - 0.06) / self.height, title, size=8, color=INK, va="bottom", **PLAIN)
         return axes
 
-    def bar(self, drawing: Figure, place: int, scale: _Scale, label: str, note: str) -> None:
+    def bar(self, drawing: Figure, place: int, scale: Scale, label: str, note: str) -> None:
         left, top = self.corner(place)
         axes = self.axes(drawing, left, top + self.slot[1] + 0.09, self.slot[0], 0.09)
         mappable = ScalarMappable(scale.norm, scale.colours)
         bar = drawing.colorbar(mappable, cax=axes, orientation="horizontal", extend=scale.extend)
-        bar.outline.set(color=_HATCH, linewidth=0.5)
+        bar.outline.set(color=HATCH, linewidth=0.5)
         span = scale.high - scale.low
         ends = [scale.low, (scale.low + scale.high) / 2, scale.high] if span > 0 else [scale.low]
         labels = [number(value, span) for value in ends] if scale.known else []
         bar.set_ticks(ends if scale.known else [], labels=labels)
-        axes.tick_params(labelsize=6.5, length=2, width=0.5, color=_PALE, labelcolor=_INK, pad=1.5)
+        axes.tick_params(labelsize=6.5, length=2, width=0.5, color=PALE, labelcolor=INK, pad=1.5)
         for tick, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=False):
             tick.set(ha=side if span > 0 else "center", parse_math=False)
         under = 1 - (top + self.slot[1] + 0.36) / self.height
         text = label if scale.known else "nowhere defined"
         note = note if span > 0 or note else "the same everywhere"
-        drawing.text(left / self.width, under, text, size=6.5, color=_INK, va="top", **_PLAIN)
-        drawing.text(left / self.width, under - 0.125 / self.height, note, size=6.5, color=_PALE, va="top", **_PLAIN)
+        drawing.text(left / self.width, under, text, size=6.5, color=INK, va="top", **PLAIN)
+        drawing.text(left / self.width, under - 0.125 / self.height, note, size=6.5, color=PALE, va="top", **PLAIN)
 
 
-def _picture(axes: Axes, image: NDArray[np.uint8]) -> None:
+def draw_image(axes: Axes, image: NDArray[np.uint8]) -> None:
+    """(H, W, 3) as it is."""
     axes.imshow(image, aspect="equal")
 
 
-def _map(
+def draw_map(
     axes: Axes,
     values: NDArray[np.float32],
     importance: NDArray[np.float32],
-    scale: _Scale,
+    scale: Scale,
     *,
     below: NDArray[np.uint8] | None = None,
 ) -> None:
     """Values in the colours of the scale; under them a hatch where the encoder never looked, else the image."""
     height, width = values.shape
     unseen = Rectangle(
-        (-0.5, -0.5), width, height, facecolor=_NEVER, edgecolor=_HATCH, hatch="////", linewidth=0, zorder=-1
+        (-0.5, -0.5), width, height, facecolor=_NEVER, edgecolor=HATCH, hatch="////", linewidth=0, zorder=-1
     )
     axes.add_patch(unseen)
     if below is not None:
@@ -262,7 +263,7 @@ def _greyed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.repeat((110 + luma * (135 / 255)).astype(np.uint8)[..., None], 3, axis=-1)
 
 
-def _band(measure: str, scale: _Scale) -> str:
+def _band(measure: str, scale: Scale) -> str:
     """How much of the measure's range the colours span: with cosine usually a narrow band."""
     span = scale.high - scale.low
     if measure not in RANGES or span <= 0 or not scale.known:

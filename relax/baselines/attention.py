@@ -1,0 +1,101 @@
+"""What a vision transformer attends to. Attention says what is mixed, not what the embedding is made of.
+
+timm's and DINO's blocks hand their attention to a dropout layer, where it is read off; timm's fused kernels, which
+never hold it, are switched off for the one pass. torchvision's blocks are asked to return it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from relax.baselines.layers import Tokens, find_tokens, hooked
+from relax.baselines.task import Maps, MethodError, Task
+
+
+def attention(task: Task) -> Maps:
+    """How much the class token attends to each patch in the last block, averaged over the heads.
+
+    Without a class token, the mean over the patch tokens as queries. The shares of all tokens add up to 1; those of
+    the class token and registers are left out, and the rest is enlarged bilinearly.
+
+    Source: DINO (Caron et al., ICCV 2021), figure 1, where heads are drawn apart.
+    """
+    tokens = find_tokens(task)
+    last = _attention(task, tokens)[-1]
+    return _map(task, tokens, last, "share of the attention in the last block")
+
+
+def attention_rollout(task: Task) -> Maps:
+    """Attention followed through all blocks: the product over the blocks of (A + 1) / 2, A averaged over the heads.
+
+    Queries, and what is left out, as for `attention`.
+
+    Source: Quantifying Attention Flow in Transformers (Abnar & Zuidema, ACL 2020), section 3.
+    """
+    tokens = find_tokens(task)
+    blocks = _attention(task, tokens)
+    itself = torch.eye(len(blocks[0])).to(blocks[0])
+    flow = itself
+    for mean in blocks:
+        mixed = (mean + itself) / 2
+        flow = mixed / mixed.sum(1, keepdim=True) @ flow
+    return _map(task, tokens, flow, "share of the attention flow")
+
+
+def _map(task: Task, tokens: Tokens, mixed: Tensor, unit: str) -> Maps:
+    """The row of the class token, or the mean row of the patches, without the prefix tokens."""
+    row = mixed[0] if tokens.has_class else mixed[tokens.prefix :].mean(0)
+    queries = "class token" if tokens.has_class else "mean of the patch tokens"
+    settings = {"queries": queries, "blocks": len(tokens.blocks), "grid": list(tokens.grid)}
+    return Maps(task.to_view(row[tokens.prefix :].view(tokens.grid)), unit, settings=settings)
+
+
+def _attention(task: Task, tokens: Tokens) -> list[Tensor]:
+    """(T, T) float64 of every block, in order, averaged over the heads; row = query. One forward pass."""
+    found: list[Tensor] = []
+
+    def keep(weights: Tensor) -> None:
+        found.append(weights[0].to(task.scene.home).double().mean(0))
+
+    handles, fused = [], []
+    for _, block in tokens.blocks:
+        layer: Any = getattr(block, "attn", getattr(block, "self_attention", None))
+        if isinstance(layer, nn.MultiheadAttention):
+            handles.append(layer.register_forward_pre_hook(_ask_for_weights, with_kwargs=True))
+            handles.append(layer.register_forward_hook(lambda _, __, output: keep(output[1])))
+        elif isinstance(getattr(layer, "attn_drop", None), nn.Module):
+            handles.append(layer.attn_drop.register_forward_hook(lambda _, __, output: keep(output)))
+            fused.append(layer)
+    with hooked(handles), _unfused(fused):
+        task.embed(task.scene.view)
+    count = tokens.grid[0] * tokens.grid[1] + tokens.prefix
+    if len(found) != len(tokens.blocks) or any(mean.shape != (count, count) for mean in found):
+        raise MethodError(
+            f"{task.method} needs the attention between all tokens of every block, which encoder "
+            f"{task.encoder.name!r} does not show: use gradcam or lafam"
+        )
+    return found
+
+
+def _ask_for_weights(
+    _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return inputs, {**named, "need_weights": True, "average_attn_weights": False}
+
+
+@contextmanager
+def _unfused(layers: list[Any]) -> Iterator[None]:
+    """Attention computed step by step inside; afterwards as it was."""
+    before = [(layer, layer.fused_attn) for layer in layers if hasattr(layer, "fused_attn")]
+    try:
+        for layer, _ in before:
+            layer.fused_attn = False
+        yield
+    finally:
+        for layer, was in before:
+            layer.fused_attn = was

@@ -1,0 +1,220 @@
+"""From a method's name to an `Explanation`, for `relax.explain`: the wishes are checked once, before any image."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from encoders import Encoder
+from relax.baselines.methods import Method, method_named
+from relax.baselines.rise import predicted
+from relax.baselines.scalar import Head, Scalar, class_score, measure_for_gradients, no_scalar, similarity_to
+from relax.baselines.task import Maps, MethodError, Task
+from relax.budget import Budget, Progress
+from relax.explanation import Explanation
+from relax.images import ImageSource
+from relax.provenance import surroundings
+from relax.references import Reference, embed_reference, reference_name
+from relax.scene import Hiding, Scene
+from similarity import measure_named
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One method with one encoder and one question, to be asked of any number of images.
+
+    Attributes:
+        method: Which.
+        encoder: Who looks.
+        hiding: What is hidden, where the method hides something.
+        budget: How many masks, copies or steps, and how many images in one batch.
+        samples: The masks, copies or steps.
+        similarity: Name of the measure.
+        reference: What the caller compares with, for the record.
+        compared_with: (D,) its embedding; None = the image itself.
+        head: For class scores instead of similarities.
+        target: Number of the class; None = the one predicted for the image with nothing hidden.
+        progress: Called with (passes done, passes expected) after every batch.
+    """
+
+    method: Method
+    encoder: Encoder
+    hiding: Hiding
+    budget: Budget
+    samples: int
+    similarity: str
+    reference: Reference
+    compared_with: Tensor | None
+    head: Head | None
+    target: int | None
+    progress: Progress | None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        encoder: Encoder,
+        hiding: Hiding,
+        budget: Budget,
+        *,
+        masks: int | Tensor | None = None,
+        similarity: str = "cosine",
+        reference: Reference = None,
+        head: Head | None = None,
+        target: str | int | None = None,
+        progress: Progress | None = None,
+    ) -> Baseline:
+        """Check what a caller of `relax.explain` wishes; the arguments are explained there.
+
+        Raises:
+            MethodError: If the method cannot do with what it was given.
+            ValueError: If an argument is impossible, or the method has no use for it; the message names it.
+        """
+        method = method_named(name)
+        measure_named(similarity)
+        _check_question(method, head, target, reference)
+        if head is not None:
+            head.check(encoder)
+        return cls(
+            method=method,
+            encoder=encoder,
+            hiding=_regions(method, hiding),
+            budget=_budget(method, budget, masks),
+            samples=masks if isinstance(masks, int) else method.samples or 0,
+            similarity=similarity,
+            reference=reference,
+            compared_with=None if reference is None else embed_reference(reference, encoder),
+            head=head,
+            target=None if head is None or target is None else head.class_index(target),
+            progress=progress,
+        )
+
+    def explain(self, image: ImageSource) -> Explanation:
+        """Explain one image.
+
+        Raises:
+            ImageError: If the image cannot be used.
+            MethodError: If the method cannot work with the encoder.
+        """
+        start = time.perf_counter()
+        scene = Scene.of(image, self.encoder, self.hiding)
+        scalar, target, asked = self._question(scene)
+        task = Task(
+            method=self.method.name,
+            scene=scene,
+            scalar=scalar,
+            hiding=self.hiding,
+            budget=self.budget,
+            samples=self.samples,
+            progress=self.progress,
+            expected=self.method.cost(self.samples, self.hiding.cells, scene.size),
+        )
+        maps = self.method.function(task)
+        made = {
+            **self._record(scene, scalar, target, maps),
+            "cost": {"passes": task.passes + asked, "in_words": self.method.passes_in_words},
+            **surroundings(self.encoder.device, time.perf_counter() - start),
+        }
+        return _explanation(scene, maps, made)
+
+    def _question(self, scene: Scene) -> tuple[Scalar, int | None, int]:
+        """What to explain, the class if it is one, and the encoder passes that it took to know."""
+        method = self.method
+        if method.explains == "nothing":
+            return no_scalar(method.name), None, 0
+        if self.head is not None:
+            asked = 0 if self.target is not None else 1
+            target = predicted(self.head, scene.own_embedding()) if self.target is None else self.target
+            return class_score(self.head, target, method.class_score), target, asked
+        measure = self.similarity
+        if "gradients" in method.needs:
+            measure = measure_for_gradients(measure, of_itself=self.compared_with is None)
+        own = self.compared_with is None
+        embedding = scene.own_embedding() if self.compared_with is None else self.compared_with.to(scene.home)
+        return similarity_to(embedding, reference_name(self.reference), measure), None, int(own)
+
+    def _record(self, scene: Scene, scalar: Scalar, target: int | None, maps: Maps) -> dict[str, Any]:
+        method, settings = self.method, maps.settings
+        asks = method.explains != "nothing"
+        compares = asks and self.head is None
+        made = scene.record(self.hiding)
+        recipe = made["masks"] if method.hides != "nothing" else {}
+        if method.hides == "superpixels":  # their keep and seed are the method's settings, where it has them
+            recipe = {key: value for key, value in recipe.items() if key not in ("keep", "seed")}
+        return {
+            **made,
+            "masks": {**recipe, "count": maps.masks},
+            "method": method.name,
+            "family": method.family,
+            "source": method.source,
+            "settings": settings,
+            "scalar": scalar.name,
+            "map": maps.unit,
+            "similarity": scalar.unit if compares else None,
+            "reference": reference_name(self.reference) if compares else None,
+            "head": _head_record(self.head) if self.head is not None and asks else None,
+            "target": self.head.classes[target] if self.head is not None and target is not None else None,
+            "tolerance": settings.get("tolerance"),
+            "converged": settings.get("converged"),
+        }
+
+
+def _check_question(method: Method, head: Head | None, target: str | int | None, reference: Reference) -> None:
+    if head is None and "head" in method.needs:
+        raise MethodError(f"{method.name} needs a head, which makes class probabilities of embeddings: give head=")
+    if head is None and target is not None:
+        raise ValueError(f"target is a class of a head; got {target!r} without one: give head= too")
+    if head is not None and not method.takes_head:
+        raise ValueError(f"head makes no difference to {method.name}, which explains {method.explains}: leave it out")
+    if reference is not None and (head is not None or method.explains == "nothing"):
+        what = f"class {target!r}" if target is not None else "a class" if head is not None else "nothing"
+        raise ValueError(f"reference cannot be compared with where {method.name} explains {what}: leave it out")
+
+
+def _regions(method: Method, hiding: Hiding) -> Hiding:
+    """The regions that this method hides; other ones that the caller asked for are refused, not passed over."""
+    if method.hides == "any":
+        return hiding
+    if hiding.given is not None:
+        raise ValueError(
+            f"masks must be a number for {method.name}, which makes its own; got {tuple(hiding.given.shape)}"
+        )
+    if hiding.regions not in ("grid", method.hides):
+        raise ValueError(
+            f"regions and preset are for relax and rise, {method.name} hides {method.hides}; got {hiding.regions!r}"
+        )
+    if method.hides == "nothing":
+        return replace(hiding, cells=1)  # an image too small for the caller's cells is no obstacle
+    return replace(hiding, regions=method.hides)
+
+
+def _budget(method: Method, budget: Budget, masks: int | Tensor | None) -> Budget:
+    """As many masks as this method takes by default, unless the caller said how many."""
+    if method.hides == "any":
+        return budget
+    if budget.tolerance is not None:
+        raise ValueError(
+            f"tolerance is for relax and rise, {method.name} has no standard error; got {budget.tolerance}"
+        )
+    return budget if masks is not None else replace(budget, masks=method.samples or 0)
+
+
+def _head_record(head: Head) -> dict[str, Any]:
+    return {"kind": str(getattr(head, "kind", type(head).__name__)), "classes": len(head.classes)}
+
+
+def _explanation(scene: Scene, maps: Maps, made: dict[str, Any]) -> Explanation:
+    importance = maps.importance.double()
+    unknown = torch.full_like(importance, torch.nan)
+    uncertainty, error = (unknown if found is None else found for found in (maps.uncertainty, maps.standard_error))
+    return Explanation(
+        importance=scene.to_image(importance),
+        uncertainty=scene.to_image(uncertainty),
+        standard_error=scene.to_image(error),
+        image=scene.picture(),
+        provenance=made,
+    )

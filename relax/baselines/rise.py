@@ -1,0 +1,88 @@
+"""RELAX and RISE: hide random parts, and average the masks with the scores that they got."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from relax.baselines.scalar import Head, class_score
+from relax.baselines.task import Maps, MethodError, Task
+from relax.estimators import RelaxMoments
+from relax.explanation import Explanation
+
+if TYPE_CHECKING:
+    from relax.probing import Probe
+
+AT_ONCE = 64  # masks of a probe that are made again at a time
+
+
+def mask_average(task: Task) -> Maps:
+    """The mean score over the masks that show a pixel, with its uncertainty and standard error.
+
+    With a similarity as the score this is RELAX, with the probability of a class it is RISE. RISE's own estimator
+    divides sum(p m) by N E[m], the expected sum of the masks; this one divides by the sum of the masks that were
+    drawn, as RELAX does. The two differ at each pixel by the factor mean(m) / E[m], which goes to 1; dividing by
+    what was drawn takes the unevenness of the masks out of the map, needs no E[m], so holds for any masks, and has
+    the standard error of a ratio.
+
+    Sources: RELAX (Wickstrøm et al., IJCV 2023); RISE (Petsiuk, Das & Saenko, BMVC 2018), section 3.1.
+    """
+    moments = RelaxMoments.empty(task.scene.size, task.scene.home)
+    for masks, embeddings in task.scene.passes(task.budget, task.progress):
+        task.passes += len(masks)
+        moments.add(task.scalar(embeddings), masks)
+        if task.budget.met_after(moments):
+            break
+    settings: dict[str, Any] = {"estimator": "sum(s m) / sum(m)"}
+    if task.budget.tolerance is not None:
+        settings["tolerance"] = task.budget.tolerance
+        settings["converged"] = task.budget.met_by(moments.standard_error)
+    error = moments.standard_error if task.scene.source.independent else None
+    return Maps(moments.importance, f"mean {task.scalar.unit}", moments.uncertainty, error, settings, moments.count)
+
+
+def rise_of(probe: Probe, head: Head, target: str | int | None = None) -> Explanation:
+    """RISE from the embeddings of a probe: no further encoder passes.
+
+    Args:
+        probe: What `relax.probe` returned.
+        head: A head for the probe's encoder.
+        target: The class to explain, by name or number; None = the one predicted for the image with nothing hidden.
+
+    Returns:
+        The same maps as `relax.explain(image, encoder, method="rise", head=head)` under the same masks.
+
+    Raises:
+        ValueError: If the head does not fit the encoder, or has no such class.
+    """
+    start = time.perf_counter()
+    head.check(probe.scene.encoder)
+    index = predicted(head, probe.own_embedding) if target is None else head.class_index(target)
+    scalar = class_score(head, index, "probability")
+    moments = RelaxMoments.empty(probe.scene.size, probe.scene.home)
+    for first in range(0, len(probe.embeddings), AT_ONCE):
+        embeddings = probe.embeddings[first : first + AT_ONCE]
+        masks = probe.scene.source.masks(first, first + len(embeddings), probe.scene.home)
+        moments.add(scalar(embeddings), masks)
+    made = {
+        **probe.provenance,
+        "method": "rise",
+        "similarity": None,
+        "reference": None,
+        "scalar": scalar.name,
+        "map": f"mean {scalar.unit}",
+        "target": head.classes[index],
+        "cost": {"passes": 0},
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+    return probe.scene.explanation(moments, made)
+
+
+def predicted(head: Head, embedding: Tensor) -> int:
+    """The class that the head finds most probable for an embedding (D,)."""
+    scores = head.scores(embedding[None])[0]
+    if len(head.classes) != len(scores):
+        raise MethodError(f"head must give one score for each of its {len(head.classes)} classes; got {len(scores)}")
+    return int(scores.argmax())

@@ -1,0 +1,158 @@
+"""What a method gets, one image as one encoder sees it with the number to explain, and what it gives back.
+
+A task runs the encoder for the method and counts its passes: one for an embedding, two more for a gradient
+through it (a backward pass costs about twice a forward pass; Kaplan et al., 2020, section 2.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from encoders import Encoder, EncoderError
+from relax.baselines.scalar import Scalar
+from relax.budget import Budget, Progress
+from relax.scene import Hiding, Scene
+
+GRADIENT = 3  # passes of one image forward and back
+
+
+class MethodError(ValueError):
+    """A method that cannot work with this encoder, head or image; one line says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What a method found, in the frame of the view.
+
+    Attributes:
+        importance: (h, w), in `unit`, never rescaled; higher = more important.
+        unit: What the importance is, such as "drop of the cosine".
+        uncertainty: (h, w), the variance as in RELAX; None where the method has none.
+        standard_error: (h, w), the Monte-Carlo error of the importance; None where the method has none.
+        settings: The method's own settings, as JSON types.
+        masks: How many masked images the method looked at.
+    """
+
+    importance: Tensor
+    unit: str
+    uncertainty: Tensor | None = None
+    standard_error: Tensor | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    masks: int = 0
+
+
+@dataclass
+class Task:
+    """One image, one encoder, and the number that is to be explained.
+
+    Attributes:
+        method: The name of the method, for messages.
+        scene: The image as the encoder sees it, with its fill and masks.
+        scalar: Embeddings (N, D) to the numbers (N,) to explain.
+        hiding: What the caller wants hidden: regions, cells, keep, fill, seed.
+        budget: How many masks, and how many images in one batch.
+        samples: How many masks, noisy copies or steps a method that samples takes.
+        progress: Called with (passes done, passes expected) after every batch.
+        expected: Encoder passes that the method will take; None while it is not known.
+        passes: Encoder passes so far.
+    """
+
+    method: str
+    scene: Scene
+    scalar: Scalar
+    hiding: Hiding
+    budget: Budget
+    samples: int
+    progress: Progress | None = None
+    expected: int | None = None
+    passes: int = 0
+
+    @property
+    def encoder(self) -> Encoder:
+        """Who looks."""
+        return self.scene.encoder
+
+    @property
+    def batch(self) -> int:
+        """Images in one forward pass."""
+        return next(self.budget.stretches(2**31, self.scene.view))[1]
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """(N, C, h, w) pixels in one batch to (N, D) embeddings, without gradients."""
+        embeddings = self.scene.embed(pixels).to(self.scene.home)
+        self.count(len(pixels))
+        return embeddings
+
+    def scores(self, pixels: Tensor) -> Tensor:
+        """(N, C, h, w) pixels in one batch to the numbers (N,) float64 to explain, without gradients."""
+        return self.scalar(self.embed(pixels))
+
+    def scores_with_gradients(self, pixels: Tensor, encoder: Encoder | None = None) -> Tensor:
+        """As `scores`, for autograd to follow.
+
+        Args:
+            pixels: (N, C, h, w), on any device.
+            encoder: Another one to look through, such as a changed copy; the task's own by default.
+
+        Raises:
+            MethodError: If encoder or scalar cannot be followed back to the pixels.
+        """
+        encoder = encoder or self.encoder
+        try:
+            # A copy, because a network without normalising may write into what it gets.
+            scores = self.scalar(encoder.embed_with_gradients(pixels.clone()).to(self.scene.home))
+        except EncoderError as error:
+            raise MethodError(f"{self.method} needs gradients: {error}") from error
+        if torch.is_grad_enabled() and not scores.requires_grad:
+            raise MethodError(
+                f"{self.method} needs gradients of the {self.scalar.name}, and none reach the pixels through encoder "
+                f"{encoder.name!r}: choose a method that only hides pixels, such as relax, lime or occlusion"
+            )
+        self.count(len(pixels) * (GRADIENT if torch.is_grad_enabled() else 1))
+        return scores
+
+    @property
+    def view(self) -> Tensor:
+        """(1, C, h, w) in [0, 1]: the image, where the scores are, which is what captum works with."""
+        return self.scene.view.to(self.scene.home)
+
+    @property
+    def fill(self) -> Tensor:
+        """(1, C, h, w) in [0, 1]: the image with everything hidden, beside `view`."""
+        return self.scene.fill.expand_as(self.scene.view).to(self.scene.home)
+
+    def leaf(self, pixels: Tensor) -> Tensor:
+        """A copy of pixels (N, C, h, w) to take gradients at; only inside `gradients_allowed`."""
+        return pixels.detach().clone().requires_grad_()
+
+    def to_view(self, values: Tensor) -> Tensor:
+        """A coarse map (gh, gw) at the size of the view: (h, w) float64, bilinear between the cells' centres."""
+        coarse = values.to(self.scene.home).double()[None, None]
+        return F.interpolate(coarse, self.scene.size, mode="bilinear", align_corners=False)[0, 0]
+
+    def expect(self, passes: int) -> None:
+        """How many passes the method will take, once it is known exactly."""
+        self.expected = passes
+
+    def count(self, passes: int) -> None:
+        """Remember passes, and tell the caller."""
+        self.passes += passes
+        if self.progress is not None:
+            self.progress(self.passes, max(self.expected or 0, self.passes))
+
+
+@contextmanager
+def gradients_allowed() -> Iterator[None]:
+    """Gradients are recorded inside, whatever mode the caller is in."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+Function = Callable[[Task], Maps]

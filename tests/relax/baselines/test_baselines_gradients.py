@@ -1,0 +1,172 @@
+"""Gradient methods give what their formulas give on encoders that can be differentiated by hand."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import relax
+from encoders.preprocess import Preprocess
+from relax.baselines import MethodError
+from tests.relax.baselines.small import Linear, SmallHead, bare, drawn, small_cnn
+
+IMAGE = drawn(3, 8, 9)
+LINEAR = Linear((3, 8, 9))
+
+
+def importance(method, network=LINEAR, image=IMAGE, **settings):
+    return relax.explain(image, network, method=method, **settings).importance
+
+
+@pytest.mark.parametrize("method", ["saliency", "smoothgrad"])
+def test_saliency_of_a_linear_encoder_is_its_largest_channel_gradient_with_noise_or_without(method):
+    expected = LINEAR.gradient_of_own_dot(IMAGE).abs().amax(0)
+
+    np.testing.assert_allclose(importance(method), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["input-x-gradient", "integrated-gradients"])
+def test_a_linear_encoder_gets_pixel_minus_fill_times_gradient(method):
+    expected = ((IMAGE - 0.3) * LINEAR.gradient_of_own_dot(IMAGE)).sum(0)
+
+    np.testing.assert_allclose(importance(method, fill=0.3), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_are_of_pixels_before_normalising_and_the_mean_fill_makes_the_usual_input_x_gradient():
+    """(x - mean) * d/dx is ((x - mean) / std) * d/d((x - mean) / std)."""
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.5)
+    encoder = bare(LINEAR, preprocess=Preprocess(mean=mean, std=std))
+    deviation = torch.tensor(std, dtype=torch.float64).view(3, 1, 1)
+    normalised = (IMAGE - torch.tensor(mean).view(3, 1, 1)) / deviation
+    gradient = LINEAR.gradient_of_own_dot(normalised)
+
+    np.testing.assert_allclose(importance("saliency", encoder), (gradient / deviation).abs().amax(0), rtol=1e-4)
+    expected = (normalised * gradient).sum(0)
+    np.testing.assert_allclose(importance("input-x-gradient", encoder), expected, rtol=1e-4, atol=1e-5)
+
+
+class Squares(nn.Module):
+    def forward(self, pixels):
+        return pixels.flatten(1).square()
+
+
+def test_integrated_gradients_of_squares_are_worked_out_by_hand():
+    """<x^2, x'^2> = sum x^2 x'^2; along x' = t x the gradient is 2 x^2 (t x), so the part of a pixel is x^4."""
+    found = relax.explain(IMAGE[:1], Squares(), method="integrated-gradients", masks=40)
+
+    np.testing.assert_allclose(found.importance, IMAGE[0] ** 4, rtol=1e-4)
+    assert abs(found.provenance["settings"]["completeness_gap"]) < 1e-4
+    assert found.provenance["settings"]["steps"] == 40
+
+
+def test_integrated_gradients_add_up_to_what_the_image_scores_above_the_fill():
+    network, head = small_cnn(), SmallHead(6)
+    image = drawn(3, 16, 16)
+    logits = head.logits(network(torch.stack([image, torch.full_like(image, 0.2)])).detach())[:, 1]
+
+    found = importance("integrated-gradients", network, image, head=head, target="dog", fill=0.2, masks=300)
+
+    assert found.sum(dtype=np.float64) == pytest.approx(float(logits[0] - logits[1]), abs=1e-3)
+
+
+def test_the_gradient_of_a_class_is_that_of_its_logit():
+    network, head, image = small_cnn(), SmallHead(6), drawn(3, 16, 16)
+    pixels = image[None].clone().requires_grad_()
+    head.logits(network(pixels))[0, 2].backward()
+
+    found = importance("saliency", network, image, head=head, target=2)
+
+    np.testing.assert_allclose(found, pixels.grad[0].abs().amax(0), rtol=1e-4, atol=1e-8)
+
+
+class TwoReLUs(nn.Module):
+    """f(x) = v . relu(W x) of the upper two pixels x, with one hidden unit for the image and one against it."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(2, 2, bias=False)
+        self.relu = nn.ReLU()
+        self.hidden.weight.data = torch.tensor([[1.0, 2.0], [3.0, -1.0]])
+
+    def forward(self, pixels):
+        return self.relu(self.hidden(pixels[:, 0, 0])) @ torch.tensor([[2.0], [-1.0]])
+
+
+def test_guided_backprop_stops_negative_gradients_at_the_relu():
+    """At x = (0.5, 0.25) both units are on, 1 and 1.25, so f = 0.75 and the plain gradient is 0.75 (-1, 5).
+
+    The second unit gets the gradient -0.75 and is stopped: guided, 0.75 * 2 * (1, 2) = (1.5, 3) remains.
+    """
+    image = torch.tensor([[[0.5, 0.25], [0.7, 0.9]]])
+
+    np.testing.assert_allclose(importance("saliency", TwoReLUs(), image), [[0.75, 3.75], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(importance("guided-backprop", TwoReLUs(), image), [[1.5, 3.0], [0, 0]], rtol=1e-6)
+
+
+def test_guided_backprop_copies_the_network_so_in_place_relus_stay_in_place():
+    network = small_cnn()
+
+    importance("guided-backprop", bare(network), drawn(3, 16, 16))
+
+    assert [layer.inplace for layer in network if isinstance(layer, nn.ReLU)] == [True, True]
+    assert not any(layer._backward_hooks or layer._forward_hooks for layer in network.modules())
+
+
+def test_a_cosine_to_itself_is_replaced_by_the_inner_product_and_the_record_says_so():
+    """At its maximum the gradient of a cosine is 0, whatever the encoder."""
+    itself = relax.explain(IMAGE, LINEAR, method="saliency")
+    other = relax.explain(IMAGE, LINEAR, method="saliency", reference=drawn(3, 8, 9, seed=7))
+
+    assert itself.provenance["scalar"] == "dot to the image itself"
+    assert itself.provenance["similarity"] == "dot"
+    assert other.provenance["scalar"].startswith("cosine to ")
+    assert itself.importance.min() > 0 < other.importance.min()
+
+
+def test_the_gradient_of_a_cosine_to_another_image_is_the_textbook_one():
+    """d cos(z, r) / dz = (r / |r| - cos z / |z|) / |z|, then back through W."""
+    other = drawn(3, 8, 9, seed=7)
+    weight = LINEAR.weight.detach().double()
+    z, r = (torch.einsum("dchw,chw->d", weight, one.double()) for one in (IMAGE, other))
+    cosine = z @ r / (z.norm() * r.norm())
+    expected = torch.einsum("d,dchw->chw", (r / r.norm() - cosine * z / z.norm()) / z.norm(), weight).abs().amax(0)
+
+    np.testing.assert_allclose(importance("saliency", reference=other), expected, rtol=1e-3, atol=1e-8)
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_gradients_do_not_depend_on_the_mode_of_the_caller(mode):
+    expected = importance("saliency")
+
+    with mode():
+        found = importance("saliency", Linear((3, 8, 9)))
+
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_network_that_writes_into_its_input_is_explained_and_the_image_is_left_as_it_was():
+    image = IMAGE.clone()
+    network = nn.Sequential(nn.ReLU(inplace=True), Linear((3, 8, 9)))
+
+    np.testing.assert_allclose(importance("saliency", network, image), importance("saliency"), rtol=1e-5)
+    assert torch.equal(image, IMAGE)
+
+
+def test_an_encoder_without_gradients_is_named_with_the_way_out():
+    def closed(pixels):
+        return torch.from_numpy(pixels.detach().numpy().mean((2, 3)))
+
+    with pytest.raises(MethodError, match=r"saliency needs gradients of the dot .*'closed': choose a method that only"):
+        importance("saliency", closed)
+    with pytest.raises(MethodError, match=r"smoothgrad needs gradients: encoder .* failed on pixels"):
+        importance("smoothgrad", lambda pixels: torch.from_numpy(pixels.numpy().mean((2, 3))))
+
+
+def test_a_function_that_can_be_differentiated_is_enough_for_saliency_but_has_no_relus():
+    found = importance("saliency", lambda pixels: LINEAR(pixels))
+
+    np.testing.assert_allclose(found, importance("saliency"), rtol=1e-6)
+    with pytest.raises(MethodError, match="guided-backprop needs ReLU modules, and encoder '<lambda>' is a function"):
+        importance("guided-backprop", lambda pixels: LINEAR(pixels))
+    with pytest.raises(MethodError, match="guided-backprop needs ReLU modules, and encoder 'Linear' has none"):
+        importance("guided-backprop")
