@@ -69,6 +69,12 @@ class MaskProgress:
         expected = self.before + most * (self.images - self.done)
         self.bar.update(self.task, completed=self.before + done, total=expected)
 
+    def turn(self, name: str) -> None:
+        """The next of several is to start; whatever came before it has ended."""
+        if self.bar.tasks[self.task].description:
+            self.finish()
+        self.start(name)
+
     def finish(self) -> None:
         """An image is done or has failed."""
         self.before, self.now = self.before + self.now, 0

@@ -60,19 +60,22 @@ def compare(
     Written: STEM-compare.png (the figure), STEM-compare.json (costs, settings, what failed) and the maps of each,
     STEM-NAME.npz. What cannot be done is said in one line, and the others are still drawn.
     """
+    from relax.batch import MaskProgress
     from relax.cli import DONE, SOME_FAILED, UsageError
     from relax.comparison import compare_encoders, compare_methods
     from relax.images import ImageError
 
     settings: dict[str, Any] = {"similarity": similarity, "cells": cells, "keep": keep, "fill": fill, "seed": seed}
+    names = _names(methods if encoders is None else encoders)
+    progress = MaskProgress(len(names), shown=True)
+    settings |= {"masks": masks, "progress": progress.masks, "started": progress.turn}
     try:
-        if encoders is not None:
-            found = compare_encoders(image, _names(encoders), masks=masks, device=device, **settings)
-        else:
-            loaded, classifier = _with_head(encoder, head, device)
-            found = compare_methods(
-                image, _names(methods), loaded, head=classifier, target=target, masks=masks, **settings
-            )
+        with progress.bar:
+            if encoders is not None:
+                found = compare_encoders(image, names, device=device, **settings)
+            else:
+                loaded, classifier = _with_head(encoder, head, device)
+                found = compare_methods(image, names, loaded, head=classifier, target=target, **settings)
         if not found.explanations:
             raise ValueError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
         files = write(found, out, Path(image).stem)

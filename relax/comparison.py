@@ -20,6 +20,7 @@ from relax.images import ImageError, ImageSource, one_by_one
 from relax.scene import EncoderSource
 
 Limits = tuple[float, float]
+Started = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def compare_methods(
     head: Head | None = None,
     target: str | int | None = None,
     masks: int | None = None,
+    started: Started | None = None,
     **settings: Any,
 ) -> Comparison:
     """Explain one image with several methods.
@@ -57,6 +59,7 @@ def compare_methods(
         head: For the methods that explain a class; the others explain the similarity all the same.
         target: The head's class; None is the one it predicts.
         masks: For relax and rise; the other methods take their own number of samples.
+        started: Called with the name of each method when its turn comes.
         settings: Further keywords of `relax.explain`: cells, keep, fill, seed, similarity, reference, ...
 
     Raises:
@@ -78,10 +81,12 @@ def compare_methods(
             own.pop("reference", None)  # a class is asked for, or nothing
         return _one(image, encoder, method=name, **own)
 
-    return Comparison(*_each(methods, "methods", ask))
+    return Comparison(*_each(methods, "methods", ask, started))
 
 
-def compare_encoders(image: ImageSource, encoders: Sequence[EncoderSource], **settings: Any) -> Comparison:
+def compare_encoders(
+    image: ImageSource, encoders: Sequence[EncoderSource], *, started: Started | None = None, **settings: Any
+) -> Comparison:
     """Explain one image with RELAX through several encoders: same grids and shifts of the masks, one colour scale.
 
     Arguments and errors as for `compare_methods`. A cosine means the same for every encoder, but how far
@@ -91,9 +96,11 @@ def compare_encoders(image: ImageSource, encoders: Sequence[EncoderSource], **se
     for encoder in encoders:
         name = encoder if isinstance(encoder, str) else getattr(encoder, "name", type(encoder).__name__)
         loaded[name] = encoder
-    explanations, failures = _each(
-        list(loaded), "encoders", lambda name: _one(image, loaded[name], method="relax", **settings)
-    )
+
+    def ask(name: str) -> Explanation:
+        return _one(image, loaded[name], method="relax", **settings)
+
+    explanations, failures = _each(list(loaded), "encoders", ask, started)
     ends = [(np.nanmin(one.importance), np.nanmax(one.importance)) for one in explanations.values()]
     limits = (float(min(low for low, _ in ends)), float(max(high for _, high in ends))) if ends else None
     return Comparison(explanations, failures, limits if limits and math.isfinite(sum(limits)) else None)
@@ -126,13 +133,15 @@ def _one(image: ImageSource, encoder: EncoderSource, **settings: Any) -> Explana
 
 
 def _each(
-    names: Sequence[str], what: str, ask: Callable[[str], Explanation]
+    names: Sequence[str], what: str, ask: Callable[[str], Explanation], started: Started | None
 ) -> tuple[dict[str, Explanation], dict[str, str]]:
     if not names:
         raise ValueError(f"{what} must be one or more names; got none")
     explanations: dict[str, Explanation] = {}
     failures: dict[str, str] = {}
     for name in names:
+        if started is not None:
+            started(name)
         try:
             explanations[name] = ask(name)
         except ImageError:

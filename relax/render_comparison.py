@@ -8,6 +8,7 @@ import textwrap
 
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from relax.caption import number, recipe, shortened
 from relax.comparison import Comparison, map_unit
@@ -34,13 +35,15 @@ def comparison_figure(comparison: Comparison) -> Figure:
     rows = math.ceil((len(made) + 1) / columns)
     tall = min(max(PANEL * height / width, 0.6), 4.0)
     caption = _caption(comparison, letters=int(columns * PANEL / 0.05))
-    size = columns * (PANEL + 0.25), rows * (tall + 0.95) + 0.14 * len(caption) + 0.3
-    drawing = Figure(figsize=size, facecolor="white", layout="constrained")
+    size = columns * (PANEL + 0.25), rows * (tall + 1.05) + 0.14 * len(caption) + 0.4
+    drawing = Figure(figsize=size, facecolor="white", layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08))
     axes = drawing.subplots(rows, columns, squeeze=False).ravel()
     for panel in axes:
         panel.set_axis_off()
 
     draw_image(axes[0], first.image)
+    below = drawing.colorbar(ScalarMappable(), ax=axes[0], location="bottom", pad=0.03)
+    below.ax.set_visible(False)  # the room of a colour bar, so that the image is as large as its maps
     title = f"{shortened(str(first.provenance.get('image', 'image')), 34)}\n{width} × {height} px"
     axes[0].set_title(title, size=8, color=INK, loc="left", **PLAIN)
     for panel, (name, one) in zip(axes[1:], made, strict=False):

@@ -45,6 +45,26 @@ def test_gradients_are_of_pixels_before_normalising_and_the_mean_fill_makes_the_
     np.testing.assert_allclose(importance("input-x-gradient", encoder), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_smoothgrad_looks_at_copies_with_independent_noise_of_the_promised_size():
+    """0.15 times the range of the pixels, here 0.8; never clipped to [0, 1]."""
+    received = []
+
+    def recorder(pixels):
+        received.append(pixels.detach().clone())
+        return pixels.flatten(1)
+
+    image = drawn(3, 20, 20) * 0.5
+    image[0, 0, :2] = torch.tensor([0.1, 0.9])
+    image = image.clamp(0.1, 0.9)
+    importance("smoothgrad", recorder, image, masks=30, batch_size=8)
+
+    noise = torch.cat(received[1:]) - image
+    assert len(noise) == 30
+    assert float(noise.std()) == pytest.approx(0.15 * 0.8, rel=0.02)
+    assert abs(float(noise.mean())) < 0.003
+    assert torch.corrcoef(noise.flatten(1)).fill_diagonal_(0).abs().max() < 0.15
+
+
 class Squares(nn.Module):
     def forward(self, pixels):
         return pixels.flatten(1).square()
@@ -101,6 +121,30 @@ def test_guided_backprop_stops_negative_gradients_at_the_relu():
 
     np.testing.assert_allclose(importance("saliency", TwoReLUs(), image), [[0.75, 3.75], [0, 0]], rtol=1e-6)
     np.testing.assert_allclose(importance("guided-backprop", TwoReLUs(), image), [[1.5, 3.0], [0, 0]], rtol=1e-6)
+
+
+def test_guided_backprop_is_the_same_through_relus_in_place_and_used_twice():
+    """By the rule itself: an own ReLU whose way back also drops negative gradients."""
+
+    class Guided(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, values):
+            ctx.save_for_backward(values)
+            return values.clamp(min=0)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient.clamp(min=0) * (ctx.saved_tensors[0] > 0)
+
+    network, pixels = small_cnn(), drawn(1, 3, 16, 16).requires_grad_()
+    held, values = network(pixels).detach(), pixels
+    for layer in network:
+        values = Guided.apply(values) if isinstance(layer, nn.ReLU) else layer(values)
+    (values * held).sum().backward()
+
+    found = importance("guided-backprop", small_cnn(), pixels.detach()[0])
+
+    np.testing.assert_allclose(found, pixels.grad[0].abs().amax(0), rtol=1e-4, atol=1e-9)
 
 
 def test_guided_backprop_copies_the_network_so_in_place_relus_stay_in_place():
