@@ -21,7 +21,9 @@ def recipe(made: dict[str, Any]) -> list[str]:
     count = masks.get("count")
     phrases = [
         f"encoder {shortened(str(encoder.get('name')), 60)}",
-        f"{made.get('similarity')} to {shortened(reference, 60)}",
+        f"{made['method']} of {shortened(str(made.get('target') or made.get('scalar')), 60)}"
+        if made.get("method", "relax") != "relax"
+        else f"{made.get('similarity')} to {shortened(reference, 60)}",
         f"{count:,} masks" if isinstance(count, int) else "masks",
         str(masks.get("kind", "")),
         *(f"{key} {masks[key]}" for key in ("cells", "found", "window", "stride", "keep") if key in masks),

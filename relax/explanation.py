@@ -77,19 +77,20 @@ class Explanation:
     def uncertainty_limit(
         self, *, threshold: float | None = None, quantile: float | None = None, gamma: float | None = None
     ) -> float:
-        """The largest uncertainty that `u_relax` keeps when given the same arguments."""
+        """The largest uncertainty that `u_relax` keeps when given the same arguments; NaN where none is known."""
         wishes = {"threshold": threshold, "quantile": quantile, "gamma": gamma}
         given = [name for name, value in wishes.items() if value is not None]
         if len(given) > 1:
             raise ValueError(f"u_relax takes one of threshold, quantile and gamma; got {' and '.join(given)}")
         if threshold is not None:
             return _at_least_zero("threshold", threshold)
+        known = self.uncertainty[np.isfinite(self.uncertainty)]
         if gamma is not None:
-            return _at_least_zero("gamma", gamma) * float(np.nanmean(self.uncertainty, dtype=np.float64))
+            return _at_least_zero("gamma", gamma) * (float(known.mean(dtype=np.float64)) if known.size else np.nan)
         quantile = 0.5 if quantile is None else quantile
         if not 0 <= quantile <= 1:
             raise ValueError(f"quantile is a share of the pixels, between 0 and 1; got {quantile}")
-        return float(np.nanquantile(self.uncertainty, quantile))
+        return float(np.quantile(known, quantile)) if known.size else np.nan
 
     def to_json(self) -> str:
         """How it was made, and the range of each map, as JSON text."""

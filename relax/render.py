@@ -66,8 +66,10 @@ def figure(
     most = explanation.uncertainty_limit(threshold=threshold, quantile=quantile, gamma=gamma)
     importance = Scale.of("importance", explanation.importance, limits)
     uncertainty = Scale.of("uncertainty", explanation.uncertainty, limits)
-    measure = str(explanation.provenance.get("similarity", "similarity"))
+    made = explanation.provenance
+    measure = str(made.get("similarity", "similarity"))
     unit = UNITS.get(measure, shortened(measure, 24))
+    value = shortened(str(made["map"]), 44) if made.get("map") else f"mean {unit}"  # other methods name their own
 
     caption = [*recipe(explanation.provenance), *results(explanation, certain, most, (threshold, quantile, gamma))]
     layout = _Layout.of(explanation.image, caption)
@@ -77,13 +79,13 @@ def figure(
     draw_image(layout.panel(drawing, 0, "image"), explanation.image)
     panel = layout.panel(drawing, 1, "importance")
     draw_map(panel, explanation.importance, explanation.importance, importance)
-    layout.bar(drawing, 1, importance, f"mean {unit}", _band(measure, importance))
+    layout.bar(drawing, 1, importance, value, "" if made.get("map") else _band(measure, importance))
     panel = layout.panel(drawing, 2, "uncertainty")
     draw_map(panel, explanation.uncertainty, explanation.importance, uncertainty)
     layout.bar(drawing, 2, uncertainty, f"variance of the {unit}", "")
     panel = layout.panel(drawing, 3, "U-RELAX: importance where certain")
     draw_map(panel, certain, explanation.importance, importance, below=_greyed(explanation.image))
-    layout.bar(drawing, 3, importance, f"mean {unit}", f"shown where uncertainty ≤ {number(most)}")
+    layout.bar(drawing, 3, importance, value, f"shown where uncertainty ≤ {number(most)}")
     return drawing
 
 

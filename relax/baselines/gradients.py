@@ -14,8 +14,6 @@ import torch
 from captum.attr import GuidedBackprop, InputXGradient, IntegratedGradients, Saliency
 from torch import Tensor, nn
 
-from encoders import Encoder
-from encoders.encoder import copied
 from relax.baselines.task import Maps, MethodError, Task, gradients_allowed
 
 NOISE = 0.15  # standard deviation of SmoothGrad's noise, as a share of the range of the pixels
@@ -90,8 +88,7 @@ def integrated_gradients(task: Task) -> Maps:
 def guided_backprop(task: Task) -> Maps:
     """Saliency, with negative gradients stopped at every ReLU on the way back.
 
-    Works on a copy of the network, whose in-place ReLUs are made ordinary ones. Only ReLU modules are guided:
-    one that a network calls as a function is passed as it is.
+    Only ReLU modules are guided: one that a network calls as a function is passed as it is.
 
     Source: Striving for Simplicity (Springenberg et al., ICLR workshop 2015). It is known to depend
     little on the weights (Adebayo et al., NeurIPS 2018).
@@ -116,27 +113,15 @@ def guided_backprop(task: Task) -> Maps:
 
 
 class _Guided(nn.Module):
-    """The score through a copy of the network, which captum may hook."""
+    """The score as a module, in whose network captum finds the ReLUs to hook; it takes the hooks out again."""
 
     def __init__(self, task: Task, network: nn.Module) -> None:
         super().__init__()
-        original = task.encoder
-        self.network = copied(network)
-        for module in self.network.modules():
-            if isinstance(module, nn.ReLU):
-                module.inplace = False  # a hooked output must not be written into
+        self.network = network
         self._score = task.scores_with_gradients
-        self._encoder = Encoder(
-            self.network,
-            name=original.name,
-            preprocess=original.preprocess,
-            device=original.device,
-            pooling=original.pooling,
-            channels=original.channels,
-        )
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self._score(pixels, self._encoder)
+        return self._score(pixels)
 
 
 def _gradients(task: Task, pixels: Tensor) -> Tensor:

@@ -94,26 +94,24 @@ class Task:
         """(N, C, h, w) pixels in one batch to the numbers (N,) float64 to explain, without gradients."""
         return self.scalar(self.embed(pixels))
 
-    def scores_with_gradients(self, pixels: Tensor, encoder: Encoder | None = None) -> Tensor:
+    def scores_with_gradients(self, pixels: Tensor) -> Tensor:
         """As `scores`, for autograd to follow.
 
         Args:
             pixels: (N, C, h, w), on any device.
-            encoder: Another one to look through, such as a changed copy; the task's own by default.
 
         Raises:
             MethodError: If encoder or scalar cannot be followed back to the pixels.
         """
-        encoder = encoder or self.encoder
         try:
             # A copy, because a network without normalising may write into what it gets.
-            scores = self.scalar(encoder.embed_with_gradients(pixels.clone()).to(self.scene.home))
+            scores = self.scalar(self.encoder.embed_with_gradients(pixels.clone()).to(self.scene.home))
         except EncoderError as error:
             raise MethodError(f"{self.method} needs gradients: {error}") from error
         if torch.is_grad_enabled() and not scores.requires_grad:
             raise MethodError(
                 f"{self.method} needs gradients of the {self.scalar.name}, and none reach the pixels through encoder "
-                f"{encoder.name!r}: choose a method that only hides pixels, such as relax, lime or occlusion"
+                f"{self.encoder.name!r}: choose a method that only hides pixels, such as relax, lime or occlusion"
             )
         self.count(len(pixels) * (GRADIENT if torch.is_grad_enabled() else 1))
         return scores

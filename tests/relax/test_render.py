@@ -3,6 +3,7 @@
 import io
 import itertools
 import math
+import warnings
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -11,6 +12,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
+import relax
 from relax.caption import number, shortened
 from relax.explanation import Explanation
 from relax.render import figure, png
@@ -281,3 +283,21 @@ def test_numbers_have_the_digits_that_tell_them_apart(value, span, text):
 def test_shortening_keeps_both_ends():
     assert shortened("cat.png", 10) == "cat.png"
     assert shortened("abcdefghijklmnop.png", 10) == "abc…op.png"
+
+
+def test_another_method_is_drawn_in_its_own_unit_and_without_an_uncertainty():
+    picture = np.random.default_rng(0).random((20, 24, 3), dtype=np.float32)
+    made = relax.explain(picture, "random:timm:test_resnet", method="occlusion")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        texts = [text.get_text() for text in relax.figure(made).findobj(lambda a: hasattr(a, "get_text"))]
+
+    assert "drop of the cosine" in texts
+    assert "nowhere defined" in texts
+    assert any(
+        text.startswith("encoder random:timm:test_resnet · occlusion of ")
+        for text in (t.replace("\xa0", " ") for t in texts)
+    )
+    assert np.isnan(made.u_relax()).all()
+    assert np.isnan(made.u_relax(gamma=1.0)).all()

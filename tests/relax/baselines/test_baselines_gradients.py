@@ -147,7 +147,7 @@ def test_guided_backprop_is_the_same_through_relus_in_place_and_used_twice():
     np.testing.assert_allclose(found, pixels.grad[0].abs().amax(0), rtol=1e-4, atol=1e-9)
 
 
-def test_guided_backprop_copies_the_network_so_in_place_relus_stay_in_place():
+def test_guided_backprop_leaves_the_relus_as_they_were():
     network = small_cnn()
 
     importance("guided-backprop", bare(network), drawn(3, 16, 16))
