@@ -46,11 +46,12 @@ def results(
     rule = f"{gamma:g} × the mean" if gamma is not None else f"quantile {0.5 if quantile is None else quantile:g}"
     rule = "given" if threshold is not None else rule
     errors = explanation.standard_error[np.isfinite(explanation.standard_error)]
+    method = explanation.provenance.get("method", "relax")
     phrases = [f"U-RELAX threshold {number(most)} ({rule}), keeps {share:.0%}"]
     phrases.append(
         f"median standard error of the importance {number(float(np.median(errors)))}"
         if errors.size
-        else "no standard error (masks not random)"
+        else f"no standard error ({'masks not random' if method == 'relax' else method + ' has none'})"
     )
     made = explanation.provenance
     if made.get("tolerance") is not None:
