@@ -73,7 +73,7 @@ class Probe:
 
     def explain(self, reference: Reference = None, *, similarity: str = "cosine") -> Explanation:
         """The maps for one reference and one measure; as `relax.explain`, without encoding again."""
-        moments = self._moments(reference, similarity, 0, len(self.embeddings))
+        moments = self.moments(self._scores(reference, similarity))
         made = {
             **self.provenance,
             "similarity": similarity,
@@ -95,21 +95,25 @@ class Probe:
         if runs < 1 or count % runs:
             raise ValueError(f"runs must divide the number of masks, here {count}; got {runs}")
         size = count // runs
+        scores = self._scores(reference, similarity)
         maps = [
-            self.scene.to_image(self._moments(reference, similarity, start, start + size).importance)
+            self.scene.to_image(self.moments(scores[start : start + size], start).importance)
             for start in range(0, count, size)
         ]
         made = {**self.provenance, "similarity": similarity, "reference": reference_name(reference), "runs": runs}
         return Repeat(np.stack(maps), made)
 
-    def _moments(self, reference: Reference, similarity: str, start: int, stop: int) -> RelaxMoments:
-        measure = measure_named(similarity)
-        target = self.own_embedding
-        if reference is not None:
-            target = embed_reference(reference, self.scene.encoder).to(target.device)
-        scores = measure(self.embeddings[start:stop], target)
+    def moments(self, scores: Tensor, start: int = 0) -> RelaxMoments:
+        """The moments of scores (M,) that masks number `start` to `start + M - 1` got; the masks are made again."""
         moments = RelaxMoments.empty(self.scene.size, self.scene.home)
-        for first in range(start, stop, MASKS_AT_ONCE):
-            last = min(first + MASKS_AT_ONCE, stop)
-            moments.add(scores[first - start : last - start], self.scene.source.masks(first, last, self.scene.home))
+        for some in torch.split(scores, MASKS_AT_ONCE):
+            moments.add(some, self.scene.source.masks(start, start + len(some), self.scene.home))
+            start += len(some)
         return moments
+
+    def _scores(self, reference: Reference, similarity: str) -> Tensor:
+        """(N,) similarity of each masked image to the reference."""
+        measure = measure_named(similarity)
+        if reference is None:
+            return measure(self.embeddings, self.own_embedding)
+        return measure(self.embeddings, embed_reference(reference, self.scene.encoder).to(self.embeddings.device))

@@ -15,8 +15,6 @@ from relax.explanation import Explanation
 if TYPE_CHECKING:
     from relax.probing import Probe
 
-AT_ONCE = 64  # masks of a probe that are made again at a time
-
 
 def mask_average(task: Task) -> Maps:
     """The mean score over the masks that show a pixel, with its uncertainty and standard error.
@@ -61,11 +59,7 @@ def rise_of(probe: Probe, head: Head, target: str | int | None = None) -> Explan
     head.check(probe.scene.encoder)
     index = predicted(head, probe.own_embedding) if target is None else head.class_index(target)
     scalar = class_score(head, index, "probability")
-    moments = RelaxMoments.empty(probe.scene.size, probe.scene.home)
-    for first in range(0, len(probe.embeddings), AT_ONCE):
-        embeddings = probe.embeddings[first : first + AT_ONCE]
-        masks = probe.scene.source.masks(first, first + len(embeddings), probe.scene.home)
-        moments.add(scalar(embeddings), masks)
+    moments = probe.moments(scalar(probe.embeddings))
     made = {
         **probe.provenance,
         "method": "rise",

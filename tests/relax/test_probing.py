@@ -52,3 +52,18 @@ def test_repeats_are_the_maps_of_consecutive_masks():
 def test_runs_must_divide_the_masks():
     with pytest.raises(ValueError, match="runs must divide the number of masks, here 100; got 3"):
         relax.probe(image(), rows, masks=100).repeat(3)
+
+
+def test_repeats_embed_the_reference_once_for_all_runs():
+    calls = []
+
+    def counting(pixels):
+        calls.append(len(pixels))
+        return rows(pixels)
+
+    probe = relax.probe(image(), counting, masks=100)
+    before = sum(calls)
+
+    probe.repeat(10, image(1))
+
+    assert sum(calls) - before == 1
