@@ -43,6 +43,7 @@ def _kinds() -> list[EncoderRow]:
         ),
         EncoderRow("torchvision:resnet50", "torchvision, its default weights", "fetched once"),
         EncoderRow("hub:facebookresearch/dino:main:dino_vits16", "torch.hub, or a local folder", "runs its code"),
+        EncoderRow("open_clip:ViT-B-32:laion2b_s34b_b79k", "open_clip, reads prompts too", "fetched once; an extra"),
         EncoderRow(
             "file:run.ckpt?arch=resnet50", "a checkpoint of your own", "arch is a timm name or torchvision:NAME"
         ),

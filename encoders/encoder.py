@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cached_property
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from encoders.devices import find_device
+from encoders.devices import find_device, out_of_memory
 from encoders.errors import EncoderError, one_line
+from encoders.fast import PRECISIONS, FastForm, state_of
 from encoders.pooling import check_pooling, pool
 from encoders.preprocess import Preprocess
 from encoders.report import CheckpointReport
+from encoders.tokens import patch_grid, visible_only
 
 Network = nn.Module | Callable[[Tensor], Tensor]
 
@@ -32,6 +35,7 @@ class Encoder:
         device: Where it runs.
         pooling: "auto", "cls" or "mean".
         channels: Channels that it needs, 3 for colour; None = not known.
+        precision: "exact", "auto" or "fast": how masked views may be embedded, see `encoders.passes`.
         report: How the checkpoint's keys matched, for `file:` specs; None for all others.
     """
 
@@ -45,6 +49,7 @@ class Encoder:
         pooling: str = "auto",
         channels: int | None = None,
         report: CheckpointReport | None = None,
+        precision: str = "exact",
     ) -> None:
         self.network = network
         self.name = name or str(getattr(network, "__name__", type(network).__name__))
@@ -52,6 +57,9 @@ class Encoder:
         self.pooling = check_pooling(pooling)
         self.channels = channels
         self.report = report
+        self.precision = check_precision(precision)
+        self.passes_asked = 0
+        self._form: tuple[Hashable, FastForm] | None = None
         self._dtype = torch.float32
         if isinstance(network, nn.Module):
             self.device = find_device(device)
@@ -94,25 +102,80 @@ class Encoder:
             EncoderError: If the view has another size than the network needs, or the network fails, returns
                 something else than one vector per image, or NaN or infinity.
         """
-        return self.embed_with_gradients(view)
+        return self._embed(view, self._exact)
+
+    @torch.inference_mode()
+    def embed_rounded(self, view: Tensor) -> Tensor:
+        """`embed` in half precision, where the device has it: faster, and a little off. See `encoders.passes`."""
+        return self._embed(view, self._rounded)
+
+    @torch.inference_mode()
+    def embed_visible(self, view: Tensor, kept: Tensor) -> Tensor:
+        """Embed one image N times, each time showing some of its patch tokens only; see `encoders.tokens`.
+
+        Args:
+            view: (1, C, h, w) in [0, 1].
+            kept: (N, K) numbers of the patches to show, in reading order.
+
+        Returns:
+            (N, D) float32 on `device`.
+
+        Raises:
+            EncoderError: If the network is no VisionTransformer of timm, or as for `embed`.
+        """
+        self.patch_grid(view)
+        network = cast(nn.Module, self.network)
+        return self._embed(view, lambda pixels: visible_only(network, pixels, kept), len(kept))
+
+    def patch_grid(self, view: Tensor) -> tuple[int, int]:
+        """(rows, columns) of patch tokens for a view (1, C, h, w); an EncoderError where there are none."""
+        return patch_grid(self.network, (int(view.shape[-2]), int(view.shape[-1])), self.name)
 
     def embed_with_gradients(self, view: Tensor) -> Tensor:
         """`embed` as a function that autograd can follow: gradients reach the pixels, never the frozen weights.
 
         Arguments, result and errors as for `embed`. A network that detaches what it computes gives no gradients.
         """
+        return self._embed(view, self.network)
+
+    @torch.inference_mode()
+    def compile(self, view: Tensor) -> None:
+        """Compile `embed_rounded` for batches of the shape of `view`; raises whatever the compiler raises."""
+        form = self.form
+        if form is not None and form.half is not None:
+            form.compile(self.preprocess.normalise(view.to(self.device, self._dtype)))
+
+    @property
+    def form(self) -> FastForm | None:
+        """The network's fast form; None for a function, and while hooks watch the network's layers."""
+        state = state_of(self.network) if isinstance(self.network, nn.Module) else None
+        if state is None:
+            return None
+        if self._form is None or self._form[0] != state:
+            self._form = state, FastForm(cast(nn.Module, self.network), copied, self.device)
+        return self._form[1]
+
+    def _exact(self, pixels: Tensor) -> Tensor:
+        form = self.form
+        return self.network(pixels) if form is None else form.exact(pixels)
+
+    def _rounded(self, pixels: Tensor) -> Tensor:
+        form = self.form
+        return self._exact(pixels) if form is None or form.half is None else form.rounded(pixels)
+
+    def _embed(self, view: Tensor, run: Network, count: int | None = None) -> Tensor:
         self._check_view(view)
         view = view.to(self.device, self._dtype)
         try:
-            features = self.network(self.preprocess.normalise(view))
-        except torch.OutOfMemoryError:
-            raise  # the caller may try a smaller batch
+            features = run(self.preprocess.normalise(view))
         except RuntimeError as error:
+            if out_of_memory(error):
+                raise  # the caller may try a smaller batch
             shape = tuple(view.shape)
             raise EncoderError(
                 f"encoder {self.name!r} failed on pixels of shape {shape} on {self.device}: {one_line(error)}"
             ) from error
-        embedding = pool(features, len(view), self.pooling, self._prefix_tokens, self.name).float()
+        embedding = pool(features, count or len(view), self.pooling, self._prefix_tokens, self.name).float()
         if not torch.isfinite(embedding).all():
             raise EncoderError(
                 f"encoder {self.name!r} must return finite embeddings; got NaN or infinity: check its weights "
@@ -136,7 +199,20 @@ class Encoder:
             pooling=self.pooling,
             channels=self.channels,
             report=self.report,
+            precision=self.precision,
         )
+
+    def with_precision(self, precision: str) -> Encoder:
+        """The same encoder with another precision; the network is shared."""
+        if precision == self.precision:
+            return self
+        other = copy.copy(self)
+        other.precision, other._form = check_precision(precision), self._form
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the fast form, which is made again where it is needed."""
+        return {**self.__dict__, "_form": None}
 
     def __repr__(self) -> str:
         size = "any size" if self.preprocess.size is None else "{} x {} px".format(*self.preprocess.size)
@@ -152,6 +228,13 @@ class Encoder:
             f"view must be (B, {channels or 'C'}, {height}, {width}) for encoder {self.name!r}; "
             f"got {tuple(view.shape)}: {_way_out(view, channels)}"
         )
+
+
+def check_precision(precision: str) -> str:
+    """The same word, if it is one of `PRECISIONS`."""
+    if precision not in PRECISIONS:
+        raise EncoderError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
+    return precision
 
 
 def copied(module: nn.Module) -> nn.Module:

@@ -4,8 +4,9 @@ default                     the bundled encoder
 timm:NAME                   timm, pretrained; NAME may carry a weights tag
 torchvision:NAME            torchvision, default weights
 hub:REPO:NAME               an entry of a torch.hub repository or a local folder
+open_clip:MODEL:TAG         open_clip, which reads prompts too (an extra, see `encoders.text`)
 file:PATH?arch=NAME         a checkpoint; NAME is a timm name or torchvision:NAME
-random:timm:NAME            random weights, for sanity checks; also torchvision:NAME and default
+random:timm:NAME            random weights, for sanity checks; also torchvision:NAME, open_clip:MODEL and default
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from encoders.checkpoint import read_checkpoint
-from encoders.encoder import Encoder, copied
+from encoders.encoder import Encoder, check_precision, copied
 from encoders.errors import EncoderError
 from encoders.hub import hub_network
 from encoders.layouts import load_weights
@@ -34,8 +35,11 @@ from encoders.networks import (
 from encoders.pooling import check_pooling
 from encoders.preprocess import Preprocess
 from encoders.report import CheckpointReport
+from encoders.text import open_clip_network
 
-KINDS = "default, timm:NAME, torchvision:NAME, hub:REPO:NAME, file:PATH?arch=NAME, random:timm:NAME"
+KINDS = (
+    "default, timm:NAME, torchvision:NAME, hub:REPO:NAME, open_clip:MODEL:TAG, file:PATH?arch=NAME, random:timm:NAME"
+)
 PREPROCESS_ITEMS = ("size", "resize", "mean", "std", "interpolation")
 
 Built = tuple[nn.Module, Preprocess, CheckpointReport | None]
@@ -47,6 +51,7 @@ def load(
     device: str | torch.device = "auto",
     pooling: str = "auto",
     seed: int = 0,
+    precision: str | None = None,
 ) -> Encoder:
     """Load an image encoder: frozen, in eval mode, with its preprocessing.
 
@@ -61,6 +66,8 @@ def load(
         pooling: "auto" = as the network's authors pool; "cls" = the class token; "mean" = the mean of the patch
             tokens or of the feature map. It goes before an item of the spec, and cannot be changed on an Encoder.
         seed: What random weights are drawn from; the global random state is left alone.
+        precision: "exact" (float32), "auto" or "fast": how masked views may be embedded, see `encoders.passes`. None
+            leaves an Encoder as it is; everything else is "exact".
 
     Returns:
         The encoder; its `report` says how the keys of a checkpoint matched.
@@ -74,13 +81,16 @@ def load(
             raise EncoderError(
                 f"pooling of an Encoder cannot be changed, here {spec.pooling!r}; got {pooling!r}: load its spec again"
             )
-        return spec if str(device) == "auto" else spec.to(device)
+        there = spec if str(device) == "auto" else spec.to(device)
+        return there if precision is None else there.with_precision(precision)
+    precision = check_precision(precision or "exact")
     if isinstance(spec, str):
-        return _from_text(spec, device, pooling, seed)
+        return _from_text(spec, device, pooling, seed).with_precision(precision)
     if isinstance(spec, nn.Module):
-        return Encoder(copied(spec), name=type(spec).__name__, device=device, pooling=pooling)
+        name = type(spec).__name__
+        return Encoder(copied(spec), name=name, device=device, pooling=pooling, precision=precision)
     if callable(spec) and not isinstance(spec, type):
-        return Encoder(spec, device=device, pooling=pooling)
+        return Encoder(spec, device=device, pooling=pooling, precision=precision)
     got = f"the class {spec.__name__}, not an object of it" if isinstance(spec, type) else type(spec).__name__
     raise EncoderError(f"encoder must be a spec ({KINDS}), a module, a function or an Encoder; got {got}")
 
@@ -106,6 +116,10 @@ def _build(spec: str, pooling: str) -> Built:
     if kind == "default" and not rest:
         network, preprocess = bundled_network(pretrained=pretrained)
         pool_with_timm(network, pooling, spec)
+    elif kind == "open_clip" and rest:
+        network, preprocess = open_clip_network(rest, pretrained=pretrained)
+        if pooling != "auto":
+            raise EncoderError(f'pooling={pooling!r} is not offered by {spec!r}: choose "auto"')
     elif kind in ("timm", "torchvision") and rest:
         network, preprocess = _from_library(f"{kind}:{rest}", pretrained, None)
         _set_pooling(f"{kind}:{rest}", network, pooling)
@@ -116,6 +130,8 @@ def _build(spec: str, pooling: str) -> Built:
 
 def _from_library(arch: str, pretrained: bool, size: tuple[int, int] | None) -> tuple[nn.Module, Preprocess]:
     kind, _, name = arch.partition(":")
+    if arch == "default":
+        return bundled_network(pretrained=pretrained)
     if kind == "torchvision":
         return torchvision_network(name, pretrained=pretrained)
     return timm_network(arch.removeprefix("timm:"), pretrained=pretrained, size=size)

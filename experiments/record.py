@@ -32,14 +32,19 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write_results(name: str, rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> None:
-    """Write `results/NAME.csv` with one row per measurement and `results/NAME.json` with the summary."""
+def write_results(
+    name: str, rows: Sequence[dict[str, Any]], summary: dict[str, Any], experiment: str | None = None
+) -> None:
+    """Write `results/NAME.csv` with one row per measurement and `results/NAME.json` with the summary.
+
+    The experiment's name is needed where one has several results.
+    """
     with written_aside(RESULTS / f"{name}.csv") as aside, aside.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     made = {
-        "command": " ".join([f"python -m experiments.{name}", *map(_without_folder, sys.argv[1:])]),
+        "command": " ".join([f"python -m experiments.{experiment or name}", *map(_without_folder, sys.argv[1:])]),
         **summary,
         "machine": machine(),
         "versions": dict(versions()),

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from masking.designs import block_length, check_design, draw
 from masking.source import check_keep, check_seed, random_rows
 
 MAX_CELLS = 64
@@ -87,16 +88,33 @@ class RandomGrid(_Grid):
     """RISE's masks: (cells + 1)^2 grid points, shifted by up to one full cell.
 
     The chance to be visible is `keep` at every pixel. More cells show finer detail and need more
-    masks for the same error.
+    masks for the same error. The design says how masks depend on each other, see `masking.designs`;
+    each single mask has the same law under all of them.
 
     Raises:
-        ValueError: If a cell would be smaller than a pixel, or `keep` is not a chance.
+        ValueError: If a cell would be smaller than a pixel, `keep` is not a chance, or the design unknown.
 
     Source: RISE (Petsiuk, Das & Saenko, BMVC 2018), section 3.2. There the cell is rounded up to
     whole pixels; here it is exactly 1 / cells of the image, and the shift is continuous.
     """
 
+    design: str = "independent"
+
     kind: ClassVar[str] = "random-grid"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_design(self.design)
+
+    @property
+    def block(self) -> int:
+        """Masks in one block; blocks are independent of each other, masks in a block need not be."""
+        return block_length(self.design, self.points**2)
+
+    def draw(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """As every grid's, drawn by the design."""
+        cells, shifts = draw(self.design, self.seed, start, stop, self.points**2, self.keep)
+        return cells.view(-1, self.points, self.points), shifts
 
     @property
     def points(self) -> int:

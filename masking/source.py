@@ -45,12 +45,17 @@ def random_rows(seed: int, start: int, stop: int, width: int, *, stream: int = 0
     """
     pieces = []
     for block in range(start // BLOCK, -(-stop // BLOCK)):
-        words = np.random.SeedSequence([seed, block, stream]).generate_state(2)
-        generator = torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
+        generator = torch.Generator().manual_seed(block_words(seed, block, stream))
         rows = torch.rand(BLOCK, width, generator=generator)
         first = block * BLOCK
         pieces.append(rows[max(start - first, 0) : stop - first])
     return torch.cat(pieces) if pieces else torch.empty(0, width)
+
+
+def block_words(seed: int, block: int, stream: int) -> int:
+    """64 bits to start the generator of one block from."""
+    words = np.random.SeedSequence([seed, block, stream]).generate_state(2)
+    return int(words[0]) << 32 | int(words[1])
 
 
 def check_seed(seed: int) -> None:

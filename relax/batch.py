@@ -21,6 +21,7 @@ from relax.console import complain
 from relax.explainer import explain
 from relax.explanation import Explanation
 from relax.files import written_aside
+from relax.medical.picture import stem_of
 from relax.render import png
 
 ENDINGS = (".png", ".npz", ".json")
@@ -182,13 +183,13 @@ def targets(images: Sequence[str], folder: Path, spare: Sequence[str | Path] = (
 
     chosen: dict[int, str] = {}
     for index, image in enumerate(images):  # every name goes first to an image that has it
-        name = Path(image).stem
+        name = stem_of(image)
         if free(name):
             taken.add(name.casefold())
             chosen[index] = name
     for index, image in enumerate(images):
         if index not in chosen:
-            stem = Path(image).stem
+            stem = stem_of(image)
             name = next(name for count in range(2, len(images) + len(inputs) + 3) if free(name := f"{stem}-{count}"))
             taken.add(name.casefold())
             chosen[index] = name

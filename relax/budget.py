@@ -5,22 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
+import torch
 from torch import Tensor
 
-from relax.estimators import RelaxMoments
+from encoders import EncoderError
+from encoders.devices import out_of_memory
+from encoders.errors import one_line
+from relax.estimators import Estimator
 
 BatchSize = int | Literal["auto"]
 Progress = Callable[[int, int], None]
+Result = TypeVar("Result")
 
 DEFAULT_MASKS = 3000  # the authors' number
 MOST_MASKS = 100_000  # where a tolerance gives up, unless told otherwise
 CHECK = 256  # masks between two looks at the error; fixed, so that stopping does not depend on the batch size
 LEAST_MASKS = 2 * CHECK  # an error estimated from fewer is itself too uncertain to stop on
 
-BATCH_PIXELS = {"cpu": 32 * 224**2, "cuda": 256 * 224**2}  # in one batch when its size is "auto"
-BATCH_LIMITS = 16, 512
+# In one batch when its size is "auto": pixels, least and most images. Measured on a processor; its cache is small.
+BATCHES = {"cpu": (20 * 224**2, 16, 64), "cuda": (256 * 224**2, 16, 512)}
 
 
 @dataclass(frozen=True)
@@ -62,24 +67,37 @@ class Budget:
 
         With a tolerance they end wherever the error is looked at.
         """
-        size = _batch_size(view) if self.batch_size == "auto" else self.batch_size
-        start = 0
+        size, start = self.batch(view), 0
         while start < most:
-            stop = min(start + size, most)
-            if self.tolerance is not None:
-                stop = min(stop, (start // CHECK + 1) * CHECK)
+            stop = self.end(start, size, most)
             yield start, stop
             start = stop
 
-    def met_after(self, moments: RelaxMoments) -> bool:
-        """Whether to stop here; only looked at every 256 masks, from 512 on."""
-        looks = self.tolerance is not None and moments.count >= LEAST_MASKS and moments.count % CHECK == 0
-        return looks and self.met_by(moments.standard_error)
+    def batch(self, view: Tensor) -> int:
+        """Masked views (1, C, h, w) in one forward pass."""
+        return _batch_size(view) if self.batch_size == "auto" else self.batch_size
+
+    def end(self, start: int, size: int, most: int) -> int:
+        """One past the last mask of a batch of at most `size` that begins with mask `start`."""
+        stop = min(start + size, most)
+        return stop if self.tolerance is None else min(stop, (start // CHECK + 1) * CHECK)
+
+    def met_after(self, moments: Estimator) -> bool:
+        """Whether to stop here; only looked at after 512 masks and then after about a quarter more each time."""
+        return self.tolerance is not None and _looks_at(moments.count) and self.met_by(moments.standard_error)
 
     def met_by(self, standard_error: Tensor) -> bool:
         """Whether every pixel with a standard error, (H, W), is within the tolerance."""
         known = standard_error[standard_error.isfinite()]
         return self.tolerance is not None and known.numel() > 0 and bool(known.max() <= self.tolerance)
+
+
+def _looks_at(count: int) -> bool:
+    """Whether the error is looked at after so many masks; making it anew each time must not cost more than the rest."""
+    look = LEAST_MASKS
+    while look < count:
+        look += max(1, look // CHECK // 4) * CHECK
+    return look == count
 
 
 def _whole(number: object) -> bool:
@@ -88,9 +106,33 @@ def _whole(number: object) -> bool:
 
 def _batch_size(view: Tensor) -> int:
     """As many views as a device digests well: large enough to be busy, small enough for cache and memory."""
-    pixels = BATCH_PIXELS.get(view.device.type, BATCH_PIXELS["cpu"])
-    least, most = BATCH_LIMITS
+    pixels, least, most = BATCHES.get(view.device.type, BATCHES["cpu"])
     return max(least, min(most, pixels // view[0, 0].numel()))
+
+
+def within_memory(work: Callable[[int], Result], size: int) -> tuple[Result, int]:
+    """Do `work` with batches of `size`, and of half the size as often as memory runs out.
+
+    Returns:
+        What `work` returned, and the size that fitted.
+
+    Raises:
+        EncoderError: If a batch of one does not fit.
+    """
+    while True:
+        try:
+            return work(size), size
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            if size <= 1:
+                raise EncoderError(
+                    f"one masked image at a time does not fit into memory ({one_line(error)}): free some, choose "
+                    "another device or a smaller encoder"
+                ) from error
+        size //= 2  # outside: the error still holds the tensors that did not fit
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 def hoeffding_masks(error: float, risk: float) -> int:

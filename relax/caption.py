@@ -16,6 +16,7 @@ def recipe(made: dict[str, Any]) -> list[str]:
     encoder, masks = made.get("encoder") or {}, made.get("masks") or {}
     reference = str(made.get("reference") or "itself")
     reference = "the image itself" if reference == "itself" else reference
+    minus = f" minus to {shortened(str(made['foil']), 60)}" if made.get("foil") else ""
     fill = made.get("fill")
     fill_text = ", ".join(f"{value:g}" for value in fill) if isinstance(fill, list) else str(fill)
     count = masks.get("count")
@@ -23,7 +24,7 @@ def recipe(made: dict[str, Any]) -> list[str]:
         f"encoder {shortened(str(encoder.get('name')), 60)}",
         f"{made['method']} of {shortened(str(made.get('target') or made.get('scalar')), 60)}"
         if made.get("method", "relax") != "relax"
-        else f"{made.get('similarity')} to {shortened(reference, 60)}",
+        else f"{made.get('similarity')} to {shortened(reference, 60)}{minus}",
         f"{count:,} masks" if isinstance(count, int) else "masks",
         str(masks.get("kind", "")),
         *(f"{key} {masks[key]}" for key in ("cells", "found", "window", "stride", "keep") if key in masks),

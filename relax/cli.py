@@ -17,13 +17,24 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from relax.audit_command import EXAMPLES as AUDIT_EXAMPLES
+from relax.audit_command import audit
 from relax.compare_command import EXAMPLES as COMPARE_EXAMPLES
 from relax.compare_command import compare, methods
 from relax.console import complain
+from relax.evaluate_command import EXAMPLES as EVALUATE_EXAMPLES
+from relax.evaluate_command import evaluate, metrics
+from relax.export_command import EXPORT_EXAMPLES, VOLUME_EXAMPLES, export, volume
 from relax.head_command import head_app
+from relax.index_command import INDEX_EXAMPLES, SEARCH_EXAMPLES, index, search
+from relax.pair_command import EXAMPLES as PAIR_EXAMPLES
+from relax.pair_command import pair
+from relax.report_command import EXAMPLES as REPORT_EXAMPLES
+from relax.report_command import report
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from encoders import Encoder
+    from relax.references import Corpus
     from relax.scene import Fill
 
 # Newer typers carry a click of their own, so click's errors are found through typer's.
@@ -43,6 +54,15 @@ app = typer.Typer(
 app.add_typer(head_app, name="head")
 app.command(epilog=COMPARE_EXAMPLES)(compare)
 app.command()(methods)
+app.command(epilog=INDEX_EXAMPLES)(index)
+app.command(epilog=SEARCH_EXAMPLES)(search)
+app.command(epilog=PAIR_EXAMPLES)(pair)
+app.command(epilog=AUDIT_EXAMPLES)(audit)
+app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
+app.command()(metrics)
+app.command(epilog=REPORT_EXAMPLES)(report)
+app.command(epilog=VOLUME_EXAMPLES)(volume)
+app.command(epilog=EXPORT_EXAMPLES)(export)
 
 EXPLAIN_EXAMPLES = """[bold]Examples[/bold]
 
@@ -57,6 +77,9 @@ relax explain cat.png --tolerance 0.002
 
 relax explain cat.png --reference dog1.png --reference dog2.png
     why is the cat close to the dogs (to the mean of their embeddings)
+
+relax explain cat.png --reference cats --foil animals
+    what makes it closer to the images of one folder than to those of another
 
 relax explain cells.tif --cells 12 --masks 8000 --fill blur
     finer detail needs more masks; hidden pixels are blurred instead of grey
@@ -152,7 +175,16 @@ def explain(
         list[str] | None,
         typer.Option(
             metavar="IMAGE",
-            help="Compare with this image instead of the image itself; repeat it for the mean of several.",
+            help="Compare with this image instead of the image itself; repeat it for the mean of several. A folder is "
+            "a corpus: the mean similarity to its images. 'text:a cat' is a prompt, for open_clip encoders.",
+            rich_help_panel=WHO,
+        ),
+    ] = None,
+    foil: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="Take the similarity to this away: closer to the reference than to the foil. As --reference.",
             rich_help_panel=WHO,
         ),
     ] = None,
@@ -191,6 +223,23 @@ def explain(
             rich_help_panel=WHAT,
         ),
     ] = "mean",
+    design: Annotated[
+        str,
+        typer.Option(
+            metavar="DESIGN",
+            help="How the masks of the grid are drawn together: orthogonal, sobol, antithetic or independent. "
+            "It changes the error, not what is estimated.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "orthogonal",
+    estimator: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="auto, controlled (the same maps from fewer masks) or plain (the paper's average).",
+            rich_help_panel=WHAT,
+        ),
+    ] = "auto",
     preset: Annotated[
         str | None,
         typer.Option(
@@ -243,11 +292,14 @@ def explain(
         "tolerance": tolerance,
         "similarity": similarity,
         "reference": reference or None,
+        "foil": foil or None,
         "regions": regions,
         "cells": cells,
         "keep": keep,
         "fill": _fill(fill),
         "seed": seed,
+        "design": design,
+        "estimator": estimator,
         "preset": preset,
         "batch_size": _batch_size(batch_size),
     }
@@ -267,17 +319,47 @@ def explain(
 
 
 def _prepare(encoder: str, device: str, pooling: str, settings: dict[str, Any], out: Path) -> Encoder:
-    """Find what is wrong with the options before an image is touched, the cheapest first; load the encoder."""
+    """Find what is wrong with the options before an image is touched, the cheapest first; load the encoder.
+
+    Folders among reference and foil become corpora, embedded once.
+    """
     import relax
 
-    relax.explain([], lambda pixels: pixels, **{**settings, "reference": None})
+    relax.explain([], lambda pixels: pixels, **{**settings, "reference": None, "foil": None})
+    for name in ("reference", "foil"):
+        settings[name] = _corpus(settings[name])
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--out {out} cannot be a folder: {error.strerror}") from None
     loaded = relax.load_encoder(encoder, device, pooling)
+    for name in ("reference", "foil"):
+        if isinstance(settings[name], relax.Corpus):
+            settings[name] = _embedded(settings[name], loaded, name)
     relax.explain([], loaded, **settings)  # reads and embeds the reference
     return loaded
+
+
+def _corpus(paths: list[str] | None) -> list[str] | Corpus | None:
+    """The images, or a corpus as soon as there is a folder among them."""
+    from relax.references import Corpus, image_files
+
+    folders = [path for path in paths or [] if Path(path).is_dir()]
+    if not paths or not folders:
+        return paths
+    if len(paths) == 1:
+        return Corpus(paths[0])
+    return Corpus([one for path in paths for one in (image_files(path) if path in folders else [path])])
+
+
+def _embedded(corpus: Corpus, encoder: Encoder, name: str) -> Corpus:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"embedding the {name}", total=len(corpus))
+        return corpus.embedded(encoder, lambda done, most: bar.update(task, completed=done, total=most))
 
 
 @app.command(epilog=ENCODERS_EXAMPLES)

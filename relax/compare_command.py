@@ -64,6 +64,7 @@ def compare(
     from relax.cli import DONE, SOME_FAILED, UsageError
     from relax.comparison import compare_encoders, compare_methods
     from relax.images import ImageError
+    from relax.medical.picture import stem_of
 
     settings: dict[str, Any] = {"similarity": similarity, "cells": cells, "keep": keep, "fill": fill, "seed": seed}
     names = _names(methods if encoders is None else encoders)
@@ -78,7 +79,7 @@ def compare(
                 found = compare_methods(image, names, loaded, head=classifier, target=target, **settings)
         if not found.explanations:
             raise ValueError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
-        files = write(found, out, Path(image).stem)
+        files = write(found, out, stem_of(image))
     except ImageError as error:
         complain(str(error))
         return SOME_FAILED

@@ -12,9 +12,36 @@ Chan, Golub & LeVeque (1983); error of a ratio: Cochran, "Sampling Techniques" (
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+
+class Estimator(Protocol):
+    """What turns scores under masks into maps (H, W), float64: `RelaxMoments`, or `relax.control.ControlledMoments`."""
+
+    @property
+    def count(self) -> int:
+        """Masks so far."""
+
+    @property
+    def importance(self) -> Tensor:
+        """The mean score over the masks that show a pixel, weighted with them."""
+
+    @property
+    def uncertainty(self) -> Tensor:
+        """The variance of the score, weighted in the same way."""
+
+    @property
+    def standard_error(self) -> Tensor:
+        """By how much the importance would differ for other masks of the same kind."""
+
+    def add(self, scores: Tensor, masks: Tensor) -> None:
+        """Take in the scores (N,) of the next masks (N, 1, H, W)."""
+
+    def record(self) -> dict[str, Any]:
+        """Which estimator it is, as JSON types."""
 
 
 @dataclass
@@ -115,6 +142,10 @@ class RelaxMoments:
         gap = self.squared.mean - self.plain.mean
         around = self.squared.spread + self.squared.weight * gap.square()
         return (around * (self.count / (self.count - 1))).sqrt() / self.plain.weight
+
+    def record(self) -> dict[str, Any]:
+        """Which estimator it is."""
+        return {"name": "plain"}
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:

@@ -23,11 +23,10 @@ from torch import Tensor
 
 from encoders import Encoder
 from relax.budget import BatchSize, Budget, Progress
-from relax.estimators import RelaxMoments
 from relax.explanation import Explanation
 from relax.images import ImageSource, one_by_one
 from relax.provenance import surroundings
-from relax.references import Reference, embed_reference, reference_name
+from relax.references import Question, Reference
 from relax.scene import EncoderSource, Fill, Hiding, Scene, load_encoder
 from similarity import measure_named
 
@@ -45,11 +44,14 @@ class Settings(TypedDict, total=False):
     tolerance: float | None
     similarity: str
     reference: Reference
+    foil: Reference
     regions: str
     cells: int
     keep: float
     fill: Fill
     seed: int
+    design: str
+    estimator: str
     preset: str | None
     pooling: str
     device: str | torch.device
@@ -80,11 +82,14 @@ def explain(
     tolerance: float | None = None,
     similarity: str = "cosine",
     reference: Reference = None,
+    foil: Reference = None,
     regions: str = "grid",
     cells: int = 7,
     keep: float = 0.5,
     fill: Fill = "mean",
     seed: int = 0,
+    design: str = "orthogonal",
+    estimator: str = "auto",
     preset: str | None = None,
     pooling: str = "auto",
     device: str | torch.device = "auto",
@@ -111,7 +116,10 @@ def explain(
         tolerance: Stop as soon as every pixel's standard error is at most this, in the unit of the similarity.
         similarity: "cosine", "l2" (negative distance), "dot" or "rbf". Higher is closer.
         reference: What the masked image is compared with: None is the image itself; another image; a list
-            of images, whose mean embedding is taken; or an embedding (D,).
+            of images, whose mean embedding is taken; an embedding (D,); a prompt, "text:a photo of a cat", for
+            encoders with a text tower; or a `relax.Corpus`, to whose members the mean similarity counts.
+        foil: The same, and the similarity to it is taken away: what brings the image to the reference rather
+            than to the foil. Two corpora give COCOA. Only for method "relax".
         regions: What is hidden together: "grid" (RISE's soft random grid), "authors-grid" (the authors'
             package), "windows" (a sliding square, not random) or "superpixels" (SLIC, cells^2 of them).
         cells: Regions along each side, 1 to 64. More show finer detail and need more masks for the same error.
@@ -119,7 +127,12 @@ def explain(
         fill: What hidden pixels show: "mean" (the encoder's mean pixel; black for a plain module), "blur",
             "noise", a grey value or colour in [0, 1], or another image.
         seed: The only source of randomness; the same seed gives the same masks, whatever the batch size.
-        preset: "paper" for the masks of the authors' package, "paper-rise" for RISE's (the default).
+        design: How the masks of the grid depend on each other, which changes the error and not what is estimated:
+            "orthogonal" arrays, "sobol", "antithetic" pairs, or "independent" as in the paper.
+        estimator: "auto" takes control variates where it can (the grid, at most 36 cells along a side): the same
+            maps from fewer masks. "plain" is the paper's average. "controlled" refuses where it cannot.
+        preset: "paper" for the masks of the authors' package, "paper-rise" for independent masks of RISE; both with
+            the plain estimator.
         pooling: "auto", "cls" or "mean", for encoders that return tokens or feature maps.
         device: "auto" takes a GPU where there is one.
         batch_size: Masked images in one forward pass; it changes speed and memory, not the result.
@@ -138,14 +151,16 @@ def explain(
         UserWarning: If the masks ran out before the tolerance was reached.
     """
     measure_named(similarity)
-    hiding = Hiding.of(masks, regions, cells, keep, fill, seed, preset)
+    hiding = Hiding.of(masks, regions, cells, keep, fill, seed, preset, design, estimator)
     budget = Budget.of(masks, tolerance, batch_size)
     encoder = load_encoder(encoder, device, pooling)
     ask: Callable[[ImageSource], Explanation]
     if (method, head, target) == ("relax", None, None):
-        own = None if reference is None else embed_reference(reference, encoder)
-        ask = partial(_relax, encoder, hiding, budget, similarity, reference, own, progress)
+        question = Question.of(similarity, reference, foil, encoder)
+        ask = partial(_relax, encoder, hiding, budget, question, progress)
     else:
+        if foil is not None:
+            raise ValueError(f'foil is for method "relax" without a head; got method={method!r}: leave it out')
         from relax.baselines import Baseline  # loads captum and grad-cam, which RELAX does not need
 
         ask = Baseline.of(
@@ -175,30 +190,26 @@ def _relax(
     encoder: Encoder,
     hiding: Hiding,
     budget: Budget,
-    similarity: str,
-    reference: Reference,
-    embedded: Tensor | None,
+    question: Question,
     progress: Progress | None,
     image: ImageSource,
 ) -> Explanation:
-    """RELAX for one image; `embedded` is the reference's embedding (D,), None for the image's own."""
+    """RELAX for one image."""
     start = time.perf_counter()
-    measure = measure_named(similarity)
     scene = Scene.of(image, encoder, hiding)
-    compared_with = scene.own_embedding() if embedded is None else embedded.to(scene.home)
-    moments = RelaxMoments.empty(scene.size, scene.home)
+    target = question.target(scene.home, scene.own_embedding)
+    moments = scene.estimator()
     for masks_shown, embeddings in scene.passes(budget, progress):
-        moments.add(measure(embeddings, compared_with), masks_shown)
+        moments.add(target(embeddings), masks_shown)
         if budget.met_after(moments):
             break
     made = {
         **scene.record(hiding),
         "method": "relax",
-        "similarity": similarity,
-        "reference": reference_name(reference),
+        **question.record(),
         "tolerance": budget.tolerance,
         "converged": None if budget.tolerance is None else budget.met_by(moments.standard_error),
-        "cost": {"passes": moments.count + (embedded is None), "in_words": "masks"},
+        "cost": {"passes": moments.count + (question.reference is None), "in_words": "masks"},
         **surroundings(encoder.device, time.perf_counter() - start),
     }
     return scene.explanation(moments, made)

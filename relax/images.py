@@ -5,7 +5,8 @@ floats. There is no windowing, no stretching and no colour management (ICC profi
 is not known (32-bit and signed integers) are refused, never guessed. Transparent pixels are shown on white.
 
 Pillow reads the files, with two exceptions where it would drop half of the bits in silence: 16-bit colour PNG goes
-through torchvision, TIFF with 16-bit colour or float samples through tifffile.
+through torchvision, TIFF with 16-bit colour or float samples through tifffile. DICOM and NIfTI, whose values have no
+white, go to `relax.medical`, which windows them and says how.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def read_image(source: ImageSource, *, channels: int | None = 3) -> Tensor:
 
     Args:
         source: A path (PNG, JPEG, TIFF, WebP, BMP or a GIF of one frame; 1, 8 or 16 bits, grey, palette, colour, CMYK,
-            with or without alpha; float TIFF in [0, 1]; EXIF orientation is applied), a PIL image,
+            with or without alpha; float TIFF in [0, 1]; EXIF orientation is applied; with the extra `[medical]` DICOM
+            and a slice of NIfTI, "scan.dcm#frame=3&window=40,400", "brain.nii.gz#axial=40"), a PIL image,
             a numpy array (H, W) or (H, W, C), or a tensor (H, W), (C, H, W) or (1, C, H, W). Where the channels
             stand is decided by the type, channels last for numpy and first for torch, never by the numbers.
             Arrays and tensors hold uint8, uint16, bool, or floats in [0, 1] (rounding errors up to 1e-6 are clipped).
@@ -60,11 +62,18 @@ def read_image(source: ImageSource, *, channels: int | None = 3) -> Tensor:
         ImageError: No such file, no image, damaged, several frames, fewer than 2 pixels on a side, more than
             `MAX_PIXELS`, NaN, values out of range, a type without a known white, channels that do not fit.
     """
+    return read_with_record(source, channels=channels)[0]
+
+
+def read_with_record(source: ImageSource, *, channels: int | None = 3) -> tuple[Tensor, dict[str, Any]]:
+    """As `read_image`, with how its pixels came about where the file leaves a choice (frame, window), as JSON types."""
     if channels is not None and channels < 1:
         raise ValueError(f"channels must be at least 1, or None; got {channels}")
+    how: dict[str, Any] = {}
     try:
         if isinstance(source, str | os.PathLike):
-            pixels = _colours(_file_values(Path(source)), 3 if channels is None else channels)
+            values, how = _path_values(os.fspath(source))
+            pixels = _colours(values, 3 if channels is None else channels)
         elif isinstance(source, Image.Image):
             pixels = _colours(_pillow_values(source), 3 if channels is None else channels)
         elif isinstance(source, np.ndarray | Tensor):
@@ -72,8 +81,9 @@ def read_image(source: ImageSource, *, channels: int | None = 3) -> Tensor:
         else:
             raise ImageError("an image is a path, a PIL image, a numpy array or a tensor")
     except ImageError as error:
-        raise ImageError(f"{_printable(name_of(source))}: {error}") from error.__cause__
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
+        called = os.fspath(source) if isinstance(source, str | os.PathLike) else name_of(source)
+        raise ImageError(f"{_printable(called)}: {error}") from error.__cause__
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None], how
 
 
 def one_by_one(source: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:
@@ -91,13 +101,33 @@ def read_images(source: ImageSource | Sequence[ImageSource], *, channels: int | 
 
 
 def name_of(source: object) -> str:
-    """What to call an image in messages and provenance: its path as given, or its type and shape."""
+    """What to call an image in messages and provenance: its path as given, or its type and shape.
+
+    A DICOM or NIfTI path that ends in #name=hash, or a DICOM path in which one of the file's own identifiers is found
+    (the patient's name, a number, a date, a UID), gives way to a hash of the file.
+    """
     if isinstance(source, str | os.PathLike):
-        return os.fspath(source)
+        from relax.medical.picture import discreet_name
+
+        return discreet_name(os.fspath(source))
     if isinstance(source, Image.Image):
         return str(getattr(source, "filename", "")) or f"PIL image {source.width} x {source.height}"
     kind = {np.ndarray: "array", Tensor: "tensor"}.get(type(source), type(source).__name__)
     return f"{kind} {tuple(source.shape)}" if isinstance(source, np.ndarray | Tensor) else kind
+
+
+def _path_values(text: str) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """(H, W, 1, 3 or 4) in [0, 1] of a file, and how they came about where it leaves a choice."""
+    from relax.medical.picture import found, read_picture  # here, since it needs this module
+
+    path, kind, choice = found(text)
+    if kind is None:
+        return _file_values(path), {}
+    try:
+        picture = read_picture(path, kind, choice)
+    except (ImportError, OSError) as error:
+        raise ImageError(str(error)) from None
+    return picture.pixels, picture.how
 
 
 def _file_values(path: Path) -> NDArray[np.float32]:

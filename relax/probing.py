@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from relax.budget import BatchSize, Budget, Progress
-from relax.estimators import RelaxMoments
+from relax.estimators import Estimator
 from relax.explanation import Explanation
 from relax.images import ImageSource
 from relax.provenance import surroundings
-from relax.references import Reference, embed_reference, reference_name
+from relax.references import Question, Reference
 from relax.repeat import Repeat
 from relax.scene import EncoderSource, Fill, Hiding, Scene, load_encoder
-from similarity import measure_named
 
 MASKS_AT_ONCE = 64  # when averaging: the masks are made again, and should not fill the memory
 
@@ -33,6 +32,8 @@ def probe(
     keep: float = 0.5,
     fill: Fill = "mean",
     seed: int = 0,
+    design: str = "orthogonal",
+    estimator: str = "auto",
     preset: str | None = None,
     pooling: str = "auto",
     device: str | torch.device = "auto",
@@ -44,7 +45,7 @@ def probe(
     Arguments and errors as for `explain`. The embeddings take 4 N D bytes: 24 MB for 3,000 masks and 2,048
     dimensions.
     """
-    hiding = Hiding.of(masks, regions, cells, keep, fill, seed, preset)
+    hiding = Hiding.of(masks, regions, cells, keep, fill, seed, preset, design, estimator)
     budget = Budget.of(masks, None, batch_size)
     encoder = load_encoder(encoder, device, pooling)
 
@@ -71,17 +72,25 @@ class Probe:
     own_embedding: Tensor
     provenance: dict[str, Any]
 
-    def explain(self, reference: Reference = None, *, similarity: str = "cosine") -> Explanation:
-        """The maps for one reference and one measure; as `relax.explain`, without encoding again."""
-        moments = self.moments(self._scores(reference, similarity))
-        made = {
-            **self.provenance,
-            "similarity": similarity,
-            "reference": reference_name(reference),
-            "tolerance": None,
-            "converged": None,
-        }
-        return self.scene.explanation(moments, made)
+    def explain(
+        self, reference: Reference = None, *, foil: Reference = None, similarity: str = "cosine"
+    ) -> Explanation:
+        """The maps for one reference, foil and measure; as `relax.explain`, without encoding again."""
+        return self.ask(Question.of(similarity, reference, foil, self.scene.encoder))
+
+    def ask(self, question: Question) -> Explanation:
+        """The maps for a question whose reference and foil are embedded already."""
+        return self.answer(self._scores(question), question.record())
+
+    def answer(self, scores: Tensor, asked: dict[str, Any]) -> Explanation:
+        """The maps of any number per masked image.
+
+        Args:
+            scores: (N,), one per mask, in any unit; higher = closer.
+            asked: What the scores are, for the provenance, as JSON types.
+        """
+        made = {**self.provenance, **asked, "tolerance": None, "converged": None}
+        return self.scene.explanation(self.moments(scores), made)
 
     def repeat(self, runs: int = 10, reference: Reference = None, *, similarity: str = "cosine") -> Repeat:
         """Importance maps of `runs` independent parts of the masks, to vote on (REPEAT).
@@ -95,25 +104,22 @@ class Probe:
         if runs < 1 or count % runs:
             raise ValueError(f"runs must divide the number of masks, here {count}; got {runs}")
         size = count // runs
-        scores = self._scores(reference, similarity)
+        question = Question.of(similarity, reference, None, self.scene.encoder)
+        scores = self._scores(question)
         maps = [
             self.scene.to_image(self.moments(scores[start : start + size], start).importance)
             for start in range(0, count, size)
         ]
-        made = {**self.provenance, "similarity": similarity, "reference": reference_name(reference), "runs": runs}
-        return Repeat(np.stack(maps), made)
+        return Repeat(np.stack(maps), {**self.provenance, **question.record(), "runs": runs})
 
-    def moments(self, scores: Tensor, start: int = 0) -> RelaxMoments:
-        """The moments of scores (M,) that masks number `start` to `start + M - 1` got; the masks are made again."""
-        moments = RelaxMoments.empty(self.scene.size, self.scene.home)
+    def moments(self, scores: Tensor, start: int = 0) -> Estimator:
+        """The maps of scores (M,) that masks number `start` to `start + M - 1` got; the masks are made again."""
+        moments = self.scene.estimator(start)
         for some in torch.split(scores, MASKS_AT_ONCE):
             moments.add(some, self.scene.source.masks(start, start + len(some), self.scene.home))
             start += len(some)
         return moments
 
-    def _scores(self, reference: Reference, similarity: str) -> Tensor:
-        """(N,) similarity of each masked image to the reference."""
-        measure = measure_named(similarity)
-        if reference is None:
-            return measure(self.embeddings, self.own_embedding)
-        return measure(self.embeddings, embed_reference(reference, self.scene.encoder).to(self.embeddings.device))
+    def _scores(self, question: Question) -> Tensor:
+        """(N,) score of each masked image."""
+        return question.target(self.embeddings.device, lambda: self.own_embedding)(self.embeddings)

@@ -1,27 +1,167 @@
-"""What the masked images are compared with, in the words of the caller."""
+"""What the masked images are compared with, in the words of the caller: a reference, a corpus, a prompt, a foil.
+
+"dog.png"                          another image
+["dog1.png", "dog2.png"]           one reference: the mean of their embeddings
+relax.Corpus("dogs")               many: the mean of the similarities to each image of a folder
+"text:a photo of a dog"            a prompt, for encoders with a text tower
+embedding                          (D,) a vector; relax.Corpus(embeddings) for (K, D)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from encoders import Encoder
+from encoders.text import embed_text
+from relax.budget import Progress
 from relax.images import ImageSource, name_of, one_by_one, read_image
-from similarity import check_reference, mean_embedding
+from similarity.references import Target, check_reference, mean_embedding, mean_similarity
 
-Reference = ImageSource | Sequence[ImageSource] | None
+TEXT = "text:"
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
+NAMES_SHOWN = 3
 
 
-def embed_reference(reference: ImageSource | Sequence[ImageSource], encoder: Encoder) -> Tensor:
-    """(D,) embedding of another image, mean embedding of a list of images, or the vector that was given."""
+class Corpus:
+    """A set to compare with: the similarity to it is the mean of the similarities to its members (COCOA).
+
+    A list of images as a reference is something else: one vector, the mean of their embeddings.
+
+    Args:
+        members: A folder (the image files in it, by name, not in folders below), a list of images and "text:" prompts,
+            or their embeddings (K, D) as a tensor or array.
+        name: What to call it in captions.
+
+    Raises:
+        ValueError: If there are no members, or the embeddings have another shape.
+        OSError: If the folder cannot be read.
+    """
+
+    def __init__(self, members: str | Path | Sequence[ImageSource] | NDArray[Any] | Tensor, name: str | None = None):
+        self.embeddings: Tensor | None = None
+        self.images: list[ImageSource] = []
+        called = ""
+        if isinstance(members, np.ndarray | Tensor):
+            self.embeddings = torch.as_tensor(members)
+            if self.embeddings.ndim != 2 or not self.embeddings.is_floating_point() or 0 in self.embeddings.shape:
+                raise ValueError(
+                    "a Corpus must be a folder, a list of images or embeddings (K, D) of floats with K at least 1; "
+                    f"got {self.embeddings.dtype} {tuple(self.embeddings.shape)}"
+                )
+        elif isinstance(members, str | Path):
+            self.images = [*image_files(members)]
+            called = f" in {members}"
+        else:
+            self.images = list(members)
+            if not self.images:
+                raise ValueError("a Corpus must have at least one member; got an empty list")
+            some = [_name(one) for one in self.images[:NAMES_SHOWN]]
+            called = f": {', '.join(some)}{', ...' if len(self.images) > NAMES_SHOWN else ''}"
+        kind = "embeddings" if self.embeddings is not None else "images"
+        self.name = f"{name} (corpus of {len(self)})" if name else f"corpus of {len(self)} {kind}{called}"
+
+    def __len__(self) -> int:
+        return len(self.images) if self.embeddings is None else len(self.embeddings)
+
+    def __iter__(self) -> Iterator[ImageSource]:
+        """The images, where it was made of some."""
+        return iter(self.images)
+
+    def __repr__(self) -> str:
+        return f"Corpus({self.name!r})"
+
+    def embedded(self, encoder: Encoder, progress: Progress | None = None) -> Corpus:
+        """The same corpus with the embeddings of its images, so that several questions embed them once.
+
+        Args:
+            encoder: Who looks.
+            progress: Called with (images done, images in all) after each.
+
+        Raises:
+            ImageError: If an image cannot be used.
+        """
+        if self.embeddings is not None:
+            return self
+        found = []
+        for one in self.images:
+            found.append(_embed(one, encoder))
+            if progress is not None:
+                progress(len(found), len(self.images))
+        other = Corpus(torch.stack(found))
+        other.images, other.name = self.images, self.name
+        return other
+
+
+Reference: TypeAlias = ImageSource | Sequence[ImageSource] | Corpus | None
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question to masked embeddings, embedded once to be asked of any number of images.
+
+    Attributes:
+        similarity: Name of the measure.
+        reference: (D,), or (K, D) for a corpus; None is each image itself.
+        foil: The same, for what is taken away; None takes nothing away.
+        names: What reference and foil are called.
+    """
+
+    similarity: str
+    reference: Tensor | None
+    foil: Tensor | None
+    names: tuple[str, str]
+
+    @classmethod
+    def of(cls, similarity: str, reference: Reference, foil: Reference, encoder: Encoder) -> Question:
+        """Embed what the caller wants to compare with.
+
+        Raises:
+            ImageError: If an image cannot be used.
+            EncoderError: If there is a prompt and the encoder has no text tower.
+            ValueError: If the measure is unknown, or reference or foil are no vector, corpus or images.
+        """
+        embedded = [None if one is None else _vectors(one, encoder) for one in (reference, foil)]
+        for name, one in zip(("reference", "foil"), embedded, strict=True):
+            if one is not None:
+                mean_similarity(similarity, one, name)  # refuses what cannot be compared with, before the masks are run
+        return cls(similarity, embedded[0], embedded[1], (reference_name(reference), reference_name(foil)))
+
+    def target(self, device: torch.device, own: Callable[[], Tensor]) -> Target:
+        """What masked embeddings on `device` are scored against; `own` embeds the image itself: (D,), if need be."""
+        reference = own() if self.reference is None else self.reference
+        return Target(self.similarity, reference.to(device), None if self.foil is None else self.foil.to(device))
+
+    def record(self) -> dict[str, Any]:
+        """What was asked, as JSON types."""
+        made: dict[str, Any] = {"similarity": self.similarity, "reference": self.names[0]}
+        if self.foil is not None:
+            made |= {"foil": self.names[1], "map": f"mean {self.similarity} minus that to the foil"}
+        return made
+
+
+def embed_reference(reference: Reference, encoder: Encoder) -> Tensor:
+    """(D,) embedding of another image or prompt, mean embedding of a list of them, or the vector that was given.
+
+    Raises:
+        ValueError: If there is no image, or a corpus, which is no single vector.
+    """
+    if reference is None or isinstance(reference, Corpus):
+        raise ValueError('reference must be an image, a list or an embedding (D,); a Corpus is for method "relax"')
     if isinstance(reference, Tensor) and reference.ndim == 1:
         return check_reference(reference)
     images = one_by_one(reference)
     if not images:
         raise ValueError("reference is an empty list; give at least one image")
-    embeddings = [encoder(read_image(image, channels=encoder.channels))[0] for image in images]
+    embeddings = [_embed(image, encoder) for image in images]
     return embeddings[0] if len(embeddings) == 1 else mean_embedding(torch.stack(embeddings))
 
 
@@ -29,7 +169,46 @@ def reference_name(reference: Reference) -> str:
     """What to call a reference in provenance and captions."""
     if reference is None:
         return "itself"
+    if isinstance(reference, Corpus):
+        return reference.name
     if isinstance(reference, Tensor) and reference.ndim == 1:
         return f"embedding ({len(reference)},)"
-    names = [name_of(image) for image in one_by_one(reference)]
+    names = [_name(one) for one in one_by_one(reference)]
     return names[0] if len(names) == 1 else f"mean of {len(names)}: {', '.join(names)}"
+
+
+def image_files(folder: str | Path) -> list[Path]:
+    """The image files in a folder, by name; what lies in folders below is left out.
+
+    Raises:
+        OSError: If there is no such folder.
+        ValueError: If it holds no image file.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_file())
+    except OSError as error:
+        raise OSError(f"{folder} cannot be read as a folder of images: {error.strerror}") from None
+    files = [Path(folder) / name for name in names if name.lower().endswith(ENDINGS)]
+    if not files:
+        raise ValueError(f"{folder} holds no image: name a folder with files that end in {', '.join(ENDINGS)}")
+    return files
+
+
+def _vectors(reference: ImageSource | Sequence[ImageSource] | Corpus, encoder: Encoder) -> Tensor:
+    """(D,), or (K, D) for a corpus."""
+    if isinstance(reference, Corpus):
+        found = reference.embedded(encoder).embeddings
+        assert found is not None  # noqa: S101  # embedded, two lines above
+        return found
+    return embed_reference(reference, encoder)
+
+
+def _name(one: ImageSource) -> str:
+    return one if isinstance(one, str) and one.startswith(TEXT) else name_of(one)
+
+
+def _embed(one: ImageSource, encoder: Encoder) -> Tensor:
+    if isinstance(one, str) and one.startswith(TEXT):
+        return embed_text(encoder, [one.removeprefix(TEXT)])[0]
+    return encoder(read_image(one, channels=encoder.channels))[0]

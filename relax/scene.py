@@ -8,7 +8,8 @@ that the caller gives in the size of the photograph are applied there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Any, cast
 
@@ -20,27 +21,35 @@ from torch.nn import functional as F
 
 import encoders
 from encoders import Encoder
+from encoders.passes import TRIAL, Passes
 from masking import (
     FILLS,
     AuthorsGrid,
     GivenMasks,
+    GridSurrogate,
     MaskSource,
+    PatchMasks,
     RandomGrid,
     SlidingWindows,
     Superpixels,
     blend,
     make_fill,
 )
-from relax.budget import Budget, Progress
-from relax.estimators import RelaxMoments
+from masking.designs import check_design
+from masking.surrogate import MOST_CELLS
+from relax.budget import DEFAULT_MASKS, Budget, Progress, within_memory
+from relax.control import ControlledMoments
+from relax.estimators import Estimator, RelaxMoments
 from relax.explanation import Explanation
-from relax.images import ImageSource, name_of, read_image
+from relax.images import ImageSource, name_of, read_image, read_with_record
 
 EncoderSource = str | nn.Module | Callable[[Tensor], Tensor] | Encoder
 Fill = str | float | Sequence[float] | ImageSource
 
-REGIONS = ("grid", "authors-grid", "windows", "superpixels")
+REGIONS = ("grid", "authors-grid", "windows", "superpixels", "patches")
+DROP = "drop"  # the fill of vision transformers that are not shown hidden patches at all
 PRESETS = {"paper": "authors-grid", "paper-rise": "grid"}
+ESTIMATORS = ("auto", "controlled", "plain")
 
 
 @dataclass(frozen=True)
@@ -49,12 +58,16 @@ class Hiding:
 
     Attributes:
         regions: "grid" (RISE's soft random grid), "authors-grid" (that of the authors' package), "windows"
-            (one square hidden after the other) or "superpixels" (SLIC).
+            (one square hidden after the other), "superpixels" (SLIC) or "patches" (of a vision transformer).
         cells: Scale of the regions: this many along a side (squared: superpixels), 1 to 64.
         keep: Chance that a region stays visible, in (0, 1).
-        fill: What hidden pixels show, see `masking.make_fill`; a path, array or tensor is another image.
+        fill: What hidden pixels show, see `masking.make_fill`; a path, array or tensor is another image; "drop" leaves
+            hidden patches out, see `encoders.tokens`.
         seed: The only source of randomness.
         given: The caller's own masks, (N, 1, H, W) in [0, 1], instead of regions.
+        design: How the masks of the grid depend on each other, see `masking.designs`.
+        estimator: "plain" (the paper's averages), "controlled" (the same from fewer masks, see `relax.control`),
+            or "auto": controlled where it can be, on the grid.
     """
 
     regions: str = "grid"
@@ -63,10 +76,24 @@ class Hiding:
     fill: Fill = "mean"
     seed: int = 0
     given: Tensor | None = None
+    design: str = "orthogonal"
+    estimator: str = "auto"
 
     def __post_init__(self) -> None:
         if self.regions not in REGIONS:
             raise ValueError(f"regions must be one of {', '.join(REGIONS)}; got {self.regions!r}")
+        if self.drops and (self.regions != "patches" or self.given is not None):
+            got = "given masks" if self.given is not None else f"regions={self.regions!r}"
+            raise ValueError(f'fill "drop" leaves out patches, so it needs regions="patches"; got {got}')
+        check_design(self.design)
+        if self.estimator not in ESTIMATORS:
+            raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}; got {self.estimator!r}")
+        if self.estimator == "controlled" and not self._controllable:
+            raise ValueError(
+                f'estimator "controlled" needs regions "grid" with at most {MOST_CELLS} cells; '
+                f"got {'given masks' if self.given is not None else f'{self.regions!r} with {self.cells}'}: "
+                'take "auto" or "plain"'
+            )
         RandomGrid((64, 64), self.cells, self.keep, self.seed)  # refuses impossible numbers before any image is read
 
     @classmethod
@@ -79,6 +106,8 @@ class Hiding:
         fill: Fill,
         seed: int,
         preset: str | None,
+        design: str = "orthogonal",
+        estimator: str = "auto",
     ) -> Hiding:
         """The wishes of a caller of `relax.explain`.
 
@@ -88,11 +117,27 @@ class Hiding:
         if preset is not None:
             if preset not in PRESETS:
                 raise ValueError(f"preset must be one of {', '.join(PRESETS)}; got {preset!r}")
-            regions = PRESETS[preset]
-        return cls(regions, cells, keep, fill, seed, masks if isinstance(masks, Tensor) else None)
+            regions, design, estimator = PRESETS[preset], "independent", "plain"
+        given = masks if isinstance(masks, Tensor) else None
+        return cls(regions, cells, keep, fill, seed, given, design, estimator)
 
-    def source(self, view: Tensor) -> MaskSource:
-        """The masks for a view (1, C, h, w)."""
+    def surrogate(self, source: MaskSource, device: torch.device) -> GridSurrogate | None:
+        """What is known exactly about these masks, for control variates; None for plain averages."""
+        if self.estimator == "plain" or not self._controllable or not isinstance(source, RandomGrid):
+            return None
+        return GridSurrogate(source, device)
+
+    @property
+    def _controllable(self) -> bool:
+        return self.given is None and self.regions == "grid" and self.cells <= MOST_CELLS
+
+    @property
+    def drops(self) -> bool:
+        """Whether hidden patches are left out instead of filled."""
+        return isinstance(self.fill, str) and self.fill == DROP
+
+    def source(self, view: Tensor, grid: tuple[int, int] = (0, 0)) -> MaskSource:
+        """The masks for a view (1, C, h, w); `grid` is (rows, columns) of the encoder's patches, if it has some."""
         size = (int(view.shape[-2]), int(view.shape[-1]))
         if self.given is not None:
             return GivenMasks(self.given)
@@ -101,8 +146,11 @@ class Hiding:
             return SlidingWindows(size, window, max(1, window // 2))
         if self.regions == "superpixels":
             return Superpixels(view, self.cells**2, self.keep, self.seed)
-        grid = AuthorsGrid if self.regions == "authors-grid" else RandomGrid
-        return grid(size, self.cells, self.keep, self.seed)
+        if self.regions == "patches":
+            return PatchMasks(size, grid, self.keep, self.seed)
+        if self.regions == "authors-grid":
+            return AuthorsGrid(size, self.cells, self.keep, self.seed)
+        return RandomGrid(size, self.cells, self.keep, self.seed, self.design)
 
 
 @dataclass(frozen=True)
@@ -117,6 +165,10 @@ class Scene:
         source: The masks of the view.
         encoder: Who looks.
         resized: Whether the view has the encoder's own size (else the encoder resizes it).
+        run: How masked views are embedded: exactly, or faster.
+        surrogate: What is known exactly about the masks, for control variates; None for plain averages.
+        drops: Whether hidden patches are left out instead of filled.
+        read: How the pixels came about where the file leaves a choice (frame, window), as JSON types.
     """
 
     name: str
@@ -126,6 +178,10 @@ class Scene:
     source: MaskSource
     encoder: Encoder
     resized: bool
+    run: Passes
+    surrogate: GridSurrogate | None = None
+    drops: bool = False
+    read: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, image: ImageSource, encoder: Encoder, hiding: Hiding) -> Scene:
@@ -135,20 +191,25 @@ class Scene:
             ImageError: If the image cannot be used.
             ValueError: If the masks or the fill do not fit the image.
         """
-        pixels = read_image(image, channels=encoder.channels)
+        pixels, read = read_with_record(image, channels=encoder.channels)
         view = encoder.view(pixels).to(encoder.device)
         resized = True
         if hiding.given is not None and tuple(hiding.given.shape[-2:]) != tuple(view.shape[-2:]):
             _check_frame(hiding.given, pixels, view)
             view, resized = pixels.to(encoder.device), False
+        source = hiding.source(view, encoder.patch_grid(view) if hiding.regions == "patches" else (0, 0))
         return cls(
             name=name_of(image),
             image=pixels,
             view=view,
             fill=_fill(hiding, view, encoder, resized),
-            source=hiding.source(view),
+            source=source,
             encoder=encoder,
             resized=resized,
+            run=Passes(encoder),
+            surrogate=hiding.surrogate(source, _home(encoder)),
+            drops=hiding.drops,
+            read=read,
         )
 
     @property
@@ -159,7 +220,7 @@ class Scene:
     @property
     def home(self) -> torch.device:
         """Where scores and moments live: the encoder's device, if it knows float64."""
-        return torch.device("cpu") if self.encoder.device.type == "mps" else self.encoder.device
+        return _home(self.encoder)
 
     def embed(self, pixels: Tensor) -> Tensor:
         """(N, C, h, w) pixels of the view's size to (N, D) embeddings."""
@@ -170,15 +231,51 @@ class Scene:
         return self.embed(self.view)[0].to(self.home)
 
     def passes(self, budget: Budget, progress: Progress | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of masks (N, 1, h, w) and the embeddings (N, D) of the image under them."""
-        most = min(budget.masks, self.source.limit or budget.masks)
-        for start, stop in budget.stretches(most, self.view):
-            masks = self.source.masks(start, stop, self.encoder.device)
-            yield masks.to(self.home), self.embed(blend(self.view, masks, self.fill)).to(self.home)
-            if progress is not None:
-                progress(stop, most)
+        """Batches of masks (N, 1, h, w) and the embeddings (N, D) of the image under them.
 
-    def explanation(self, moments: RelaxMoments, made: dict[str, Any]) -> Explanation:
+        A batch that does not fit into memory is done again in halves, and so are the batches after it.
+        """
+        most = min(budget.masks, self.source.limit or budget.masks)
+        size, start = self._settle(budget, most), 0
+        while start < most:
+            batch, size = within_memory(partial(self._pass, budget, start, most), size)
+            yield batch
+            start += len(batch[0])
+            if progress is not None:
+                progress(start, most)
+
+    def _settle(self, budget: Budget, most: int) -> int:
+        """Let the first masks decide over precision; gives the size of the batches."""
+        size = budget.batch(self.view)
+        if not self.resized or self.drops:
+            return size
+        views = self._masked(self.source.masks(0, min(TRIAL, most), self.encoder.device))
+        coming = most if budget.tolerance is None else min(most, DEFAULT_MASKS)
+        return within_memory(partial(self.run.settle, views, coming), size)[1]
+
+    def _pass(self, budget: Budget, start: int, most: int, size: int) -> tuple[Tensor, Tensor]:
+        """One batch of at most `size` masks and embeddings."""
+        stop = budget.end(start, size, most)
+        masks = self.source.masks(start, stop, self.encoder.device)
+        if self.drops:
+            kept = cast(PatchMasks, self.source).kept(start, stop, self.encoder.device)
+            embeddings = self.encoder.embed_visible(self.view, kept)
+        else:
+            masked = self._masked(masks)
+            embeddings = self.run.embed(masked) if self.resized else self.encoder(masked)
+        return masks.to(self.home), embeddings.to(self.home)
+
+    def _masked(self, masks: Tensor) -> Tensor:
+        """(N, C, h, w) the view under masks (N, 1, h, w)."""
+        return blend(self.view, masks, self.fill)
+
+    def estimator(self, first: int = 0) -> Estimator:
+        """What turns the scores of masks number `first` and on into maps."""
+        if self.surrogate is None:
+            return RelaxMoments.empty(self.size, self.home)
+        return ControlledMoments(self.surrogate, first)
+
+    def explanation(self, moments: Estimator, made: dict[str, Any]) -> Explanation:
         """The maps of these moments in the frame of the image, with how they were made."""
         error = moments.standard_error
         return Explanation(
@@ -187,7 +284,11 @@ class Scene:
             # Without randomness there is no Monte-Carlo error.
             standard_error=self.to_image(error if self.source.independent else torch.full_like(error, torch.nan)),
             image=self.picture(),
-            provenance={**made, "masks": {**made["masks"], "count": moments.count}},
+            provenance={
+                **made,
+                "masks": {**made["masks"], "count": moments.count},
+                "estimator": moments.record(),
+            },
         )
 
     def to_image(self, values: Tensor) -> NDArray[np.float32]:
@@ -220,12 +321,14 @@ class Scene:
         return {
             "image": self.name,
             "image_sha256": sha256(self.image.numpy().tobytes()).hexdigest(),
+            **({"read": self.read} if self.read else {}),
             "encoder": {
                 "name": self.encoder.name,
                 "checksum": self.encoder.checksum,
                 "input_size": list(self.view.shape[-2:]),
                 "pooling": self.encoder.pooling,
             },
+            "precision": self.run.record(),
             "masks": self.source.recipe(),
             "fill": hiding.fill if isinstance(hiding.fill, str | int | float) else _fill_name(hiding.fill),
             "seed": hiding.seed,
@@ -233,18 +336,26 @@ class Scene:
 
 
 def load_encoder(
-    spec: EncoderSource, device: str | torch.device = "auto", pooling: str = "auto", seed: int = 0
+    spec: EncoderSource,
+    device: str | torch.device = "auto",
+    pooling: str = "auto",
+    seed: int = 0,
+    precision: str | None = None,
 ) -> Encoder:
-    """Load a frozen encoder with its preprocessing; see `encoders.load` for the specs."""
-    return encoders.load(spec, device=device, pooling=pooling, seed=seed)
+    """Load a frozen encoder with its preprocessing; see `encoders.load` for the specs and arguments."""
+    return encoders.load(spec, device=device, pooling=pooling, seed=seed, precision=precision)
 
 
 def _fill(hiding: Hiding, view: Tensor, encoder: Encoder, resized: bool) -> Tensor:
-    fill = hiding.fill
+    fill = "mean" if hiding.drops else hiding.fill
     if isinstance(fill, int | float | list | tuple) or (isinstance(fill, str) and fill in FILLS):
         return make_fill(fill, view, mean=encoder.mean, seed=hiding.seed)
     other = read_image(cast(ImageSource, fill), channels=view.shape[1])
     return make_fill((encoder.view(other) if resized else other).to(view.device), view)
+
+
+def _home(encoder: Encoder) -> torch.device:
+    return torch.device("cpu") if encoder.device.type == "mps" else encoder.device
 
 
 def _fill_name(fill: Fill) -> str | list[float]:

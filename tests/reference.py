@@ -1,12 +1,12 @@
 """RELAX by its definition, in plain loops: slow, short, and close to the paper.
 
 Nothing here is imported from the project. Sources: RELAX (Wickstrøm et al., IJCV 2023) for the maps,
-RISE (Petsiuk, Das & Saenko, BMVC 2018) for the masks.
+RISE (Petsiuk, Das & Saenko, BMVC 2018) for the masks, COCOA (Lin et al., ICLR 2023) for corpus and foil.
 """
 
 from __future__ import annotations
 
-from math import floor, fsum, sqrt
+from math import exp, floor, fsum, sqrt
 
 import torch
 from torch import Tensor
@@ -67,3 +67,25 @@ def rise_mask(cells: Tensor, shift: tuple[float, float], size: tuple[int, int]) 
             column = (j + 0.5) * count / size[1] - 0.5 + shift[1]
             mask[i, j] = enlarged_cell(cells, row, column)
     return mask
+
+
+def similarity_by_definition(name: str, z: list[float], r: list[float]) -> float:
+    """Similarity of one vector to one reference, number by number."""
+    product, own, other = (fsum(a * b for a, b in zip(x, y, strict=True)) for x, y in ((z, r), (z, z), (r, r)))
+    squared = fsum((a - b) ** 2 for a, b in zip(z, r, strict=True))
+    if name == "cosine":
+        return product / sqrt(own * other) if own and other else 0.0
+    if name == "rbf":
+        return exp(-squared / other) if other else float(squared == 0)
+    return {"dot": product, "l2": -sqrt(squared)}[name]
+
+
+def contrast_by_definition(name: str, z: Tensor, corpus: Tensor, foil: Tensor | None = None) -> Tensor:
+    """COCOA's target (N,): the mean similarity to every member of a corpus minus that to every member of a foil."""
+    scores = torch.zeros(len(z), dtype=torch.float64)
+    for i, one in enumerate(z.tolist()):
+        for sign, members in ((1, corpus), (-1, foil)):
+            if members is not None:
+                values = [similarity_by_definition(name, one, member) for member in members.tolist()]
+                scores[i] += sign * fsum(values) / len(values)
+    return scores

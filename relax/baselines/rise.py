@@ -9,7 +9,6 @@ from torch import Tensor
 
 from relax.baselines.scalar import Head, class_score
 from relax.baselines.task import Maps, MethodError, Task
-from relax.estimators import RelaxMoments
 from relax.explanation import Explanation
 
 if TYPE_CHECKING:
@@ -27,13 +26,13 @@ def mask_average(task: Task) -> Maps:
 
     Sources: RELAX (Wickstrøm et al., IJCV 2023); RISE (Petsiuk, Das & Saenko, BMVC 2018), section 3.1.
     """
-    moments = RelaxMoments.empty(task.scene.size, task.scene.home)
+    moments = task.scene.estimator()
     for masks, embeddings in task.scene.passes(task.budget, task.progress):
         task.passes += len(masks)
         moments.add(task.scalar(embeddings), masks)
         if task.budget.met_after(moments):
             break
-    settings: dict[str, Any] = {"estimator": "sum(s m) / sum(m)"}
+    settings: dict[str, Any] = {"estimator": moments.record()}
     if task.budget.tolerance is not None:
         settings["tolerance"] = task.budget.tolerance
         settings["converged"] = task.budget.met_by(moments.standard_error)

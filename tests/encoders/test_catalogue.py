@@ -10,7 +10,7 @@ from encoders import available, load
 def test_without_a_pattern_every_kind_of_spec_is_shown_once() -> None:
     kinds = [row.spec.partition(":")[0] for row in available()]
 
-    assert kinds == ["default", "timm", "torchvision", "hub", "file", "random"]
+    assert kinds == ["default", "timm", "torchvision", "hub", "open_clip", "file", "random"]
     assert all(row.what and row.notes for row in available())
 
 

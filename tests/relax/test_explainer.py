@@ -35,7 +35,9 @@ def test_equals_the_definition_with_everything_done_by_hand():
     with torch.no_grad():
         scores = cosine(network(image * masks + fill * (1 - masks)), network(image[None]))
 
-    explanation = relax.explain(image, network, masks=60, cells=4, keep=0.6, seed=5, fill=(0.2, 0.3, 0.4))
+    explanation = relax.explain(
+        image, network, masks=60, cells=4, keep=0.6, seed=5, fill=(0.2, 0.3, 0.4), preset="paper-rise"
+    )
 
     importance, uncertainty = importance_by_definition(scores, masks[:, 0])
     error = standard_error_by_definition(scores, masks[:, 0])
@@ -52,7 +54,7 @@ def test_the_network_receives_blended_pixels_in_the_promised_range():
         return pixels.flatten(1) + 1
 
     image = picture(8, 9)
-    relax.explain(image, recorder, masks=20, cells=2, seed=3, fill=0.5, batch_size=10)
+    relax.explain(image, recorder, masks=20, cells=2, seed=3, fill=0.5, batch_size=10, preset="paper-rise")
 
     masks = RandomGrid((8, 9), cells=2, seed=3).masks(0, 20)
     assert torch.equal(received[0], image[None])
@@ -154,7 +156,7 @@ def test_given_masks_in_the_size_of_the_image_are_used_as_they_are():
 
     given = relax.explain(picture(), small_cnn(), masks=masks)
 
-    drawn = relax.explain(picture(), small_cnn(), masks=30, cells=4, seed=5)
+    drawn = relax.explain(picture(), small_cnn(), masks=30, cells=4, seed=5, preset="paper-rise")
     assert np.array_equal(given.importance, drawn.importance)
     assert given.provenance["masks"] == {"kind": "given", "image_size": [20, 24], "given": 30, "count": 30}
 
@@ -247,7 +249,8 @@ def test_the_provenance_is_json_and_names_what_is_needed_to_make_it_again():
 
     assert json.loads(json.dumps(made)) == made
     assert made["masks"] == {
-        "kind": "random-grid", "image_size": [64, 64], "cells": 4, "keep": 0.6, "seed": 7, "count": 30,
+        "kind": "random-grid", "image_size": [64, 64], "cells": 4, "keep": 0.6, "seed": 7, "design": "orthogonal",
+        "count": 30,
     }  # fmt: skip
     assert made["encoder"]["name"] == "random:default"
     assert len(made["encoder"]["checksum"]) == len(made["image_sha256"]) == 64

@@ -40,7 +40,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
 def test_the_error_halves_with_four_times_the_masks():
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
 
-    few, many = (relax.explain(image, "random:default", masks=masks) for masks in (1000, 4000))
+    few, many = (relax.explain(image, "random:default", masks=masks, preset="paper-rise") for masks in (1000, 4000))
 
     ratio = (few.standard_error / many.standard_error).mean()
     assert 1.9 < ratio < 2.1

@@ -1,0 +1,115 @@
+"""Many masked views of one image through an encoder, as fast as its precision allows, and a record of what that meant.
+
+exact   float32: the encoder's own numbers
+auto    half precision, where the device has it and the first masked views show that it agrees
+fast    half precision, where the device has it, whatever the agreement, which is recorded
+
+A map is made of the small differences between masked embeddings, so closeness of the embeddings says nothing: what
+counts is the correlation of their deviations from their mean. It is measured on the first 32 views, per image. The
+image itself and references are always embedded exactly.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from encoders.encoder import Encoder
+from encoders.errors import EncoderError, one_line
+
+AGREEMENT = 0.999  # what "auto" asks for
+TRIAL = 32  # views that are embedded both ways; more did not change the measured agreement beyond its fourth digit
+WORTH = 4 * TRIAL  # fewer passes than this would spend on the trial what they gain
+COMPILE_SECONDS = 60.0  # what compiling takes, on two cores
+COMPILE_GAIN = 0.15  # share of the time that it saves, as measured in experiments/precision.py
+
+
+class Passes:
+    """How the masked views of one image are embedded: exactly, until `settle` found something faster."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self.rounded = False
+        self.agreement: float | None = None
+        self._notes: list[str] = []
+
+    def embed(self, view: Tensor) -> Tensor:
+        """Masked views (B, C, h, w) to (B, D), as `Encoder.embed`."""
+        if not self.rounded:
+            return self.encoder.embed(view)
+        try:
+            return self.encoder.embed_rounded(view)
+        except EncoderError:  # beyond the range of half precision; if it is the view, exactly says so
+            self._note("batches beyond half precision done exactly")
+            return self.encoder.embed(view)
+
+    def settle(self, views: Tensor, coming: int, batch: int) -> None:
+        """Choose the form for `coming` passes.
+
+        Args:
+            views: (TRIAL, C, h, w), the first masked views.
+            coming: Passes to expect.
+            batch: Images in one forward pass.
+        """
+        wish = self.encoder.precision
+        if wish == "exact" or (wish == "auto" and coming < WORTH):
+            return
+        form = self.encoder.form
+        if form is None or form.half is None:
+            self._note("no half precision here")
+            return
+        try:
+            exact = torch.cat([self.encoder.embed(some) for some in views.split(batch)])
+            rounded = torch.cat([self.encoder.embed_rounded(some) for some in views.split(batch)])
+        except EncoderError as error:
+            self._note(f"not rounded: {one_line(error)}")
+            return
+        self.agreement = agreement(rounded, exact)
+        if wish == "auto" and not self.agreement >= AGREEMENT:
+            self._note("not rounded: agreement below 0.999")
+            return
+        self.rounded = True
+        if self._repays(views[:batch], coming):
+            self._compile(views, batch)
+
+    def record(self) -> dict[str, Any]:
+        """Precision asked for, what was done, dtype and agreement, as JSON types."""
+        form = self.encoder.form
+        applied = list(form.applied) if form is not None else []
+        if form is not None and self.rounded:
+            applied += ["autocast", *(["compiled"] if form.compiled else [])]
+        half = str(form.half).removeprefix("torch.") if form is not None and self.rounded else "float32"
+        return {
+            "asked": self.encoder.precision,
+            "applied": [*applied, *self._notes],
+            "dtype": half,
+            "agreement": None if self.agreement is None else round(self.agreement, 6),
+        }
+
+    def _repays(self, views: Tensor, coming: int) -> bool:
+        """Whether compiling saves more time than it takes, over all passes that this encoder was asked for so far."""
+        self.encoder.passes_asked += coming
+        start = time.perf_counter()
+        self.encoder.embed_rounded(views).sum().item()  # waits for a GPU too
+        each = (time.perf_counter() - start) / len(views)
+        return self.encoder.passes_asked * each * COMPILE_GAIN > COMPILE_SECONDS
+
+    def _compile(self, views: Tensor, batch: int) -> None:
+        repeats = -(-batch // len(views))
+        try:
+            self.encoder.compile(views.repeat(repeats, 1, 1, 1)[:batch])
+        except Exception as error:  # a compiler's errors are of every type, and nobody needs it
+            self._note(f"not compiled: {one_line(error)}")
+
+    def _note(self, note: str) -> None:
+        if note not in self._notes:
+            self._notes.append(note)
+
+
+def agreement(found: Tensor, expected: Tensor) -> float:
+    """Correlation of two sets of embeddings (N, D) around their means, over all masks and dimensions; at most 1."""
+    found, expected = (one.double() - one.double().mean(0) for one in (found, expected))
+    return float((found * expected).sum() / (found.norm() * expected.norm()))

@@ -1,0 +1,168 @@
+"""Pictures and prompts in one space: networks of open_clip, an optional extra.
+
+open_clip:MODEL:TAG                 weights by their tag, or the path of a checkpoint
+open_clip:hf-hub:USER/MODEL         a model of the Hugging Face hub
+open_clip:local-dir:PATH            a folder as open_clip writes it: open_clip_config.json and the weights
+random:open_clip:MODEL              random weights, for sanity checks
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from encoders.encoder import Encoder
+from encoders.errors import EncoderError
+from encoders.networks import _fetching
+from encoders.preprocess import Preprocess
+
+EXTRA = 'pip install "relax-explainer[text]"'
+SCHEMES = ("hf-hub:", "local-dir:")  # open_clip's own
+
+
+class OpenClip(nn.Module):
+    """Both towers of an open_clip model; as a network it is the image tower. Embeddings have length 1, as CLIP's do."""
+
+    def __init__(self, model: nn.Module, name: str) -> None:
+        super().__init__()
+        self.model = model
+        self.name = name  # by which open_clip knows the tokenizer
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Normalised pixels (B, 3, h, w) to (B, D)."""
+        features: Tensor = self.model.encode_image(pixels, normalize=True)  # type: ignore[operator]
+        return features
+
+    def embed_text(self, prompts: Sequence[str]) -> Tensor:
+        """Prompts to (K, D), in the space of the images.
+
+        Raises:
+            EncoderError: If a prompt is longer than the text tower reads.
+        """
+        tokenizer = _tokenizer(self.name)
+        for prompt in prompts if hasattr(tokenizer, "encode") else ():  # open_clip's own would cut it in silence
+            most, got = tokenizer.context_length - 2, len(tokenizer.encode(prompt))
+            if got > most:
+                raise EncoderError(f"prompt must have at most {most} tokens; got {got}: shorten '{prompt[:40]}...'")
+        tokens = tokenizer(list(prompts)).to(next(self.parameters()).device)
+        features: Tensor = self.model.encode_text(tokens, normalize=True)  # type: ignore[operator]
+        return features
+
+
+@torch.inference_mode()
+def embed_text(encoder: Encoder, prompts: Sequence[str]) -> Tensor:
+    """Embed prompts, such as "a photo of a cat", with the text tower of an encoder.
+
+    Args:
+        encoder: Loaded from an `open_clip:` spec, or with a network that has a method `embed_text` from a list of
+            texts to (K, D), in the space of its images.
+        prompts: K texts.
+
+    Returns:
+        (K, D) float32 on the encoder's device.
+
+    Raises:
+        EncoderError: If the encoder has no text tower, or a prompt is empty or too long.
+    """
+    if not hasattr(encoder.network, "embed_text"):
+        raise EncoderError(
+            f"encoder {encoder.name!r} has no text tower to read a prompt: use one that has, such as "
+            f"open_clip:ViT-B-32:laion2b_s34b_b79k ({EXTRA})"
+        )
+    if not all(prompt.strip() for prompt in prompts):
+        raise EncoderError("a prompt must have words, as in text:a photo of a cat; got an empty one")
+    embeddings: Tensor = encoder.network.embed_text(prompts)  # type: ignore[operator]
+    return embeddings.float()
+
+
+def open_clip_network(name: str, *, pretrained: bool) -> tuple[nn.Module, Preprocess]:
+    """An open_clip model and the preprocessing of its weights.
+
+    Args:
+        name: What follows `open_clip:` in a spec, as at the top of this module.
+        pretrained: Whether to load the weights, or leave them random.
+
+    Raises:
+        ImportError: If open_clip is not installed.
+        EncoderError: If the model or tag is unknown, the weights cannot be had, or it pads images.
+    """
+    open_clip = _open_clip()
+    model_name, tag = (name, "") if name.startswith(SCHEMES) else name.partition(":")[::2]
+    if not name.startswith(SCHEMES):
+        _check_name(f"open_clip:{model_name}", model_name, open_clip.list_models())
+        tag = _checked_tag(open_clip, model_name, tag) if pretrained else ""
+    with _fetching(f"open_clip:{name}", pretrained), _quiet():
+        model = open_clip.create_model(
+            model_name,
+            pretrained=tag or None,
+            load_weights=pretrained,
+            require_pretrained=pretrained,
+            pretrained_text=False,
+        )
+    return OpenClip(model, model_name), _preprocess(name, open_clip.get_model_preprocess_cfg(model))
+
+
+def _open_clip() -> Any:
+    try:
+        return import_module("open_clip")
+    except ImportError as error:
+        raise ImportError(f"encoders with a text tower need open_clip ({error}): {EXTRA}") from error
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(name: str) -> Any:
+    with _fetching(f"open_clip:{name}", pretrained=True), _quiet():
+        return _open_clip().get_tokenizer(name)
+
+
+def _checked_tag(open_clip: Any, model: str, tag: str) -> str:
+    """The tag or path of the weights, which must be named where there are several."""
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    if not tag and len(tags) != 1:
+        choice = f"one of {', '.join(tags)}" if tags else "the path of a checkpoint"
+        raise EncoderError(f"encoder 'open_clip:{model}' needs its weights named, open_clip:{model}:TAG with {choice}")
+    if tag and not Path(tag).is_file():
+        _check_name(f"open_clip:{model}:{tag}", tag, tags)
+    return tag or str(tags[0])
+
+
+def _check_name(spec: str, name: str, names: list[str]) -> None:
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=3) or names[:3]
+        hint = f"did you mean {', '.join(close)}?" if close else "give the path of a checkpoint"
+        raise EncoderError(f"encoder {spec!r} is not known: {hint}")
+
+
+def _preprocess(name: str, config: dict[str, Any]) -> Preprocess:
+    """open_clip's evaluation transform."""
+    size = config["size"] if isinstance(config["size"], tuple | list) else (config["size"],) * 2
+    squashed = config["resize_mode"] == "squash"
+    if not squashed and (config["resize_mode"] != "shortest" or size[0] != size[1]):
+        raise EncoderError(f"encoder 'open_clip:{name}' pads images to their frame, which is not offered")
+    return Preprocess(
+        size=(size[0], size[1]),
+        resize=None if squashed else size[0],
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation=config["interpolation"],
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without open_clip's log lines, which say what the spec or the error says already."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,53 @@
+"""Vision transformers that are shown some of their patch tokens only: hidden patches are left out, not painted over.
+
+The tokens of the image are made once, with their positions; each mask then picks some, and only these (with the class
+and register tokens) go through the blocks. Half the tokens take half the time, and the network sees no fill colour,
+as a masked autoencoder (He et al., CVPR 2022) sees none in training.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from timm.models import VisionTransformer
+from torch import Tensor, nn
+
+from encoders.errors import EncoderError
+
+
+def patch_grid(network: object, size: tuple[int, int], name: str) -> tuple[int, int]:
+    """(rows, columns) of patch tokens for pixels of size (h, w).
+
+    Raises:
+        EncoderError: If the network is no timm VisionTransformer, or its patches do not tile the pixels.
+    """
+    if isinstance(network, VisionTransformer):
+        height, width = network.patch_embed.patch_size
+        if size[0] % height == 0 and size[1] % width == 0:
+            return size[0] // height, size[1] // width
+    raise EncoderError(
+        f'regions="patches" and fill="drop" need a VisionTransformer of timm whose patches tile the {size[0]} x {size[1]} '
+        f"px it sees; encoder {name!r} is {'a function' if not isinstance(network, nn.Module) else type(network).__name__}"
+        ': take regions="grid" with another fill'
+    )
+
+
+def visible_only(network: nn.Module, pixels: Tensor, kept: Tensor) -> Tensor:
+    """What the network returns for one image (1, C, h, w), shown N times with the patch tokens `kept`, (N, K), only."""
+    # A twin that shares every layer and weight but one: timm's place for dropping tokens, behind the positions.
+    twin = copy.copy(network)
+    twin._modules = {**network._modules, "patch_drop": _Keep(kept, int(network.num_prefix_tokens))}  # type: ignore[arg-type]
+    output: Tensor = twin(pixels)
+    return output
+
+
+class _Keep(nn.Module):
+    def __init__(self, kept: Tensor, prefix: int) -> None:
+        super().__init__()
+        self.kept, self.prefix = kept, prefix
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(1, P + T, D), P prefix tokens first, to (N, P + K, D)."""
+        always = tokens[:, : self.prefix].expand(len(self.kept), -1, -1)
+        return torch.cat([always, tokens[0, self.prefix :][self.kept]], 1)

@@ -1,0 +1,109 @@
+"""Designs: how the random cells and shifts of many masks are drawn together.
+
+Every design gives each single mask the same law, that of independent draws: cells are visible with the keep
+probability, independently of each other and of the shift, which is uniform. What differs is how masks depend on each
+other inside a block; blocks are independent. Averages over masks then vary less, and stay unbiased.
+
+- independent: no dependence.
+- antithetic: masks in pairs, the second showing what the first hides (Hammersley & Morton, 1956).
+- orthogonal: a randomised orthogonal array of strength 3. Among any three cells all eight patterns are equally
+  frequent in a block, so whatever depends on up to three cells at a time averages out exactly; the shifts fill the
+  unit square evenly. (Folded Hadamard array: Hedayat, Sloane & Stufken, "Orthogonal Arrays" (1999), theorem 7.5;
+  its randomisation: Owen, 1992; stratified shifts: Cochran, "Sampling Techniques" (1977), chapter 5.)
+- sobol: Owen-scrambled Sobol points (Owen, 1995), one dimension per cell.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from masking.source import BLOCK, block_words, random_rows
+
+DESIGNS = ("independent", "antithetic", "orthogonal", "sobol")
+
+Uniform = NDArray[np.float64]
+
+
+def check_design(design: str) -> None:
+    """Refuse the name of no design."""
+    if design not in DESIGNS:
+        raise ValueError(f"design must be one of {', '.join(DESIGNS)}; got {design!r}")
+
+
+def block_length(design: str, cells: int) -> int:
+    """How many masks in a row depend on each other, in a design with so many cells."""
+    return {"independent": 1, "antithetic": 2, "orthogonal": 2 * _order(cells), "sobol": BLOCK}[design]
+
+
+def draw(design: str, seed: int, start: int, stop: int, cells: int, keep: float) -> tuple[Tensor, Tensor]:
+    """The random part of masks `start` to `stop - 1`, any stretch in any order.
+
+    Args:
+        design: One of `DESIGNS`.
+        seed: The only source of randomness.
+        start: First mask.
+        stop: One past the last mask.
+        cells: Cells of one mask, G.
+        keep: Chance that a cell is visible, in (0, 1).
+
+    Returns:
+        Cells (N, G) float32, 1 = visible; shifts (N, 2) float32 in [0, 1).
+    """
+    if design == "independent":
+        rows = random_rows(seed, start, stop, cells + 2)
+        return (rows[:, :-2] < keep).float(), rows[:, -2:]
+    length = 2 * _order(cells) if design == "orthogonal" else BLOCK
+    shown, shifts = [], []
+    for block in range(start // length, -(-stop // length)):
+        uniform, shift = _BLOCKS[design](cells, np.random.default_rng(block_words(seed, block, 0)))
+        inside = slice(max(start - block * length, 0), stop - block * length)
+        shown.append(torch.from_numpy(uniform[inside] < keep).float())
+        shifts.append(torch.from_numpy(shift[inside].astype(np.float32)))
+    return torch.cat(shown), torch.cat(shifts).clamp_(max=1 - 2**-24)  # float32 may round up to 1
+
+
+def _antithetic(cells: int, rng: np.random.Generator) -> tuple[Uniform, Uniform]:
+    half = rng.random((BLOCK // 2, cells))
+    shift = rng.random((BLOCK // 2, 2)).repeat(2, axis=0)
+    return np.stack([half, 1 - half], 1).reshape(BLOCK, cells), shift
+
+
+def _orthogonal(cells: int, rng: np.random.Generator) -> tuple[Uniform, Uniform]:
+    order = _order(cells)
+    columns = rng.permutation(order)[:cells]
+    # Sylvester's Hadamard matrix: the parity of the bits that row and column number have in common.
+    signs = np.bitwise_count(np.arange(order)[:, None] & columns) & 1
+    folded = np.concatenate([signs, 1 - signs]) ^ rng.integers(0, 2, cells, dtype=np.uint8)
+    halves = folded[rng.permutation(2 * order)]
+    return (halves + rng.random(halves.shape)) / 2, _stratified(2 * order, rng)
+
+
+def _sobol(cells: int, rng: np.random.Generator) -> tuple[Uniform, Uniform]:
+    from scipy.stats import qmc
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        points: Uniform = qmc.Sobol(cells + 2, scramble=True, seed=rng).random(BLOCK)
+    return points[:, :-2], points[:, -2:]
+
+
+def _stratified(count: int, rng: np.random.Generator) -> Uniform:
+    """(count, 2) points in the unit square, one in each of `count` equal boxes, in random order; a power of two."""
+    rows = 1 << (count.bit_length() - 1) // 2
+    box = rng.permutation(count)
+    corner = np.stack([box % rows, box // rows], 1)
+    points: Uniform = (corner + rng.random((count, 2))) / np.array([rows, count // rows])
+    return points
+
+
+_BLOCKS = {"antithetic": _antithetic, "orthogonal": _orthogonal, "sobol": _sobol}
+
+
+def _order(cells: int) -> int:
+    """The smallest power of two, at least 2, that has a column for every cell."""
+    return max(2, 1 << (cells - 1).bit_length())

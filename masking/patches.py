@@ -1,0 +1,68 @@
+"""Masks of whole patches, for vision transformers: every mask shows the same number of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from masking.source import check_keep, check_seed, random_rows
+
+
+@dataclass(frozen=True)
+class PatchMasks:
+    """Each mask shows K of the T patches, drawn without replacement; masks are independent.
+
+    A fixed number, because batches of tokens must be rectangular. K is `keep` times T, rounded, and from 1 to T - 1; a
+    pixel is visible with chance K / T.
+
+    Raises:
+        ValueError: If the patches do not tile the image, there is only one, or `keep` is not a chance.
+    """
+
+    image_size: tuple[int, int]  # (H, W) in pixels
+    grid: tuple[int, int]  # (rows, columns) of patches
+    keep: float = 0.5  # share of the patches that stay visible
+    seed: int = 0
+
+    limit: ClassVar[int | None] = None
+    independent: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        (height, width), (rows, columns) = self.image_size, self.grid
+        if min(self.grid) < 1 or height % rows or width % columns or rows * columns < 2:
+            raise ValueError(f"grid must be 2 patches or more that tile the {height} x {width} px; got {self.grid}")
+        check_keep(self.keep)
+        check_seed(self.seed)
+
+    @property
+    def visible(self) -> int:
+        """K, the number of patches that every mask shows."""
+        patches = self.grid[0] * self.grid[1]
+        return max(1, min(patches - 1, round(self.keep * patches)))
+
+    def kept(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
+        """Patches that masks number `start` to `stop - 1` show: (N, K) in reading order, ascending."""
+        patches = self.grid[0] * self.grid[1]
+        order = random_rows(self.seed, start, stop, patches).argsort(dim=1, stable=True)
+        return order[:, : self.visible].sort(1)[0].to(device)
+
+    def masks(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
+        """Masks number `start` to `stop - 1`: (N, 1, H, W) float32, 0 or 1."""
+        rows, columns = self.grid
+        kept = self.kept(start, stop, device)
+        cells = torch.zeros(len(kept), rows * columns, device=device).scatter_(1, kept, 1.0).view(-1, 1, rows, columns)
+        height, width = self.image_size
+        return cells.repeat_interleave(height // rows, 2).repeat_interleave(width // columns, 3)
+
+    def recipe(self) -> dict[str, Any]:
+        """Kind and numbers, as JSON types."""
+        return {
+            "kind": "patches",
+            "image_size": list(self.image_size),
+            "grid": list(self.grid),
+            "visible": self.visible,
+            "seed": self.seed,
+        }

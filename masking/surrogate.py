@@ -1,0 +1,140 @@
+"""What is known exactly about random-grid masks: functions of a mask whose averages need no drawing.
+
+A score that were a sum of effects of single regions and of pairs of neighbours would have a map in closed form.
+Scores of real encoders are nearly such sums, so what has to be averaged over masks is only the small rest.
+
+With cells of mean p, independent and centred to d = cell - p, and a pixel's mask m = p + sum(h d), where h are the
+hat functions at a shift: the features are f = sum(a d), a mask's mean over each of cells x cells regions, and the
+products f f' of a region with itself and its neighbours, minus their mean. Since d, d' are independent with variance
+v = p (1 - p) and third moment v (1 - 2 p),
+
+    E[m f] / p                = (1 - p) E[sum(h a)]
+    E[m (f f' - E f f')] / p  = (1 - p) (1 - 2 p) E[sum(h a a')]
+
+where the expectations on the right go over the shift alone. They are products of one factor per axis, taken by the
+midpoint rule.
+
+Source: control variates, Hammersley & Handscomb, "Monte Carlo Methods" (1964), section 5.5; worked out here.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from masking.grid import RandomGrid
+
+SHIFTS = 256  # points of the midpoint rule over one cell
+MOST_CELLS = 36  # along a side; more would make more features than there are masks to fit them to
+MOST_CELLS_IN_PAIRS = 16
+NEIGHBOURS = ((0, 0), (0, 1), (1, 0), (1, 1), (1, -1))  # a region's products: itself, right, below, two diagonals
+
+
+class GridSurrogate:
+    """Features of a random grid's masks, with what averages of them would be over all possible masks.
+
+    With more than 16 cells along a side the products are left out, or they would outnumber the masks.
+
+    Args:
+        grid: The masks, with at most 36 cells along a side.
+        device: Where features and maps are wanted; they are float64.
+    """
+
+    def __init__(self, grid: RandomGrid, device: torch.device | str = "cpu") -> None:
+        self.grid, self.device = grid, torch.device(device)
+        self.spread = grid.keep * (1 - grid.keep)  # v, the variance of a cell
+        self.skew = (1 - grid.keep) * (1 - 2 * grid.keep)
+        pairs = torch.tensor(_pairs(grid.cells), dtype=torch.long, device=self.device).view(-1, 2)
+        self.first, self.second = pairs[:, 0], pairs[:, 1]
+        self.linear = grid.cells**2  # so many features are single regions; they come first, row by row
+        self.axes = tuple(_axis(pixels, grid.cells) for pixels in grid.image_size)
+        self.pixel = tuple(axis.pixel.to(self.device) for axis in self.axes)
+        self.pairs = tuple(axis.pairs.to(self.device) for axis in self.axes)
+        down = self.pairs[0][self.first // grid.cells, self.second // grid.cells]
+        right = self.pairs[1][self.first % grid.cells, self.second % grid.cells]
+        self.mean_of_products = self.spread * down * right
+
+    def features(self, start: int, stop: int) -> Tensor:
+        """(N, features) of masks `start` to `stop - 1`: regions, then products of neighbours, each of mean zero."""
+        cells, shifts = (drawn.to(self.device).double() for drawn in self.grid.draw(start, stop))
+        rows, columns = (self._regions(axis, shifts[:, axis]) for axis in (0, 1))
+        regions = (rows @ (cells - self.grid.keep) @ columns.mT).flatten(1)
+        products = regions[:, self.first] * regions[:, self.second]
+        return torch.cat([regions, products - self.mean_of_products], 1)
+
+    def conditional_mean(self, weights: Tensor) -> Tensor:
+        """The exact mask-weighted mean, E[m g] / E[m], of g = features @ weights: (features,) to (H, W)."""
+        cells = self.grid.cells
+        single = weights[: self.linear].view(cells, cells)
+        result: Tensor = (1 - self.grid.keep) * (self.pixel[0] @ single @ self.pixel[1].mT)
+        if self.skew:
+            pairs = torch.zeros(self.linear, self.linear, dtype=torch.float64, device=self.device)
+            pairs[self.first, self.second] = weights[self.linear :]
+            result = result + self._of_pairs(pairs)
+        return result
+
+    def square(self, features: Tensor, weights: Tensor) -> Tensor:
+        """The squares, minus their mean, of the single-region part of g = features @ weights, in (N,)."""
+        single = weights[: self.linear]
+        table = single.view(self.grid.cells, self.grid.cells)
+        mean = self.spread * (table * (self.pairs[0] @ table @ self.pairs[1])).sum()
+        return (features[:, : self.linear] @ single).square() - mean
+
+    def conditional_mean_of_square(self, weights: Tensor) -> Tensor:
+        """The exact mask-weighted mean of `square`: (features,) to (H, W)."""
+        if not self.skew:
+            return torch.zeros(self.grid.image_size, dtype=torch.float64, device=self.device)
+        single = weights[: self.linear]
+        return self._of_pairs(torch.outer(single, single))
+
+    def _of_pairs(self, weights: Tensor) -> Tensor:
+        """The mask-weighted mean of sum(weights f f') minus its mean: (regions, regions) to (H, W)."""
+        cells = self.grid.cells
+        rows, columns = (axis.pixel_and_pairs.to(self.device) for axis in self.axes)
+        table = weights.view(cells, cells, cells, cells)
+        result: Tensor = self.skew * torch.einsum("yac,xbd,abcd->yx", rows, columns, table)
+        return result
+
+    def _regions(self, axis: int, shifts: Tensor) -> Tensor:
+        """(N, cells, points): the share of each grid point in each region, along one axis."""
+        hats = self.grid.hats(self.grid.positions(self.grid.image_size[axis], shifts))
+        return _regions(hats, self.grid.cells)
+
+
+class _Axis:
+    """Averages over the shifts along one axis, of `pixels` pixels and `cells` regions."""
+
+    def __init__(self, pixels: int, cells: int) -> None:
+        grid = RandomGrid((pixels, pixels), cells)
+        shifts = (torch.arange(SHIFTS, dtype=torch.float64) + 0.5) / SHIFTS
+        self._hats = grid.hats(grid.positions(pixels, shifts))
+        self._regions = _regions(self._hats, cells)
+        self.pixel = torch.einsum("uyp,uap->ya", self._hats, self._regions) / SHIFTS  # (pixels, cells) of sum(h a)
+        self.pairs = torch.einsum("uap,ubp->ab", self._regions, self._regions) / SHIFTS  # (cells, cells) of sum(a a')
+
+    @cached_property
+    def pixel_and_pairs(self) -> Tensor:
+        """(pixels, cells, cells) of sum(h a a')."""
+        return torch.einsum("uyp,uap,ucp->yac", self._hats, self._regions, self._regions) / SHIFTS
+
+
+_axis = lru_cache(maxsize=8)(_Axis)  # many images have one size
+
+
+def _regions(hats: Tensor, cells: int) -> Tensor:
+    """(N, pixels, points) to (N, cells, points): the mean over the pixels of each region."""
+    return F.adaptive_avg_pool1d(hats.mT, cells).mT
+
+
+def _pairs(cells: int) -> list[tuple[int, int]]:
+    if cells > MOST_CELLS_IN_PAIRS:
+        return []
+    return [
+        (row * cells + column, (row + down) * cells + column + right)
+        for down, right in NEIGHBOURS
+        for row in range(cells - down)
+        for column in range(max(0, -right), cells - max(0, right))
+    ]

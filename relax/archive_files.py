@@ -1,0 +1,158 @@
+"""The files of an archive: which images there are, what is known of each, and four files that change together."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
+INDEX, TABLE, EMBEDDINGS, RECORD = "index.faiss", "images.parquet", "embeddings.npy", "archive.json"
+PARTS = ".parts"  # embedded, but not joined yet
+_NEXT, _COMMITTED = ".next", ".committed"
+
+COLUMNS: list[tuple[str, Any]] = [
+    ("path", pa.string()),  # relative to the root, with slashes
+    ("id", pa.int64()),  # stays the image's own when others come and go; -1 = has no embedding
+    ("size", pa.int64()),  # bytes
+    ("modified", pa.timestamp("ns", "UTC")),
+    ("sha256", pa.string()),
+    ("width", pa.int32()),  # pixels, after EXIF rotation
+    ("height", pa.int32()),
+    ("status", pa.string()),  # "ok" or "failed"
+    ("reason", pa.string()),  # of the failure, else empty
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """One image of an archive; the fields are the columns of its table. `modified` is in nanoseconds."""
+
+    path: str
+    size: int | None
+    modified: int | None
+    id: int = -1
+    sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+    status: str = "ok"
+    reason: str = ""
+
+    def same_file(self, other: ImageRow) -> bool:
+        """Whether size and time say that the file has not changed."""
+        return (self.size, self.modified) == (other.size, other.modified)
+
+
+def list_images(root: Path, recursive: bool, leave_out: Path) -> tuple[dict[str, ImageRow], list[ImageRow]]:
+    """The image files below `root`, by their ending; names that begin with a dot do not count.
+
+    Args:
+        root: A folder; links to folders in it are not followed.
+        recursive: Whether its folders count, too.
+        leave_out: A folder that is not looked into.
+
+    Returns:
+        A row for each by its path, sorted, and rows of what cannot be listed.
+    """
+    found: dict[str, ImageRow] = {}
+    failed: list[ImageRow] = []
+
+    def cannot(error: OSError) -> None:
+        failed.append(_failure(Path(error.filename), root, f"cannot be listed: {error.strerror}"))
+
+    for folder, folders, names in os.walk(root, onerror=cannot):
+        here = Path(folder)
+        hidden = [name for name in folders if name.startswith(".") or here / name == leave_out]
+        folders[:] = sorted(set(folders) - set(hidden)) if recursive else []
+        for name in names:
+            if name.startswith(".") or not name.lower().endswith(SUFFIXES):
+                continue
+            path = (here / name).relative_to(root).as_posix()
+            try:
+                path.encode()  # a table holds Unicode only
+                about = (here / name).stat()
+                found[path] = ImageRow(path, about.st_size, about.st_mtime_ns)
+            except UnicodeEncodeError:
+                failed.append(_failure(here / name, root, "the name is not valid Unicode: rename the file"))
+            except OSError as error:
+                failed.append(_failure(here / name, root, f"cannot be read: {error.strerror}"))
+    return dict(sorted(found.items())), sorted(failed, key=lambda row: row.path)
+
+
+def to_table(rows: Iterable[ImageRow]) -> Any:
+    """The rows as an Arrow table."""
+    rows = list(rows)
+    return pa.table(
+        {name: pa.array([getattr(row, name) for row in rows], kind) for name, kind in COLUMNS},
+        schema=pa.schema(COLUMNS),
+    )
+
+
+def to_rows(table: Any) -> list[ImageRow]:
+    """The rows of a table that `to_table` made, further columns left out."""
+    numbers = table.column("modified").cast(pa.int64()).to_pylist()
+    names = [name for name, _ in COLUMNS if name != "modified"]
+    columns = [table.column(name).to_pylist() for name in names]
+    return [
+        ImageRow(modified=number, **dict(zip(names, values, strict=True)))
+        for number, *values in zip(numbers, *columns, strict=True)
+    ]
+
+
+@contextmanager
+def replaced_together(out: Path) -> Iterator[Path]:
+    """Give a folder to write files to; they take the place of those in `out` when the block ends well.
+
+    All or none of them, whenever the process is killed: a folder that is complete is renamed, which is one
+    step, and from then on `finish_replacing` moves its files, now or at the next start.
+    """
+    aside = out / _NEXT
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        aside.rename(out / _COMMITTED)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    finish_replacing(out)
+
+
+def finish_replacing(out: Path) -> None:
+    """Finish what a killed process had decided; nothing to do otherwise."""
+    committed = out / _COMMITTED
+    if committed.is_dir():
+        for file in committed.iterdir():
+            file.replace(out / file.name)
+        committed.rmdir()
+
+
+def write_table(path: Path, table: Any, about: Mapping[str, str] | None = None) -> None:
+    """Write Parquet, with notes in its header."""
+    pq.write_table(table.replace_schema_metadata(dict(about or {})), path)
+
+
+def read_table(path: Path) -> tuple[Any, dict[str, str]]:
+    """A Parquet file and the notes in its header.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except pa.ArrowInvalid as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path} is damaged ({reason}): delete it, and make the archive again") from None
+    about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    return table.replace_schema_metadata(None), about
+
+
+def _failure(path: Path, root: Path, reason: str) -> ImageRow:
+    shown = path.relative_to(root).as_posix().encode(errors="backslashreplace").decode()
+    return ImageRow(shown, None, None, status="failed", reason=reason)

@@ -1,0 +1,94 @@
+"""The pictures of the report: small ones, small ones with a region outlined, and the gallery of explanations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders import Encoder
+from relax.auditing.pictures import picture_of
+from relax.auditing.result import Audit
+from relax.auditing.shortcuts import Region
+from relax.explanation import Explanation
+from relax.images import ImageError
+from relax.report import Exhibit, Neighbour
+
+SMALL = 128  # px of a small picture's longer side
+NEIGHBOURS = 6
+SIGN = np.array([235, 30, 90], dtype=np.uint8)  # outlines a region
+
+
+class Gallery(Sequence[Exhibit]):
+    """The explained pictures with their neighbours, each read when it is shown.
+
+    Args:
+        audit: What was found.
+        root: The audited folder.
+        encoder: Knows which part of a picture it sees.
+        explanation: Gives the explanation of a path.
+    """
+
+    def __init__(self, audit: Audit, root: Path, encoder: Encoder, explanation: Callable[[str], Explanation]) -> None:
+        self.audit, self.root, self.encoder, self.explanation = audit, root, encoder, explanation
+        self.name = root.resolve().name or str(root)
+
+    def __len__(self) -> int:
+        return len(self.audit.explained)
+
+    def __iter__(self) -> Iterator[Exhibit]:
+        return (self.exhibit(image) for image in self.audit.explained)
+
+    @overload
+    def __getitem__(self, place: int) -> Exhibit: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Exhibit]: ...
+    def __getitem__(self, place: int | slice) -> Exhibit | Sequence[Exhibit]:
+        """The exhibit of one of the explained images."""
+        if isinstance(place, slice):
+            return [self.exhibit(image) for image in self.audit.explained[place]]
+        return self.exhibit(self.audit.explained[place])
+
+    def exhibit(self, image: int) -> Exhibit:
+        """One image with its maps, what is known of it, and its nearest images."""
+        audit, space = self.audit, self.audit.space
+        notes = [("cluster", str(space.clusters.labels[image]))]
+        notes.append(("times a neighbour", str(space.hubs.occurrence[image])))
+        if audit.metadata is not None:
+            notes += [(name, _shown(values[image])) for name, values in audit.metadata.columns.items()]
+        near = zip(space.neighbours.indices[image], space.neighbours.similarities[image], strict=True)
+        neighbours = [(int(one), float(cosine), self.small(int(one))) for one, cosine in list(near)[:NEIGHBOURS]]
+        return Exhibit(
+            self.explanation(audit.paths[image]),
+            audit.paths[image],
+            tuple(Neighbour(audit.paths[one], cosine, small) for one, cosine, small in neighbours if small is not None),
+            tuple(notes),
+        )
+
+    def small(self, image: int) -> NDArray[np.uint8] | None:
+        """(h, w, 3) the image made small; None if it is gone since it was embedded."""
+        try:
+            return picture_of(self.root / self.audit.paths[image], SMALL)
+        except ImageError:
+            return None
+
+    def outlined(self, image: int, region: Region) -> NDArray[np.uint8] | None:
+        """The same, with the box of a region drawn on it."""
+        pixels = self.small(image)
+        if pixels is None:
+            return None
+        height, width = pixels.shape[:2]
+        top, left, bottom, right = self.encoder.seen(height, width)
+        first, last = (round(top + share * (bottom - top)) for share in region.box[::2])
+        start, stop = (round(left + share * (right - left)) for share in region.box[1::2])
+        outline = np.zeros((height, width), dtype=bool)
+        outline[max(0, first) : last, max(0, start) : stop] = True
+        outline[max(0, first) + 2 : max(0, last - 2), max(0, start) + 2 : max(0, stop - 2)] = False
+        return np.where(outline[..., None], SIGN, pixels)
+
+
+def _shown(value: object) -> str:
+    return "unknown" if value is None else str(value)

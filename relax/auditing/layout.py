@@ -1,0 +1,91 @@
+"""Maps of the space in two dimensions, to look at; distances between far-apart groups mean little in them.
+
+PCA keeps large distances, t-SNE and UMAP keep who is next to whom. t-SNE and UMAP work on a sample of large sets.
+
+Sources: van der Maaten & Hinton, t-SNE (JMLR 9, 2008); McInnes, Healy & Melville, UMAP (arXiv 1802.03426).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relax.auditing.neighbours import check, unit
+
+METHODS = ("pca", "tsne", "umap")
+SAMPLE = 5000
+INSTALL = 'install it with: pip install "relax-explainer[umap]"'
+LEAST = 5  # images for t-SNE and UMAP
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where every image lies on a map.
+
+    Attributes:
+        method: "pca", "tsne" or "umap".
+        points: (N, 2) float64; NaN for images left out of the sample.
+        explained: Share of the variance that the two axes keep, for PCA; None for the others.
+    """
+
+    method: str
+    points: NDArray[np.float64]
+    explained: float | None = None
+
+
+def lay_out(embeddings: NDArray[np.float32], method: str = "tsne", *, seed: int = 0) -> Layout:
+    """Lay the directions of the embeddings out on a plane.
+
+    Args:
+        embeddings: (N, D).
+        method: "pca", "tsne" or, with the extra `umap`, "umap".
+        seed: The only source of randomness.
+
+    Raises:
+        ValueError: If the method is unknown, or there are too few images for it.
+        ImportError: If UMAP is not installed.
+    """
+    check(embeddings)
+    if method not in METHODS:
+        raise ValueError(f"layout must be one of {', '.join(METHODS)}; got {method!r}")
+    vectors = unit(embeddings)
+    if method == "pca":
+        return _pca(vectors)
+    if len(vectors) < LEAST:
+        raise ValueError(f"{method} needs at least {LEAST} images; got {len(vectors)}: take pca")
+    sample = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:SAMPLE])
+    points = np.full((len(vectors), 2), np.nan)
+    points[sample] = (_tsne if method == "tsne" else _umap)(vectors[sample], seed)
+    return Layout(method, points)
+
+
+def _pca(vectors: NDArray[np.float64]) -> Layout:
+    centred = vectors - vectors.mean(0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    points = centred @ axes[:, ::-1][:, :2]
+    points *= np.where(np.abs(points).max(0) == points.max(0), 1, -1)  # an axis has no sign of its own
+    points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
+    total = float((centred**2).sum())
+    return Layout("pca", points, float((points**2).sum()) / total if total > 0 else 1.0)
+
+
+def _tsne(vectors: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(vectors) - 1) / 3)
+    start = _pca(vectors).points
+    spread = float(start[:, 0].std())
+    start = start / spread * 1e-4 if spread > 0 else np.random.default_rng(seed).normal(0, 1e-4, start.shape)
+    model = TSNE(perplexity=perplexity, init=start.astype(np.float32), learning_rate="auto", random_state=seed)
+    return np.asarray(model.fit_transform(vectors.astype(np.float32)), dtype=np.float64)
+
+
+def _umap(vectors: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    try:
+        from umap import UMAP
+    except ImportError:
+        raise ImportError(f"layout umap needs umap-learn; {INSTALL}") from None
+    model = UMAP(n_neighbors=min(15, len(vectors) - 1), metric="cosine", random_state=seed, n_jobs=1)
+    return np.asarray(model.fit_transform(vectors.astype(np.float32)), dtype=np.float64)

@@ -1,0 +1,188 @@
+"""The expensive part of an audit: encoder passes over single pictures, each kept in a file and not made twice.
+
+A picture is explained (RELAX), and it is embedded with one cell of a grid hidden after the other. Both are done to the
+picture as it is and to its mirror image, for the test of positions. A kept file is used again when it was made of
+the same pixels by the same weights in the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from encoders import Encoder
+from masking import blend
+from relax.auditing.positions import mirrored_axes
+from relax.budget import BatchSize, Budget, Progress
+from relax.estimators import RelaxMoments
+from relax.explanation import Explanation
+from relax.files import written_aside
+from relax.images import read_image
+from relax.provenance import surroundings
+from relax.scene import Hiding, Scene
+from similarity import cosine
+
+FRAME = 360  # px of the longer side of a kept map
+MIRRORED_FRAME = 64  # its mirror image is only averaged over cells
+CELLS = 7  # along each side: of the masks, of the grid that is hidden and of the one that is tested
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Makes, keeps and finds again what is known of single pictures.
+
+    Attributes:
+        root: The audited folder.
+        encoder: Who looks.
+        folder: Where the results are kept.
+        masks: Masks of an explanation.
+        seed: The only source of randomness.
+        batch_size: Images in one forward pass: speed, not result.
+    """
+
+    root: Path
+    encoder: Encoder
+    folder: Path
+    masks: int
+    seed: int
+    batch_size: BatchSize = "auto"
+
+    def explain(self, path: str, mirror: str = "", progress: Progress | None = None) -> Explanation:
+        """RELAX of one picture, its maps in a frame of at most 360 px.
+
+        Args:
+            path: Relative to the folder.
+            mirror: "" as it is, or "left-right", "top-bottom", "both".
+            progress: Called with (masks done, masks in all).
+
+        Raises:
+            ImageError: If the picture cannot be used.
+        """
+        start = time.perf_counter()
+        scene, recipe = self._scene(path, mirror)
+        recipe |= {"method": "relax", "similarity": "cosine", "reference": "itself"}
+        recipe["masks"] = {**recipe["masks"], "count": self.masks}
+        file = self._file(path, mirror, ".npz")
+        if (kept := _kept_explanation(file, recipe)) is not None:
+            return kept
+        moments, own = RelaxMoments.empty(scene.size, scene.home), scene.own_embedding()
+        for shown, embeddings in scene.passes(Budget.of(self.masks, None, self.batch_size), progress):
+            moments.add(cosine(embeddings, own), shown)
+        made = recipe | {
+            "tolerance": None,
+            "converged": None,
+            "cost": {"passes": self.masks + 1, "in_words": "masks"},
+            **surroundings(self.encoder.device, time.perf_counter() - start),
+        }
+        small = shrunk(scene.image, MIRRORED_FRAME if mirror else FRAME)
+        explanation = replace(scene, image=small).explanation(moments, made)
+        explanation.save(file)
+        return explanation
+
+    def hide(self, path: str, mirror: str = "") -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embed one picture as it is, and with each cell of a 7 x 7 grid hidden in turn.
+
+        Returns:
+            Embeddings (D,) and (49, D), row by row from the top left.
+
+        Raises:
+            ImageError: If the picture cannot be used.
+        """
+        scene, recipe = self._scene(path, mirror)
+        recipe["masks"] = {"kind": "one cell hidden", "cells": CELLS}
+        file = self._file(path, mirror, ".hidden.npz")
+        if (kept := _kept_hidden(file, recipe)) is not None:
+            return kept
+        masks = one_cell_hidden(scene.size).to(scene.view.device)
+        stretches = Budget.of(len(masks), None, self.batch_size).stretches(len(masks), scene.view)
+        found = [scene.embed(blend(scene.view, masks[start:stop], scene.fill)).cpu() for start, stop in stretches]
+        own, hidden = scene.own_embedding().cpu().numpy(), torch.cat(found).numpy()
+        with written_aside(file) as aside, aside.open("wb") as stream:
+            np.savez(stream, how=np.array(_as_text(recipe)), own=own, hidden=hidden)
+        return own, hidden
+
+    def _scene(self, path: str, mirror: str) -> tuple[Scene, dict[str, Any]]:
+        """The picture as the encoder sees it, and what decides over its numbers."""
+        hiding = Hiding(cells=CELLS, seed=self.seed)
+        pixels = read_image(self.root / path, channels=self.encoder.channels)
+        if mirror:
+            pixels = pixels.flip(mirrored_axes(mirror))
+        scene = Scene.of(pixels, self.encoder, hiding)
+        return scene, {**scene.record(hiding), "image": f"{path}, mirrored {mirror}" if mirror else path}
+
+    def _file(self, path: str, mirror: str, ending: str) -> Path:
+        """A name of its own for every picture, readable and safe on every file system."""
+        stem = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in Path(path).stem)[:40]
+        key = sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+        return self.folder / f"{stem}-{key}{'.' + mirror if mirror else ''}{ending}"
+
+
+def in_view(values: NDArray[np.float32], encoder: Encoder, cells: int) -> NDArray[np.float64]:
+    """Average a map in the frame of its picture (H, W) over a grid on what the encoder sees: (cells, cells)."""
+    height, width = values.shape
+    top, left, bottom, right = encoder.seen(height, width)
+    seen = torch.from_numpy(values).double()[
+        max(0, round(top)) : min(height, round(bottom)), max(0, round(left)) : min(width, round(right))
+    ]
+    known = seen.isfinite()  # the edge of a crop may miss the grid of pixels
+    totals = F.adaptive_avg_pool2d(torch.stack([seen.nan_to_num(0.0) * known, known.double()])[None], cells)[0]
+    return (totals[0] / totals[1]).numpy()
+
+
+def one_cell_hidden(size: tuple[int, int], cells: int = CELLS) -> Tensor:
+    """(cells^2, 1, h, w) masks: each hides one cell of a grid on a view of `size`, row by row from the top left."""
+    row, column = (torch.arange(pixels) * cells // pixels for pixels in size)
+    place = row[:, None] * cells + column
+    return (place != torch.arange(cells**2)[:, None, None]).float()[:, None]
+
+
+def shrunk(pixels: Tensor, longest: int) -> Tensor:
+    """(1, C, H, W) made small, where it is not, so that its longer side has `longest` px."""
+    height, width = pixels.shape[-2:]
+    scale = longest / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = [max(2, round(side * scale)) for side in (height, width)]
+    return F.interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
+
+
+def picture_of(file: Path, longest: int) -> NDArray[np.uint8]:
+    """(h, w, 3) a small version of an image file, for looking at."""
+    pixels = shrunk(read_image(file, channels=3), longest)[0]
+    return (pixels * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def _kept_explanation(file: Path, recipe: dict[str, Any]) -> Explanation | None:
+    try:
+        kept = Explanation.load(file)
+    except (OSError, ValueError):
+        return None
+    return kept if _same(recipe, {key: kept.provenance.get(key) for key in recipe}) else None
+
+
+def _kept_hidden(file: Path, recipe: dict[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    try:
+        with np.load(file, allow_pickle=False) as kept:
+            how, own, hidden = json.loads(str(kept["how"])), kept["own"], kept["hidden"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return (own, hidden) if _same(recipe, how) else None
+
+
+def _same(recipe: dict[str, Any], kept: dict[str, Any]) -> bool:
+    """Whether two recipes are one; never for a function as encoder, whose weights nobody can compare."""
+    return recipe["encoder"]["checksum"] is not None and _as_text(recipe) == _as_text(kept)
+
+
+def _as_text(recipe: dict[str, Any]) -> str:
+    return json.dumps(recipe, sort_keys=True)

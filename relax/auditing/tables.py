@@ -1,0 +1,179 @@
+"""The files beside the report: every number of the audit, to sort, join and compute with.
+
+    audit.parquet        one row per image: cluster, nearest image, duplicate group, outlier scores, hubness, map places
+    clusters.csv         path, cluster
+    duplicates.csv       one row per image of a group: group, path, closest, cosine
+    outliers.csv         flagged images, farthest first
+    hubs.csv             images that are neighbours of unusually many
+    shortcuts.csv        every cell of the grid, the strongest evidence first
+    predictability.csv   every metadata column, the most predictable first
+    importance.npz       the mean importance map of each cluster
+    audit.json           findings, settings, failed images
+
+In CSV files a path that is not valid Unicode is written with backslashes.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relax.auditing.result import Audit
+from relax.auditing.shortcuts import Shortcuts
+from relax.files import written_aside
+
+Row = Sequence[Any]
+
+
+def write_tables(audit: Audit, out: Path) -> list[Path]:
+    """Write all of them; each appears whole or not at all. Returns their paths."""
+    space, paths = audit.space, audit.paths
+    flagged, hubs = space.outliers.flagged, space.hubs
+    tables: dict[str, tuple[Row, Iterable[Row]]] = {
+        "clusters.csv": (("path", "cluster"), zip(paths, space.clusters.labels.tolist(), strict=True)),
+        "duplicates.csv": (("group", "path", "closest", "cosine"), _duplicates(audit)),
+        "outliers.csv": (
+            ("path", "mean_distance", "robust_z", "local_factor"),
+            [(paths[one], *(float(scores[one]) for scores in _outlier_scores(audit))) for one in flagged],
+        ),
+        "hubs.csv": (("path", "occurrence"), [(paths[one], int(hubs.occurrence[one])) for one in hubs.hubs]),
+    }
+    if audit.shortcuts is not None:
+        tables["shortcuts.csv"] = _cells(audit.shortcuts)
+    if audit.columns:
+        tables["predictability.csv"] = (
+            tuple(asdict(audit.columns[0])),
+            [tuple(asdict(one).values()) for one in audit.columns],
+        )
+    written = [_write_csv(out / name, header, rows) for name, (header, rows) in tables.items()]
+    if audit.maps:
+        written.append(out / "importance.npz")
+        maps: dict[str, Any] = {f"cluster_{number}": values for number, values in audit.maps.items()}
+        with written_aside(written[-1]) as aside, aside.open("wb") as stream:
+            np.savez_compressed(stream, **maps)
+    return [*written, _write_images(audit, out / "audit.parquet"), _write_json(audit, out / "audit.json")]
+
+
+def columns(audit: Audit) -> dict[str, Any]:
+    """One value per image for everything that has one."""
+    space = audit.space
+    distance, z, factor = _outlier_scores(audit)
+    count = len(audit.paths)
+    group, outlier, hub, explained = (np.zeros(count, dtype=int) for _ in range(4))
+    for number, members in enumerate(space.duplicates.groups, start=1):
+        group[list(members)] = number
+    outlier[list(space.outliers.flagged)] = 1
+    hub[list(space.hubs.hubs)] = 1
+    explained[list(audit.explained)] = 1
+    table = {
+        "path": [path.encode("utf-8", "backslashreplace").decode() for path in audit.paths],
+        "cluster": space.clusters.labels,
+        "nearest": [audit.paths[one] for one in space.duplicates.closest],
+        "nearest_cosine": space.duplicates.similarity,
+        "duplicate_group": group,  # 0 = none
+        "mean_distance": distance,
+        "robust_z": z,
+        "local_factor": factor,
+        "outlier": outlier.astype(bool),
+        "occurrence": space.hubs.occurrence,
+        "hub": hub.astype(bool),
+        "l2_agreement": space.agreement,
+        "explained": explained.astype(bool),
+    }
+    table["nearest"] = [name.encode("utf-8", "backslashreplace").decode() for name in table["nearest"]]
+    for layout in space.layouts:
+        table |= {f"{layout.method}_x": layout.points[:, 0], f"{layout.method}_y": layout.points[:, 1]}
+    return table
+
+
+def _write_images(audit: Audit, file: Path) -> Path:
+    import pyarrow
+    from pyarrow import parquet
+
+    with written_aside(file) as aside:
+        parquet.write_table(pyarrow.table(columns(audit)), aside)
+    return file
+
+
+def _write_csv(file: Path, header: Row, rows: Iterable[Row]) -> Path:
+    with written_aside(file) as aside, aside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as text:
+        writer = csv.writer(text)
+        writer.writerow(header)
+        writer.writerows(rows)
+    return file
+
+
+def _write_json(audit: Audit, file: Path) -> Path:
+    hubs, clusters = audit.space.hubs, audit.space.clusters
+    found = {
+        "images": len(audit.paths),
+        "failed": audit.failed,
+        "findings": list(audit.findings),
+        "numbers": {
+            "dimensions": audit.dimensions,
+            "clusters": clusters.sizes,
+            "silhouettes": {str(number): value for number, value in clusters.silhouettes.items()},
+            "duplicate_threshold": audit.space.duplicates.threshold,
+            "duplicate_groups": len(audit.space.duplicates.groups),
+            "duplicates_beyond_one_of_each": audit.space.duplicates.extra,
+            "outliers": len(audit.space.outliers.flagged),
+            "hubness_skewness": hubs.skewness,
+            "never_a_neighbour": hubs.never,
+            "l2_agreement": float(audit.space.agreement.mean()),
+            "columns": [_finite(asdict(one)) for one in audit.columns],
+            "shortcut_regions": [_finite(asdict(one)) for one in audit.shortcuts.regions] if audit.shortcuts else None,
+        },
+        "settings": audit.settings,
+    }
+    with written_aside(file) as aside:
+        aside.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return file
+
+
+def _duplicates(audit: Audit) -> list[Row]:
+    found, paths = audit.space.duplicates, audit.paths
+    return [
+        (number, paths[one], paths[found.closest[one]], float(found.similarity[one]))
+        for number, group in enumerate(found.groups, start=1)
+        for one in group
+    ]
+
+
+def _outlier_scores(audit: Audit) -> tuple[Any, Any, Any]:
+    found = audit.space.outliers
+    return found.distance, found.robust_z, found.local_factor
+
+
+def _cells(shortcuts: Shortcuts) -> tuple[Row, list[Row]]:
+    """One row per cell: rank, place, region (0 = none), corrected p, share moved, and each question's t and p."""
+    regions = {cell: number for number, one in enumerate(shortcuts.regions, start=1) for cell in one.cells}
+    places = list(np.ndindex(*shortcuts.p.shape))
+    places.sort(key=lambda place: (shortcuts.p[place], -shortcuts.strength[place]))
+    questions = [f"{name}_{part}" for name in shortcuts.tests for part in ("t", "p", "mean", "difference")]
+    rows: list[Row] = [
+        (
+            *(rank, row + 1, column + 1, regions.get((row, column), 0)),
+            *(float(shortcuts.p[row, column]), float(shortcuts.moved[row, column])),
+            *(float(getattr(one, part)[row, column]) for one in shortcuts.tests.values() for part in _PARTS),
+        )
+        for rank, (row, column) in enumerate(places, start=1)
+    ]
+    return ("rank", "row", "column", "region", "p", "share_moved", *questions), rows
+
+
+_PARTS = ("t", "p", "mean", "difference")
+
+
+def _finite(numbers: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in numbers.items()
+    }

@@ -1,0 +1,250 @@
+"""The same maps from fewer masks: average exactly what is known, and by masks only what is left.
+
+A surrogate, linear in the visibility of regions and of neighbouring regions, is fitted to the scores. Its map is known
+exactly, so only the residuals have to be averaged over the masks, and they vary far less:
+
+    importance  = exact map of the surrogate + mask-weighted mean of the residuals.
+
+For the uncertainty the same is done with the squared scores, after the square of the surrogate's linear part has been
+taken away, whose map is known too. The surrogate is cross-fitted: the residual of a mask comes from a fit that has not
+seen it, which keeps the maps unbiased, whatever the surrogate misses, and the standard error honest.
+
+Sources: control variates, Hammersley & Handscomb, "Monte Carlo Methods" (1964), section 5.5; cross-fitting as in
+double machine learning, Chernozhukov et al. (2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from masking import GridSurrogate
+from relax.estimators import PixelMoments, RelaxMoments
+
+FOLDS = 4
+STRETCH = 256  # masks that are made again at once
+RIDGES = (3.0, 30.0, 300.0, 3000.0)  # penalties to choose from, in masks, beside having no surrogate at all
+SINGLE = 0.1  # the penalty of single regions against that of products
+LEAST_BLOCKS, LEVEL_MASKS = 4, 16_384  # from so many blocks, and masks, to tell what a design saves in variance
+
+
+class ControlledMoments:
+    """The maps from all scores so far, by control variates; made again when they are asked for after more scores.
+
+    Nothing is kept but the scores, so that memory hardly grows with the number of masks: the masks are made again.
+
+    Args:
+        surrogate: Of the grid that the masks come from.
+        first: Number of the first mask.
+    """
+
+    def __init__(self, surrogate: GridSurrogate, first: int = 0) -> None:
+        self.surrogate, self.first = surrogate, first
+        self.scores = torch.zeros(0, dtype=torch.float64, device=surrogate.device)
+        self._maps: _Maps | None = None
+
+    @property
+    def count(self) -> int:
+        """Masks so far."""
+        return len(self.scores)
+
+    def record(self) -> dict[str, Any]:
+        """Which estimator it is, and how much it could take away."""
+        return {"name": "controlled", "explained": round(self.explained, 4)}
+
+    def add(self, scores: Tensor, masks: Tensor | None = None) -> None:
+        """Take in the scores (N,) of the next masks; the masks are known from their numbers."""
+        self.scores = torch.cat([self.scores, scores.double()])
+        self._maps = None
+
+    @property
+    def importance(self) -> Tensor:
+        """(H, W) float64, as `RelaxMoments.importance`, which it estimates with less noise."""
+        return self._made.importance
+
+    @property
+    def uncertainty(self) -> Tensor:
+        """(H, W) float64, as `RelaxMoments.uncertainty`; an estimate below 0 is given as 0."""
+        return self._made.uncertainty
+
+    @property
+    def standard_error(self) -> Tensor:
+        """(H, W) float64: the error of the residuals' mean; the surrogate's map has none.
+
+        Its shape over the pixels is that of a ratio of independent sums. For a design that makes masks depend on each
+        other, its level is that of the differences between blocks, which are independent.
+        """
+        return self._made.standard_error
+
+    @property
+    def explained(self) -> float:
+        """Share of the scores' variance that the surrogate predicts for masks it was not fitted to."""
+        return self._made.explained
+
+    @property
+    def _made(self) -> _Maps:
+        if self._maps is None:
+            self._maps = _estimate(self.surrogate, self.scores, self.first)
+        return self._maps
+
+
+@dataclass(frozen=True)
+class _Maps:
+    importance: Tensor
+    uncertainty: Tensor
+    standard_error: Tensor
+    explained: float
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """Masks `start` to `stop - 1`, counted from the first score, with the surrogate that was fitted to all others."""
+
+    start: int
+    stop: int
+    weights: Tensor  # (features + 1,), the last one constant
+
+
+def _estimate(surrogate: GridSurrogate, scores: Tensor, first: int) -> _Maps:
+    middle = scores.mean()
+    centred = scores - middle
+    fits = _Fits(surrogate, len(scores), first)
+    folds, explained = fits.best(centred)
+    residuals = fits.residuals(folds, centred)
+    squared = centred.square() - fits.squares_of(folds)
+    square_folds, _ = fits.best(squared)
+
+    rest, square_rest = _averaged(surrogate, residuals, fits.residuals(square_folds, squared), first)
+    importance = fits.exact(folds) + rest.importance
+    square = fits.exact(square_folds) + fits.exact_of_squares(folds) + square_rest.mean
+    return _Maps(
+        importance=importance + middle,
+        uncertainty=(square - importance.square()).clamp(min=0),
+        standard_error=rest.standard_error * _level(surrogate, residuals, first),
+        explained=explained,
+    )
+
+
+class _Fits:
+    """Cross-fitted ridge regressions of numbers per mask on the surrogate's features."""
+
+    def __init__(self, surrogate: GridSurrogate, count: int, first: int) -> None:
+        self.surrogate, self.count, self.first = surrogate, count, first
+        edges = _edges(count, surrogate.grid.block)
+        self.spans = list(pairwise(edges))
+        self.squares = torch.stack([self._products(*span) for span in self.spans])
+
+    def best(self, targets: Tensor) -> tuple[list[_Fold], float]:
+        """For each fold the fit to all others, with the penalty that predicts best; and the share it predicts."""
+        products = torch.stack([self._products(*span, targets) for span in self.spans])
+        others, goals = self.squares.sum(0) - self.squares, products.sum(0) - products
+        weights = torch.stack([_solve(s, p, self.surrogate.linear) for s, p in zip(others, goals, strict=True)])
+        # |y - X w|^2 over the masks left out, for every penalty.
+        lost = ((weights @ self.squares) * weights).sum((0, 2)) - 2 * (weights @ products[..., None]).sum((0, 2))
+        best = int(lost.argmin())
+        around = float((targets - targets.mean()).square().sum())
+        explained = 1 - float(targets.square().sum() + lost[best]) / around if around > 0 else 0.0
+        return [_Fold(*span, w[best]) for span, w in zip(self.spans, weights, strict=True)], explained
+
+    def residuals(self, folds: list[_Fold], targets: Tensor) -> Tensor:
+        """(N,) targets minus what the fits that have not seen them predict."""
+        predicted = [x @ fold.weights for fold in folds for _, x in self._features(fold.start, fold.stop)]
+        return targets - torch.cat(predicted)
+
+    def squares_of(self, folds: list[_Fold]) -> Tensor:
+        """(N,) squares of the surrogate's single-region part, minus their mean."""
+        return torch.cat(
+            [
+                self.surrogate.square(x[:, :-1], fold.weights[:-1])
+                for fold in folds
+                for _, x in self._features(fold.start, fold.stop)
+            ]
+        )
+
+    def exact(self, folds: list[_Fold]) -> Tensor:
+        """(H, W) mask-weighted mean of the predictions, over all possible masks."""
+        weights = torch.stack([fold.weights * self._share(fold) for fold in folds]).sum(0)
+        return self.surrogate.conditional_mean(weights[:-1]) + weights[-1]
+
+    def exact_of_squares(self, folds: list[_Fold]) -> Tensor:
+        """(H, W) mask-weighted mean of `squares_of`, over all possible masks."""
+        maps = [self.surrogate.conditional_mean_of_square(fold.weights[:-1]) * self._share(fold) for fold in folds]
+        return torch.stack(maps).sum(0)
+
+    def _share(self, fold: _Fold) -> float:
+        return (fold.stop - fold.start) / self.count
+
+    def _products(self, start: int, stop: int, targets: Tensor | None = None) -> Tensor:
+        """X'y over some masks, or X'X without targets; X are the features and a constant."""
+        parts = []
+        for here, x in self._features(start, stop):
+            parts.append(x.mT @ (x if targets is None else targets[here : here + len(x)]))
+            parts = [torch.stack(parts).sum(0)]
+        return parts[0]
+
+    def _features(self, start: int, stop: int) -> Iterator[tuple[int, Tensor]]:
+        for here in range(start, stop, STRETCH):
+            x = self.surrogate.features(self.first + here, self.first + min(here + STRETCH, stop))
+            yield here, torch.cat([x, x.new_ones(len(x), 1)], 1)
+
+
+def _solve(squares: Tensor, products: Tensor, single: int) -> Tensor:
+    """(penalties, features + 1) ridge weights for every penalty in `RIDGES`; the constant is free."""
+    nothing = torch.zeros_like(products)
+    if squares[-1, -1] == 0:  # no other masks to learn from
+        return nothing.expand(len(RIDGES) + 1, -1)
+    nothing[-1] = products[-1] / squares[-1, -1]
+    scale = (squares.diagonal() / squares[-1, -1]).clamp(min=1e-12)  # a region that is always shown would be singular
+    scale[:single] *= SINGLE
+    scale[-1] = 0
+    found = []
+    for ridge in RIDGES:
+        root = torch.linalg.cholesky(squares + torch.diag(ridge * scale))
+        found.append(torch.cholesky_solve(products[:, None], root)[:, 0])
+    return torch.stack([*found, nothing])
+
+
+def _edges(count: int, block: int) -> list[int]:
+    """Where folds begin and end: whole blocks, so that a fit does not know the masks left out, if there are two."""
+    blocks = count // block
+    if blocks < 2:
+        block, blocks = 1, count
+    folds = min(FOLDS, blocks)
+    return [round(fold * blocks / folds) * block for fold in range(folds)] + [count]
+
+
+def _averaged(
+    surrogate: GridSurrogate, residuals: Tensor, square_residuals: Tensor, first: int
+) -> tuple[RelaxMoments, PixelMoments]:
+    """Mask-weighted moments of the residuals; the masks are made again."""
+    grid, device = surrogate.grid, surrogate.device
+    rest, square_rest = RelaxMoments.empty(grid.image_size, device), PixelMoments.empty(grid.image_size, device)
+    for start in range(0, len(residuals), STRETCH):
+        stop = min(start + STRETCH, len(residuals))
+        masks = grid.masks(first + start, first + stop, device)
+        rest.add(residuals[start:stop], masks)
+        square_rest.add(square_residuals[start:stop], masks.squeeze(1).double())
+    return rest, square_rest
+
+
+def _level(surrogate: GridSurrogate, residuals: Tensor, first: int) -> float:
+    """How far apart the sums of independent blocks are, against what they would be if all masks were independent.
+
+    A ratio of standard errors, over all regions of the grid together; 1 where there are too few whole blocks to tell.
+    """
+    block = surrogate.grid.block
+    blocks = min(len(residuals), LEVEL_MASKS) // block
+    if block == 1 or blocks < LEAST_BLOCKS:
+        return 1.0
+    count = blocks * block
+    shown = surrogate.features(first, first + count)[:, : surrogate.linear] + surrogate.grid.keep
+    residuals = residuals[:count, None]
+    around = shown * (residuals - (shown * residuals).sum(0) / shown.sum(0))
+    of_blocks = around.view(blocks, block, -1).sum(1).square().sum() * blocks / (blocks - 1)
+    of_masks = around.square().sum() * count / (count - 1)
+    return float((of_blocks / of_masks).sqrt()) if of_masks > 0 else 1.0

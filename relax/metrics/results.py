@@ -1,0 +1,155 @@
+"""The values of many pictures, methods and metrics: their summary, and the files that keep them.
+
+evaluation.csv      image, method, metric, value: every value; empty where a metric has none; "passes" is the cost
+summary.csv         mean, 95 % interval, number of images and rank of each method, metric by metric
+summary.json        the same, with the settings and what failed
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relax.files import written_aside
+from relax.metrics.catalogue import Metric
+from relax.metrics.maps import UNDEFINED
+from relax.metrics.summary import Mean, summarise
+
+ROW = ("image", "method", "metric", "value")
+PASSES = "passes"  # the row of evaluation.csv that says what the explanation cost
+FILES = ("evaluation.csv", "summary.csv", "summary.json")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one method on one picture.
+
+    Attributes:
+        image: Name of the picture.
+        method: Name of the method; "" where the picture itself could not be used.
+        values: By metric, NaN where it has no value.
+        passes: Encoder passes of the explanation.
+        failure: Why there are no values, in one line; "" if there are.
+    """
+
+    image: str
+    method: str
+    values: Mapping[str, float]
+    passes: float = UNDEFINED
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Methods scored on pictures.
+
+    Attributes:
+        outcomes: One per picture and method.
+        metrics: In the order asked for.
+        settings: How it was made, as JSON types.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    metrics: tuple[Metric, ...]
+    settings: dict[str, Any]
+
+    @property
+    def failures(self) -> list[Outcome]:
+        """Those without values."""
+        return [one for one in self.outcomes if one.failure]
+
+    @property
+    def passes(self) -> dict[str, float]:
+        """Mean encoder passes per picture, by method."""
+        found: dict[str, list[float]] = {}
+        for one in self.outcomes:
+            if not one.failure:
+                found.setdefault(one.method, []).append(one.passes)
+        return {method: float(np.mean(passes)) for method, passes in found.items()}
+
+    def summary(self) -> list[Mean]:
+        """Mean, 95 % interval over pictures and rank of each method, metric by metric."""
+        rows = [(one.method, metric, value) for one in self.outcomes for metric, value in one.values.items()]
+        directions = {metric.name: metric.direction for metric in self.metrics}
+        return summarise(rows, directions, self.passes, seed=int(self.settings.get("seed", 0)))
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write evaluation.csv (one value a row), summary.csv and summary.json; all three or none. Returns the paths.
+
+        Raises:
+            OSError: If the folder cannot be written to.
+        """
+        paths = [Path(folder) / name for name in FILES]
+        means = self.summary()
+        failures = [{"image": one.image, "method": one.method, "why": one.failure} for one in self.failures]
+        summary = {"settings": self.settings, "summary": [_json(asdict(mean)) for mean in means], "failures": failures}
+        columns = [field.name for field in fields(Mean)]
+        texts = (
+            _csv([ROW, *self._rows()]),
+            _csv([columns, *([_cell(getattr(mean, name)) for name in columns] for mean in means)]),
+            json.dumps(summary, indent=2, allow_nan=False) + "\n",
+        )
+        with ExitStack() as all_of_them:
+            asides = [all_of_them.enter_context(written_aside(path)) for path in paths]
+            for aside, text in zip(asides, texts, strict=True):
+                aside.write_text(text, encoding="utf-8", newline="")
+        return paths
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        for one in self.outcomes:
+            if not one.failure:
+                yield one.image, one.method, PASSES, _cell(one.passes)
+                for metric, value in one.values.items():
+                    yield one.image, one.method, metric, _cell(value)
+
+
+def read_outcomes(folder: str | Path) -> tuple[list[Outcome], dict[str, Any]]:
+    """Read back what `Evaluation.save` wrote: outcomes with values, and the settings. Nothing, where there is nothing.
+
+    Raises:
+        ValueError: If the files are not whole.
+    """
+    table, _, summary = (Path(folder) / name for name in FILES)
+    if not table.exists() or not summary.exists():
+        return [], {}
+    try:
+        settings = json.loads(summary.read_text(encoding="utf-8"))["settings"]
+        found: dict[tuple[str, str], dict[str, float]] = {}
+        with table.open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                value = float(row["value"]) if row["value"] else UNDEFINED
+                found.setdefault((row["image"], row["method"]), {})[row["metric"]] = value
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder} holds an evaluation that cannot be read ({error}): remove it, or name another folder"
+        ) from None
+    return [Outcome(*key, values, values.pop(PASSES, UNDEFINED)) for key, values in found.items()], dict(settings)
+
+
+def _cell(value: object) -> str:
+    """Text that reads back as the same number; nothing for NaN."""
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else ""
+    return str(value)
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _json(row: dict[str, Any]) -> dict[str, Any]:
+    """NaN is not JSON: null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
+    }

@@ -1,0 +1,95 @@
+"""One picture before one encoder: hide these pixels, how similar is it still? Counts its encoder passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from masking import blend
+from relax.budget import Budget
+from relax.metrics.maps import Map, Mask, Values, checked_map
+from relax.references import Question
+from relax.scene import Scene
+from similarity.references import Target
+
+BATCHES = Budget.of(None, None, "auto")
+
+
+@dataclass
+class Trial:
+    """One picture before one encoder, and the number that hiding is to move.
+
+    Attributes:
+        scene: The picture as the encoder sees it, with what hidden pixels show.
+        target: Embeddings (N, D) to scores (N,), higher = closer.
+        own: (D,) the embedding of the picture with nothing hidden.
+        passes: Encoder passes so far.
+    """
+
+    scene: Scene
+    target: Target
+    own: Tensor
+    passes: int = 1
+
+    @classmethod
+    def of(cls, scene: Scene, question: Question | None = None, own: Tensor | None = None) -> Trial:
+        """Ask `question` of the scene; None is the cosine to the picture itself.
+
+        `own` is the embedding (D,) of the picture, where it is known already: else one encoder pass.
+        """
+        passes = int(own is None)
+        own = scene.own_embedding() if own is None else own
+        found = own
+        question = question or Question("cosine", None, None, ("itself", "itself"))
+        return cls(scene, question.target(scene.home, lambda: found), own, passes)
+
+    @property
+    def own_score(self) -> float:
+        """The score of the picture with nothing hidden."""
+        return float(self.target(self.own[None])[0])
+
+    def embeddings(self, shown: Mask) -> Tensor:
+        """(N, D) embeddings of the picture when only the pixels `shown` (N, h, w) are."""
+        found = []
+        for start, stop in BATCHES.stretches(len(shown), self.scene.view):
+            masks = torch.from_numpy(np.ascontiguousarray(shown[start:stop, None])).to(self.scene.view)
+            found.append(self.scene.embed(blend(self.scene.view, masks, self.scene.fill)).to(self.scene.home))
+        self.passes += len(shown)
+        return torch.cat(found)
+
+    def scores(self, shown: Mask) -> Values:
+        """(N,) scores of the picture when only the pixels `shown` (N, h, w) are."""
+        scores: Values = self.target(self.embeddings(shown)).cpu().numpy().astype(np.float64)
+        return scores
+
+    def in_view(self, importance: Map) -> Values:
+        """Bring a map from the frame of the picture to that of the view: (H, W) to (h, w).
+
+        Between pixels the known ones are interpolated; NaN where none is near. This undoes `Scene.to_image`; finer
+        detail than the view has is sampled, not averaged.
+
+        Raises:
+            ValueError: If the map does not have the size of the picture.
+        """
+        values, scene = checked_map(importance), self.scene
+        height, width = scene.image.shape[-2:]
+        if values.shape != (height, width):
+            raise ValueError(f"importance must have the size of the picture, {(height, width)}; got {values.shape}")
+        box = scene.encoder.seen(height, width) if scene.resized else (0.0, 0.0, float(height), float(width))
+        if scene.size == (height, width) and box == (0, 0, height, width):
+            return values
+        top, left, bottom, right = box
+        rows = (torch.arange(scene.size[0], dtype=torch.float64) + 0.5) / scene.size[0] * (bottom - top) + top
+        columns = (torch.arange(scene.size[1], dtype=torch.float64) + 0.5) / scene.size[1] * (right - left) + left
+        grid = torch.stack(torch.meshgrid(columns / width * 2 - 1, rows / height * 2 - 1, indexing="xy"), -1)
+        known = torch.from_numpy(~np.isnan(values)).double()
+        both = torch.stack([torch.from_numpy(np.nan_to_num(values)) * known, known])
+        placed, weight = F.grid_sample(
+            both[None], grid[None], mode="bilinear", padding_mode="border", align_corners=False
+        )[0]
+        found: Values = torch.where(weight > 1e-6, placed / weight, torch.nan).numpy()
+        return found

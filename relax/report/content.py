@@ -1,0 +1,145 @@
+"""What a report says, as data; how it looks is the page's business. All strings are plain, untrusted text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relax.explanation import MAPS, Explanation
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure.
+
+    Attributes:
+        png: A PNG file.
+        caption: Stands under it.
+        alt: What it shows, for those who cannot see it.
+    """
+
+    png: bytes
+    caption: str
+    alt: str
+
+    def __post_init__(self) -> None:
+        if not self.png.startswith(b"\x89PNG\r\n\x1a\n"):
+            raise ValueError(f"png must be the bytes of a PNG file; got bytes that start with {self.png[:8]!r}")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table that the reader can sort.
+
+    Attributes:
+        title: Stands above it.
+        headers: One per column.
+        rows: One cell per header each; None and NaN are shown as a dash.
+        note: Stands under it.
+    """
+
+    title: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str | float | int | None, ...], ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for place, row in enumerate(self.rows):
+            if len(row) != len(self.headers):
+                raise ValueError(
+                    f"rows must have one cell for each of the {len(self.headers)} headers; row {place} has {len(row)}"
+                )
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture: (h, w, 3) uint8, of any size, since the page makes it small; with its caption."""
+
+    pixels: NDArray[np.uint8]
+    caption: str
+
+    def __post_init__(self) -> None:
+        _check_pixels("pixels", self.pixels)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A row of small pictures under a title; the note stands under them."""
+
+    title: str
+    thumbnails: tuple[Thumbnail, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chapter: its title, then its paragraphs, then its blocks, in this order."""
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    blocks: tuple[Chart | Grid | Strip, ...] = ()
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An image close to the one shown: its name, its similarity (higher is closer) and (h, w, 3) uint8 pixels."""
+
+    name: str
+    similarity: float
+    pixels: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        _check_pixels("pixels", self.pixels)
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One picture of the gallery.
+
+    Attributes:
+        explanation: The maps, the image and how they were made.
+        title: What to call it, as a file name.
+        neighbours: The closest images, the closest first.
+        notes: What else to say of it, as (name, value).
+    """
+
+    explanation: Explanation
+    title: str
+    neighbours: tuple[Neighbour, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_pixels("the image of an explanation", self.explanation.image)
+        shape = self.explanation.image.shape[:2]
+        for name in MAPS:
+            found = getattr(self.explanation, name).shape
+            if found != shape:
+                raise ValueError(f"{name} must have the shape of the image, {shape}; got {found}")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that the page shows, in the order of the page.
+
+    Attributes:
+        title: The heading.
+        findings: What a reader in a hurry should know, a sentence or two each.
+        sections: The chapters.
+        exhibits: The pictures of the gallery; a lazy sequence that reads one at a time will do.
+        settings: How it was made, as JSON types.
+    """
+
+    title: str
+    findings: tuple[str, ...] = ()
+    sections: tuple[Section, ...] = ()
+    exhibits: Sequence[Exhibit] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _check_pixels(name: str, pixels: NDArray[np.uint8]) -> None:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        raise ValueError(f"{name} must be (H, W, 3) uint8 with at least one pixel; got {pixels.shape} {pixels.dtype}")

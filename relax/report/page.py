@@ -1,0 +1,95 @@
+"""One HTML file that holds everything it shows and asks the network for nothing.
+
+A content security policy lets only the page's own style and script run, known by their hashes; all text of the report
+is escaped. Without scripts everything but the viewer of the gallery is still there.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from relax.files import written_aside
+from relax.report.blocks import findings, section, settings
+from relax.report.content import Report
+from relax.report.gallery import gallery
+from relax.report.text import escaped
+
+
+def write_report(report: Report, path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Write a report as one self-contained HTML file, which appears whole or not at all.
+
+    Args:
+        report: What to say. Its strings are plain text and are escaped.
+        path: Where to.
+        progress: Called with (pictures done, pictures) after each picture of the gallery.
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    path = Path(path)
+    text = page(report, progress)
+    with written_aside(path) as aside:
+        aside.write_bytes(text.encode())
+    return path
+
+
+def page(report: Report, progress: Callable[[int, int], None] | None = None) -> str:
+    """The HTML of a report; the arguments as for `write_report`."""
+    style, script = _part("page.css"), _part("page.js")
+    chapters = {f"section-{place}": chapter for place, chapter in enumerate(report.sections, 1)}
+    body = [findings(report.findings)]
+    body += [section(chapter, anchor) for anchor, chapter in chapters.items()]
+    if report.exhibits:
+        body += gallery(report.exhibits, _part("gallery.html"), progress)
+    links = {anchor: chapter.title for anchor, chapter in chapters.items()}
+    links = ({"findings": "Key findings"} if report.findings else {}) | links
+    links |= {"pictures": "Pictures"} if report.exhibits else {}
+    links |= {"reading": "Reading the maps"} | ({"settings": "Settings"} if report.settings else {})
+    today = datetime.now()
+    return Template(_part("page.html")).substitute(
+        policy=_policy(style, script),
+        title=escaped(report.title),
+        made=escaped(f"{_count(len(report.exhibits))}{today.day} {today:%B %Y} · relax-explainer {_version()}"),
+        contents="".join(f'<li><a href="#{anchor}">{escaped(title)}</a></li>' for anchor, title in links.items()),
+        body="\n".join(body),
+        settings=settings(report.settings),
+        style=style,
+        script=script,
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    """Nothing is fetched, and nothing runs but the style and the script with these hashes."""
+    allowed = {name: f"'sha256-{_hash(text)}'" for name, text in (("style-src", style), ("script-src", script))}
+    rules = ["default-src 'none'", "img-src data:", *(f"{name} {source}" for name, source in allowed.items())]
+    return "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _part(name: str) -> str:
+    """A static part of the page."""
+    return (files("relax.report") / name).read_text(encoding="utf-8")
+
+
+def _count(pictures: int) -> str:
+    return f"{pictures:,} picture{'s' * (pictures != 1)} · " if pictures else ""
+
+
+def _version() -> str:
+    try:
+        return version("relax-explainer")
+    except PackageNotFoundError:
+        return "(not installed as a package)"

@@ -1,0 +1,73 @@
+"""Untrusted text made safe to put into a page, and values made readable."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from relax.caption import number
+
+BIDI = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they reorder what stands around them
+
+
+def plain(text: str) -> str:
+    r"""The text with every character that could disguise it written out, such as \u202e.
+
+    These are controls, halves of surrogate pairs (from file names that are no UTF-8) and the controls of the writing
+    direction. Line ends and tabs become spaces.
+    """
+    return "".join(_visible(letter) for letter in text)
+
+
+def _visible(letter: str) -> str:
+    if letter in "\n\r\t":
+        return " "
+    code = ord(letter)
+    disguise = unicodedata.category(letter) in ("Cc", "Cs") or code in BIDI
+    return f"\\u{code:04x}" if disguise else letter
+
+
+def escaped(text: str) -> str:
+    """For the inside of an element, or of an attribute in double quotes."""
+    return html.escape(plain(text))
+
+
+def named(text: str) -> str:
+    """A name that runs in its own direction, whatever stands beside it."""
+    return f"<bdi>{escaped(text)}</bdi>"
+
+
+def embedded(data: Any) -> str:
+    """JSON for the inside of a script element, which no text in it can close."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def readable(value: str | float | int | None) -> str:
+    """A cell of a table: whole numbers in groups of three digits, others with three or four significant digits."""
+    if isinstance(value, str):
+        return value
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "−")
+    if 1e-3 <= abs(value) < 1e4:
+        return f"{value:#.4g}".removesuffix(".").replace("-", "−")
+    return f"{value:,.0f}".replace("-", "−") if 1e4 <= abs(value) < 1e9 else number(value, abs(value) / 10)
+
+
+def rows_of(settings: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as (name, value), names of what is inside of another joined by a middle dot."""
+    for name, value in settings.items():
+        where = f"{path} · {name}" if path else str(name)
+        if isinstance(value, Mapping) and value:
+            yield from rows_of(value, where)
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+            yield where, "–" if value is None else text

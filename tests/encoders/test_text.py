@@ -1,0 +1,212 @@
+"""An open_clip encoder embeds pictures and prompts exactly as open_clip does; what it cannot load it refuses."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import relax
+from encoders import EncoderError, load
+from encoders.text import embed_text
+from relax.cli import run
+
+open_clip = pytest.importorskip("open_clip", reason="the extra [text] is not installed")
+
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's
+CONFIG = {
+    "embed_dim": 12,
+    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
+    "text_cfg": {"context_length": 10, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+}
+PROMPTS = ["a photo of a cat", "a chest x-ray"]
+
+
+def folder_of(path: Path, weights: bool = True, **preprocess: object) -> Path:
+    """A small open_clip model with random weights, as open_clip keeps one in a folder."""
+    path.mkdir()
+    (path / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": preprocess}))
+    if weights:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(5)
+            torch.save(open_clip.CLIP(**CONFIG).state_dict(), path / "open_clip_pytorch_model.bin")
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder_of(tmp_path_factory.mktemp("clip") / "small")
+
+
+@pytest.fixture(scope="module")
+def peer(folder: Path) -> nn.Module:
+    return open_clip.create_model(f"local-dir:{folder}").eval()
+
+
+def picture(height: int, width: int) -> Image.Image:
+    generator = np.random.default_rng(0)
+    coarse = generator.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize("mode", ["shortest", "squash"])
+def test_pictures_are_embedded_as_open_clip_does(tmp_path: Path, mode: str) -> None:
+    folder = folder_of(
+        tmp_path / mode, resize_mode=mode, interpolation="bicubic", mean=[0.4, 0.5, 0.6], std=[0.2, 0.3, 0.1]
+    )
+    peer, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    peer.eval()
+    encoder = load(f"open_clip:local-dir:{folder}", device="cpu")
+
+    for size, tolerance in (((32, 32), 1e-6), ((90, 130), 5e-3)):  # PIL rounds to 8 bits after resizing
+        image = picture(*size)
+        with torch.no_grad():
+            expected = peer.encode_image(transform(image)[None], normalize=True)
+        torch.testing.assert_close(encoder(relax.read_image(image)), expected, rtol=0, atol=tolerance)
+    assert encoder.mean == (0.4, 0.5, 0.6)
+    left = 0 if mode == "squash" else (130 - 90) / 2
+    assert encoder.seen(90, 130) == pytest.approx((0, left, 90, 130 - left), abs=2)
+
+
+def test_prompts_are_embedded_as_open_clip_does(folder: Path, peer: nn.Module) -> None:
+    encoder = load(f"open_clip:local-dir:{folder}", device="cpu")
+
+    embeddings = embed_text(encoder, PROMPTS)
+
+    tokens = open_clip.SimpleTokenizer(context_length=10)(PROMPTS)
+    with torch.no_grad():
+        expected = peer.encode_text(tokens)
+    torch.testing.assert_close(embeddings, expected / expected.norm(dim=1, keepdim=True), rtol=0, atol=1e-6)
+    assert not torch.allclose(embeddings[0], embeddings[1])
+    assert encoder.mean == MEAN
+    assert encoder.preprocess.std == STD
+
+
+def test_a_prompt_as_reference_is_its_embedding_as_reference(folder: Path) -> None:
+    encoder = load(f"open_clip:local-dir:{folder}", device="cpu")
+    probe = relax.probe(picture(40, 40), encoder, masks=30)
+
+    for prompt, foil in (("text:a photo of a cat", None), ("text:a photo of a cat", "text:a chest x-ray")):
+        found = probe.explain(prompt, foil=foil)
+
+        first, second = embed_text(encoder, PROMPTS)
+        by_vector = probe.explain(first, foil=None if foil is None else second)
+        np.testing.assert_allclose(found.importance, by_vector.importance, atol=1e-6)
+        assert found.provenance["reference"] == "text:a photo of a cat"
+    corpus = probe.explain(relax.Corpus([f"text:{prompt}" for prompt in PROMPTS]))
+    np.testing.assert_allclose(
+        corpus.importance, probe.explain(relax.Corpus(embed_text(encoder, PROMPTS))).importance, atol=1e-6
+    )
+
+
+def test_a_network_of_ones_own_may_read_prompts() -> None:
+    class Own(nn.Module):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return pixels.mean((2, 3))
+
+        def embed_text(self, prompts: list[str]) -> torch.Tensor:
+            return torch.tensor([[len(prompt), 1.0, 0.0] for prompt in prompts])
+
+    assert embed_text(load(Own(), device="cpu"), ["cat", "horse"]).tolist() == [[3, 1, 0], [5, 1, 0]]
+
+
+def test_weights_may_be_a_file_or_drawn_from_the_seed(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.json"
+    file.write_text(json.dumps(CONFIG))
+    open_clip.add_model_config(file)
+    pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    from_file = load(f"open_clip:tiny:{folder}/open_clip_pytorch_model.bin", device="cpu")(pixels)
+    drawn = [load("random:open_clip:tiny", device="cpu", seed=seed)(pixels) for seed in (1, 1, 2)]
+
+    torch.testing.assert_close(from_file, load(f"open_clip:local-dir:{folder}", device="cpu")(pixels))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.allclose(drawn[0], drawn[2])
+    assert not torch.allclose(drawn[0], from_file)
+    torch.testing.assert_close(from_file.norm(dim=1), torch.ones(2))
+
+
+def test_random_means_random_where_there_are_weights(folder: Path) -> None:
+    state = load(f"random:open_clip:local-dir:{folder}", device="cpu").network.state_dict()
+
+    trained = load(f"open_clip:local-dir:{folder}", device="cpu").network.state_dict()
+    assert not torch.allclose(state["model.visual.conv1.weight"], trained["model.visual.conv1.weight"])
+
+
+def test_a_folder_without_weights_is_refused_and_never_random(tmp_path: Path) -> None:
+    bare = folder_of(tmp_path / "bare", weights=False)
+
+    with pytest.raises(
+        EncoderError, match=r"encoder 'open_clip:local-dir:.*' needs weights that are not on this machine"
+    ):
+        load(f"open_clip:local-dir:{bare}", device="cpu")
+
+
+def test_an_encoder_that_pads_images_is_refused(tmp_path: Path) -> None:
+    padded = folder_of(tmp_path / "padded", resize_mode="longest")
+
+    with pytest.raises(EncoderError, match="pads images to their frame, which is not offered"):
+        load(f"open_clip:local-dir:{padded}", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("open_clip:ViT-B32", "encoder 'open_clip:ViT-B32' is not known: did you mean ViT-B-32"),
+        ("random:open_clip:ViT-B32", "encoder 'open_clip:ViT-B32' is not known: did you mean ViT-B-32"),
+        ("open_clip:ViT-B-32", "needs its weights named, open_clip:ViT-B-32:TAG with one of openai, laion400m_e31"),
+        ("open_clip:ViT-S-32", "needs its weights named, open_clip:ViT-S-32:TAG with the path of a checkpoint"),
+        ("open_clip:ViT-B-32:openal", "encoder 'open_clip:ViT-B-32:openal' is not known: did you mean openai"),
+        ("open_clip:ViT-S-32:mine.pt", "encoder 'open_clip:ViT-S-32:mine.pt' is not known: give the path"),
+        ("open_clip:", "encoder must be one of default, .*open_clip:MODEL:TAG"),
+    ],
+)
+def test_an_unknown_model_or_tag_is_refused_with_the_way_out(spec: str, message: str) -> None:
+    with pytest.raises(EncoderError, match=message):
+        load(spec, device="cpu")
+
+
+def test_another_pooling_is_refused(folder: Path) -> None:
+    with pytest.raises(EncoderError, match="pooling='cls' is not offered by 'open_clip:local-dir"):
+        load(f"open_clip:local-dir:{folder}", device="cpu", pooling="cls")
+
+
+@pytest.mark.parametrize("prompt", ["", "  "])
+def test_an_empty_prompt_is_refused(folder: Path, prompt: str) -> None:
+    with pytest.raises(EncoderError, match="a prompt must have words, as in text:a photo of a cat; got an empty one"):
+        embed_text(load(f"open_clip:local-dir:{folder}", device="cpu"), ["cat", prompt])
+
+
+def test_a_prompt_is_never_cut_in_silence(folder: Path) -> None:
+    encoder = load(f"open_clip:local-dir:{folder}", device="cpu")
+
+    assert embed_text(encoder, ["cat " * 8]).shape == (1, 12)
+    with pytest.raises(EncoderError, match="prompt must have at most 8 tokens; got 9: shorten 'cat cat"):
+        embed_text(encoder, ["cat " * 9])
+
+
+def test_a_missing_extra_is_named_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+
+    with pytest.raises(ImportError, match=r'need open_clip .*: pip install "relax-explainer\[text\]"'):
+        load("open_clip:ViT-B-32:openai", device="cpu")
+    assert run(["explain", "cat.png", "--encoder", "open_clip:ViT-B-32:openai", "--out", "/dev/null/x"]) == 2
+
+
+def test_loading_leaves_the_callers_log_and_generator_alone(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    state = torch.get_rng_state()
+
+    load(f"random:open_clip:local-dir:{folder}", device="cpu")
+    logging.warning("still heard")
+
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [record.message for record in caplog.records] == ["still heard"]

@@ -1,0 +1,108 @@
+"""Designs change how masks depend on each other; each single mask keeps the law of an independent draw."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+
+from masking.designs import DESIGNS, block_length, draw
+from masking.grid import RandomGrid
+
+CELLS = 10  # an orthogonal block then has 32 masks
+
+
+@pytest.fixture(params=DESIGNS)
+def design(request):
+    return request.param
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.2])
+def test_every_cell_is_visible_with_the_keep_probability_and_independent_of_every_other(design, keep):
+    """Over 200 seeds, so that what a block does inside does not count: means and pairwise moments within 4 errors."""
+    one_of_each = [draw(design, seed, seed % 7, seed % 7 + 1, CELLS, keep) for seed in range(3000)]
+    cells = torch.cat([cells for cells, _ in one_of_each]).double()
+    shifts = torch.cat([shifts for _, shifts in one_of_each]).double()
+    count, spread = len(cells), keep * (1 - keep)
+
+    centred = cells - keep
+    products = centred.T @ centred / count
+
+    assert (centred.mean(0).abs() < 4.5 * (spread / count) ** 0.5).all()
+    off_diagonal = products[~torch.eye(CELLS, dtype=torch.bool)]
+    assert (off_diagonal.abs() < 4.5 * spread / count**0.5).all()
+    assert ((shifts.mean(0) - 0.5).abs() < 4.5 * (1 / 12 / count) ** 0.5).all()
+    assert ((shifts.square().mean(0) - 1 / 3).abs() < 4.5 * (4 / 45 / count) ** 0.5).all()
+    assert (((shifts - 0.5).T @ centred / count).abs() < 4.5 * (spread / 12 / count) ** 0.5).all()
+
+
+def test_any_three_cells_show_all_eight_patterns_equally_often_in_an_orthogonal_block():
+    length = block_length("orthogonal", CELLS)
+
+    cells, _ = draw("orthogonal", 5, 3 * length, 4 * length, CELLS, 0.5)
+
+    assert length == 32
+    for three in combinations(range(CELLS), 3):
+        patterns = cells[:, list(three)] @ torch.tensor([4.0, 2.0, 1.0])
+        assert torch.bincount(patterns.long(), minlength=8).tolist() == [4] * 8
+
+
+def test_shifts_of_an_orthogonal_block_lie_one_in_each_box():
+    _, shifts = draw("orthogonal", 0, 0, 32, CELLS, 0.5)
+
+    boxes = (shifts * torch.tensor([4, 8])).long()
+
+    assert len({tuple(box) for box in boxes.tolist()}) == 32
+
+
+def test_the_second_of_an_antithetic_pair_shows_what_the_first_hides():
+    cells, shifts = draw("antithetic", 0, 10, 30, CELLS, 0.5)
+
+    assert torch.equal(cells[::2] + cells[1::2], torch.ones(10, CELLS))
+    assert torch.equal(shifts[::2], shifts[1::2])
+
+
+def test_pairs_of_an_antithetic_grid_add_up_to_a_fully_visible_image():
+    masks = RandomGrid((20, 30), 4, seed=2, design="antithetic").masks(0, 6)
+
+    torch.testing.assert_close(masks[::2] + masks[1::2], torch.ones(3, 1, 20, 30))
+
+
+def test_sobol_points_of_a_block_fall_once_into_each_256th_of_every_dimension():
+    _, shifts = draw("sobol", 1, 0, 256, CELLS, 0.5)
+
+    for axis in shifts.T:
+        assert sorted((axis * 256).long().tolist()) == list(range(256))
+
+
+def test_any_stretch_can_be_drawn_without_what_comes_before(design):
+    cells, shifts = draw(design, 3, 0, 700, CELLS, 0.4)
+
+    for start, stop in [(0, 1), (31, 33), (250, 520), (699, 700)]:
+        some, moved = draw(design, 3, start, stop, CELLS, 0.4)
+        assert torch.equal(some, cells[start:stop])
+        assert torch.equal(moved, shifts[start:stop])
+
+
+def test_seeds_and_blocks_differ(design):
+    first, _ = draw(design, 0, 0, 1024, 50, 0.5)
+    other, _ = draw(design, 1, 0, 1024, 50, 0.5)
+
+    assert len(np.unique(first.numpy(), axis=0)) == 1024
+    assert not torch.equal(first, other)
+
+
+def test_shifts_stay_below_one(design):
+    _, shifts = draw(design, 0, 0, 20_000, 2, 0.5)
+
+    assert shifts.min() >= 0
+    assert shifts.max() < 1
+
+
+def test_an_array_larger_than_needed_serves_any_number_of_cells():
+    assert [block_length("orthogonal", cells) for cells in (1, 2, 3, 64, 65, 225)] == [4, 4, 8, 128, 256, 512]
+
+
+def test_the_name_of_no_design_is_refused():
+    with pytest.raises(ValueError, match=r"design must be one of independent, antithetic, .*; got 'random'"):
+        RandomGrid((20, 20), 4, design="random")

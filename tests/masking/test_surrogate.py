@@ -1,0 +1,101 @@
+"""What the surrogate says about averages over all masks is what averages over very many masks come to."""
+
+import pytest
+import torch
+
+from masking.grid import RandomGrid
+from masking.surrogate import GridSurrogate
+
+SIZE, CELLS, COUNT = (9, 12), 3, 40_000
+
+
+def averages(keep, function, cells=CELLS, size=SIZE):
+    """Mask-weighted mean (H, W) of function(surrogate, features), with its standard error, over independent masks."""
+    grid = RandomGrid(size, cells, keep, seed=4)
+    surrogate = GridSurrogate(grid)
+    values = function(surrogate, surrogate.features(0, COUNT))
+    masks = grid.masks(0, COUNT).squeeze(1).double()
+    mean = torch.einsum("n,nhw->hw", values, masks) / masks.sum(0)
+    error = (masks * (values[:, None, None] - mean)).square().sum(0).sqrt() / masks.sum(0)
+    return surrogate, mean, error
+
+
+def weights_for(surrogate, seed=0):
+    features = surrogate.linear + len(surrogate.first)
+    return torch.randn(features, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.25])
+def test_every_feature_has_mean_zero(keep):
+    surrogate = GridSurrogate(RandomGrid(SIZE, CELLS, keep, seed=1))
+
+    features = surrogate.features(0, COUNT)
+
+    assert (features.mean(0).abs() < 4.5 * features.std(0) / COUNT**0.5).all()
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.25])
+def test_the_map_of_a_sum_of_features_is_known(keep):
+    weights = weights_for(GridSurrogate(RandomGrid(SIZE, CELLS, keep)))
+
+    surrogate, mean, error = averages(keep, lambda _, features: features @ weights)
+
+    exact = surrogate.conditional_mean(weights)
+    assert exact.std() > 10 * error.mean()  # there is something to see
+    assert ((mean - exact).abs() < 4.5 * error).all()
+
+
+def test_the_map_of_products_alone_is_flat_at_a_keep_probability_of_one_half_and_not_elsewhere():
+    """The third moment of a cell vanishes at 1/2: what two regions do together then tells nothing about a third."""
+    for keep, flat in [(0.5, True), (0.25, False)]:
+        surrogate = GridSurrogate(RandomGrid(SIZE, CELLS, keep))
+        weights = weights_for(surrogate)
+        weights[: surrogate.linear] = 0
+
+        assert (surrogate.conditional_mean(weights).abs().max() == 0) == flat
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.25])
+def test_the_map_of_the_square_is_known(keep):
+    weights = weights_for(GridSurrogate(RandomGrid(SIZE, CELLS, keep)))
+
+    surrogate, mean, error = averages(keep, lambda known, features: known.square(features, weights))
+
+    assert ((mean - surrogate.conditional_mean_of_square(weights)).abs() < 4.5 * error).all()
+
+
+def test_one_region_of_one_cell_is_worked_out_by_hand():
+    """One cell: 2 x 2 grid points on one pixel. f is the mask itself minus p, so E[m f] / p = var(m) / p.
+
+    The pixel lies at the shift u between the points, u uniform after clamping to [0, 1]: with the centre at 0, position
+    u. Each axis gives E[(1 - u)^2 + u^2] = 2 / 3, so var(m) = p (1 - p) 4 / 9.
+    """
+    surrogate = GridSurrogate(RandomGrid((1, 1), 1, 0.5))
+    weights = torch.tensor([1.0, 0.0], dtype=torch.float64)
+
+    assert surrogate.conditional_mean(weights).item() == pytest.approx(0.5 * 4 / 9, rel=1e-4)
+
+
+def test_regions_are_the_means_of_the_mask_over_them():
+    grid = RandomGrid((9, 12), 3, 0.4, seed=3)
+    surrogate = GridSurrogate(grid)
+
+    regions = surrogate.features(5, 25)[:, :9] + 0.4
+
+    by_hand = grid.masks(5, 25).view(20, 3, 3, 3, 4).mean((2, 4)).flatten(1)
+    torch.testing.assert_close(regions, by_hand.double(), atol=1e-6, rtol=0)
+
+
+def test_products_are_those_of_a_region_with_itself_right_below_and_the_diagonals():
+    surrogate = GridSurrogate(RandomGrid((20, 20), 2))
+
+    pairs = sorted(zip(surrogate.first.tolist(), surrogate.second.tolist(), strict=True))
+
+    assert pairs == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)]
+
+
+def test_many_cells_go_without_products():
+    surrogate = GridSurrogate(RandomGrid((64, 64), 17))
+
+    assert surrogate.features(0, 2).shape == (2, 17**2)
+    assert surrogate.conditional_mean(torch.ones(17**2, dtype=torch.float64)).shape == (64, 64)

@@ -1,0 +1,170 @@
+"""A column that is in the space is read off it, one that is not is not, and tables are taken as they are or refused."""
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+from sklearn.metrics import balanced_accuracy_score, r2_score
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+
+from relax.auditing.metadata import read_metadata
+from relax.auditing.predictability import Predictability, corrected, predictability
+
+
+@pytest.fixture
+def space():
+    """30 images of one scanner beside 20 of another."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(0, 0.3, (50, 6))
+    points[:30, 0] += 2
+    points[30:, 1] += 2
+    return points.astype(np.float32)
+
+
+SCANNERS = ["A"] * 30 + ["B"] * 20
+
+
+def test_a_column_that_makes_the_clusters_is_read_off_without_an_error(space):
+    found = predictability(space, "scanner", SCANNERS)
+
+    assert found.score == 1
+    assert found.p == pytest.approx(1 / 1000)
+    assert (found.images, found.groups, found.largest) == (50, 2, 0.6)
+    assert found.chance == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_shuffled_column_is_not_read_off(space):
+    found = predictability(space, "scanner", np.random.default_rng(6).permutation(SCANNERS).tolist())
+
+    assert found.p > 0.2
+
+
+def test_the_p_value_of_columns_without_a_link_is_spread_evenly(space):
+    """Over many shuffled columns about one in ten has a p-value of at most 0.1."""
+    draws = np.random.default_rng(7)
+    low = [
+        predictability(space, "x", draws.permutation(SCANNERS).tolist(), permutations=99, seed=seed).p <= 0.1
+        for seed in range(100)
+    ]
+
+    assert 1 <= sum(low) <= 20  # 10 expected, 3 standard deviations each way
+
+
+def test_scores_are_those_of_scikit_learn_leaving_one_out(space):
+    mixed = np.random.default_rng(1).permutation(50)
+    groups = np.array(SCANNERS)[np.where(mixed < 15, mixed, np.arange(50))]
+    numbers = space[:, 2] + np.random.default_rng(2).normal(0, 0.05, 50)
+    guessed = cross_val_predict(KNeighborsClassifier(5, metric="cosine"), space, groups, cv=LeaveOneOut())
+    estimated = cross_val_predict(KNeighborsRegressor(5, metric="cosine"), space, numbers, cv=LeaveOneOut())
+
+    by_group = predictability(space, "g", groups.tolist(), k=5, permutations=9)
+    by_number = predictability(space, "n", numbers.tolist(), k=5, permutations=9)
+
+    assert by_group.score == pytest.approx(balanced_accuracy_score(groups, guessed))
+    assert by_number.kind == "numbers"
+    assert by_number.score == pytest.approx(r2_score(numbers, estimated))
+
+
+def test_of_equally_many_votes_the_nearer_neighbour_decides():
+    """On a line of directions: the first image's neighbours are B, A, in this order; with k = 2 it is taken for B."""
+    angles = np.radians([0, 1, 2.5, 60, 61, 62, 63, 120, 121, 122, 123])
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    names = ["A", "B", "A", "A", "A", "A", "A", "B", "B", "B", "B"]
+
+    found = predictability(points, "x", names, k=2, permutations=1)
+
+    # A: the first and third are taken for B (nearest: image 1); B: image 1 is taken for A.
+    assert found.score == pytest.approx((4 / 6 + 4 / 5) / 2)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["A"] * 50,
+        [f"image {number}" for number in range(50)],
+        [None] * 50,
+        ["A"] * 46 + ["B"] * 4,
+        [3.0] * 50,
+    ],
+)
+def test_a_column_that_is_neither_groups_nor_numbers_says_nothing(space, values):
+    assert predictability(space, "x", values) is None
+
+
+def test_images_without_a_value_and_small_groups_are_left_out(space):
+    values = [*SCANNERS]
+    values[0], values[1], values[40], values[41] = None, float("nan"), "", "C"
+
+    found = predictability(space, "scanner", values, permutations=9)
+
+    assert (found.images, found.groups, found.score) == (46, 2, 1.0)
+
+
+def test_few_different_numbers_are_groups(space):
+    years = [2019 if name == "A" else 2020 for name in SCANNERS]
+
+    assert predictability(space, "year", years, permutations=9).kind == "groups"
+
+
+def test_holms_correction_by_hand():
+    """0.01, 0.02, 0.04 of three become 3 x 0.01, 2 x 0.02 and the larger of that and 0.04."""
+
+    def column(name, p):
+        return Predictability(name, "groups", 0.9, 0.5, p, p, 50, 2, 0.5)
+
+    found = corrected([column("c", 0.03), column("a", 0.01), column("b", 0.02)])
+
+    assert {one.column: pytest.approx(one.p_corrected) for one in found} == {"a": 0.03, "b": 0.04, "c": 0.04}
+    assert [one.p_corrected for one in corrected([column("a", 0.7), column("b", 0.8)])] == [1.0, 1.0]
+
+
+def test_rows_come_in_the_order_of_the_images(tmp_path):
+    file = tmp_path / "scans.csv"
+    file.write_text("scanner,path,year\nA,./b.png,2019\nB,sub/a.png,\n,gone.png,2021\n")
+
+    found = read_metadata(file).of(["sub/a.png", "b.png", "new.png"])
+
+    assert found.columns == {"scanner": ["B", "A", None], "year": [None, 2019, None]}
+    assert (found.missing, found.unused) == (1, 1)
+
+
+def test_parquet_says_the_same_and_dates_become_text(tmp_path):
+    file = tmp_path / "scans.parquet"
+    day = np.array(["2020-02-29", "2021-01-01"], dtype="datetime64[D]")
+    parquet.write_table(pyarrow.table({"path": ["a.png", "b.png"], "day": day, "dose": [0.5, None]}), file)
+
+    found = read_metadata(file).of(["b.png", "a.png"])
+
+    assert found.columns == {"day": ["2021-01-01", "2020-02-29"], "dose": [None, 0.5]}
+
+
+def test_numbers_as_names_stay_names(tmp_path):
+    """A folder of 001.png, ... without endings in the table is not turned into 1, 2, ..."""
+    file = tmp_path / "scans.csv"
+    file.write_text("path,site\n001,x\n002,y\n")
+
+    assert read_metadata(file).of(["002", "001"]).columns == {"site": ["y", "x"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,site\na.png,x\n", "needs a column path .* it has file, site"),
+        ("path\na.png\n", "and others; it has path"),
+        ("path,site\na.png,x\n./a.png,y\n", "names a.png twice, in rows 1 and 2"),
+        ("path,site\nA.png,x\n", "names none of the images: it has A.png, the folder a.png"),
+        ("path,site\na.png,x,y\n", "is not a CSV or Parquet table"),
+        ("path,site,site\na.png,x,y\n", "two columns of one name"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(tmp_path, text, message):
+    file = tmp_path / "scans.csv"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_metadata(file).of(["a.png"])
+
+
+def test_a_missing_table_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.csv: no such file"):
+        read_metadata(tmp_path / "gone.csv")

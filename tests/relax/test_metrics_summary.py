@@ -1,0 +1,90 @@
+"""Means over pictures: the bootstrap covers as it says, ranks follow the direction, missing values are counted."""
+
+import numpy as np
+import pytest
+
+from relax.metrics import METRICS, bootstrap_interval, default_metrics, metrics_named, summarise
+
+
+def test_the_interval_is_that_of_the_means_of_all_possible_draws():
+    """Of two pictures with 0 and 1: the mean is 0 or 1 in a quarter of the draws each, so both ends are reached."""
+    assert bootstrap_interval([0.0, 1.0]) == (0, 1)
+    assert bootstrap_interval([0.0, 1.0], confidence=0.4) == (0.5, 0.5)
+    assert bootstrap_interval([3.0, 3.0, 3.0]) == (3, 3)
+
+
+def test_a_large_interval_is_that_of_the_normal_distribution():
+    values = np.random.default_rng(0).normal(5, 2, 400)
+
+    low, high = bootstrap_interval(values, seed=1)
+
+    error = values.std() / np.sqrt(400)
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.15 * error)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
+    assert bootstrap_interval(values, seed=1) == (low, high)
+    assert bootstrap_interval(values, seed=2) != (low, high)
+
+
+def test_many_pictures_are_drawn_in_parts_that_differ(monkeypatch):
+    monkeypatch.setattr("relax.metrics.summary.AT_ONCE", 300)
+    values = np.random.default_rng(0).normal(5, 2, 100)
+
+    low, high = bootstrap_interval(values)
+
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 10, rel=0.15)
+
+
+def test_one_picture_says_nothing_of_others():
+    assert np.isnan(bootstrap_interval([0.5])).all()
+    assert np.isnan(bootstrap_interval([])).all()
+    with pytest.raises(ValueError, match="values must be finite numbers"):
+        bootstrap_interval([0.5, np.nan])
+    with pytest.raises(ValueError, match=r"confidence must be in \(0, 1\) and resamples 1 or more; got 95 and 2000"):
+        bootstrap_interval([0.5, 0.6], confidence=95)
+
+
+def test_ranks_follow_the_direction_and_ties_share_the_better_one():
+    rows = [("a", "up", 0.2), ("b", "up", 0.9), ("c", "up", 0.2), ("a", "down", 0.2), ("b", "down", 0.9)]
+
+    found = summarise(rows, {"up": "higher", "down": "lower"})
+
+    ranks = {(one.metric, one.method): one.rank for one in found}
+    assert ranks == {("up", "a"): 2, ("up", "b"): 1, ("up", "c"): 2, ("down", "a"): 1, ("down", "b"): 2}
+
+
+def test_pictures_without_a_value_are_counted_apart():
+    rows = [("a", "up", 0.25), ("a", "up", float("nan")), ("a", "up", 0.75), ("b", "up", float("nan"))]
+
+    first, second = summarise(rows, {"up": "higher"}, {"a": 31.0})
+
+    assert (first.mean, first.images, first.undefined, first.rank, first.passes) == (0.5, 2, 1, 1, 31)
+    assert (first.low, first.high) == (0.25, 0.75)
+    assert (second.images, second.undefined, second.rank) == (0, 1, 0)
+    assert np.isnan([second.mean, second.low, second.high, second.passes]).all()
+
+
+def test_metrics_are_found_by_name_and_by_family():
+    assert [one.name for one in metrics_named(["deletion", "complexity", "deletion"])] == [
+        "deletion",
+        "entropy",
+        "sparseness",
+        "effective-complexity",
+    ]
+    with pytest.raises(ValueError, match=r"metric must be one of pointing-game, .* or a family .*sanity; got 'iou'"):
+        metrics_named(["iou"])
+    with pytest.raises(ValueError, match="metrics must be one or more names; got none"):
+        metrics_named([])
+
+
+def test_by_default_nothing_explains_again():
+    assert {one.family for one in default_metrics({"map"})} == {"complexity"}
+    everything = default_metrics({"map", "truth", "trial", "contrast", "again", "others"})
+    assert {one.name for one in METRICS.values() if one.explanations} == set(METRICS) - {one.name for one in everything}
+
+
+def test_every_metric_says_what_it_is():
+    for name, metric in METRICS.items():
+        assert name == metric.name
+        assert metric.direction in ("higher", "lower")
+        assert metric.source
+        assert (metric.passes > 0) == (metric.needs in ("trial", "contrast"))

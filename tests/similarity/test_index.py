@@ -1,0 +1,256 @@
+"""An index finds what the definition of its metric finds, after any change: flat exactly, the others nearly."""
+
+import subprocess
+import sys
+
+import faiss
+import numpy as np
+import pytest
+import torch
+
+from similarity import MEASURES, Index
+from similarity.index import KINDS, LEAST_TO_TRAIN, METRICS
+
+D = 16
+
+
+def clusters(count, seed=0):
+    """Vectors of different lengths around 20 centres."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).normal(0, 3, (20, D))
+    return (centres[rng.integers(0, 20, count)] + rng.normal(0, 1, (count, D))).astype(np.float32)
+
+
+def by_definition(vectors, query, metric):
+    """(N,) similarities by the project's measure, in float64."""
+    return MEASURES[metric](torch.from_numpy(vectors), torch.from_numpy(query)).numpy()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_flat_gives_the_similarities_and_the_order_of_the_measure(metric):
+    vectors, queries = clusters(300), clusters(7, seed=1)
+
+    similarities, ids = Index.build(vectors, metric=metric).search(queries, 300)
+
+    assert (similarities.dtype, ids.dtype, ids.shape) == (np.float32, np.int64, (7, 300))
+    for query, found, order in zip(queries, similarities, ids, strict=True):
+        expected = by_definition(vectors, query, metric)
+        assert sorted(order) == list(range(300))
+        np.testing.assert_allclose(found, expected[order], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(found, np.sort(expected)[::-1], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("kind", ["hnsw", "ivfpq"])
+def test_the_approximate_kinds_find_nearly_what_flat_finds(kind, metric):
+    vectors, queries = clusters(3000), clusters(50, seed=1)
+    expected = np.stack([np.argsort(-by_definition(vectors, query, metric))[:10] for query in queries])
+
+    _, ids = Index.build(vectors, kind=kind, metric=metric).search(queries, 10, exact=lambda wanted: vectors[wanted])
+
+    hits = [len(set(found) & set(true)) for found, true in zip(ids.tolist(), expected.tolist(), strict=True)]
+    assert np.mean(hits) / 10 > (0.99 if kind == "hnsw" else 0.93)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_ivfpq_compares_its_candidates_exactly_where_it_is_given_the_vectors(metric):
+    vectors, queries = clusters(1000), clusters(5, seed=1)
+    ids = np.arange(1000) * 3 + 7
+    index = Index.build(vectors, ids, kind="ivfpq", metric=metric)
+
+    similarities, found = index.search(queries, 10, exact=lambda wanted: vectors[(wanted - 7) // 3])
+    rough, _ = index.search(queries, 10)
+
+    expected = [by_definition(vectors, q, metric)[(f - 7) // 3] for q, f in zip(queries, found, strict=True)]
+    np.testing.assert_allclose(similarities, expected, rtol=1e-6, atol=1e-6)
+    assert (np.diff(similarities) <= 0).all()
+    assert np.abs(rough - similarities).max() > 1e-3  # what it holds itself is compressed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_zero_vector_has_cosine_0_to_everything_itself_included(kind):
+    vectors = clusters(LEAST_TO_TRAIN)
+    vectors[5] = 0
+
+    index = Index.build(vectors, kind=kind)
+    similarities, _ = index.search(vectors[5:6], 10)
+
+    assert similarities.tolist() == [[0.0] * 10]
+
+
+def test_copies_are_at_distance_0_even_far_from_the_origin():
+    """Faiss takes |a|^2 + |b|^2 - 2ab where there are many queries, which leaves rounding errors of the lengths."""
+    vectors = np.repeat(1000 + clusters(100), 2, axis=0)
+
+    similarities, ids = Index.build(vectors, metric="l2").search(vectors, 2)
+
+    assert (similarities == 0).all()
+    assert ids.tolist() == [[2 * (row // 2), 2 * (row // 2) + 1] for row in range(200)]
+
+
+def test_cosine_knows_directions_of_huge_and_tiny_vectors():
+    vectors = np.array([[1e18, 0], [1e-30, 1e-30], [0, -1e-38]], np.float32)
+
+    similarities, ids = Index.build(vectors).search(np.array([[2e-25, 0]], np.float32), 3)
+
+    assert ids.tolist() == [[0, 1, 2]]
+    np.testing.assert_allclose(similarities, [[1, np.sqrt(0.5), 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+def test_what_is_not_there_has_id_minus_1_and_similarity_minus_infinity(kind):
+    index = Index.build(clusters(2), kind=kind, metric="l2")
+
+    similarities, ids = index.search(clusters(3, seed=1), 4)
+
+    assert (ids[:, 2:] == -1).all()
+    assert (similarities[:, 2:] == -np.inf).all()
+    assert np.isfinite(similarities[:, :2]).all()
+    assert sorted(ids[0, :2]) == [0, 1]
+
+    index.remove([0, 1])
+    assert (index.search(clusters(3, seed=1), 4)[1] == -1).all()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_adding_removing_and_updating_everything_living_is_found_under_its_id_and_nothing_else(
+    kind, metric, tmp_path
+):
+    vectors = clusters(2000)
+    index = Index.build(vectors[:1000], np.arange(1000) + 50, kind=kind, metric=metric)
+
+    assert index.add(vectors[1000:1200]).tolist() == list(range(1050, 1250))
+    assert index.remove(np.array([*range(50, 150), 999_999])) == 100
+    index.update(vectors[1500:1510], np.arange(200, 210))
+    living = {number + 50: vectors[number] for number in range(100, 1200)}
+    living.update({200 + number: vectors[1500 + number] for number in range(10)})
+    index.save(tmp_path / "some.faiss")
+
+    for some in (index, Index.load(tmp_path / "some.faiss")):
+        assert (some.kind, some.metric, some.dimension, len(some)) == (kind, metric, D, 1100)
+        np.testing.assert_array_equal(some.ids, sorted(living))
+        _, ids = some.search(
+            np.stack(list(living.values())), 1, exact=lambda wanted: np.stack([living[i] for i in wanted])
+        )
+        share = (ids[:, 0] == np.array(list(living))).mean()
+        assert share == 1 if kind == "flat" else share > 0.99
+        _, ids = some.search(vectors[:100], 50)
+        assert not set(ids.ravel()) & set(range(50, 150))
+    assert [path.name for path in tmp_path.iterdir()] == ["some.faiss"]
+
+
+def test_hnsw_drops_the_stepping_stones_once_most_vectors_are_gone(tmp_path):
+    vectors = clusters(1000)
+    index = Index.build(vectors, kind="hnsw", metric="l2")
+    index.save(tmp_path / "all")
+
+    index.remove(np.arange(0, 400))
+    assert Index.load(_saved(index, tmp_path / "some"))._faiss.ntotal == 1000
+    index.remove(np.arange(400, 600))
+
+    assert Index.load(_saved(index, tmp_path / "few"))._faiss.ntotal == len(index) == 400
+    assert index.search(vectors[600:], 1)[1].ravel().tolist() == list(range(600, 1000))
+
+
+def _saved(index, path):
+    index.save(path)
+    return path
+
+
+def test_an_update_that_is_refused_changes_nothing():
+    index = Index.build(clusters(10))
+
+    with pytest.raises(ValueError, match="ids must be 2 different whole numbers"):
+        index.update(clusters(2), np.array([3, 3]))
+
+    assert index.ids.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e25])
+def test_vectors_that_are_not_finite_are_refused_with_their_row(bad):
+    vectors = clusters(20)
+    vectors[13, 2] = bad
+
+    with pytest.raises(ValueError, match=r"^vectors must be finite and shorter than 9e\+18; row 13 is not$"):
+        Index.build(vectors)
+    with pytest.raises(ValueError, match=r"^queries must be finite .* row 13 is not$"):
+        Index.build(clusters(20)).search(vectors, 1)
+    assert len(Index.build(clusters(20))) == 20
+
+
+def test_the_same_seed_makes_the_same_ivfpq_index(tmp_path):
+    a, b, c = (Index.build(clusters(1000), kind="ivfpq", seed=seed) for seed in (3, 3, 4))
+
+    files = [_saved(index, tmp_path / name).read_bytes() for index, name in ((a, "a"), (b, "b"), (c, "c"))]
+
+    assert files[0] == files[1] != files[2]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Index.build(clusters(9), kind="tree"), "kind must be one of flat, hnsw, ivfpq; got 'tree'"),
+        (lambda: Index.build(clusters(9), metric="dot"), "metric must be one of cosine, l2; got 'dot'"),
+        (
+            lambda: Index.build(clusters(623), kind="ivfpq"),
+            "kind 'ivfpq' needs at least 624 vectors to train on; got 623: use 'flat'",
+        ),
+        (lambda: Index.build(clusters(9)[0]), r"vectors must be \(N, D\), one a row; got \(16,\)"),
+        (lambda: Index.build(clusters(9).astype(np.float64)), "vectors must be float32; got float64"),
+        (lambda: Index.build(clusters(9)).search(np.ones((1, 5), np.float32), 1), r"queries must be \(N, 16\)"),
+        (lambda: Index.build(clusters(9)).search(clusters(1), 0), "k must be at least 1; got 0"),
+        (lambda: Index.build(clusters(9), [-1, *range(8)]), "ids must be 9 different whole numbers, 0 or more"),
+        (lambda: Index.build(clusters(9)).add(clusters(1), [8]), "ids must not be taken; 8 is: use update"),
+    ],
+)
+def test_what_cannot_be_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_file_that_is_no_index_or_only_half_of_one_is_refused(tmp_path):
+    path = tmp_path / "x.faiss"
+    Index.build(clusters(100)).save(path)
+    path.write_bytes(path.read_bytes()[:-50])
+
+    with pytest.raises(ValueError, match=r"x\.faiss must be an index that faiss wrote: "):
+        Index.load(path)
+    path.write_text("no")
+    with pytest.raises(ValueError, match=r"x\.faiss must be an index that faiss wrote: "):
+        Index.load(path)
+    faiss.write_index(faiss.IndexLSH(D, 8), str(path))
+    with pytest.raises(ValueError, match=r"x\.faiss must hold a flat, hnsw or ivfpq index; got IndexLSH$"):
+        Index.load(path)
+    with pytest.raises(FileNotFoundError):
+        Index.load(tmp_path / "nothing")
+
+
+def test_saving_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "keep").touch()
+
+    with pytest.raises(OSError, match="x"):
+        Index.build(clusters(9)).save(tmp_path / "x")
+
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["keep", "x"]
+
+
+@pytest.mark.skipif(faiss.get_num_gpus() == 0, reason="faiss sees no GPU")
+@pytest.mark.parametrize("kind", ["flat", "ivfpq"])
+def test_a_gpu_finds_the_same(kind):
+    vectors = clusters(20_000)
+    index = Index.build(vectors, kind=kind)
+    on_gpu = index.search(vectors[:100], 10, exact=lambda wanted: vectors[wanted])
+    index._gpu = index._faiss
+
+    on_cpu = index.search(vectors[:100], 10, exact=lambda wanted: vectors[wanted])
+
+    np.testing.assert_allclose(on_gpu[0], on_cpu[0], atol=1e-5)
+    assert (on_gpu[1] == on_cpu[1]).mean() > 0.99
+
+
+def test_faiss_is_loaded_only_where_an_index_is_used():
+    code = "import sys, similarity; assert 'faiss' not in sys.modules; similarity.Index; assert 'faiss' in sys.modules"
+
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,107 @@
+"""The similarity to a corpus is the plain mean over its members, however it is computed; a foil is taken away."""
+
+import math
+
+import pytest
+import torch
+
+from similarity import MEASURES, measure_named
+from similarity.references import MEMBERS_AT_ONCE, Target, mean_similarity
+from tests.reference import contrast_by_definition
+
+
+def vectors(count, width=5, seed=0):
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+Z, CORPUS, FOIL = vectors(7), vectors(4, seed=1), vectors(3, seed=2)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_corpus_minus_foil_is_the_double_loop_over_its_members(name):
+    with_zeros = torch.cat([CORPUS, torch.zeros(1, 5, dtype=torch.float64)])
+    z = torch.cat([Z, torch.zeros(1, 5, dtype=torch.float64), CORPUS[:1]])
+
+    scores = Target(name, with_zeros, FOIL)(z)
+
+    assert scores.dtype == torch.float64
+    torch.testing.assert_close(scores, contrast_by_definition(name, z, with_zeros, FOIL), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_corpus_larger_than_a_chunk_counts_every_member_once(name):
+    corpus = vectors(MEMBERS_AT_ONCE * 2 + 3, seed=3) + torch.linspace(0, 3, MEMBERS_AT_ONCE * 2 + 3)[:, None]
+
+    scores = mean_similarity(name, corpus)(Z)
+
+    each = torch.stack([measure_named(name)(Z, member) for member in corpus])
+    torch.testing.assert_close(scores, each.mean(0), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_corpus_of_one_is_its_member(name):
+    torch.testing.assert_close(Target(name, CORPUS[:1])(Z), Target(name, CORPUS[0])(Z), rtol=1e-14, atol=1e-14)
+    assert torch.equal(Target(name, CORPUS[0])(Z), measure_named(name)(Z, CORPUS[0]))
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_swapping_corpus_and_foil_negates_and_equal_ones_give_zero(name):
+    assert torch.equal(Target(name, CORPUS, FOIL)(Z), -Target(name, FOIL, CORPUS)(Z))
+    assert torch.equal(Target(name, CORPUS, CORPUS)(Z), torch.zeros(7, dtype=torch.float64))
+    assert torch.equal(Target(name, CORPUS[0], CORPUS[0])(Z), torch.zeros(7, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_reference_and_foil_may_be_one_vector_and_a_corpus(name):
+    scores = Target(name, CORPUS[0], FOIL)(Z)
+
+    torch.testing.assert_close(scores, contrast_by_definition(name, Z, CORPUS[:1], FOIL), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_the_cosine_to_a_corpus_does_not_depend_on_its_members_lengths(scale):
+    stretched = CORPUS * torch.tensor([scale, 1.0, 1 / scale, 7.0], dtype=torch.float64)[:, None]
+
+    torch.testing.assert_close(Target("cosine", stretched)(Z), Target("cosine", CORPUS)(Z))
+
+
+def test_small_distances_to_a_corpus_far_from_the_origin_are_not_rounded_away():
+    far = torch.full((2, 3), 1e6, dtype=torch.float64)
+    far[1, 0] += 1e-4
+
+    assert mean_similarity("l2", far)(far[:1]).item() == pytest.approx(-0.5e-4, rel=1e-5)
+
+
+def test_float32_members_are_added_up_in_float64():
+    corpus = torch.tensor([[2.0**24], [1.0]])
+
+    assert mean_similarity("dot", corpus)(torch.ones(1, 1)).item() == (2**24 + 1) / 2
+
+
+@pytest.mark.parametrize("argument", ["reference", "foil"])
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        (torch.zeros(0, 5), r"{} must be one vector \(D,\) or a corpus \(K, D\) with K at least 1; got \(0, 5\)"),
+        (torch.zeros(1, 2, 5), r"{} must be one vector .*; got \(1, 2, 5\)"),
+        (torch.tensor([[1.0, math.nan], [1, 2], [math.inf, math.nan]]), "{} must be finite; 2 of 3 embeddings hold"),
+    ],
+)
+def test_an_impossible_corpus_is_refused_before_anything_is_scored(argument, members, message):
+    given = {"reference": torch.ones(5), argument: members}
+
+    with pytest.raises(ValueError, match=message.format(argument)):
+        Target("cosine", **given)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_embeddings_of_another_width_or_with_nan_are_refused(name):
+    with pytest.raises(ValueError, match=r"similarity needs embeddings \(N, D\) .*got \(7, 5\) and \(6,\)"):
+        Target(name, vectors(2, 6))(Z)
+    with pytest.raises(ValueError, match="embeddings must be finite"):
+        Target(name, CORPUS)(Z * math.nan)
+
+
+def test_an_unknown_measure_is_refused():
+    with pytest.raises(ValueError, match="similarity must be one of cosine"):
+        Target("cosin", CORPUS)
