@@ -309,14 +309,14 @@ def _fit(
     def objective() -> Tensor:
         optimizer.zero_grad()
         loss = F.cross_entropy(F.linear(train[0], weight, bias), train[1]) + penalty / 2 * weight.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
     best, lowest = _Fitted(weight.detach().clone(), bias.detach().clone(), 0, 0), float("inf")
     epoch = 0
     while epoch < epochs and epoch - best.best_epoch < patience:
         epoch += 1
-        optimizer.step(objective)  # type: ignore[no-untyped-call]
+        optimizer.step(objective)
         with torch.no_grad():
             loss = float(F.cross_entropy(F.linear(kept[0], weight, bias), kept[1]))
         if loss < lowest:

@@ -59,7 +59,7 @@ def _entry(repo: str, name: str, values: dict[str, Any]) -> nn.Module:
     source = "local" if local.is_dir() else "github"
     try:
         with contextlib.redirect_stdout(sys.stderr):  # it tells of its downloads where results belong
-            network = torch.hub.load(place, name, source=source, trust_repo="check", **values)  # type: ignore[no-untyped-call]
+            network = torch.hub.load(place, name, source=source, trust_repo="check", **values)
     except EOFError as error:
         raise EncoderError(
             f"encoder 'hub:{repo}:{name}' would run code of {repo}, which nobody here has trusted yet: if you do, call "
