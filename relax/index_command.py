@@ -113,7 +113,8 @@ def search(
             traceback.print_exc()
         raise UsageError(str(error)) from None
     for neighbour in found:
-        typer.echo(f"{neighbour.similarity:9.5f}  {printable(neighbour.path)}")
+        similarity = round(neighbour.similarity, 5) + 0  # never -0.00000
+        typer.echo(f"{similarity:9.5f}  {printable(neighbour.path)}")
     return DONE
 
 

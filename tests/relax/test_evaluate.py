@@ -63,24 +63,28 @@ def test_a_value_is_that_of_the_metric_for_the_map_of_explain(here):
         metrics=["auc", "insertion"],
         masks=12,
         cells=5,
+        fill="noise",
+        seed=4,
         device="cpu",
     )
 
     encoder = relax.load_encoder(CNN, "cpu")
     truth = np.asarray(Image.open("masks/a.png")) > 0
-    trial = Trial.of(Scene.of("photos/a.png", encoder, Hiding(cells=5)))
+    trial = Trial.of(Scene.of("photos/a.png", encoder, Hiding(cells=5, fill="noise", seed=4)))
     assert [one.method for one in found.outcomes] == ["relax", "centre"]
     for one in found.outcomes:
         keywords = {"masks": 12} if one.method == "relax" else {}
-        explanation = relax.explain("photos/a.png", encoder, method=one.method, cells=5, **keywords)
+        explanation = relax.explain(
+            "photos/a.png", encoder, method=one.method, cells=5, fill="noise", seed=4, **keywords
+        )
         assert one.values == pytest.approx(
             {
                 "auc": auc(explanation.importance, truth),
-                "insertion": insertion(trial, trial.in_view(explanation.importance)),
+                "insertion": insertion(trial, trial.in_view(explanation.importance), seed=4),
             }
         )
         assert one.passes == explanation.provenance["cost"]["passes"]
-        judged = relax.evaluate_image(explanation, truth, ["auc", "insertion"], trial=trial)
+        judged = relax.evaluate_image(explanation, truth, ["auc", "insertion"], trial=trial, seed=4)
         assert judged == pytest.approx(one.values)
 
 
