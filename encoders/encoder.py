@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from encoders.devices import find_device, out_of_memory
 from encoders.errors import EncoderError, one_line
-from encoders.fast import PRECISIONS, FastForm, state_of
+from encoders.fast import PRECISIONS, FastForm, Forms
 from encoders.pooling import check_pooling, pool
 from encoders.preprocess import Preprocess
 from encoders.report import CheckpointReport
@@ -37,6 +37,7 @@ class Encoder:
         channels: Channels that it needs, 3 for colour; None = not known.
         precision: "exact", "auto" or "fast": how masked views may be embedded, see `encoders.passes`.
         report: How the checkpoint's keys matched, for `file:` specs; None for all others.
+        forms: The fast forms of the network, made where they are needed.
     """
 
     def __init__(
@@ -58,8 +59,7 @@ class Encoder:
         self.channels = channels
         self.report = report
         self.precision = check_precision(precision)
-        self.passes_asked = 0
-        self._form: tuple[Hashable, FastForm] | None = None
+        self.forms = Forms()
         self._dtype = torch.float32
         if isinstance(network, nn.Module):
             self.device = find_device(device)
@@ -148,12 +148,7 @@ class Encoder:
     @property
     def form(self) -> FastForm | None:
         """The network's fast form; None for a function, and while hooks watch the network's layers."""
-        state = state_of(self.network) if isinstance(self.network, nn.Module) else None
-        if state is None:
-            return None
-        if self._form is None or self._form[0] != state:
-            self._form = state, FastForm(cast(nn.Module, self.network), copied, self.device)
-        return self._form[1]
+        return self.forms.of(self.network, copied, self.device)
 
     def _exact(self, pixels: Tensor) -> Tensor:
         form = self.form
@@ -207,12 +202,12 @@ class Encoder:
         if precision == self.precision:
             return self
         other = copy.copy(self)
-        other.precision, other._form = check_precision(precision), self._form
+        other.precision, other.forms = check_precision(precision), self.forms
         return other
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the fast form, which is made again where it is needed."""
-        return {**self.__dict__, "_form": None}
+        """All but the fast forms, which are made again where they are needed."""
+        return {**self.__dict__, "forms": Forms()}
 
     def __repr__(self) -> str:
         size = "any size" if self.preprocess.size is None else "{} x {} px".format(*self.preprocess.size)

@@ -8,6 +8,8 @@ copy that does not give the network's own output is thrown away. The network its
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,24 @@ PRECISIONS = ("exact", "auto", "fast")
 ROUNDING = 1e-4  # largest difference of a copy's output to the network's, in units of its largest value
 
 
+@dataclass
+class Forms:
+    """What encoders on one network share: its fast form in its present state, and how many passes they were asked for."""
+
+    passes_asked: int = 0
+    _state: Hashable = None
+    _form: FastForm | None = None
+
+    def of(self, network: object, copied: Callable[[nn.Module], nn.Module], device: torch.device) -> FastForm | None:
+        """The fast form of a network; None for a function, and while hooks watch the network's layers."""
+        state = state_of(network) if isinstance(network, nn.Module) else None
+        if state is None:
+            return None
+        if self._form is None or self._state != state:
+            self._state, self._form = state, FastForm(cast(nn.Module, network), copied, device)
+        return self._form
+
+
 class FastForm:
     """A network ready to run fast on one device; the copy is made for the first batch of more than one image.
 
@@ -32,7 +52,7 @@ class FastForm:
     def __init__(self, network: nn.Module, copied: Callable[[nn.Module], nn.Module], device: torch.device) -> None:
         self.half = half_type(device)
         self.applied: tuple[str, ...] = ()
-        self._network = network
+        self._original = self._network = network
         self._layout = torch.contiguous_format
         self._compiled: Run | None = None
         self._compiled_shape: torch.Size | None = None
@@ -66,10 +86,8 @@ class FastForm:
             return
         options: dict[str, str | int | bool | Callable[..., object]]
         options = {"triton.cudagraphs": True} if pixels.device.type == "cuda" else {"freezing": True}
-        self._compiled, self._compiled_shape = (
-            torch.compile(self._network, dynamic=False, options=options),
-            pixels.shape,
-        )
+        self._compiled = torch.compile(self._network, dynamic=False, options=options)
+        self._compiled_shape = pixels.shape
         try:
             self.rounded(pixels)
         except Exception:
@@ -82,11 +100,12 @@ class FastForm:
         return self._compiled is not None
 
     def _run(self, pixels: Tensor) -> Tensor:
-        if self._copied is not None and len(pixels) > 1:
+        if len(pixels) == 1:  # does not repay a copy, and must not depend on whether there is one by now
+            return cast(Tensor, self._original(pixels))
+        if self._copied is not None:
             copied, self._copied = self._copied, None
             self._prepare(copied, pixels[:2])
-        output: Tensor = self._network(pixels.contiguous(memory_format=self._layout))
-        return output
+        return cast(Tensor, self._network(pixels.contiguous(memory_format=self._layout)))
 
     def _prepare(self, copied: Callable[[nn.Module], nn.Module], pixels: Tensor) -> None:
         """Run on a copy from now on, if it gives what the network gives for these pixels."""
@@ -102,11 +121,8 @@ class FastForm:
         except Exception:  # whatever a stranger's network may raise when it is copied: it is run as it is
             return
         self._network, self._layout = copy, layout
-        names = (
-            f"{folded} batch norms folded" if folded else "",
-            "channels last" if layout == torch.channels_last else "",
-        )
-        self.applied = tuple(filter(None, names))
+        done = {f"{folded} batch norms folded": folded > 0, "channels last": layout == torch.channels_last}
+        self.applied = tuple(name for name, true in done.items() if true)
 
 
 def fold_batch_norms(network: nn.Module, pixels: Tensor) -> int:
@@ -118,8 +134,8 @@ def fold_batch_norms(network: nn.Module, pixels: Tensor) -> int:
     """
     pairs = _pairs(network, pixels)
     for convolution, norm in pairs:
-        fused = fuse_conv_bn_eval(network.get_submodule(convolution), network.get_submodule(norm))  # type: ignore[type-var, arg-type]
-        network.set_submodule(convolution, fused.requires_grad_(False))
+        layers = cast(nn.Conv2d, network.get_submodule(convolution)), cast(nn.BatchNorm2d, network.get_submodule(norm))
+        network.set_submodule(convolution, fuse_conv_bn_eval(*layers).requires_grad_(False))
         network.set_submodule(norm, nn.Identity())
     return len(pairs)
 

@@ -46,29 +46,30 @@ class Passes:
             self._note("batches beyond half precision done exactly")
             return self.encoder.embed(view)
 
+    def wants_trial(self, coming: int) -> bool:
+        """Whether anything but exact passes is wished for, and `coming` passes are worth a trial."""
+        return self.encoder.precision == "fast" or (self.encoder.precision == "auto" and coming >= WORTH)
+
     def settle(self, views: Tensor, coming: int, batch: int) -> None:
-        """Choose the form for `coming` passes.
+        """Choose the form for `coming` passes, where `wants_trial` says that there is a choice.
 
         Args:
             views: (TRIAL, C, h, w), the first masked views.
             coming: Passes to expect.
             batch: Images in one forward pass.
         """
-        wish = self.encoder.precision
-        if wish == "exact" or (wish == "auto" and coming < WORTH):
-            return
         form = self.encoder.form
         if form is None or form.half is None:
             self._note("no half precision here")
             return
         try:
-            exact = torch.cat([self.encoder.embed(some) for some in views.split(batch)])
-            rounded = torch.cat([self.encoder.embed_rounded(some) for some in views.split(batch)])
+            exact = torch.cat([self.encoder.embed(some) for some in torch.split(views, batch)])
+            rounded = torch.cat([self.encoder.embed_rounded(some) for some in torch.split(views, batch)])
         except EncoderError as error:
             self._note(f"not rounded: {one_line(error)}")
             return
         self.agreement = agreement(rounded, exact)
-        if wish == "auto" and not self.agreement >= AGREEMENT:
+        if self.encoder.precision == "auto" and not self.agreement >= AGREEMENT:
             self._note("not rounded: agreement below 0.999")
             return
         self.rounded = True
@@ -91,11 +92,11 @@ class Passes:
 
     def _repays(self, views: Tensor, coming: int) -> bool:
         """Whether compiling saves more time than it takes, over all passes that this encoder was asked for so far."""
-        self.encoder.passes_asked += coming
+        self.encoder.forms.passes_asked += coming
         start = time.perf_counter()
         self.encoder.embed_rounded(views).sum().item()  # waits for a GPU too
         each = (time.perf_counter() - start) / len(views)
-        return self.encoder.passes_asked * each * COMPILE_GAIN > COMPILE_SECONDS
+        return self.encoder.forms.passes_asked * each * COMPILE_GAIN > COMPILE_SECONDS
 
     def _compile(self, views: Tensor, batch: int) -> None:
         repeats = -(-batch // len(views))

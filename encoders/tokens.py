@@ -27,9 +27,8 @@ def patch_grid(network: object, size: tuple[int, int], name: str) -> tuple[int, 
         if size[0] % height == 0 and size[1] % width == 0:
             return size[0] // height, size[1] // width
     raise EncoderError(
-        f'regions="patches" and fill="drop" need a VisionTransformer of timm whose patches tile the {size[0]} x {size[1]} '
-        f"px it sees; encoder {name!r} is {'a function' if not isinstance(network, nn.Module) else type(network).__name__}"
-        ': take regions="grid" with another fill'
+        'regions="patches" and fill="drop" need a VisionTransformer of timm whose patches tile what it sees, here '
+        f'{size[0]} x {size[1]} px; encoder {name!r} is a {type(network).__name__}: take regions="grid" and fill="mean"'
     )
 
 

@@ -198,7 +198,7 @@ def explain(
         str,
         typer.Option(
             metavar="KIND",
-            help="What is hidden together: grid, authors-grid, windows or superpixels.",
+            help="What is hidden together: grid, authors-grid, windows, superpixels or patches (of a ViT).",
             rich_help_panel=WHAT,
         ),
     ] = "grid",
@@ -219,7 +219,7 @@ def explain(
         typer.Option(
             metavar="FILL",
             help="What hidden pixels show: mean (of the encoder), blur, noise, a grey 0.5, a colour 0.5,0.4,0.3 "
-            "or the path of an image.",
+            "or the path of an image; drop, with --regions patches, leaves hidden patches out.",
             rich_help_panel=WHAT,
         ),
     ] = "mean",
@@ -272,6 +272,14 @@ def explain(
         str,
         typer.Option(metavar="N", help="Masked images at a time, or auto: speed, not result.", rich_help_panel=HOW),
     ] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="exact (float32); auto: half precision where the device has it and it agrees; fast: wherever it has it.",
+            rich_help_panel=HOW,
+        ),
+    ] = "exact",
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.", rich_help_panel=OUT)
     ] = Path("relax-out"),
@@ -304,7 +312,7 @@ def explain(
         "batch_size": _batch_size(batch_size),
     }
     try:
-        loaded = _prepare(encoder, device, pooling, settings, out)
+        loaded = _prepare(encoder, device, pooling, precision, settings, out)
     except (ValueError, OSError, ImportError) as error:
         if debug:
             traceback.print_exc()
@@ -318,7 +326,7 @@ def explain(
     return SOME_FAILED if failed else DONE
 
 
-def _prepare(encoder: str, device: str, pooling: str, settings: dict[str, Any], out: Path) -> Encoder:
+def _prepare(encoder: str, device: str, pooling: str, precision: str, settings: dict[str, Any], out: Path) -> Encoder:
     """Find what is wrong with the options before an image is touched, the cheapest first; load the encoder.
 
     Folders among reference and foil become corpora, embedded once.
@@ -332,7 +340,7 @@ def _prepare(encoder: str, device: str, pooling: str, settings: dict[str, Any], 
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--out {out} cannot be a folder: {error.strerror}") from None
-    loaded = relax.load_encoder(encoder, device, pooling)
+    loaded = relax.load_encoder(encoder, device, pooling, precision=precision)
     for name in ("reference", "foil"):
         if isinstance(settings[name], relax.Corpus):
             settings[name] = _embedded(settings[name], loaded, name)
@@ -382,7 +390,7 @@ def _fill(text: str) -> Fill:
     """The fill that a word, a number, numbers or a path mean."""
     from masking import FILLS
 
-    if text in FILLS:
+    if text in (*FILLS, "drop"):
         return text
     try:
         values = [float(part) for part in text.split(",")]

@@ -38,6 +38,7 @@ def probe(
     pooling: str = "auto",
     device: str | torch.device = "auto",
     batch_size: BatchSize = "auto",
+    precision: str | None = None,
     progress: Progress | None = None,
 ) -> Probe:
     """Encode one image under many masks and keep the embeddings, to ask many questions of them.
@@ -47,7 +48,7 @@ def probe(
     """
     hiding = Hiding.of(masks, regions, cells, keep, fill, seed, preset, design, estimator)
     budget = Budget.of(masks, None, batch_size)
-    encoder = load_encoder(encoder, device, pooling)
+    encoder = load_encoder(encoder, device, pooling, precision=precision)
 
     start = time.perf_counter()
     scene = Scene.of(image, encoder, hiding)

@@ -247,10 +247,10 @@ class Scene:
     def _settle(self, budget: Budget, most: int) -> int:
         """Let the first masks decide over precision; gives the size of the batches."""
         size = budget.batch(self.view)
-        if not self.resized or self.drops:
+        coming = most if budget.tolerance is None else min(most, DEFAULT_MASKS)
+        if self.drops or not self.resized or not self.run.wants_trial(coming):
             return size
         views = self._masked(self.source.masks(0, min(TRIAL, most), self.encoder.device))
-        coming = most if budget.tolerance is None else min(most, DEFAULT_MASKS)
         return within_memory(partial(self.run.settle, views, coming), size)[1]
 
     def _pass(self, budget: Budget, start: int, most: int, size: int) -> tuple[Tensor, Tensor]:

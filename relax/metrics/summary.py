@@ -12,6 +12,7 @@ from relax.metrics.maps import UNDEFINED, Values
 
 RESAMPLES = 2000
 AT_ONCE = 1_000_000  # drawn pictures in memory
+ROUNDING = 1e-9  # means so close are equal: correlations of equal maps are not exactly 1
 
 
 def bootstrap_interval(
@@ -104,9 +105,10 @@ def summarise(
         means = {method: float(np.mean(values)) for method, values in known.items() if values}
         sign = 1 if directions[metric] == "higher" else -1
         for method, values in known.items():
-            better = [mean for mean in means.values() if method in means and sign * mean > sign * means[method]]
+            own = means.get(method, UNDEFINED)
+            better = [mean for mean in means.values() if sign * (mean - own) > ROUNDING * max(1, abs(own))]
             numbers: dict[str, Any] = {
-                "mean": means.get(method, UNDEFINED),
+                "mean": own,
                 "images": len(values),
                 "undefined": len(methods[method]) - len(values),
                 "rank": len(better) + 1 if method in means else 0,

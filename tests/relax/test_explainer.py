@@ -280,7 +280,10 @@ def test_progress_is_told_after_every_batch():
         ({"keep": 1}, "keep is the chance that a cell stays visible"),
         ({"seed": -3}, "seed must be a whole number, 0 or more; got -3"),
         ({"batch_size": 0}, 'batch_size must be a whole number, 1 or more, or "auto"; got 0'),
-        ({"regions": "hexagons"}, "regions must be one of grid, authors-grid, windows, superpixels; got 'hexagons'"),
+        (
+            {"regions": "hexagons"},
+            "regions must be one of grid, authors-grid, windows, superpixels, patches; got 'hexagons'",
+        ),
         ({"preset": "papr"}, "preset must be one of paper, paper-rise; got 'papr'"),
         ({"fill": 7}, r"fill must lie in \[0, 1\]"),
         ({"masks": torch.rand(4, 1, 9, 9)}, r"masks must have the image's size \(20, 24\).*got \(9, 9\)"),

@@ -44,7 +44,7 @@ def test_one_picture_says_nothing_of_others():
 
 
 def test_ranks_follow_the_direction_and_ties_share_the_better_one():
-    rows = [("a", "up", 0.2), ("b", "up", 0.9), ("c", "up", 0.2), ("a", "down", 0.2), ("b", "down", 0.9)]
+    rows = [("a", "up", 0.2), ("b", "up", 0.9), ("c", "up", 0.2 - 1e-12), ("a", "down", 0.2), ("b", "down", 0.9)]
 
     found = summarise(rows, {"up": "higher", "down": "lower"})
 
