@@ -106,7 +106,7 @@ def explain_files(
     Raises:
         KeyboardInterrupt: On Ctrl-C, after saying what is done.
     """
-    spare = [*(settings["reference"] or []), *([settings["fill"]] if isinstance(settings["fill"], Path) else [])]
+    spare = [*(settings["reference"] or []), *(settings.get("foil") or []), *([settings["fill"]] if isinstance(settings["fill"], Path) else [])]
     progress = MaskProgress(len(images), shown=not quiet)
     made: list[Made] = []
     try:

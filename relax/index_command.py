@@ -59,9 +59,9 @@ def index(
 ) -> int:
     """Embed a folder of images once, and keep the embeddings and an index over them.
 
-    Written: index.faiss, images.parquet (a row per image), embeddings.npy and archive.json. It can be stopped or
-    killed at any time: the same command goes on from there. Run again, it embeds only what is new or changed. Images
-    that cannot be read are named and left out.
+    Written: index.faiss, images.parquet (a row per image), embeddings.npy, archive.json.
+    It can be stopped or killed at any time: the same command goes on from there.
+    Run again, it embeds what is new or changed. Images that cannot be read are named.
     """
     from relax.archive import make_archive
     from relax.cli import DONE, SOME_FAILED, STOPPED, UsageError, _batch_size
