@@ -25,7 +25,7 @@ ROUNDING = 1e-4  # largest difference of a copy's output to the network's, in un
 
 @dataclass
 class Forms:
-    """What encoders on one network share: its fast form in its present state, and how many passes they were asked for."""
+    """What encoders on one network share: its fast form as it is now, and how many passes they were asked for."""
 
     passes_asked: int = 0
     _state: Hashable = None

@@ -1,7 +1,7 @@
 """How many masks does the same error need? Designs and control variates against the paper's independent masks.
 
     python -m experiments.designs --images FOLDER
-    python -m experiments.designs --images FOLDER --encoder vit --data DATA --cells 14
+    python -m experiments.designs --images FOLDER --encoder cifar-resnet20 --data DATA --cells 14
 
 Per image: the truth comes from 16,384 orthogonal masks with control variates, in two halves whose difference tells its
 own error, which is taken off every squared error below. Then, with 1,024 masks each: the mean squared error of
@@ -134,17 +134,13 @@ def _ratio(own: np.ndarray, base: np.ndarray) -> dict[str, float]:
 
 
 def encoder_named(name: str, data: Path | None) -> Encoder:
-    """A spec, or "cifar-resnet20" and "vit", which need the data folder and `experiments.small_vit`."""
+    """A spec, or "cifar-resnet20", which needs the data folder."""
     if name == "cifar-resnet20" and data is not None:
         from experiments.cifar_resnet import PREPROCESS, load_cifar_resnet
 
         network = load_cifar_resnet(data / "cifar10_resnets" / "resnet20-12fca82f.th", 20)
         network.linear = torch.nn.Identity()
         return Encoder(network, name=name, preprocess=PREPROCESS)
-    if name == "vit":
-        from experiments.small_vit import load
-
-        return load()
     return relax.load_encoder(name)
 
 
@@ -152,7 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, required=True, help="folder with at least --count pictures (*.jpg)")
     parser.add_argument("--count", type=int, default=20, help="pictures, evenly spaced over the sorted names")
-    parser.add_argument("--encoder", default="default", help="a spec, cifar-resnet20 or vit")
+    parser.add_argument("--encoder", default="default", help="a spec, or cifar-resnet20")
     parser.add_argument("--data", type=Path, help="folder with cifar10_resnets, for cifar-resnet20")
     parser.add_argument("--cells", type=int, default=7)
     parser.add_argument("--seed", type=int, default=0)

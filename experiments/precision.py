@@ -43,7 +43,7 @@ PICTURE = Path(__file__).parent / "samples" / "blood_smear.jpg"
 def forms(encoder: Encoder, pixels: Tensor, compiled: bool) -> dict[str, Run]:
     """Every form of the network, by name; compiled ones have been run once."""
     network, device = copy.deepcopy(encoder.network), pixels.device
-    assert isinstance(network, nn.Module)  # noqa: S101
+    assert isinstance(network, nn.Module)
     folded = copy.deepcopy(network)
     norms = fold_batch_norms(folded, pixels[:2])
     last = copy.deepcopy(folded).to(memory_format=torch.channels_last)
@@ -144,7 +144,7 @@ def main() -> None:
     summary: dict[str, Any] = {"rounds": args.rounds}
     if agreed:
         summary |= {"masks": args.masks, "agreement": agreed}
-    write_results("precision_compiled" if args.compile else "precision", rows, summary)
+    write_results("precision_compiled" if args.compile else "precision", rows, summary, "precision")
 
 
 if __name__ == "__main__":

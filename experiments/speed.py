@@ -7,8 +7,8 @@ masks and SBSM with similarity scoring), captum (feature ablation and Kernel SHA
 are installed by hand, TorchRay's RISE; and the bare network on as many normalised images, the floor. Peers that are not
 installed are left out and named. A round takes --masks masked images of each; medians, minima and maxima over rounds.
 
-Then the time to the error that relax-xai has after its 3,000 masks. Error = mean squared error over pixels, as a share of
-the map's variance, each against its own estimand: relax-xai's masks are other masks. Its squared error after N
+Then the time to the error that relax-xai has after its 3,000 masks. Error = mean squared error over pixels, as a share
+of the map's variance, each against its own estimand: relax-xai's masks are other masks. Its squared error after N
 masks is told by the standard error of the plain estimator under its masks (`experiments.coverage` shows that this is
 honest) and falls as 1 / N; ours by our own standard error (`experiments.designs` compares that with a truth).
 """

@@ -106,7 +106,8 @@ def explain_files(
     Raises:
         KeyboardInterrupt: On Ctrl-C, after saying what is done.
     """
-    spare = [*(settings["reference"] or []), *(settings.get("foil") or []), *([settings["fill"]] if isinstance(settings["fill"], Path) else [])]
+    asked = [path for name in ("reference", "foil") for path in settings.get(name) or []]
+    spare = [*asked, *([settings["fill"]] if isinstance(settings["fill"], Path) else [])]
     progress = MaskProgress(len(images), shown=not quiet)
     made: list[Made] = []
     try:

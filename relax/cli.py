@@ -276,7 +276,7 @@ def explain(
         str,
         typer.Option(
             metavar="HOW",
-            help="exact (float32); auto: half precision where the device has it and it agrees; fast: wherever it has it.",
+            help="exact (float32); auto: half precision where the device has it and it agrees; fast: where it has it.",
             rich_help_panel=HOW,
         ),
     ] = "exact",

@@ -78,14 +78,17 @@ def test_a_zero_vector_has_cosine_0_to_everything_itself_included(kind):
     assert similarities.tolist() == [[0.0] * 10]
 
 
-def test_copies_are_at_distance_0_even_far_from_the_origin():
-    """Faiss takes |a|^2 + |b|^2 - 2ab where there are many queries, which leaves rounding errors of the lengths."""
-    vectors = np.repeat(1000 + np.tile(clusters(100), 10), 2, axis=0)
+def test_near_copies_far_from_the_origin_have_their_true_distance(monkeypatch):
+    """For many queries faiss takes |a|^2 + |b|^2 - 2ab, which leaves rounding errors as large as the lengths."""
+    monkeypatch.setattr(faiss.cvar, "distance_compute_blas_threshold", 20)
+    vectors = 300 + clusters(200)
+    queries = vectors + np.float32(2**-6)  # no rounding: floats near 300 are 2^-15 apart
 
-    similarities, ids = Index.build(vectors, metric="l2").search(vectors, 2)
+    similarities, ids = Index.build(vectors, metric="l2").search(queries, 1)
 
-    assert (similarities == 0).all()
-    assert ids.tolist() == [[2 * (row // 2), 2 * (row // 2) + 1] for row in range(200)]
+    assert ids.ravel().tolist() == list(range(200))
+    np.testing.assert_allclose(similarities, -(2**-6) * np.sqrt(D), rtol=1e-3)
+    assert (Index.build(vectors, metric="l2").search(vectors, 1)[0] == 0).all()
 
 
 def test_cosine_knows_directions_of_huge_and_tiny_vectors():

@@ -57,7 +57,7 @@ def test_rise_is_the_plain_loop_under_the_same_masks_and_the_papers_estimator_up
     network, head = small_cnn(), SmallHead(6)
     masks = RandomGrid((16, 16), cells=3, keep=0.4, seed=2).masks(0, 80)
     scores = class_scores_under_the_same_masks(network, head, 1, masks)
-    settings = {"masks": 80, "cells": 3, "keep": 0.4, "seed": 2, "fill": 0.25}
+    settings = {"masks": 80, "cells": 3, "keep": 0.4, "seed": 2, "fill": 0.25, "preset": "paper-rise"}
 
     found = relax.explain(IMAGE, network, method="rise", head=head, target="dog", **settings)
 
@@ -76,7 +76,7 @@ def test_rise_is_the_plain_loop_under_the_same_masks_and_the_papers_estimator_up
 def test_rise_of_a_probe_costs_no_pass_and_gives_the_same_maps():
     network, head = small_cnn(), SmallHead(6)
     kept = relax.probe(IMAGE, network, masks=70, cells=3)
-    whole = relax.explain(IMAGE, network, method="rise", head=head, masks=70, preset="paper-rise", cells=3)
+    whole = relax.explain(IMAGE, network, method="rise", head=head, masks=70, cells=3)
 
     found = rise_of(kept, head)
 
@@ -91,7 +91,7 @@ def test_without_a_target_the_class_is_the_one_predicted_for_the_whole_image():
     with torch.no_grad():
         best = head.classes[int(head.scores(network(IMAGE[None])).argmax())]
 
-    found = relax.explain(IMAGE, network, method="rise", head=head, masks=20, preset="paper-rise")
+    found = relax.explain(IMAGE, network, method="rise", head=head, masks=20)
 
     assert found.provenance["target"] == best
     assert found.provenance["scalar"] == f"probability of {best!r}"
@@ -102,9 +102,9 @@ def test_without_a_target_the_class_is_the_one_predicted_for_the_whole_image():
 def test_rise_stops_at_a_tolerance_and_warns_when_it_is_not_reached():
     network, head = small_cnn(), SmallHead(6)
 
-    loose = relax.explain(IMAGE, network, method="rise", head=head, tolerance=10, masks=5000, preset="paper-rise")
+    loose = relax.explain(IMAGE, network, method="rise", head=head, tolerance=10, masks=5000)
     with pytest.warns(UserWarning, match="the largest standard error is .* after 600 masks"):
-        tight = relax.explain(IMAGE, network, method="rise", head=head, tolerance=1e-9, masks=600, preset="paper-rise")
+        tight = relax.explain(IMAGE, network, method="rise", head=head, tolerance=1e-9, masks=600)
 
     assert loose.provenance["masks"]["count"] == 512
     assert loose.provenance["converged"] is True
