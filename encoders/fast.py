@@ -86,9 +86,9 @@ class FastForm:
             return
         options: dict[str, str | int | bool | Callable[..., object]]
         options = {"triton.cudagraphs": True} if pixels.device.type == "cuda" else {"freezing": True}
-        self._compiled = torch.compile(self._network, dynamic=False, options=options)
         self._compiled_shape = pixels.shape
         try:
+            self._compiled = torch.compile(self._network, dynamic=False, options=options)
             self.rounded(pixels)
         except Exception:
             self._compiled = None  # the shape stays: what failed once is not tried for every image

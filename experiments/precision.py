@@ -130,8 +130,8 @@ def agreements(encoder: Encoder, masks: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoders", nargs="+", default=list(ENCODERS))
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--masks", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--masks", type=int, default=160)
     parser.add_argument("--compile", action="store_true", help="time compiled forms too, under another name")
     args = parser.parse_args()
     rows, agreed = [], {}

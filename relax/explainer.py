@@ -141,9 +141,9 @@ def explain(
         device: "auto" takes a GPU where there is one.
         batch_size: Masked images in one forward pass; it changes speed and memory, not the result. Where memory runs
             out, the batch is done again in halves.
-        precision: "exact" (float32) unless the encoder was loaded with another. "auto" rounds the masked passes to half
-            precision where the device is faster with it and the first masks agree (correlation of the embeddings
-            0.999 or more), "fast" whatever the agreement; the provenance says what was done.
+        precision: "exact" (float32) unless the encoder was loaded with another. "auto" runs the masked passes in half
+            precision where the device is faster with it and the scores of the first 32 masks agree, so that the map
+            correlates with the exact one to 0.999; "fast" whatever the agreement. The provenance says what was done.
         progress: Called with (masks done, masks at most) after every batch.
 
     Returns:
@@ -207,7 +207,7 @@ def _relax(
     scene = Scene.of(image, encoder, hiding)
     target = question.target(scene.home, scene.own_embedding)
     moments = scene.estimator()
-    for masks_shown, embeddings in scene.passes(budget, progress):
+    for masks_shown, embeddings in scene.passes(budget, progress, target):
         moments.add(target(embeddings), masks_shown)
         if budget.met_after(moments):
             break

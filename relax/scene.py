@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 import encoders
 from encoders import Encoder
-from encoders.passes import TRIAL, Passes
+from encoders.passes import TRIAL, Passes, Score
 from masking import (
     FILLS,
     AuthorsGrid,
@@ -42,6 +42,7 @@ from relax.control import ControlledMoments
 from relax.estimators import Estimator, RelaxMoments
 from relax.explanation import Explanation
 from relax.images import ImageSource, name_of, read_image, read_with_record
+from similarity.references import Target
 
 EncoderSource = str | nn.Module | Callable[[Tensor], Tensor] | Encoder
 Fill = str | float | Sequence[float] | ImageSource
@@ -230,13 +231,21 @@ class Scene:
         """(D,) embedding of the image with nothing hidden."""
         return self.embed(self.view)[0].to(self.home)
 
-    def passes(self, budget: Budget, progress: Progress | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def passes(
+        self, budget: Budget, progress: Progress | None = None, score: Score | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of masks (N, 1, h, w) and the embeddings (N, D) of the image under them.
 
         A batch that does not fit into memory is done again in halves, and so are the batches after it.
+
+        Args:
+            budget: How many masks, and how many at a time.
+            progress: Called with (masks done, masks at most) after every batch.
+            score: Embeddings (N, D) to the scores (N,) that rounding must not change; by default the cosine to the
+                image itself.
         """
         most = min(budget.masks, self.source.limit or budget.masks)
-        size, start = self._settle(budget, most), 0
+        size, start = self._settle(budget, most, score), 0
         while start < most:
             batch, size = within_memory(partial(self._pass, budget, start, most), size)
             yield batch
@@ -244,14 +253,15 @@ class Scene:
             if progress is not None:
                 progress(start, most)
 
-    def _settle(self, budget: Budget, most: int) -> int:
+    def _settle(self, budget: Budget, most: int, score: Score | None) -> int:
         """Let the first masks decide over precision; gives the size of the batches."""
         size = budget.batch(self.view)
         coming = most if budget.tolerance is None else min(most, DEFAULT_MASKS)
         if self.drops or not self.resized or not self.run.wants_trial(coming):
             return size
+        score = score or Target("cosine", self.own_embedding(), None)
         views = self._masked(self.source.masks(0, min(TRIAL, most), self.encoder.device))
-        return within_memory(partial(self.run.settle, views, coming), size)[1]
+        return within_memory(partial(self.run.settle, views, score, coming), size)[1]
 
     def _pass(self, budget: Budget, start: int, most: int, size: int) -> tuple[Tensor, Tensor]:
         """One batch of at most `size` masks and embeddings."""

@@ -27,7 +27,7 @@ def mask_average(task: Task) -> Maps:
     Sources: RELAX (Wickstrøm et al., IJCV 2023); RISE (Petsiuk, Das & Saenko, BMVC 2018), section 3.1.
     """
     moments = task.scene.estimator()
-    for masks, embeddings in task.scene.passes(task.budget, task.progress):
+    for masks, embeddings in task.scene.passes(task.budget, task.progress, task.scalar):
         task.passes += len(masks)
         moments.add(task.scalar(embeddings), masks)
         if task.budget.met_after(moments):
