@@ -24,15 +24,15 @@ from torch import Tensor
 
 import relax
 from encoders import Encoder
+from experiments.coverage import Z95, moments_of
 from experiments.record import write_results
-from masking import DESIGNS, GridSurrogate, RandomGrid, blend
+from masking import DESIGNS, GridSurrogate, RandomGrid
 from relax.control import ControlledMoments
 from relax.estimators import RelaxMoments
 from relax.scene import Hiding, Scene
 from similarity import cosine
 
 TRUTH, COUNT, RUNS = 16_384, 1024, 3
-Z95 = 1.959964
 DEFAULT, PAPER = ("orthogonal", "controlled"), ("independent", "plain")
 
 
@@ -42,20 +42,13 @@ def scores_of(scene: Scene, grid: RandomGrid, count: int, batch: int = 64) -> Te
     found = []
     for start in range(0, count, batch):
         masks = grid.masks(start, min(start + batch, count))
-        found.append(cosine(scene.embed(blend(scene.view, masks, scene.fill)), own))
+        found.append(cosine(scene.embed(scene.masked(masks)), own))
     return torch.cat(found)
 
 
 def controlled(grid: RandomGrid, scores: Tensor, first: int = 0) -> ControlledMoments:
     moments = ControlledMoments(GridSurrogate(grid), first)
     moments.add(scores, torch.empty(0))
-    return moments
-
-
-def plain(grid: RandomGrid, scores: Tensor) -> RelaxMoments:
-    moments = RelaxMoments.empty(grid.image_size)
-    for start in range(0, len(scores), 512):
-        moments.add(scores[start : start + 512], grid.masks(start, min(start + 512, len(scores))))
     return moments
 
 
@@ -73,7 +66,7 @@ def measure(path: Path, encoder: Encoder, cells: int, seed: int) -> list[dict[st
         for run in range(RUNS if design in (DEFAULT[0], PAPER[0]) else 1):
             grid = RandomGrid(scene.size, cells, seed=seed + 1000 * run, design=design)
             scores = scores_of(scene, grid, COUNT)
-            one = plain(grid, scores)
+            one = moments_of(scores, grid, 0, COUNT)
             rows += [
                 _row(path, design, "plain", one, truth),
                 _row(path, design, "controlled", controlled(grid, scores), truth),

@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from torch import Tensor, nn
 
 import relax
 from encoders import Encoder
+from experiments.overhead import seconds
 from experiments.record import write_results
 from relax.scene import Hiding, Scene
 
@@ -233,16 +233,6 @@ def peak_memory() -> Iterator[list[float]]:
 def _resident() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1]) if Path("/proc/self/statm").exists() else 0
     return pages * 4096
-
-
-def seconds(action: Callable[[], object]) -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    action()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def relative_error(explanation: relax.Explanation) -> float:

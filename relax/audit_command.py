@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relax.console import complain
+from relax.console import complain, printable, progress_bar
+from relax.options import batch_size as whole_or_auto
+from relax.options import names
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.auditing.result import Audit
-    from relax.budget import BatchSize
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -121,11 +122,11 @@ def audit(
                 masks=masks,
                 clusters=clusters,
                 duplicates=duplicates,
-                layouts=[name.strip() for name in layouts.split(",") if name.strip()],
+                layouts=names(layouts),
                 seed=seed,
                 pooling=pooling,
                 device=device,
-                batch_size=_batch_size(batch_size),
+                batch_size=whole_or_auto(batch_size),
                 progress=progress.tell,
             )
     except KeyboardInterrupt:
@@ -148,20 +149,7 @@ class _Progress:
     """One bar, told of each stage; draws nothing where nobody watches."""
 
     def __init__(self, *, shown: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not (shown and console.is_terminal),
-            expand=True,
-        )
+        self.bar = progress_bar(shown=shown)
         self.task = self.bar.add_task("reading the folder", total=None)
         self.stage = ""
 
@@ -176,14 +164,5 @@ class _Progress:
 def _print(found: Audit) -> None:
     """The findings and where everything is, to stdout."""
     for finding in found.findings:
-        typer.echo(f"- {''.join(letter if letter.isprintable() else '?' for letter in finding)}")
+        typer.echo(f"- {printable(finding)}")
     typer.echo(f"written: {found.report}, and the tables beside it")
-
-
-def _batch_size(text: str) -> BatchSize:
-    if text == "auto":
-        return "auto"
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f'--batch-size must be a whole number or "auto"; got {text!r}') from None

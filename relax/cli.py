@@ -27,6 +27,8 @@ from relax.evaluate_command import evaluate, metrics
 from relax.export_command import EXPORT_EXAMPLES, VOLUME_EXAMPLES, export, volume
 from relax.head_command import head_app
 from relax.index_command import INDEX_EXAMPLES, SEARCH_EXAMPLES, index, search
+from relax.options import batch_size as whole_or_auto
+from relax.options import make_out
 from relax.pair_command import EXAMPLES as PAIR_EXAMPLES
 from relax.pair_command import pair
 from relax.report_command import EXAMPLES as REPORT_EXAMPLES
@@ -295,7 +297,7 @@ def explain(
     Parts of the image are hidden at random, thousands of times; a part is important if showing it keeps the embedding
     close. Per image: a figure (.png), the maps (.npz) and how they were made (.json).
     """
-    settings = {
+    settings: dict[str, Any] = {
         "masks": masks,
         "tolerance": tolerance,
         "similarity": similarity,
@@ -309,9 +311,9 @@ def explain(
         "design": design,
         "estimator": estimator,
         "preset": preset,
-        "batch_size": _batch_size(batch_size),
     }
     try:
+        settings["batch_size"] = whole_or_auto(batch_size)
         loaded = _prepare(encoder, device, pooling, precision, settings, out)
     except (ValueError, OSError, ImportError) as error:
         if debug:
@@ -336,10 +338,7 @@ def _prepare(encoder: str, device: str, pooling: str, precision: str, settings: 
     relax.explain([], lambda pixels: pixels, **{**settings, "reference": None, "foil": None})
     for name in ("reference", "foil"):
         settings[name] = _corpus(settings[name])
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {out} cannot be a folder: {error.strerror}") from None
+    make_out(out)
     loaded = relax.load_encoder(encoder, device, pooling, precision=precision)
     for name in ("reference", "foil"):
         if isinstance(settings[name], relax.Corpus):
@@ -407,10 +406,3 @@ def _fill(text: str) -> Fill:
     if not all(0 <= value <= 1 for value in values):
         raise UsageError(f"--fill takes values from 0 to 1; got {text}")
     return values[0] if len(values) == 1 else values
-
-
-def _batch_size(text: str) -> int | str:
-    try:
-        return text if text == "auto" else int(text)
-    except ValueError:
-        raise UsageError(f'--batch-size must be a whole number or "auto"; got {text!r}') from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.console import complain
+from relax.options import names as listed
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from encoders import Encoder, Head
@@ -67,7 +68,7 @@ def compare(
     from relax.medical.picture import stem_of
 
     settings: dict[str, Any] = {"similarity": similarity, "cells": cells, "keep": keep, "fill": fill, "seed": seed}
-    names = _names(methods if encoders is None else encoders)
+    names = listed(methods if encoders is None else encoders)
     progress = MaskProgress(len(names), shown=True)
     settings |= {"masks": masks, "progress": progress.masks, "started": progress.turn}
     try:
@@ -159,10 +160,6 @@ def _with_head(encoder: str, head: str | None, device: str) -> tuple[Encoder, He
     found = load_head(head)
     found.check(loaded)
     return loaded, found
-
-
-def _names(text: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def _as_file_name(name: str) -> str:

@@ -15,8 +15,9 @@ double machine learning, Chernozhukov et al. (2018).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -153,18 +154,11 @@ class _Fits:
 
     def residuals(self, folds: list[_Fold], targets: Tensor) -> Tensor:
         """(N,) targets minus what the fits that have not seen them predict."""
-        predicted = [x @ fold.weights for fold in folds for _, x in self._features(fold.start, fold.stop)]
-        return targets - torch.cat(predicted)
+        return targets - self._per_mask(folds, torch.matmul)
 
     def squares_of(self, folds: list[_Fold]) -> Tensor:
         """(N,) squares of the surrogate's single-region part, minus their mean."""
-        return torch.cat(
-            [
-                self.surrogate.square(x[:, :-1], fold.weights[:-1])
-                for fold in folds
-                for _, x in self._features(fold.start, fold.stop)
-            ]
-        )
+        return self._per_mask(folds, lambda x, weights: self.surrogate.square(x[:, :-1], weights[:-1]))
 
     def exact(self, folds: list[_Fold]) -> Tensor:
         """(H, W) mask-weighted mean of the predictions, over all possible masks."""
@@ -176,16 +170,20 @@ class _Fits:
         maps = [self.surrogate.conditional_mean_of_square(fold.weights[:-1]) * self._share(fold) for fold in folds]
         return torch.stack(maps).sum(0)
 
+    def _per_mask(self, folds: list[_Fold], value: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """(N,) `value` of the features of some masks and the weights of their fold."""
+        found = [value(x, fold.weights) for fold in folds for _, x in self._features(fold.start, fold.stop)]
+        return torch.cat(found)
+
     def _share(self, fold: _Fold) -> float:
         return (fold.stop - fold.start) / self.count
 
     def _products(self, start: int, stop: int, targets: Tensor | None = None) -> Tensor:
         """X'y over some masks, or X'X without targets; X are the features and a constant."""
-        parts = []
-        for here, x in self._features(start, stop):
-            parts.append(x.mT @ (x if targets is None else targets[here : here + len(x)]))
-            parts = [torch.stack(parts).sum(0)]
-        return parts[0]
+        parts = (
+            x.mT @ (x if targets is None else targets[here : here + len(x)]) for here, x in self._features(start, stop)
+        )
+        return reduce(torch.add, parts)
 
     def _features(self, start: int, stop: int) -> Iterator[tuple[int, Tensor]]:
         for here in range(start, stop, STRETCH):

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.console import complain
+from relax.console import complain, progress_bar
+from relax.options import names as listed
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
-    from rich.progress import Progress
-
     from relax.evaluation import Plan
     from relax.metrics import Evaluation, Mean, Outcome, Truth
 
@@ -201,8 +200,8 @@ def _plan(
     if (corpus is None) != (foil is None):
         raise ValueError("--corpus and --foil belong together: give both, or neither")
     contrast = None if corpus is None or foil is None else (Corpus(corpus), Corpus(foil))
-    chosen = None if metrics is None else _names(metrics)
-    plan = Plan.of(encoder, _names(methods), chosen, contrast, **settings)
+    chosen = None if metrics is None else listed(metrics)
+    plan = Plan.of(encoder, listed(methods), chosen, contrast, **settings)
     check_images(plan, images, truth is not None)
     return plan
 
@@ -214,7 +213,7 @@ def _carry_out(
     from relax.caption import shortened
 
     done = {(one.image, one.method) for one in outcomes}
-    with _bar(shown=not quiet) as bar:
+    with progress_bar("maps", shown=not quiet) as bar:
         task = bar.add_task("", total=len(paths) * len(plan.methods), completed=len(done))
 
         def started(image: str, method: str) -> None:
@@ -254,26 +253,3 @@ def _complain_of(found: Evaluation) -> None:
     for why, some in troubles.items():
         more = f" (and {len(some) - 1} more pictures)" if len(some) > 1 else ""
         complain(f"{some[0].image}{more}: {why}" if not why.startswith(some[0].image) else why + more)
-
-
-def _names(text: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
-def _bar(*, shown: bool) -> Progress:
-    """Maps done of all on stderr; nothing where nobody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TextColumn("maps"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not (shown and console.is_terminal),
-        expand=True,
-    )

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relax.console import complain
+from relax.console import complain, progress_bar
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
-    from rich.progress import Progress
     from torch import Tensor
 
     from encoders import Encoder, Head
@@ -120,7 +119,7 @@ def embed_images(
             bar.advance(task)
 
     found, waiting = [], []
-    with _bar("images", shown) as bar:
+    with progress_bar("images", shown=shown) as bar:
         task = bar.add_task("embedding", total=len(data.paths))
         for view in views():
             waiting.append(view)
@@ -204,7 +203,7 @@ def _train(
 ) -> tuple[Head, TrainingRecord]:
     from encoders.head_training import train_head
 
-    with _bar("epochs", shown and kind == "linear") as bar:
+    with progress_bar("epochs", shown=shown and kind == "linear") as bar:
         task = bar.add_task("training", total=None)
         return train_head(
             kind,
@@ -216,22 +215,3 @@ def _train(
             encoder=encoder,
             progress=lambda done, most: bar.update(task, completed=done, total=most),
         )
-
-
-def _bar(unit: str, shown: bool) -> Progress:
-    """Done of all on stderr; nothing where nobody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TextColumn(unit, markup=False),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not (shown and console.is_terminal),
-        expand=True,
-    )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relax.console import complain
+from relax.console import complain, progress_bar
+from relax.options import batch_size as whole_or_auto
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from rich.table import Table
@@ -64,18 +65,24 @@ def index(
     Run again, it embeds what is new or changed. Images that cannot be read are named.
     """
     from relax.archive import make_archive
-    from relax.cli import DONE, SOME_FAILED, STOPPED, UsageError, _batch_size
+    from relax.cli import DONE, SOME_FAILED, STOPPED, UsageError
     from relax.scene import load_encoder
 
     try:
-        with _Progress(shown=not quiet) as progress:
+        with progress_bar("images", shown=not quiet) as bar:
+            task = bar.add_task("looking for images", total=None)
+
+            def progress(done: int, most: int) -> None:
+                stage = "embedding" if done < most else "indexing"
+                bar.update(task, description=stage, completed=done, total=most)
+
             archive = make_archive(
                 images,
                 load_encoder(encoder, device, pooling),
                 out,
                 kind=kind,
                 metric=metric,
-                batch_size=_batch_size(batch_size),  # type: ignore[arg-type]
+                batch_size=whole_or_auto(batch_size),
                 recursive=recursive,
                 progress=progress,
             )
@@ -121,38 +128,6 @@ def search(
 def printable(path: str) -> str:
     """The path on one line: what would move a terminal's cursor is written as in Python source."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in path)
-
-
-class _Progress:
-    """Images that are through, of those to look at, on stderr; nothing where nobody watches."""
-
-    def __init__(self, *, shown: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("images", markup=False),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not (shown and console.is_terminal),
-            expand=True,
-        )
-        self.task = self.bar.add_task("looking for images", total=None)
-
-    def __enter__(self) -> _Progress:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def __call__(self, done: int, most: int) -> None:
-        self.bar.update(self.task, description="embedding" if done < most else "indexing", completed=done, total=most)
 
 
 def _summary(archive: Archive) -> Table:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.console import complain
+from relax.options import make_out
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.pairs import PairExplanation
@@ -44,6 +45,7 @@ def pair(
     from relax.batch import MaskProgress
     from relax.cli import DONE, SOME_FAILED, UsageError
     from relax.images import ImageError
+    from relax.medical.picture import stem_of
     from relax.pairs import pair_of
     from relax.probing import probe
     from relax.scene import load_encoder
@@ -54,7 +56,7 @@ def pair(
         measure_named(similarity)
         if fill not in (words := ("mean", "blur", "noise")):
             raise ValueError(f"--fill is {', '.join(words)}; got {fill!r}")
-        _make(out)
+        make_out(out)
         loaded = load_encoder(encoder, device)
         with progress.bar:
             probes = []
@@ -63,7 +65,7 @@ def pair(
                 settings: dict[str, Any] = {"masks": masks, "cells": cells, "keep": keep, "fill": fill, "seed": seed}
                 probes.append(probe(image, loaded, progress=progress.masks, **settings))
         found = pair_of(*probes, similarity=similarity)
-        files = write(found, out, f"{Path(a).stem}-{Path(b).stem}-pair")
+        files = write(found, out, f"{stem_of(a)}-{stem_of(b)}-pair")
     except ImageError as error:
         complain(str(error))
         return SOME_FAILED
@@ -106,10 +108,3 @@ def write(found: PairExplanation, out: Path, stem: str) -> list[Path]:
     with written_aside(figure) as aside:
         aside.write_bytes(picture)
     return [figure, numbers, *maps]
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"--out {out} cannot be a folder: {error.strerror}") from None

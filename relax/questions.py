@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from relax.explanation import Explanation
+from relax.metrics.maps import spearman
 from relax.probing import Probe
 from relax.references import Question, Reference
 from similarity import MEASURES, measure_named
@@ -186,16 +187,7 @@ def rank_correlation(first: NDArray[np.floating[Any]], second: NDArray[np.floati
     NaN where a map is constant, as its ranks have no spread.
     """
     both = np.isfinite(first) & np.isfinite(second)
-    if not both.any():
-        return float("nan")
-    a, b = (_standardised(_ranks(one[both])) for one in (first, second))
-    return float((a * b).mean()) if a.any() and b.any() else float("nan")
-
-
-def _ranks(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    mean_rank: NDArray[np.float64] = np.cumsum(count) - (count - 1) / 2
-    return mean_rank[place]
+    return spearman(first[both], second[both])
 
 
 def _standardised(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

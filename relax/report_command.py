@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, overload
 
 import typer
 
-from relax.console import complain
+from relax.console import complain, progress_bar
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -53,7 +53,7 @@ def report(
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from None
     try:
-        with _bar(shown=not quiet) as bar:
+        with progress_bar("pictures", shown=not quiet) as bar:
             good = readable(paths, bar, debug=debug)
             if good:
                 content = plain_report(Saved(good), *([] if title is None else [title]))
@@ -140,22 +140,3 @@ class Saved(Sequence["Exhibit"]):
 
 def _about(path: Path, error: Exception) -> str:
     return str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
-
-
-def _bar(*, shown: bool) -> Progress:
-    """Done of all on stderr; nothing where nobody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TextColumn("pictures", markup=False),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not (shown and console.is_terminal),
-        expand=True,
-    )

@@ -260,7 +260,7 @@ class Scene:
         if self.drops or not self.resized or not self.run.wants_trial(coming):
             return size
         score = score or Target("cosine", self.own_embedding(), None)
-        views = self._masked(self.source.masks(0, min(TRIAL, most), self.encoder.device))
+        views = self.masked(self.source.masks(0, min(TRIAL, most), self.encoder.device))
         return within_memory(partial(self.run.settle, views, score, coming), size)[1]
 
     def _pass(self, budget: Budget, start: int, most: int, size: int) -> tuple[Tensor, Tensor]:
@@ -271,11 +271,11 @@ class Scene:
             kept = cast(PatchMasks, self.source).kept(start, stop, self.encoder.device)
             embeddings = self.encoder.embed_visible(self.view, kept)
         else:
-            masked = self._masked(masks)
+            masked = self.masked(masks)
             embeddings = self.run.embed(masked) if self.resized else self.encoder(masked)
         return masks.to(self.home), embeddings.to(self.home)
 
-    def _masked(self, masks: Tensor) -> Tensor:
+    def masked(self, masks: Tensor) -> Tensor:
         """(N, C, h, w) the view under masks (N, 1, h, w)."""
         return blend(self.view, masks, self.fill)
 

@@ -21,7 +21,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from encoders import Encoder
-from masking import blend
 from relax.auditing.positions import mirrored_axes
 from relax.budget import BatchSize, Budget, Progress
 from relax.estimators import RelaxMoments
@@ -105,7 +104,7 @@ class Pictures:
             return kept
         masks = one_cell_hidden(scene.size).to(scene.view.device)
         stretches = Budget.of(len(masks), None, self.batch_size).stretches(len(masks), scene.view)
-        found = [scene.embed(blend(scene.view, masks[start:stop], scene.fill)).cpu() for start, stop in stretches]
+        found = [scene.embed(scene.masked(masks[start:stop])).cpu() for start, stop in stretches]
         own, hidden = scene.own_embedding().cpu().numpy(), torch.cat(found).numpy()
         with written_aside(file) as aside, aside.open("wb") as stream:
             np.savez(stream, how=np.array(_as_text(recipe)), own=own, hidden=hidden)

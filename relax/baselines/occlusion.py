@@ -8,7 +8,7 @@ import torch
 from captum.attr import FeatureAblation, Occlusion
 from torch import Tensor
 
-from masking import SlidingWindows, Superpixels, blend
+from masking import SlidingWindows, Superpixels
 from relax.baselines.task import Maps, Task
 
 
@@ -73,7 +73,7 @@ def sbsm(task: Task) -> Maps:
     dropped, covered = torch.zeros(2, *task.scene.size, dtype=torch.float64, device=task.scene.home)
     for start, stop in task.budget.stretches(windows.limit, task.scene.view):
         masks = windows.masks(start, stop, task.encoder.device)
-        drops = whole - task.scores(blend(task.scene.view, masks, task.scene.fill))
+        drops = whole - task.scores(task.scene.masked(masks))
         hidden = 1 - masks[:, 0].to(dropped)
         dropped += torch.einsum("n,nij->ij", drops, hidden)
         covered += hidden.sum(0)

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from masking import blend
 from relax.baselines.layers import activations, gradcam_layer
 from relax.baselines.task import Maps, Task
 
@@ -27,7 +26,7 @@ def scorecam(task: Task) -> Maps:
     scores = []
     for start, stop in task.budget.stretches(len(channels), task.scene.view):
         masks = _masks(channels[start:stop], task.scene.size)
-        scores.append(task.scores(blend(task.scene.view, masks, task.scene.fill)))
+        scores.append(task.scores(task.scene.masked(masks)))
     weights = torch.cat(scores).softmax(0)
     cam = torch.einsum("d,dij->ij", weights, channels.to(weights))
     settings = {"layer": layer.name, "grid": list(layer.grid), "channels": len(channels)}

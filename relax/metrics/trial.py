@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from masking import blend
 from relax.budget import Budget
 from relax.metrics.maps import Map, Mask, Values, checked_map
 from relax.references import Question
@@ -57,7 +56,7 @@ class Trial:
         found = []
         for start, stop in BATCHES.stretches(len(shown), self.scene.view):
             masks = torch.from_numpy(np.ascontiguousarray(shown[start:stop, None])).to(self.scene.view)
-            found.append(self.scene.embed(blend(self.scene.view, masks, self.scene.fill)).to(self.scene.home))
+            found.append(self.scene.embed(self.scene.masked(masks)).to(self.scene.home))
         self.passes += len(shown)
         return torch.cat(found)
 
