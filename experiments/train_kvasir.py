@@ -35,6 +35,7 @@ from torch.nn import functional as F
 from torchvision import transforms as T
 
 from encoders import Encoder
+from encoders.devices import half_type
 from encoders.networks import bundled_network, drawn_from
 from experiments.datasets import Sample, kvasir_seg
 from experiments.knn import embed
@@ -141,7 +142,7 @@ def train(method: str, pictures: list[Picture], args: argparse.Namespace) -> Non
         objective.load_state_dict(state["objective"])
         optimizer.load_state_dict(state["optimizer"])
         log = state["log"]
-    batches = len(pictures) // args.batch_size
+    batches, half = len(pictures) // args.batch_size, half_type(torch.device("cpu"))
     for epoch in range(len(log), epochs):
         torch.manual_seed(args.seed + epoch)  # so that a run that was stopped draws what it would have drawn
         np.random.seed(args.seed + epoch)  # noqa: NPY002  # lightly's blur draws from it
@@ -152,7 +153,7 @@ def train(method: str, pictures: list[Picture], args: argparse.Namespace) -> Non
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(epoch * batches + number, epochs * batches, args.lr, 2 * batches)
             pixels, targets = views.batch(order[number * args.batch_size :][: args.batch_size], epoch)
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", half, enabled=half is not None):
                 features = network(pixels.to(memory_format=torch.channels_last))
             loss = objective(features.float(), targets)
             optimizer.zero_grad(set_to_none=True)

@@ -7,9 +7,11 @@ other inside a block; blocks are independent. Averages over masks then vary less
 - independent: no dependence.
 - antithetic: masks in pairs, the second showing what the first hides (Hammersley & Morton, 1956).
 - orthogonal: a randomised orthogonal array of strength 3. Among any three cells all eight patterns are equally
-  frequent in a block, so whatever depends on up to three cells at a time averages out exactly; the shifts fill the
-  unit square evenly. (Folded Hadamard array: Hedayat, Sloane & Stufken, "Orthogonal Arrays" (1999), theorem 7.5;
-  its randomisation: Owen, 1992; stratified shifts: Cochran, "Sampling Techniques" (1977), chapter 5.)
+  frequent in a block, so whatever depends on up to three cells at a time averages out exactly. The leading bits of
+  the shifts are columns of the array like the cells: whatever depends on one of them and two cells averages out as
+  well, and the shifts fill the unit square evenly. (Folded Hadamard array: Hedayat, Sloane & Stufken, "Orthogonal
+  Arrays" (1999), theorem 7.5; its randomisation, and points inside its boxes: Owen, 1992; strata inside the boxes:
+  Cochran, "Sampling Techniques" (1977), chapter 5.)
 - sobol: Owen-scrambled Sobol points (Owen, 1995), one dimension per cell.
 """
 
@@ -25,6 +27,8 @@ from torch import Tensor
 from masking.source import BLOCK, block_words, random_rows
 
 DESIGNS = ("independent", "antithetic", "orthogonal", "sobol")
+
+BITS = 3  # of each of the two shifts, that an orthogonal array balances together with the cells
 
 Uniform = NDArray[np.float64]
 
@@ -75,12 +79,23 @@ def _antithetic(cells: int, rng: np.random.Generator) -> tuple[Uniform, Uniform]
 
 def _orthogonal(cells: int, rng: np.random.Generator) -> tuple[Uniform, Uniform]:
     order = _order(cells)
-    columns = rng.permutation(order)[:cells]
+    bits = 1 << np.arange(2 * BITS)  # independent columns, so that a block meets every pattern of the shifts' bits
+    columns = np.concatenate([rng.permutation(np.setdiff1d(np.arange(order), bits))[:cells], bits])
     # Sylvester's Hadamard matrix: the parity of the bits that row and column number have in common.
     signs = np.bitwise_count(np.arange(order)[:, None] & columns) & 1
-    folded = np.concatenate([signs, 1 - signs]) ^ rng.integers(0, 2, cells, dtype=np.uint8)
+    folded = np.concatenate([signs, 1 - signs]) ^ rng.integers(0, 2, len(columns), dtype=np.uint8)
     halves = folded[rng.permutation(2 * order)]
-    return (halves + rng.random(halves.shape)) / 2, _stratified(2 * order, rng)
+    shown = (halves[:, :cells] + rng.random((2 * order, cells))) / 2
+    return shown, _inside(halves[:, cells:] @ (1 << np.arange(2 * BITS)), rng)
+
+
+def _inside(box: NDArray[np.int64], rng: np.random.Generator) -> Uniform:
+    """(N, 2) points, each in its box (N,) of 2^BITS x 2^BITS in the unit square, spread evenly inside it."""
+    side = 1 << BITS
+    shifts = np.stack([box % side, box // side], 1).astype(np.float64)
+    by_box = np.argsort(box, kind="stable")
+    shifts[by_box] += np.concatenate([_stratified(len(box) // side**2, rng) for _ in range(side**2)])
+    return shifts / side
 
 
 def _sobol(cells: int, rng: np.random.Generator) -> tuple[Uniform, Uniform]:
@@ -105,5 +120,5 @@ _BLOCKS = {"antithetic": _antithetic, "orthogonal": _orthogonal, "sobol": _sobol
 
 
 def _order(cells: int) -> int:
-    """The smallest power of two, at least 2, that has a column for every cell."""
-    return max(2, 1 << (cells - 1).bit_length())
+    """The smallest power of two that has a column for every cell and every leading bit of the shifts."""
+    return 1 << max(2 * BITS, (cells + 2 * BITS - 1).bit_length())

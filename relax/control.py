@@ -15,9 +15,10 @@ double machine learning, Chernozhukov et al. (2018).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from itertools import pairwise
 from typing import Any
 
@@ -31,7 +32,7 @@ FOLDS = 4
 STRETCH = 256  # masks that are made again at once
 RIDGES = (3.0, 30.0, 300.0, 3000.0)  # penalties to choose from, in masks, beside having no surrogate at all
 SINGLE = 0.1  # the penalty of single regions against that of products
-LEAST_BLOCKS, LEVEL_MASKS = 4, 16_384  # from so many blocks, and masks, to tell what a design saves in variance
+LEAST_BLOCKS, SHORTEST = 4, 32  # blocks, and masks in one, to tell what a design saves in variance
 
 
 class ControlledMoments:
@@ -120,13 +121,13 @@ def _estimate(surrogate: GridSurrogate, scores: Tensor, first: int) -> _Maps:
     squared = centred.square() - fits.squares_of(folds)
     square_folds, _ = fits.best(squared)
 
-    rest, square_rest = _averaged(surrogate, residuals, fits.residuals(square_folds, squared), first)
+    rest, square_rest, level = _averaged(surrogate, residuals, fits.residuals(square_folds, squared), first)
     importance = fits.exact(folds) + rest.importance
     square = fits.exact(square_folds) + fits.exact_of_squares(folds) + square_rest.mean
     return _Maps(
         importance=importance + middle,
         uncertainty=(square - importance.square()).clamp(min=0),
-        standard_error=rest.standard_error * _level(surrogate, residuals, first),
+        standard_error=rest.standard_error * level,
         explained=explained,
     )
 
@@ -218,31 +219,63 @@ def _edges(count: int, block: int) -> list[int]:
 
 def _averaged(
     surrogate: GridSurrogate, residuals: Tensor, square_residuals: Tensor, first: int
-) -> tuple[RelaxMoments, PixelMoments]:
-    """Mask-weighted moments of the residuals; the masks are made again."""
+) -> tuple[RelaxMoments, PixelMoments, float]:
+    """Mask-weighted moments of the residuals, and the level of their error; the masks are made again."""
     grid, device = surrogate.grid, surrogate.device
     rest, square_rest = RelaxMoments.empty(grid.image_size, device), PixelMoments.empty(grid.image_size, device)
-    for start in range(0, len(residuals), STRETCH):
-        stop = min(start + STRETCH, len(residuals))
+    blocks = BlockSums.of(grid.image_size, grid.block, device)
+    for start, stop in pairwise([*range(0, len(residuals), STRETCH), len(residuals)]):
         masks = grid.masks(first + start, first + stop, device)
         rest.add(residuals[start:stop], masks)
         square_rest.add(square_residuals[start:stop], masks.squeeze(1).double())
-    return rest, square_rest
+        blocks.add(residuals[start:stop], masks)
+    return rest, square_rest, blocks.level(rest)
 
 
-def _level(surrogate: GridSurrogate, residuals: Tensor, first: int) -> float:
-    """How far apart the sums of independent blocks are, against what they would be if all masks were independent.
+@dataclass
+class BlockSums:
+    """Sums of masks and of masks times residuals over whole blocks, which are independent, while masks within are not.
 
-    A ratio of standard errors, over all regions of the grid together; 1 where there are too few whole blocks to tell.
+    Attributes:
+        length: Masks in a block, a power of two, 0 if all are independent; several short blocks count as one.
+        products: (3, H, W) sums over the blocks of a^2, a b and b^2, with a = sum of m r and b = sum of m.
+        open: (2, H, W) a and b of the block that is not whole yet.
     """
-    block = surrogate.grid.block
-    blocks = min(len(residuals), LEVEL_MASKS) // block
-    if block == 1 or blocks < LEAST_BLOCKS:
-        return 1.0
-    count = blocks * block
-    shown = surrogate.features(first, first + count)[:, : surrogate.linear] + surrogate.grid.keep
-    residuals = residuals[:count, None]
-    around = shown * (residuals - (shown * residuals).sum(0) / shown.sum(0))
-    of_blocks = around.view(blocks, block, -1).sum(1).square().sum() * blocks / (blocks - 1)
-    of_masks = around.square().sum() * count / (count - 1)
-    return float((of_blocks / of_masks).sqrt()) if of_masks > 0 else 1.0
+
+    length: int
+    products: Tensor
+    open: Tensor
+    count: int = 0
+
+    @classmethod
+    def of(cls, size: tuple[int, int], block: int, device: torch.device | str = "cpu") -> BlockSums:
+        """No masks yet."""
+        zeros = partial(torch.zeros, dtype=torch.float64, device=device)
+        return cls(max(block, SHORTEST) if block > 1 else 0, zeros(3, *size), zeros(2, *size))
+
+    def add(self, residuals: Tensor, masks: Tensor) -> None:
+        """Take in (N,) residuals and masks (N, 1, H, W), `STRETCH` of them or, at the end, fewer."""
+        if not self.length:
+            return
+        size = min(self.length, STRETCH)
+        for some, shown in zip(residuals.split(size), masks.double().flatten(1).split(size), strict=True):
+            self.open += (torch.stack([some, torch.ones_like(some)]) @ shown).view_as(self.open)
+            self.count += len(some)
+            if self.count % self.length == 0:
+                a, b = self.open
+                self.products += torch.stack([a * a, a * b, b * b])
+                self.open.zero_()
+
+    def level(self, rest: RelaxMoments) -> float:
+        """How far apart the sums of blocks are, against what they would be if all masks were independent.
+
+        A ratio of standard errors, over all pixels together; 1 where there are too few whole blocks to tell.
+        """
+        blocks = self.count // self.length if self.length else 0
+        if blocks < LEAST_BLOCKS:
+            return 1.0
+        mean = rest.plain.mean
+        of_blocks = self.products[0] - 2 * mean * self.products[1] + mean.square() * self.products[2]
+        variance = float(of_blocks.sum()) * blocks / (blocks - 1) / (blocks * self.length)
+        of_masks = float((rest.standard_error * rest.plain.weight).square().sum()) / rest.count
+        return math.sqrt(max(variance, 0.0) / of_masks) if of_masks > 0 else 1.0

@@ -9,7 +9,7 @@ import torch
 from masking.designs import DESIGNS, block_length, draw
 from masking.grid import RandomGrid
 
-CELLS = 10  # an orthogonal block then has 32 masks
+CELLS = 10  # an orthogonal block then has 128 masks: 10 columns for cells and 6 for shifts in an array of order 64
 
 
 @pytest.fixture(params=DESIGNS)
@@ -41,18 +41,30 @@ def test_any_three_cells_show_all_eight_patterns_equally_often_in_an_orthogonal_
 
     cells, _ = draw("orthogonal", 5, 3 * length, 4 * length, CELLS, 0.5)
 
-    assert length == 32
+    assert length == 128
     for three in combinations(range(CELLS), 3):
         patterns = cells[:, list(three)] @ torch.tensor([4.0, 2.0, 1.0])
-        assert torch.bincount(patterns.long(), minlength=8).tolist() == [4] * 8
+        assert torch.bincount(patterns.long(), minlength=8).tolist() == [16] * 8
 
 
 def test_shifts_of_an_orthogonal_block_lie_one_in_each_box():
-    _, shifts = draw("orthogonal", 0, 0, 32, CELLS, 0.5)
+    """128 masks: eight by eight boxes, and one shift in either half of each."""
+    _, shifts = draw("orthogonal", 0, 0, 128, CELLS, 0.5)
 
-    boxes = (shifts * torch.tensor([4, 8])).long()
+    boxes = (shifts * torch.tensor([8, 16])).long()
 
-    assert len({tuple(box) for box in boxes.tolist()}) == 32
+    assert len({tuple(box) for box in boxes.tolist()}) == 128
+
+
+def test_the_leading_bits_of_the_shifts_are_balanced_with_any_two_cells():
+    """Each of the six halves, quarters and eighths shows all eight patterns equally often with any two cells."""
+    cells, shifts = draw("orthogonal", 7, 0, 128, CELLS, 0.5)
+    bits = torch.cat([(shifts * scale).long() % 2 for scale in (2, 4, 8)], 1)
+
+    for bit in bits.T:
+        for two in combinations(range(CELLS), 2):
+            patterns = cells[:, list(two)].long() @ torch.tensor([2, 1]) + 4 * bit
+            assert torch.bincount(patterns, minlength=8).tolist() == [16] * 8
 
 
 def test_the_second_of_an_antithetic_pair_shows_what_the_first_hides():
@@ -100,7 +112,15 @@ def test_shifts_stay_below_one(design):
 
 
 def test_an_array_larger_than_needed_serves_any_number_of_cells():
-    assert [block_length("orthogonal", cells) for cells in (1, 2, 3, 64, 65, 225)] == [4, 4, 8, 128, 256, 512]
+    assert [block_length("orthogonal", cells) for cells in (1, 58, 59, 64, 122, 123, 225)] == [
+        128,
+        128,
+        256,
+        256,
+        256,
+        512,
+        512,
+    ]
 
 
 def test_the_name_of_no_design_is_refused():

@@ -64,21 +64,25 @@ def test_intervals_cover_the_truth_as_often_as_they_say(truth, design):
 
 
 def test_the_error_is_a_fraction_of_the_plain_one(truth):
-    """The standard deviation over seeds, and what the standard error says of it, both are less than 40 %."""
+    """The standard deviation over seeds, and what the standard error says of it, both are less than 40 %.
+
+    From four blocks only, each with a surrogate fitted to the three others, it says up to a third too much.
+    """
     plain, own, told = [], [], []
     for seed in range(60):
         grid = RandomGrid(SIZE, CELLS, seed=seed)
-        masks = grid.masks(0, 500)
+        masks = grid.masks(0, 512)
         one = RelaxMoments.empty(SIZE)
         one.add(curved(masks), masks)
-        two = estimate(seed, 500, "orthogonal")
+        two = estimate(seed, 512, "orthogonal")
         plain.append(one.importance)
         own.append(two.importance)
         told.append(two.standard_error)
 
     spread, less = torch.stack(plain).std(0).mean(), torch.stack(own).std(0).mean()
     assert less < 0.4 * spread
-    assert torch.stack(told).mean() == pytest.approx(float(less), rel=0.25)
+    assert torch.stack(told).mean() < 0.4 * spread
+    assert less < torch.stack(told).mean() < 1.33 * less
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.3])
