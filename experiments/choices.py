@@ -1,0 +1,139 @@
+"""What does each choice do to RELAX's maps? Cells, keep probability, fill, number of masks, measure, U-RELAX, REPEAT.
+
+    python -m experiments.choices --data DATA
+
+One choice is changed at a time; all variants explain the same pictures and are judged by the same metrics, with hidden
+pixels of the mean colour, whatever the variant's fill. Pictures and encoders are those of `experiments.evidence`. The
+variants "u-relax", "uncertainty" (negative) and "repeat" answer whether those maps are less complex and more faithful,
+as claimed; where U-RELAX shows nothing, the pixel counts as least important. For kvasir there is one more question,
+"polyp": what brings the picture to crops of other pictures that are mostly polyp, rather than to crops without.
+results/choices.csv has means, 95 % bootstrap intervals over pictures and ranks; choices.json, for each variant, in how
+many metrics it is better or worse than the default beyond chance.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import relax
+from encoders import Encoder
+from experiments.datasets import kvasir_seg
+from experiments.evidence import FAMILIES, MASKS, Picture, compared, pictures, table
+from experiments.knn import embed
+from experiments.kvasir_probe import mostly_polyp
+from experiments.record import write_results
+from experiments.train_kvasir import OUT, kvasir_encoder
+from relax import Corpus, Explanation
+from relax.metrics import Evaluation, Outcome, Trial, metrics_named
+from relax.metrics.maps import Map
+from relax.scene import Hiding, Scene
+
+PAIRS = ("kvasir-default", "bccd-default", "composed-default", "kvasir-supervised")
+RUNS = 8  # of REPEAT, with an eighth of the masks each
+SETTINGS: dict[str, dict[str, Any]] = {
+    "relax": {},
+    "128 masks": {"masks": 128},
+    "5 cells": {"cells": 5},
+    "10 cells": {"cells": 10},
+    "14 cells": {"cells": 14},
+    "superpixels": {"regions": "superpixels"},
+    "keep 0.25": {"keep": 0.25},
+    "keep 0.75": {"keep": 0.75},
+    "keep 0.9": {"keep": 0.9},
+    "blur": {"fill": "blur"},
+    "noise": {"fill": "noise"},
+    "l2": {"similarity": "l2"},
+}
+
+
+def maps_of(picture: Picture, encoder: Encoder, masks: int, seed: int) -> dict[str, tuple[Map, float]]:
+    """The map of every variant, (H, W), higher = more important, and its encoder passes."""
+    found = {}
+    for name, changed in SETTINGS.items():
+        explanation = relax.explain(picture.pixels, encoder, **{"masks": masks, "seed": seed, **changed})
+        found[name] = explanation.importance, passes_of(explanation)
+        if name == "relax":
+            found["u-relax"] = filled(explanation.u_relax()), passes_of(explanation)
+            found["uncertainty, negative"] = -explanation.uncertainty, passes_of(explanation)
+    repeat = relax.probe(picture.pixels, encoder, masks=masks, seed=seed).repeat(RUNS)
+    found["repeat"] = repeat.votes().astype(np.float32), float(masks + 1)
+    return found
+
+
+def passes_of(explanation: Explanation) -> float:
+    """Encoder passes that the explanation took."""
+    return float(explanation.provenance["cost"]["passes"])
+
+
+def filled(importance: NDArray[np.float32]) -> Map:
+    """The map with its lowest value where it shows nothing."""
+    return np.where(np.isfinite(importance), importance, np.nanmin(importance))
+
+
+def polyp_question(data: Path, encoder: Encoder, count: int = 100) -> dict[str, Corpus]:
+    """Crops of training pictures that are mostly polyp as reference, and those that are not as foil."""
+    crops = mostly_polyp(kvasir_seg(data, "train")[:count], 4)
+    embeddings, mostly = embed(encoder, crops.images), crops.answers == 1
+    return {"reference": Corpus(embeddings[mostly], "polyps"), "foil": Corpus(embeddings[~mostly], "other tissue")}
+
+
+def judged(picture: Picture, encoder: Encoder, maps: dict[str, tuple[Map, float]], seed: int) -> list[Outcome]:
+    """Every map by every metric; the picture is prepared once."""
+    trial = Trial.of(Scene.of(picture.pixels, encoder, Hiding(seed=seed)))
+    names = metric_names()
+    return [
+        Outcome(picture.name, name, relax.evaluate_image(one, picture.truth, names, trial=trial, seed=seed), passes)
+        for name, (one, passes) in maps.items()
+    ]
+
+
+def metric_names() -> list[str]:
+    """Those that can be computed without explaining again or a corpus."""
+    return [one.name for one in metrics_named(FAMILIES) if one.needs in ("map", "truth", "trial")]
+
+
+def measure(pair: str, args: argparse.Namespace, done: Callable[[str], None]) -> Evaluation:
+    """All variants on one kind of pictures, with one encoder."""
+    dataset, _, name = pair.partition("-")
+    encoder = kvasir_encoder(name, args.encoders_in)
+    asked = polyp_question(args.data, encoder) if dataset == "kvasir" else {}
+    outcomes: list[Outcome] = []
+    for picture in pictures(dataset, args.data, args.count):
+        maps = maps_of(picture, encoder, args.masks, args.seed)
+        if asked:
+            explanation = relax.explain(picture.pixels, encoder, masks=args.masks, seed=args.seed, **asked)
+            maps["polyp"] = explanation.importance, passes_of(explanation)
+        outcomes += judged(picture, encoder, maps, args.seed)
+        done(f"{pair} {picture.name}")
+    return Evaluation(tuple(outcomes), tuple(metrics_named(metric_names())), {"seed": args.seed})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with kvasir_seg and bccd")
+    parser.add_argument("--pairs", nargs="+", default=PAIRS, metavar="DATASET-ENCODER")
+    parser.add_argument(
+        "--encoders-in", type=Path, default=OUT, help="where experiments.train_kvasir left its encoders"
+    )
+    parser.add_argument("--count", type=int, default=20, help="pictures of each dataset")
+    parser.add_argument("--masks", type=int, default=MASKS)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    found: dict[str, Evaluation] = {}
+    for pair in args.pairs:
+        found[pair] = measure(pair, args, lambda what: print(what, flush=True))
+        rows = [row for name, one in found.items() for row in table(*name.split("-", 1), one)]
+        variants = dict.fromkeys(row["method"] for row in rows if row["method"] != "relax")
+        settings = {"pairs": list(found), "count": args.count, "masks": args.masks, "seed": args.seed}
+        against = {name: compared(found.values(), name, ["relax"])["relax"] for name in variants}
+        write_results("choices", rows, {**settings, "against_default": against})
+
+
+if __name__ == "__main__":
+    main()
