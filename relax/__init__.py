@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from relax.repeat import Repeat, vote_uncertainty, votes, weighted_votes
     from relax.report import plain_report, write_report
     from relax.scene import load_encoder
+    from relax.trust import Trust, assess
 
 check_rooms()
 
@@ -46,6 +47,8 @@ __all__ = [
     "PairExplanation",
     "Probe",
     "Repeat",
+    "Trust",
+    "assess",
     "audit",
     "compare_encoders",
     "compare_methods",
@@ -85,6 +88,7 @@ _HOMES = {
     "relax.repeat": ["Repeat", "vote_uncertainty", "votes", "weighted_votes"],
     "relax.report": ["plain_report", "write_report"],
     "relax.scene": ["load_encoder"],
+    "relax.trust": ["Trust", "assess"],
 }
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from rich.console import Console
@@ -23,8 +23,11 @@ from relax.explanation import Explanation
 from relax.files import written_aside
 from relax.medical.picture import stem_of
 from relax.render import png
+from relax.trust import Trust
 
 ENDINGS = (".png", ".npz", ".json")
+
+Assess: TypeAlias = Callable[..., Trust]  # `relax.assess` with everything set but the image and the progress
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,11 @@ class MaskProgress:
         expected = self.before + most * (self.images - self.done)
         self.bar.update(self.task, completed=self.before + done, total=expected)
 
+    def further(self) -> Callable[[int, int], None]:
+        """What to tell of masks that come on top of those already done for this image."""
+        before = self.now
+        return lambda done, most: self.masks(before + done, before + most)
+
     def turn(self, name: str) -> None:
         """The next of several is to start; whatever came before it has ended."""
         if self.bar.tasks[self.task].description:
@@ -88,7 +96,14 @@ class _MasksPerSecond(ProgressColumn):
 
 
 def explain_files(
-    images: Sequence[str], encoder: Encoder, settings: dict[str, Any], out: Path, *, quiet: bool, debug: bool
+    images: Sequence[str],
+    encoder: Encoder,
+    settings: dict[str, Any],
+    out: Path,
+    *,
+    assess: Assess | None = None,
+    quiet: bool,
+    debug: bool,
 ) -> int:
     """Explain each image on its own: what fails is said on stderr, the rest is done.
 
@@ -97,6 +112,7 @@ def explain_files(
         encoder: Who looks.
         settings: Keywords of `relax.explain`.
         out: The folder to write to.
+        assess: What asks how far a map can be trusted, if anything shall.
         quiet: No progress and no table.
         debug: Show the traceback of what fails.
 
@@ -115,7 +131,7 @@ def explain_files(
             for image, target in zip(images, targets(images, out, spare), strict=True):
                 progress.start(image)
                 try:
-                    made.append(explain_file(image, target, encoder, settings, progress))
+                    made.append(explain_file(image, target, encoder, settings, progress, assess))
                     for note in made[-1].notes:
                         complain(f"note: {note}")
                 except Exception as error:  # whatever it is, the other images are still to be done
@@ -142,7 +158,12 @@ def _why(image: str, error: Exception) -> str:
 
 
 def explain_file(
-    image: str, target: Path, encoder: Encoder, settings: dict[str, Any], progress: MaskProgress | None = None
+    image: str,
+    target: Path,
+    encoder: Encoder,
+    settings: dict[str, Any],
+    progress: MaskProgress | None = None,
+    assess: Assess | None = None,
 ) -> Made:
     """Explain one image and write its figure, maps and recipe beside each other.
 
@@ -152,6 +173,7 @@ def explain_file(
         encoder: Who looks.
         settings: Keywords of `relax.explain`.
         progress: Told of every batch.
+        assess: As for `explain_files`.
 
     Raises:
         ImageError, EncoderError, ValueError, OSError: As `relax.explain`, or if a file cannot be written.
@@ -159,6 +181,9 @@ def explain_file(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         explanation = explain(image, encoder, progress=progress.masks if progress else None, **settings)
+        if assess is not None:
+            trust = assess(image, progress=progress.further() if progress else None)
+            explanation = trust.beside(explanation)
     picture = png(explanation)  # before anything is written: all three files or none
     explanation.save(_ending(target, ".npz"))
     with written_aside(_ending(target, ".json")) as aside:

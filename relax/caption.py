@@ -31,7 +31,24 @@ def recipe(made: dict[str, Any]) -> list[str]:
         f"fill {shortened(fill_text, 60)}",
         f"seed {made.get('seed')}",
     ]
+    if made.get("trust"):
+        phrases += trust_in_words(made["trust"])
     return [phrase for phrase in phrases if phrase]
+
+
+def trust_in_words(trust: dict[str, Any]) -> list[str]:
+    """The numbers of a `relax.Trust`, as short phrases."""
+    mirrored, shifted, ceiling, stability = (
+        "undefined" if trust[name] is None or math.isnan(trust[name]) else f"{trust[name]:.2f}"
+        for name in ("mirrored", "shifted", "ceiling", "stability")
+    )
+    phrases = [
+        f"map follows the picture {mirrored} mirrored, {shifted} shifted (another seed: {ceiling})",
+        f"embedding under small changes {stability} (least: {trust['moved_most_by']})",
+    ]
+    if trust["neighbours"] is not None:
+        phrases.append(f"keeps {trust['neighbours']:.0%} of {trust['k']} neighbours")
+    return phrases
 
 
 def results(

@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -36,6 +37,7 @@ from relax.report_command import report
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from encoders import Encoder
+    from relax.batch import Assess
     from relax.references import Corpus
     from relax.scene import Fill
 
@@ -82,6 +84,9 @@ relax explain cat.png --reference dog1.png --reference dog2.png
 
 relax explain cat.png --reference cats --foil animals
     what makes it closer to the images of one folder than to those of another
+
+relax explain cat.png --trust --neighbours photos
+    beside the maps: do they follow the picture, does the embedding stay put and keep its neighbours
 
 relax explain cells.tif --cells 12 --masks 8000 --fill blur
     finer detail needs more masks; hidden pixels are blurred instead of grey
@@ -282,6 +287,24 @@ def explain(
             rich_help_panel=HOW,
         ),
     ] = "exact",
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust",
+            help="Ask as well how far the map can be trusted: does it follow the picture when that is mirrored or "
+            "shifted, does the embedding stay under small changes. Takes 2,048 more masks.",
+            rich_help_panel=OUT,
+        ),
+    ] = False,
+    neighbours: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="With --trust: does the embedding keep its neighbours in this folder of images, or in this output "
+            "of relax index.",
+            rich_help_panel=OUT,
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.", rich_help_panel=OUT)
     ] = Path("relax-out"),
@@ -314,7 +337,10 @@ def explain(
     }
     try:
         settings["batch_size"] = whole_or_auto(batch_size)
+        if neighbours is not None and not trust:
+            raise UsageError("--neighbours goes with --trust, which is not there")
         loaded = _prepare(encoder, device, pooling, precision, settings, out)
+        assess = _assess(loaded, settings, neighbours) if trust else None
     except (ValueError, OSError, ImportError) as error:
         if debug:
             traceback.print_exc()
@@ -322,7 +348,7 @@ def explain(
     from relax.batch import explain_files
 
     try:
-        failed = explain_files(images, loaded, settings, out, quiet=quiet, debug=debug)
+        failed = explain_files(images, loaded, settings, out, assess=assess, quiet=quiet, debug=debug)
     except KeyboardInterrupt:
         return STOPPED
     return SOME_FAILED if failed else DONE
@@ -345,6 +371,31 @@ def _prepare(encoder: str, device: str, pooling: str, precision: str, settings: 
             settings[name] = _embedded(settings[name], loaded, name)
     relax.explain([], loaded, **settings)  # reads and embeds the reference
     return loaded
+
+
+def _assess(loaded: Encoder, settings: dict[str, Any], neighbours: Path | None) -> Assess:
+    """`relax.assess` for maps with these settings, though with no more masks than it takes by itself."""
+    from relax.trust import MASKS, assess
+
+    own = {name: value for name, value in settings.items() if name != "tolerance"}
+    own["masks"] = min(settings["masks"] or MASKS, MASKS)
+    return partial(assess, encoder=loaded, corpus=_members(neighbours, loaded) if neighbours else None, **own)
+
+
+def _members(folder: Path, loaded: Encoder) -> Corpus:
+    """The pictures of a folder, or those of an archive."""
+    import numpy as np
+
+    from relax.archive import load_archive
+    from relax.archive_files import RECORD
+    from relax.archive_update import check_same_encoder
+    from relax.references import Corpus
+
+    if not (folder / RECORD).is_file():
+        return _embedded(Corpus(folder), loaded, "neighbours")
+    archive = load_archive(folder)
+    check_same_encoder(archive.record["encoder"], loaded, folder)
+    return Corpus(np.array(archive.embeddings), str(folder))
 
 
 def _corpus(paths: list[str] | None) -> list[str] | Corpus | None:
