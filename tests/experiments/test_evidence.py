@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from encoders.networks import bundled_network
-from experiments import choices, datasets, evidence, out_of_distribution, record, shortcuts
+from experiments import choices, datasets, evidence, out_of_distribution, record, shortcuts, trust
 from relax.metrics import Evaluation, Outcome, metrics_named
 
 
@@ -195,3 +195,13 @@ def test_the_area_is_the_share_of_pairs_in_the_right_order():
     assert out_of_distribution.area(np.array([1.0, 2, 3]), np.array([2.5, 4])) == round(5 / 6, 4)
     low, high = out_of_distribution.interval(np.array([1.0, 2, 3]), np.array([2.5, 4]))
     assert 0 <= low < 5 / 6 < high <= 1
+
+
+def test_trust_asks_every_picture_and_compares_with_the_truth(run):
+    rows, summary = run(trust, "trust", "--encoders", "default", "--count", 2, "--masks", 32)
+
+    assert [row["encoder"] for row in rows] == ["default"] * 2
+    assert all(-1 <= float(row[number]) <= 1 for row in rows for number in trust.NUMBERS)
+    found = summary["encoders"]["default"]
+    assert found["stability_low"] <= found["stability"] <= found["stability_high"] <= 1
+    assert set(found["rank_correlation_with_auc"].values()) <= {-1, 0, 1}  # of two pictures
