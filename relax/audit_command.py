@@ -75,7 +75,7 @@ def audit(
     explain: Annotated[
         int, typer.Option(metavar="N", help="Pictures that are explained; 0 for none.", rich_help_panel=HOW)
     ] = 24,
-    masks: Annotated[int, typer.Option(metavar="N", help="Masks of each explanation.", rich_help_panel=HOW)] = 500,
+    masks: Annotated[int, typer.Option(metavar="N", help="Masks of each explanation.", rich_help_panel=HOW)] = 512,
     hide: Annotated[
         int,
         typer.Option(

@@ -23,7 +23,6 @@ from torch.nn import functional as F
 from encoders import Encoder
 from relax.auditing.positions import mirrored_axes
 from relax.budget import BatchSize, Budget, Progress
-from relax.estimators import RelaxMoments
 from relax.explanation import Explanation
 from relax.files import written_aside
 from relax.images import read_image
@@ -74,7 +73,7 @@ class Pictures:
         file = self._file(path, mirror, ".npz")
         if (kept := _kept_explanation(file, recipe)) is not None:
             return kept
-        moments, own = RelaxMoments.empty(scene.size, scene.home), scene.own_embedding()
+        moments, own = scene.estimator(), scene.own_embedding()
         for shown, embeddings in scene.passes(Budget.of(self.masks, None, self.batch_size), progress):
             moments.add(cosine(embeddings, own), shown)
         made = recipe | {

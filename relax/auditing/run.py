@@ -48,7 +48,7 @@ def audit(
     colour_by: str | None = None,
     explain: int = 24,
     hide: int = 96,
-    masks: int = 500,
+    masks: int = 512,
     clusters: int | None = None,
     duplicates: float | None = None,
     layouts: Sequence[str] = ("pca", "tsne"),
