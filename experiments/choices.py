@@ -5,10 +5,11 @@
 One choice is changed at a time; all variants explain the same pictures and are judged by the same metrics, with hidden
 pixels of the mean colour, whatever the variant's fill. Pictures and encoders are those of `experiments.evidence`. The
 variants "u-relax", "uncertainty" (negative) and "repeat" answer whether those maps are less complex and more faithful,
-as claimed; where U-RELAX shows nothing, the pixel counts as least important. For kvasir there is one more question,
-"polyp": what brings the picture to crops of other pictures that are mostly polyp, rather than to crops without.
-results/choices.csv has means, 95 % bootstrap intervals over pictures and ranks; choices.json, for each variant, in how
-many metrics it is better or worse than the default beyond chance.
+as claimed; where U-RELAX shows nothing, the pixel counts as least important. Two look finer at the same cost: "7 and 14
+cells" adds two maps up, "coarse to fine" has small cells only where the map of large ones is steep. For kvasir there is
+one more question, "polyp": what brings the picture to crops of other pictures that are mostly polyp, rather than to
+crops without. results/choices.csv has means, 95 % bootstrap intervals over pictures and ranks; choices.json, for each
+variant, in how many metrics it is better or worse than the default beyond chance.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 import relax
@@ -29,12 +31,16 @@ from experiments.knn import embed
 from experiments.kvasir_probe import mostly_polyp
 from experiments.record import write_results
 from experiments.train_kvasir import OUT, kvasir_encoder
+from masking import RandomGrid
 from relax import Corpus, Explanation
+from relax.budget import Budget
 from relax.metrics import Evaluation, Outcome, Trial, metrics_named
 from relax.metrics.maps import Map
 from relax.scene import Hiding, Scene
+from similarity import cosine
 
 PAIRS = ("kvasir-default", "bccd-default", "composed-default", "kvasir-supervised")
+TWO_SCALES, COARSE_TO_FINE = "7 and 14 cells", "coarse to fine"
 RUNS = 8  # of REPEAT, with an eighth of the masks each
 SETTINGS: dict[str, dict[str, Any]] = {
     "relax": {},
@@ -61,9 +67,31 @@ def maps_of(picture: Picture, encoder: Encoder, masks: int, seed: int) -> dict[s
         if name == "relax":
             found["u-relax"] = filled(explanation.u_relax()), passes_of(explanation)
             found["uncertainty, negative"] = -explanation.uncertainty, passes_of(explanation)
+    found[TWO_SCALES] = two_scales(picture, encoder, masks, seed), float(masks + 2)
+    found[COARSE_TO_FINE] = coarse_to_fine(picture, encoder, masks, seed), float(masks + 2)
     repeat = relax.probe(picture.pixels, encoder, masks=masks, seed=seed).repeat(RUNS)
     found["repeat"] = repeat.votes().astype(np.float32), float(masks + 1)
     return found
+
+
+def two_scales(picture: Picture, encoder: Encoder, masks: int, seed: int) -> Map:
+    """The sum of maps with 7 and with 14 cells, from half of the masks each, in standard deviations of each."""
+    maps = [
+        relax.explain(picture.pixels, encoder, masks=masks // 2, cells=cells, seed=seed).importance for cells in (7, 14)
+    ]
+    return np.sum([(one - np.nanmean(one)) / np.nanstd(one) for one in maps], axis=0)
+
+
+def coarse_to_fine(picture: Picture, encoder: Encoder, masks: int, seed: int) -> Map:
+    """Half of the masks look at 7 cells; the others have 14 cells in the steeper half of that map, and 7 elsewhere."""
+    scene = Scene.of(picture.pixels, encoder, Hiding(seed=seed))
+    coarse, own = scene.estimator(), scene.own_embedding()
+    for shown, embeddings in scene.passes(Budget.of(masks // 2, None, "auto")):
+        coarse.add(cosine(embeddings, own), shown)
+    slope = torch.stack(torch.gradient(coarse.importance)).square().sum(0)
+    few, many = (RandomGrid(scene.size, cells, seed=seed + cells).masks(0, masks // 2) for cells in (7, 14))
+    mixed = torch.where(slope.cpu() > slope.median().cpu(), many, few)
+    return relax.explain(picture.pixels, encoder, masks=mixed).importance
 
 
 def passes_of(explanation: Explanation) -> float:

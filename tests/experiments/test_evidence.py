@@ -138,7 +138,15 @@ def test_choices_judges_every_variant_on_the_same_pictures(run):
     rows, summary = run(choices, "choices", "--pairs", "kvasir-default", "--count", 1, "--masks", 32)
 
     methods = {row["method"] for row in rows}
-    assert methods == {*choices.SETTINGS, "u-relax", "uncertainty, negative", "repeat", "polyp"}
+    assert methods == {
+        *choices.SETTINGS,
+        "u-relax",
+        "uncertainty, negative",
+        "repeat",
+        "polyp",
+        "7 and 14 cells",
+        "coarse to fine",
+    }
     assert {row["images"] for row in rows if row["metric"] == "insertion"} == {"1"}
     assert set(summary["against_default"]) == methods - {"relax"}
     mean = {row["method"]: float(row["mean"]) for row in rows if row["metric"] == "insertion"}
