@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from encoders.networks import bundled_network
-from experiments import choices, datasets, evidence, out_of_distribution, record, shortcuts, trust
+from experiments import choices, datasets, evidence, out_of_distribution, record, shortcuts, tolerance, trust
 from relax.metrics import Evaluation, Outcome, metrics_named
 
 
@@ -213,3 +213,16 @@ def test_trust_asks_every_picture_and_compares_with_the_truth(run):
     found = summary["encoders"]["default"]
     assert found["stability_low"] <= found["stability"] <= found["stability_high"] <= 1
     assert set(found["rank_correlation_with_auc"].values()) <= {-1, 0, 1}  # of two pictures
+
+
+def test_tolerance_counts_the_masks_of_both_and_what_is_saved(tmp_path, data, monkeypatch):
+    options = ("--images", data / "imagenet_sample", "--count", 1, "--tolerances", 0.02, "--most", 1024)
+    monkeypatch.setattr(sys, "argv", [*map(str, ("experiment", *options))])
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+
+    tolerance.main()
+
+    (found,) = json.loads((tmp_path / "tolerance.json").read_text())["masks"]
+    assert found["default_median"] % 256 == found["paper_median"] % 256 == 0
+    assert found["default_median"] <= found["paper_median"] <= 1024
+    assert found["saved"]["median"] == round(1 - found["default_median"] / found["paper_median"], 3)
