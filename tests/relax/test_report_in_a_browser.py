@@ -328,6 +328,9 @@ def test_a_phone_shows_it_without_scrolling_sideways(visit, scheme):
     width, room = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert room == 360
     assert width <= room
+    chart, drawn = page.evaluate("['.chart', '.chart img'].map((one) => document.querySelector(one).offsetWidth)")
+    assert chart <= room
+    assert drawn > 600  # its letters would be tiny otherwise; it scrolls in its own frame
     small = page.evaluate(
         "[...document.querySelectorAll('main *')].filter((one) => one.checkVisibility() && one.innerText"
         " && parseFloat(getComputedStyle(one).fontSize) < 12).length"
