@@ -85,7 +85,7 @@ def _part(name: str) -> str:
 
 
 def _count(pictures: int) -> str:
-    return f"{pictures:,} picture{'s' * (pictures != 1)} · " if pictures else ""
+    return f"{pictures:,} picture{'s' * (pictures != 1)} explained · " if pictures else ""
 
 
 def _version() -> str:
