@@ -34,6 +34,7 @@ from similarity import cosine
 
 TRUTH, COUNT, RUNS = 16_384, 1024, 3
 DEFAULT, PAPER = ("orthogonal", "controlled"), ("independent", "plain")
+REPEATED = ("orthogonal", "sobol", "independent")  # designs that are drawn `RUNS` times an image
 
 
 def scores_of(scene: Scene, grid: RandomGrid, count: int, batch: int = 64) -> Tensor:
@@ -63,7 +64,7 @@ def measure(path: Path, encoder: Encoder, cells: int, seed: int) -> list[dict[st
     rows = []
     for design in DESIGNS:
         pooled = RelaxMoments.empty(scene.size)
-        for run in range(RUNS if design in (DEFAULT[0], PAPER[0]) else 1):
+        for run in range(RUNS if design in REPEATED else 1):
             grid = RandomGrid(scene.size, cells, seed=seed + 1000 * run, design=design)
             scores = scores_of(scene, grid, COUNT)
             one = moments_of(scores, grid, 0, COUNT)
