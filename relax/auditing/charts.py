@@ -116,7 +116,7 @@ def shortcuts_chart(shortcuts: Shortcuts) -> bytes:
     figure, axes = _panels(len(panels), height=2.8, width=8.6 / len(panels))
     for panel, (title, values, unit) in zip(axes, panels, strict=True):
         signed = "%" not in unit
-        ends = max(float(np.abs(values).max()), 1e-9)
+        ends = max(float(np.abs(values).max()), 1e-9 if signed else 1.0)
         colours, low = ("RdBu_r", -ends) if signed else ("viridis", 0.0)
         shown = panel.imshow(values, cmap=colours, vmin=low, vmax=ends)
         for region in shortcuts.regions:
