@@ -2,6 +2,7 @@
 
     python -m experiments.designs --images FOLDER
     python -m experiments.designs --images FOLDER --encoder cifar-resnet20 --data DATA --cells 14
+    python -m experiments.designs --images FOLDER --encoder vit      # after experiments.train_vit
 
 Per image: the truth comes from 16,384 orthogonal masks with control variates, in two halves whose difference tells its
 own error, which is taken off every squared error below. Then, with 1,024 masks each: the mean squared error of
@@ -128,7 +129,11 @@ def _ratio(own: np.ndarray, base: np.ndarray) -> dict[str, float]:
 
 
 def encoder_named(name: str, data: Path | None) -> Encoder:
-    """A spec, or "cifar-resnet20", which needs the data folder."""
+    """A spec, "vit" as `experiments.train_vit` left it, or "cifar-resnet20", which needs the data folder."""
+    if name == "vit":
+        from experiments.train_vit import vit_encoder
+
+        return vit_encoder()
     if name == "cifar-resnet20" and data is not None:
         from experiments.cifar_resnet import PREPROCESS, load_cifar_resnet
 
@@ -142,7 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, required=True, help="folder with at least --count pictures (*.jpg)")
     parser.add_argument("--count", type=int, default=20, help="pictures, evenly spaced over the sorted names")
-    parser.add_argument("--encoder", default="default", help="a spec, or cifar-resnet20")
+    parser.add_argument("--encoder", default="default", help="a spec, vit or cifar-resnet20")
     parser.add_argument("--data", type=Path, help="folder with cifar10_resnets, for cifar-resnet20")
     parser.add_argument("--cells", type=int, default=7)
     parser.add_argument("--seed", type=int, default=0)

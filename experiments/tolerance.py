@@ -19,14 +19,14 @@ import relax
 from experiments.evidence import spaced
 from experiments.record import write_results
 
-TOLERANCES = (0.01, 0.005, 0.003)
+TOLERANCES = (0.003, 0.002, 0.001)
 PRESETS: dict[str, dict[str, Any]] = {"default": {}, "paper": {"preset": "paper-rise"}}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, required=True, help="folder with at least --count pictures (*.jpg)")
-    parser.add_argument("--count", type=int, default=10, help="pictures, evenly spaced over the sorted names")
+    parser.add_argument("--count", type=int, default=20, help="pictures, evenly spaced over the sorted names")
     parser.add_argument("--encoder", default="default")
     parser.add_argument("--tolerances", type=float, nargs="+", default=TOLERANCES)
     parser.add_argument("--most", type=int, default=20_000)
