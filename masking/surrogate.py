@@ -28,6 +28,7 @@ from torch.nn import functional as F
 from masking.grid import RandomGrid
 
 SHIFTS = 256  # points of the midpoint rule over one cell
+LATTICE = 16  # shifts along each axis, where averages have to be drawn
 MOST_CELLS = 36  # along a side; more would make more features than there are masks to fit them to
 MOST_CELLS_IN_PAIRS = 16
 NEIGHBOURS = ((0, 0), (0, 1), (1, 0), (1, 1), (1, -1))  # a region's products: itself, right, below, two diagonals
@@ -61,9 +62,12 @@ class GridSurrogate:
         """(N, features) of masks `start` to `stop - 1`: regions, then products of neighbours, each of mean zero."""
         cells, shifts = (drawn.to(self.device).double() for drawn in self.grid.draw(start, stop))
         rows, columns = (self._regions(axis, shifts[:, axis]) for axis in (0, 1))
-        regions = (rows @ (cells - self.grid.keep) @ columns.mT).flatten(1)
-        products = regions[:, self.first] * regions[:, self.second]
-        return torch.cat([regions, products - self.mean_of_products], 1)
+        return self._features(rows @ (cells - self.grid.keep) @ columns.mT)
+
+    def _features(self, table: Tensor) -> Tensor:
+        """(N, features) of the regions' mean visibility, less its own mean, (N, cells, cells)."""
+        regions = table.flatten(1)
+        return torch.cat([regions, regions[:, self.first] * regions[:, self.second] - self.mean_of_products], 1)
 
     def conditional_mean(self, weights: Tensor) -> Tensor:
         """The exact mask-weighted mean, E[m g] / E[m], of g = features @ weights: (features,) to (H, W)."""
@@ -76,19 +80,47 @@ class GridSurrogate:
             result = result + self._of_pairs(pairs)
         return result
 
-    def square(self, features: Tensor, weights: Tensor) -> Tensor:
-        """The squares, minus their mean, of the single-region part of g = features @ weights, in (N,)."""
-        single = weights[: self.linear]
-        table = single.view(self.grid.cells, self.grid.cells)
-        mean = self.spread * (table * (self.pairs[0] @ table @ self.pairs[1])).sum()
-        return (features[:, : self.linear] @ single).square() - mean
+    def mean_of_square(self, weights: Tensor, shares: Tensor, masks: int) -> Tensor:
+        """The mask-weighted mean, E[m g^2] / E[m], of the square of g = features @ weights, over several fits.
 
-    def conditional_mean_of_square(self, weights: Tensor) -> Tensor:
-        """The exact mask-weighted mean of `square`: (features,) to (H, W)."""
-        if not self.skew:
-            return torch.zeros(self.grid.image_size, dtype=torch.float64, device=self.device)
-        single = weights[: self.linear]
-        return self._of_pairs(torch.outer(single, single))
+        Known exactly for the single regions. What the products add is averaged over masks that no encoder sees, with
+        their shifts on a lattice, so that the pixels cost next to nothing.
+
+        Args:
+            weights: (fits, features).
+            shares: (fits,), adding up to 1: how much each fit counts.
+            masks: About how many masks to average over.
+
+        Returns:
+            (H, W).
+        """
+        single = weights[:, : self.linear]
+        tables = single.view(-1, self.grid.cells, self.grid.cells)
+        means = self.spread * (tables * (self.pairs[0] @ tables @ self.pairs[1])).sum((1, 2))
+        result = (means @ shares).expand(self.grid.image_size)
+        if self.skew:
+            result = result + self._of_pairs(single.mT @ (shares[:, None] * single))
+        if not weights[:, self.linear :].any():
+            return result
+        return result + self._added_by_products(weights, shares, -(-masks // LATTICE**2))
+
+    def _added_by_products(self, weights: Tensor, shares: Tensor, patterns: int) -> Tensor:
+        """(H, W) mask-weighted mean of g^2 less that of the square of its single-region part; `patterns` at a shift."""
+        grid, linear, points = self.grid, self.linear, self.grid.points
+        steps = (torch.arange(LATTICE, device=self.device).double() + 0.5) / LATTICE
+        rows, columns = (grid.hats(grid.positions(pixels, steps)).double() for pixels in grid.image_size)
+        down, right = (_regions(hats, grid.cells) for hats in (rows, columns))
+        random = torch.Generator().manual_seed(grid.seed)
+        result = torch.zeros(grid.image_size, dtype=torch.float64, device=self.device)
+        for hats, averaged in zip(rows, down, strict=True):
+            uniform = torch.rand(patterns, LATTICE, points, points, generator=random, dtype=torch.float64)
+            cells = (uniform < grid.keep).double().to(self.device)
+            features = self._features((averaged @ (cells - grid.keep) @ right.mT).flatten(0, 1))
+            whole, single = features @ weights.mT, features[:, :linear] @ weights[:, :linear].mT
+            added = ((whole.square() - single.square()) @ shares).view(patterns, LATTICE)
+            weighted = torch.einsum("ns,nsij->sij", added, cells) / (patterns * grid.keep)
+            result += (hats @ weighted @ columns.mT).sum(0)
+        return result / LATTICE**2
 
     def _of_pairs(self, weights: Tensor) -> Tensor:
         """The mask-weighted mean of sum(weights f f') minus its mean: (regions, regions) to (H, W)."""

@@ -5,9 +5,9 @@ exactly, so only the residuals have to be averaged over the masks, and they vary
 
     importance  = exact map of the surrogate + mask-weighted mean of the residuals.
 
-For the uncertainty the same is done with the squared scores, after the square of the surrogate's linear part has been
-taken away, whose map is known too. The surrogate is cross-fitted: the residual of a mask comes from a fit that has not
-seen it, which keeps the maps unbiased, whatever the surrogate misses, and the standard error honest.
+For the uncertainty the same is done with the squared scores, after the square of the surrogate has been taken away,
+whose map can be had from masks that no encoder sees. The surrogate is cross-fitted: the residual of a mask comes from a
+fit that has not seen it, which keeps the maps unbiased, whatever the surrogate misses, and the standard error honest.
 
 Sources: control variates, Hammersley & Handscomb, "Monte Carlo Methods" (1964), section 5.5; cross-fitting as in
 double machine learning, Chernozhukov et al. (2018).
@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from itertools import pairwise
 from typing import Any
 
@@ -26,12 +26,13 @@ import torch
 from torch import Tensor
 
 from masking import GridSurrogate
-from relax.estimators import PixelMoments, RelaxMoments
+from relax.estimators import PixelMoments, RelaxMoments, weighted_sums
 
 FOLDS = 4
 STRETCH = 256  # masks that are made again at once
 RIDGES = (3.0, 30.0, 300.0, 3000.0)  # penalties to choose from, in masks, beside having no surrogate at all
 SINGLE = 0.1  # the penalty of single regions against that of products
+MORE, MOST_UNSEEN = 16, 32_768  # masks that no encoder sees, against those that one saw, and at most
 LEAST_BLOCKS, SHORTEST = 4, 32  # blocks, and masks in one, to tell what a design saves in variance
 
 
@@ -95,12 +96,28 @@ class ControlledMoments:
         return self._maps
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Maps:
-    importance: Tensor
-    uncertainty: Tensor
+    surrogate: GridSurrogate
+    middle: Tensor  # of the scores
+    centred_importance: Tensor
     standard_error: Tensor
     explained: float
+    folds: list[_Fold]
+    rest_of_square: Tensor  # (H, W) the mask-weighted mean of the squared scores, less the square of the surrogate
+
+    @property
+    def importance(self) -> Tensor:
+        return self.centred_importance + self.middle
+
+    @cached_property
+    def uncertainty(self) -> Tensor:
+        """Made when it is asked for: a tolerance looks at the standard error many times."""
+        count = sum(fold.stop - fold.start for fold in self.folds)
+        weights = torch.stack([fold.weights[:-1] for fold in self.folds])
+        shares = weights.new_tensor([(fold.stop - fold.start) / count for fold in self.folds])
+        square = self.surrogate.mean_of_square(weights, shares, min(MORE * count, MOST_UNSEEN)) + self.rest_of_square
+        return (square - self.centred_importance.square()).clamp(min=0)
 
 
 @dataclass(frozen=True)
@@ -120,15 +137,15 @@ def _estimate(surrogate: GridSurrogate, scores: Tensor, first: int) -> _Maps:
     residuals = fits.residuals(folds, centred)
     squared = centred.square() - fits.squares_of(folds)
     square_folds, _ = fits.best(squared)
-
     rest, square_rest, level = _averaged(surrogate, residuals, fits.residuals(square_folds, squared), first)
-    importance = fits.exact(folds) + rest.importance
-    square = fits.exact(square_folds) + fits.exact_of_squares(folds) + square_rest.mean
     return _Maps(
-        importance=importance + middle,
-        uncertainty=(square - importance.square()).clamp(min=0),
+        surrogate=surrogate,
+        middle=middle,
+        centred_importance=fits.exact(folds) + rest.importance,
         standard_error=rest.standard_error * level,
         explained=explained,
+        folds=folds,
+        rest_of_square=fits.exact(square_folds) + square_rest.mean,
     )
 
 
@@ -158,18 +175,13 @@ class _Fits:
         return targets - self._per_mask(folds, torch.matmul)
 
     def squares_of(self, folds: list[_Fold]) -> Tensor:
-        """(N,) squares of the surrogate's single-region part, minus their mean."""
-        return self._per_mask(folds, lambda x, weights: self.surrogate.square(x[:, :-1], weights[:-1]))
+        """(N,) squares of what the fits that have not seen them predict, without their constant."""
+        return self._per_mask(folds, lambda x, weights: (x[:, :-1] @ weights[:-1]).square())
 
     def exact(self, folds: list[_Fold]) -> Tensor:
         """(H, W) mask-weighted mean of the predictions, over all possible masks."""
         weights = torch.stack([fold.weights * self._share(fold) for fold in folds]).sum(0)
         return self.surrogate.conditional_mean(weights[:-1]) + weights[-1]
-
-    def exact_of_squares(self, folds: list[_Fold]) -> Tensor:
-        """(H, W) mask-weighted mean of `squares_of`, over all possible masks."""
-        maps = [self.surrogate.conditional_mean_of_square(fold.weights[:-1]) * self._share(fold) for fold in folds]
-        return torch.stack(maps).sum(0)
 
     def _per_mask(self, folds: list[_Fold], value: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """(N,) `value` of the features of some masks and the weights of their fold."""
@@ -227,7 +239,7 @@ def _averaged(
     for start, stop in pairwise([*range(0, len(residuals), STRETCH), len(residuals)]):
         masks = grid.masks(first + start, first + stop, device)
         rest.add(residuals[start:stop], masks)
-        square_rest.add(square_residuals[start:stop], masks.squeeze(1).double())
+        square_rest.add(square_residuals[start:stop], masks.squeeze(1))
         blocks.add(residuals[start:stop], masks)
     return rest, square_rest, blocks.level(rest)
 
@@ -258,8 +270,8 @@ class BlockSums:
         if not self.length:
             return
         size = min(self.length, STRETCH)
-        for some, shown in zip(residuals.split(size), masks.double().flatten(1).split(size), strict=True):
-            self.open += (torch.stack([some, torch.ones_like(some)]) @ shown).view_as(self.open)
+        for some, shown in zip(residuals.split(size), masks.squeeze(1).split(size), strict=True):
+            self.open += weighted_sums(torch.stack([some, some**0]), shown)
             self.count += len(some)
             if self.count % self.length == 0:
                 a, b = self.open

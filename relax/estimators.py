@@ -17,6 +17,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+FEW = 64  # masks whose products are added up before they join a float64 sum
+
 
 class Estimator(Protocol):
     """What turns scores under masks into maps (H, W), float64: `RelaxMoments`, or `relax.control.ControlledMoments`."""
@@ -58,19 +60,18 @@ class PixelMoments:
         # float64: thousands of float32 additions visibly drift.
         return cls(*torch.zeros(3, *size, dtype=torch.float64, device=device))
 
-    def add(self, scores: Tensor, weights: Tensor) -> None:
+    def add(self, scores: Tensor, masks: Tensor, power: int = 1) -> None:
         """Take in one batch.
 
         Args:
             scores: (N,) float64 similarity of each masked image to the reference, no unit.
-            weights: (N, H, W) float64, 0 or more.
+            masks: (N, H, W), 0 or more.
+            power: Of the masks, that is the weight.
         """
-        # One matrix product for three sums. Scores are taken from the batch's middle, so that the
-        # narrow band they lie in does not cancel away in the squares.
+        # Scores are taken from the batch's middle, so that the narrow band they lie in does not cancel away.
         middle = scores.mean()
         offset = scores - middle
-        sums = torch.stack([torch.ones_like(offset), offset, offset.square()]) @ weights.flatten(1)
-        weight, first, second = sums.view(3, *weights.shape[1:])
+        weight, first, second = weighted_sums(torch.stack([offset**0, offset, offset**2]), masks, power)
         shift = _ratio(first, weight)
         # Rounding may leave a tiny negative sum of squares.
         spread = (second - first * shift).clamp_(min=0)
@@ -106,9 +107,8 @@ class RelaxMoments:
             scores: (N,) similarity of each masked image to the reference, no unit.
             masks: (N, 1, H, W) in [0, 1]; 1 = pixel fully visible.
         """
-        scores, weights = scores.double(), masks.squeeze(1).double()
-        self.plain.add(scores, weights)
-        self.squared.add(scores, weights.square())
+        self.plain.add(scores.double(), masks.squeeze(1))
+        self.squared.add(scores.double(), masks.squeeze(1), power=2)
         self.count += len(scores)
 
     def merge(self, other: RelaxMoments) -> None:
@@ -146,6 +146,18 @@ class RelaxMoments:
     def record(self) -> dict[str, Any]:
         """Which estimator it is."""
         return {"name": "plain"}
+
+
+def weighted_sums(values: Tensor, masks: Tensor, power: int = 1) -> Tensor:
+    """Sums over masks (N, H, W) to some power, times each of several rows of values (K, N): (K, H, W) float64.
+
+    A few dozen products are added up in the masks' own precision, and their sums in float64: as exact as a map needs,
+    and for float32 masks twenty times faster on a processor than float64 throughout.
+    """
+    sums = torch.zeros(len(values), masks[0].numel(), dtype=torch.float64, device=masks.device)
+    for some, shown in zip(values.to(masks.dtype).split(FEW, 1), masks.flatten(1).split(FEW), strict=True):
+        sums += some @ (shown if power == 1 else shown**power)
+    return sums.view(len(values), *masks.shape[1:])
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:

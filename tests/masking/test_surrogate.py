@@ -56,12 +56,36 @@ def test_the_map_of_products_alone_is_flat_at_a_keep_probability_of_one_half_and
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.25])
-def test_the_map_of_the_square_is_known(keep):
+def test_the_map_of_the_square_is_that_of_masks_that_were_drawn(keep):
     weights = weights_for(GridSurrogate(RandomGrid(SIZE, CELLS, keep)))
 
-    surrogate, mean, error = averages(keep, lambda known, features: known.square(features, weights))
+    surrogate, mean, error = averages(keep, lambda _, features: (features @ weights).square())
 
-    assert ((mean - surrogate.conditional_mean_of_square(weights)).abs() < 4.5 * error).all()
+    known = surrogate.mean_of_square(weights[None], torch.ones(1, dtype=torch.float64), 400_000)
+    assert known.std() > 5 * error.mean()
+    assert ((mean - known).abs() < 4.5 * 1.1**0.5 * error).all()
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.25])
+def test_the_map_of_the_square_of_single_regions_needs_no_drawing(keep):
+    weights = weights_for(GridSurrogate(RandomGrid(SIZE, CELLS, keep)))
+    weights[CELLS**2 :] = 0
+
+    surrogate, mean, error = averages(keep, lambda _, features: (features @ weights).square())
+
+    known, again = (surrogate.mean_of_square(weights[None], torch.ones(1, dtype=torch.float64), n) for n in (1, 1000))
+    assert torch.equal(known, again)
+    assert ((mean - known).abs() < 4.5 * error).all()
+
+
+def test_fits_count_by_their_shares():
+    surrogate = GridSurrogate(RandomGrid(SIZE, CELLS, 0.4))
+    fits = torch.stack([weights_for(surrogate, seed) for seed in (0, 1)])
+
+    both = surrogate.mean_of_square(fits, torch.tensor([0.3, 0.7], dtype=torch.float64), 1000)
+
+    one, other = (surrogate.mean_of_square(fit[None], torch.ones(1, dtype=torch.float64), 1000) for fit in fits)
+    torch.testing.assert_close(both, 0.3 * one + 0.7 * other)
 
 
 def test_one_region_of_one_cell_is_worked_out_by_hand():
