@@ -26,6 +26,19 @@ def find_device(device: str | torch.device = "auto") -> torch.device:
         ) from error
 
 
+def find_devices(device: str | torch.device = "auto") -> tuple[torch.device, ...]:
+    """The devices by their names: several after commas, "all" = every GPU here; otherwise one, as `find_device`.
+
+    Raises:
+        EncoderError: If this machine does not have one of them, or for "all" no GPU.
+    """
+    if str(device) != "all":
+        return tuple(find_device(one) for one in str(device).split(","))
+    if not torch.cuda.is_available():
+        raise EncoderError('device "all" means every GPU, and torch finds none here: use "auto"')
+    return tuple(find_device(f"cuda:{number}") for number in range(torch.cuda.device_count()))
+
+
 def half_type(device: torch.device) -> torch.dtype | None:
     """The 16-bit type that the device multiplies in hardware, where that is worth it; None where it has none.
 

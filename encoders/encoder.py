@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from encoders.devices import find_device, out_of_memory
+from encoders.devices import find_device, find_devices, out_of_memory
 from encoders.errors import EncoderError, one_line
 from encoders.fast import PRECISIONS, FastForm, Forms
 from encoders.pooling import check_pooling, pool
@@ -32,7 +32,8 @@ class Encoder:
         network: The network itself, public for methods that need its layers or gradients.
         name: The spec that it was loaded by, or the class name of a module or function.
         preprocess: Size, crop, mean and std of its weights.
-        device: Where it runs.
+        device: Where it runs; with several, where the embeddings come together.
+        others: Copies on further devices, which take their share of the masked views, see `encoders.passes`.
         pooling: "auto", "cls" or "mean".
         channels: Channels that it needs, 3 for colour; None = not known.
         precision: "exact", "auto" or "fast": how masked views may be embedded, see `encoders.passes`.
@@ -61,9 +62,11 @@ class Encoder:
         self.precision = check_precision(precision)
         self.forms = Forms()
         self._dtype = torch.float32
+        self.others: tuple[Encoder, ...] = ()
         if isinstance(network, nn.Module):
-            self.device = find_device(device)
+            self.device, *further = find_devices(device)
             self._dtype = _freeze(network, self.device)
+            self.others = tuple(self._on(one) for one in further)
         else:
             # What a function runs on is known to nobody but its author.
             self.device = torch.device("cpu") if str(device) == "auto" else find_device(device)
@@ -102,12 +105,26 @@ class Encoder:
             EncoderError: If the view has another size than the network needs, or the network fails, returns
                 something else than one vector per image, or NaN or infinity.
         """
-        return self._embed(view, self._exact)
+        return self.checked(self.started(view))
 
     @torch.inference_mode()
     def embed_rounded(self, view: Tensor) -> Tensor:
         """`embed` in half precision, where the device has it: faster, and a little off. See `encoders.passes`."""
-        return self._embed(view, self._rounded)
+        return self.checked(self.started(view, rounded=True))
+
+    @torch.inference_mode()
+    def started(self, view: Tensor, *, rounded: bool = False) -> Tensor:
+        """`embed` or `embed_rounded`, which a GPU may not have finished yet, and whose values nobody has looked at."""
+        return self._embed(view, self._rounded if rounded else self._exact)
+
+    def checked(self, embedding: Tensor) -> Tensor:
+        """What `started` returned, once it is there; an EncoderError if a value is NaN or infinite."""
+        if not torch.isfinite(embedding).all():
+            raise EncoderError(
+                f"encoder {self.name!r} must return finite embeddings; got NaN or infinity: check its weights "
+                "and that pixels are in [0, 1]"
+            )
+        return embedding
 
     @torch.inference_mode()
     def embed_visible(self, view: Tensor, kept: Tensor) -> Tensor:
@@ -125,7 +142,7 @@ class Encoder:
         """
         self.patch_grid(view)
         network = cast(nn.Module, self.network)
-        return self._embed(view, lambda pixels: visible_only(network, pixels, kept), len(kept))
+        return self.checked(self._embed(view, lambda pixels: visible_only(network, pixels, kept), len(kept)))
 
     def patch_grid(self, view: Tensor) -> tuple[int, int]:
         """(rows, columns) of patch tokens for a view (1, C, h, w); an EncoderError where there are none."""
@@ -136,7 +153,7 @@ class Encoder:
 
         Arguments, result and errors as for `embed`. A network that detaches what it computes gives no gradients.
         """
-        return self._embed(view, self.network)
+        return self.checked(self._embed(view, self.network))
 
     @torch.inference_mode()
     def compile(self, view: Tensor) -> None:
@@ -170,13 +187,7 @@ class Encoder:
             raise EncoderError(
                 f"encoder {self.name!r} failed on pixels of shape {shape} on {self.device}: {one_line(error)}"
             ) from error
-        embedding = pool(features, count or len(view), self.pooling, self._prefix_tokens, self.name).float()
-        if not torch.isfinite(embedding).all():
-            raise EncoderError(
-                f"encoder {self.name!r} must return finite embeddings; got NaN or infinity: check its weights "
-                "and that pixels are in [0, 1]"
-            )
-        return embedding
+        return pool(features, count or len(view), self.pooling, self._prefix_tokens, self.name).float()
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Embed images of any size: (B, C, H, W) in [0, 1] to (B, D) float32 on `device`."""
@@ -184,8 +195,16 @@ class Encoder:
 
     def to(self, device: str | torch.device) -> Encoder:
         """The encoder itself if it is on `device` already, else a copy there; "auto" = cuda, else mps, else cpu."""
-        if find_device(device) == self.device:
+        if find_devices(device) == self.devices:
             return self
+        return self._on(device)
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """All that it runs on."""
+        return (self.device, *(one.device for one in self.others))
+
+    def _on(self, device: str | torch.device) -> Encoder:
         return Encoder(
             copied(self.network) if isinstance(self.network, nn.Module) else self.network,
             name=self.name,

@@ -7,7 +7,7 @@ fast    half precision, where the device has it, whatever the agreement, which i
 A map is made of small differences between the scores of masked views, so close embeddings say nothing: what counts is
 the correlation of the scores. It is measured on the first 32 views, image by image and for the question that is asked;
 encoders whose scores lie in a narrow band fail, though their embeddings agree to 0.9998. The image itself and
-references are always embedded exactly.
+references are always embedded exactly. Of several devices each takes an equal part of every batch.
 """
 
 from __future__ import annotations
@@ -44,12 +44,23 @@ class Passes:
     def embed(self, view: Tensor) -> Tensor:
         """Masked views (B, C, h, w) to (B, D), as `Encoder.embed`."""
         if not self.rounded:
-            return self.encoder.embed(view)
+            return self._shared(view)
         try:
-            return self.encoder.embed_rounded(view)
+            return self._shared(view, rounded=True)
         except EncoderError:  # beyond the range of half precision; if it is the view, exactly says so
             self._note("batches beyond half precision done exactly")
-            return self.encoder.embed(view)
+            return self._shared(view)
+
+    def _shared(self, view: Tensor, *, rounded: bool = False) -> Tensor:
+        """Embed a batch on all devices; a GPU is given its work and not waited for."""
+        started = [(encoder, encoder.started(part, rounded=rounded)) for encoder, part in self._shares(view)]
+        found = [encoder.checked(embedding) for encoder, embedding in started]
+        return torch.cat([one.to(self.encoder.device) for one in found]) if len(found) > 1 else found[0]
+
+    def _shares(self, view: Tensor) -> list[tuple[Encoder, Tensor]]:
+        """Each device's encoder with its part of the views; fewer than there are, if the views are."""
+        encoders = (self.encoder, *self.encoder.others)
+        return list(zip(encoders, view.chunk(len(encoders)), strict=False))
 
     def wants_trial(self, coming: int) -> bool:
         """Whether anything but exact passes is wished for, and `coming` passes are worth a trial."""
@@ -94,6 +105,7 @@ class Passes:
             "applied": [*applied, *self._notes],
             "dtype": half,
             "agreement": None if self.agreement is None else round(self.agreement, 6),
+            **({"devices": [str(one) for one in self.encoder.devices]} if self.encoder.others else {}),
         }
 
     def _repays(self, views: Tensor, coming: int) -> bool:
@@ -105,9 +117,10 @@ class Passes:
         return self.encoder.forms.passes_asked * each * COMPILE_GAIN > COMPILE_SECONDS
 
     def _compile(self, views: Tensor, batch: int) -> None:
-        repeats = -(-batch // len(views))
+        whole = views.repeat(-(-batch // len(views)), 1, 1, 1)[:batch]
         try:
-            self.encoder.compile(views.repeat(repeats, 1, 1, 1)[:batch])
+            for encoder, part in self._shares(whole):
+                encoder.compile(part)
         except Exception as error:  # a compiler's errors are of every type, and nobody needs it
             self._note(f"not compiled: {one_line(error)}")
 

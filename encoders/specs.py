@@ -62,7 +62,7 @@ def load(
             interpolation and pooling, where the weights were trained with others than the network's usual ones; for
             a checkpoint also part, the prefix to take instead of the preferred one (part=student).
         device: A torch device, or "auto" = cuda, else mps, else cpu. "auto" leaves an Encoder where it is and
-            gives a function its pixels on the CPU.
+            gives a function its pixels on the CPU. "cuda:0,cuda:1", or "all" GPUs, share the masked views.
         pooling: "auto" = as the network's authors pool; "cls" = the class token; "mean" = the mean of the patch
             tokens or of the feature map. It goes before an item of the spec, and cannot be changed on an Encoder.
         seed: What random weights are drawn from; the global random state is left alone.

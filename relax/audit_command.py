@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relax.console import complain, printable, progress_bar
+from relax.options import DEVICE_HELP, names
 from relax.options import batch_size as whole_or_auto
-from relax.options import names
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.auditing.result import Audit
@@ -83,9 +83,7 @@ def audit(
         ),
     ] = 96,
     seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same result.", rich_help_panel=HOW)] = 0,
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=HOW)
-    ] = "auto",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP, rich_help_panel=HOW)] = "auto",
     batch_size: Annotated[
         str, typer.Option(metavar="N", help="Images at a time, or auto: speed, not result.", rich_help_panel=HOW)
     ] = "auto",

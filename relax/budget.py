@@ -73,9 +73,9 @@ class Budget:
             yield start, stop
             start = stop
 
-    def batch(self, view: Tensor) -> int:
-        """Masked views (1, C, h, w) in one forward pass."""
-        return _batch_size(view) if self.batch_size == "auto" else self.batch_size
+    def batch(self, view: Tensor, devices: int = 1) -> int:
+        """Masked views (1, C, h, w) in one forward pass, which several devices may share."""
+        return _batch_size(view) * devices if self.batch_size == "auto" else self.batch_size
 
     def end(self, start: int, size: int, most: int) -> int:
         """One past the last mask of a batch of at most `size` that begins with mask `start`."""

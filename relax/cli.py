@@ -28,8 +28,8 @@ from relax.evaluate_command import evaluate, metrics
 from relax.export_command import EXPORT_EXAMPLES, VOLUME_EXAMPLES, export, volume
 from relax.head_command import head_app
 from relax.index_command import INDEX_EXAMPLES, SEARCH_EXAMPLES, index, search
+from relax.options import DEVICE_HELP, make_out
 from relax.options import batch_size as whole_or_auto
-from relax.options import make_out
 from relax.pair_command import EXAMPLES as PAIR_EXAMPLES
 from relax.pair_command import pair
 from relax.report_command import EXAMPLES as REPORT_EXAMPLES
@@ -272,9 +272,7 @@ def explain(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same masks, same maps.", rich_help_panel=HOW)] = 0,
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=HOW)
-    ] = "auto",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP, rich_help_panel=HOW)] = "auto",
     batch_size: Annotated[
         str,
         typer.Option(metavar="N", help="Masked images at a time, or auto: speed, not result.", rich_help_panel=HOW),

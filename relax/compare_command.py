@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.console import complain
+from relax.options import DEVICE_HELP
 from relax.options import names as listed
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
@@ -53,7 +54,7 @@ def compare(
     keep: Annotated[float, typer.Option(metavar="P", help="Chance that a region stays visible, in (0, 1).")] = 0.5,
     fill: Annotated[str, typer.Option(metavar="FILL", help="mean, blur or noise: what hidden pixels show.")] = "mean",
     seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same maps.")] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP)] = "auto",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.")] = Path("relax-out"),
 ) -> int:
     """Lay methods, or encoders, side by side on one image, with what each costs.

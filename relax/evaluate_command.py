@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.console import complain, progress_bar
+from relax.options import DEVICE_HELP
 from relax.options import names as listed
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
@@ -71,7 +72,7 @@ def evaluate(
         str, typer.Option(metavar="FILL", help="mean, blur or noise: what hidden pixels show, in metrics as well.")
     ] = "mean",
     seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same values.")] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP)] = "auto",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.")] = Path("relax-out"),
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table; errors are still said.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where in the code an error came from.")] = False,

@@ -138,7 +138,7 @@ def explain(
         preset: "paper" for the masks of the authors' package, "paper-rise" for independent masks of RISE; both with
             the plain estimator.
         pooling: "auto", "cls" or "mean", for encoders that return tokens or feature maps.
-        device: "auto" takes a GPU where there is one.
+        device: "auto" takes a GPU where there is one; "all" GPUs, or "cuda:0,cuda:1", share the masked views.
         batch_size: Masked images in one forward pass; it changes speed and memory, not the result. Where memory runs
             out, the batch is done again in halves.
         precision: "exact" (float32) unless the encoder was loaded with another. "auto" runs the masked passes in half

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.console import complain
+from relax.options import DEVICE_HELP
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from relax.medical import VolumeExplanation
@@ -59,7 +60,7 @@ def volume(
     masks: Annotated[int, typer.Option(metavar="N", help="How many masks for each slice.")] = 3000,
     cells: Annotated[int, typer.Option(metavar="N", help="Regions along each side; more show finer detail.")] = 7,
     seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same masks, same maps.")] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP)] = "auto",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.")] = Path("relax-out"),
 ) -> int:
     """Explain a NIfTI volume slice by slice; the maps are volumes that viewers lay over it.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relax.console import complain, progress_bar
+from relax.options import DEVICE_HELP
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from torch import Tensor
@@ -57,7 +58,7 @@ def train(
     pooling: Annotated[
         str, typer.Option(metavar="HOW", help="auto, cls or mean, for encoders that return tokens or maps.")
     ] = "auto",
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP)] = "auto",
     batch_size: Annotated[int, typer.Option(metavar="N", help="Images at a time: speed, not result.")] = BATCH_SIZE,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table; errors are still said.")] = False,
 ) -> int:

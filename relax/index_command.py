@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relax.console import complain, progress_bar
+from relax.options import DEVICE_HELP
 from relax.options import batch_size as whole_or_auto
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
@@ -50,7 +51,7 @@ def index(
     pooling: Annotated[
         str, typer.Option(metavar="HOW", help="auto, cls or mean, for encoders that return tokens or maps.")
     ] = "auto",
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP)] = "auto",
     batch_size: Annotated[
         str, typer.Option(metavar="N", help="Images at a time, or auto: speed, not result.")
     ] = "auto",

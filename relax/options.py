@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.budget import BatchSize
 
+DEVICE_HELP = "auto, cpu, cuda, cuda:1, mps; several share the masked images: cuda:0,cuda:1, or all GPUs."
+
 
 def names(text: str) -> list[str]:
     """Names with commas between them, each once."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.console import complain
-from relax.options import make_out
+from relax.options import DEVICE_HELP, make_out
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.pairs import PairExplanation
@@ -34,7 +34,7 @@ def pair(
     keep: Annotated[float, typer.Option(metavar="P", help="Chance that a region stays visible, in (0, 1).")] = 0.5,
     fill: Annotated[str, typer.Option(metavar="FILL", help="mean, blur or noise: what hidden pixels show.")] = "mean",
     seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same maps.")] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP)] = "auto",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.")] = Path("relax-out"),
 ) -> int:
     """Show what in each of two images brings it close to the other, and what of that goes beyond its own content.

@@ -255,7 +255,7 @@ class Scene:
 
     def _settle(self, budget: Budget, most: int, score: Score | None) -> int:
         """Let the first masks decide over precision; gives the size of the batches."""
-        size = budget.batch(self.view)
+        size = budget.batch(self.view, len(self.encoder.devices))
         coming = most if budget.tolerance is None else min(most, DEFAULT_MASKS)
         if self.drops or not self.resized or not self.run.wants_trial(coming):
             return size
