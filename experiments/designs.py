@@ -4,7 +4,7 @@
     python -m experiments.designs --images FOLDER --encoder cifar-resnet20 --data DATA --cells 14
     python -m experiments.designs --images FOLDER --encoder vit      # after experiments.train_vit
 
-Per image: the truth comes from 16,384 orthogonal masks with control variates, in two halves whose difference tells its
+Per image: the truth comes from 8,192 orthogonal masks with control variates, in two halves whose difference tells its
 own error, which is taken off every squared error below. Then, with 1,024 masks each: the mean squared error of
 importance and uncertainty, in shares of the map's variance over the pixels, for every design and for the plain and the
 controlled estimator from the same scores. An error of independent masks falls as 1 / N, so a ratio of two squared
@@ -33,7 +33,7 @@ from relax.estimators import RelaxMoments
 from relax.scene import Hiding, Scene
 from similarity import cosine
 
-TRUTH, COUNT, RUNS = 16_384, 1024, 3
+TRUTH, COUNT, RUNS = 8192, 1024, 3
 DEFAULT, PAPER = ("orthogonal", "controlled"), ("independent", "plain")
 REPEATED = ("orthogonal", "sobol", "independent")  # designs that are drawn `RUNS` times an image
 
