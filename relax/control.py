@@ -30,6 +30,7 @@ from relax.estimators import PixelMoments, RelaxMoments, weighted_sums
 
 FOLDS = 4
 STRETCH = 256  # masks that are made again at once
+KEPT = 2**25  # bytes of their features that are kept meanwhile, so that memory does not grow with the masks
 RIDGES = (3.0, 30.0, 300.0, 3000.0)  # penalties to choose from, in masks, beside having no surrogate at all
 SINGLE = 0.1  # the penalty of single regions against that of products
 MORE, MOST_UNSEEN = 16, 32_768  # masks that no encoder sees, against those that one saw, and at most
@@ -154,6 +155,7 @@ class _Fits:
 
     def __init__(self, surrogate: GridSurrogate, count: int, first: int) -> None:
         self.surrogate, self.count, self.first = surrogate, count, first
+        self._kept: dict[int, Tensor] = {}  # features, which are needed six times
         edges = _edges(count, surrogate.grid.block)
         self.spans = list(pairwise(edges))
         self.squares = torch.stack([self._products(*span) for span in self.spans])
@@ -200,8 +202,12 @@ class _Fits:
 
     def _features(self, start: int, stop: int) -> Iterator[tuple[int, Tensor]]:
         for here in range(start, stop, STRETCH):
-            x = self.surrogate.features(self.first + here, self.first + min(here + STRETCH, stop))
-            yield here, torch.cat([x, x.new_ones(len(x), 1)], 1)
+            if (x := self._kept.get(here)) is None:
+                x = self.surrogate.features(self.first + here, self.first + min(here + STRETCH, stop))
+                x = torch.cat([x, x.new_ones(len(x), 1)], 1)
+                if (len(self._kept) + 1) * x.nbytes <= KEPT:
+                    self._kept[here] = x
+            yield here, x
 
 
 def _solve(squares: Tensor, products: Tensor, single: int) -> Tensor:
