@@ -8,7 +8,7 @@ copy that does not give the network's own output is thrown away. The network its
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -25,9 +25,15 @@ ROUNDING = 1e-4  # largest difference of a copy's output to the network's, in un
 
 @dataclass
 class Forms:
-    """What encoders on one network share: its fast form as it is now, and how many passes they were asked for."""
+    """What encoders on one network share.
+
+    Attributes:
+        passes_asked: How many passes they were asked for.
+        gains: How many times faster half precision was, by the shape of a batch.
+    """
 
     passes_asked: int = 0
+    gains: dict[torch.Size, float] = field(default_factory=dict)
     _state: Hashable = None
     _form: FastForm | None = None
 

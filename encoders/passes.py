@@ -1,8 +1,8 @@
 """Many masked views of one image through an encoder, as fast as its precision allows, and a record of what that meant.
 
 exact   float32: the encoder's own numbers
-auto    half precision, where the device has it and the first masked views show that it agrees
-fast    half precision, where the device has it, whatever the agreement, which is recorded
+auto    half precision, where it is faster here and the first masked views show that it agrees
+fast    half precision, where it is faster here, whatever the agreement, which is recorded
 
 A map is made of small differences between the scores of masked views, so close embeddings say nothing: what counts is
 the correlation of the scores. It is measured on the first 32 views, image by image and for the question that is asked;
@@ -80,6 +80,10 @@ class Passes:
             self._note("no half precision here")
             return
         try:
+            gain = self.gain(views[:batch])
+            if gain <= 1:  # some processors have the instructions, and are slower with them
+                self._note(f"not rounded: {gain:.2f} x as fast")
+                return
             exact = torch.cat([self.encoder.embed(some) for some in torch.split(views, batch)])
             rounded = torch.cat([self.encoder.embed_rounded(some) for some in torch.split(views, batch)])
         except EncoderError as error:
@@ -108,12 +112,18 @@ class Passes:
             **({"devices": [str(one) for one in self.encoder.devices]} if self.encoder.others else {}),
         }
 
+    def gain(self, views: Tensor) -> float:
+        """How many times faster half precision is than exact, for a batch like this; measured once an encoder."""
+        gains = self.encoder.forms.gains
+        if views.shape not in gains:
+            exact, rounded = (_seconds(run, views) for run in (self.encoder.embed, self.encoder.embed_rounded))
+            gains[views.shape] = exact / rounded
+        return gains[views.shape]
+
     def _repays(self, views: Tensor, coming: int) -> bool:
         """Whether compiling saves more time than it takes, over all passes that this encoder was asked for so far."""
         self.encoder.forms.passes_asked += coming
-        start = time.perf_counter()
-        self.encoder.embed_rounded(views).sum().item()  # waits for a GPU too
-        each = (time.perf_counter() - start) / len(views)
+        each = _seconds(self.encoder.embed_rounded, views) / len(views)
         return self.encoder.forms.passes_asked * each * COMPILE_GAIN > COMPILE_SECONDS
 
     def _compile(self, views: Tensor, batch: int) -> None:
@@ -127,6 +137,16 @@ class Passes:
     def _note(self, note: str) -> None:
         if note not in self._notes:
             self._notes.append(note)
+
+
+def _seconds(run: Callable[[Tensor], Tensor], views: Tensor) -> float:
+    """The shorter of two runs, after one that warms up."""
+    taken = []
+    for _ in range(3):
+        start = time.perf_counter()
+        run(views).sum().item()  # waits for a GPU too
+        taken.append(time.perf_counter() - start)
+    return min(taken[1:])
 
 
 def agreement(found: Tensor, expected: Tensor) -> float:

@@ -55,7 +55,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "blur": {"fill": "blur"},
     "noise": {"fill": "noise"},
     "l2": {"similarity": "l2"},
-    "relax-mixed": {"method": "relax-mixed"},
 }
 
 

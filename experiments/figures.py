@@ -73,7 +73,7 @@ def choices() -> Figure:
         axes.set_xlabel("metrics x picture sets beyond chance")
         quiet(axes)
     axes.invert_yaxis()
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return drawing
 
 
@@ -129,9 +129,14 @@ def trust() -> Figure:
 
 def designs() -> Figure:
     """Squared error left, against the paper's masks and average, at equal masks."""
-    names = [path.stem for path in sorted(RESULTS.glob("designs_*.json"))]
-    drawing = Figure(figsize=(4.8 * len(names), 3.8), layout="constrained")
-    for axes, name in zip(np.atleast_1d(drawing.subplots(1, len(names), sharey=True)), names, strict=True):
+    names = sorted((path.stem for path in RESULTS.glob("designs_*.json")), key=lambda name: int(name.split("_")[-1]))
+    columns = min(3, len(names))
+    lines = -(-len(names) // columns)
+    drawing = Figure(figsize=(4.4 * columns + 1, 3.4 * lines), layout="constrained")
+    panels = drawing.subplots(lines, columns, sharey=True, sharex=True, squeeze=False).ravel()
+    for axes in panels[len(names) :]:
+        axes.set_axis_off()
+    for axes, name in zip(panels, names, strict=False):
         found = summary(name)["squared_error_against_paper"]
         rows = [
             {"row": row.replace(", 1024 masks", ""), "map": which, **ratios[which]}
@@ -139,8 +144,9 @@ def designs() -> Figure:
             for which in ("importance", "uncertainty")
             if row.endswith("1024 masks")
         ]
-        lines = list(dict.fromkeys(row["row"] for row in rows))
-        dots(axes, rows, "row", "map", lines, ("importance", "uncertainty"), "ratio", ends=("low", "high"))
+        own = list(dict.fromkeys(row["row"] for row in rows))
+        last = name == names[-1]
+        dots(axes, rows, "row", "map", own, ("importance", "uncertainty"), "ratio", ends=("low", "high"), legend=last)
         axes.axvline(1 / 3, color="black", linewidth=0.8, linestyle=":")
         axes.set_xscale("log")
         axes.set_title(name.removeprefix("designs_").replace("_", ", ") + " cells", fontsize=10)

@@ -10,7 +10,7 @@ installed are left out and named. A round takes --masks masked images of each; m
 Then the time to the error that relax-xai has after its 3,000 masks. Error = mean squared error over pixels, as a share
 of the map's variance, each against its own estimand: relax-xai's masks are other masks. Its squared error after N
 masks is told by the standard error of the plain estimator under its masks (`experiments.coverage` shows that this is
-honest) and falls as 1 / N; ours by our own standard error (`experiments.designs` compares that with a truth).
+honest) and falls as 1 / N; ours is the variance between maps from separate blocks of 256, 512, ... of 2,048 masks.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ ENCODERS = (
 )
 PRECISIONS = ("exact", "auto", "fast")
 PEERS_MASKS, CELLS, KEEP = 3000, 7, 0.5
+BLOCK, MOST = 256, 2048  # masks of ours: the error is told from separate blocks of the most
 BATCH = 20
 Run = Callable[[int], object]  # explain with so many masks
 
@@ -235,52 +236,63 @@ def _resident() -> int:
     return pages * 4096
 
 
-def relative_error(explanation: relax.Explanation) -> float:
-    """Expected squared error of the importance over its variance between pixels, without the part that is error."""
-    error = float(np.square(explanation.standard_error, dtype=np.float64).mean())
-    return error / (float(explanation.importance.var(dtype=np.float64)) - error)
+def relative(error: float, importance: np.ndarray) -> float:
+    """The squared error over the map's variance between pixels, without the part of that which is error."""
+    return error / (float(np.nanvar(importance)) - error)
 
 
-def masks_to_same_error(image: Tensor, encoder: Encoder, precision: str) -> tuple[float, int]:
-    """relax-xai's relative squared error after 3,000 masks, and how many masks of ours have no more."""
+def masks_to_same_error(image: str, encoder: Encoder, precision: str) -> tuple[float, int]:
+    """relax-xai's relative squared error after 3,000 masks, and how many of ours have no more, a multiple of 256."""
     theirs = relax.explain(image, encoder, masks=2000, preset="paper", precision=precision)
-    error = relative_error(theirs) * 2000 / PEERS_MASKS
-    probe = relax.probe(image, encoder, masks=2048, precision=precision)
+    squared = float(np.nanmean(np.square(theirs.standard_error, dtype=np.float64)))  # NaN: cropped away
+    goal = relative(squared, theirs.importance.astype(np.float64)) * 2000 / PEERS_MASKS
+    probe = relax.probe(image, encoder, masks=MOST, precision=precision)
     scores = torch.cosine_similarity(probe.embeddings.double(), probe.own_embedding.double()[None])
-    for count in range(128, 2049, 64):
-        moments = probe.moments(scores[:count])
-        own = float(moments.standard_error.square().mean())
-        if own / (float(moments.importance.var()) - own) <= error > 0:
-            return error, count
-    return error, 2048
+    for count in range(BLOCK, MOST // 2 + 1, BLOCK):
+        maps = torch.stack([importance(probe, scores, first, count) for first in range(0, MOST - count + 1, count)])
+        if relative(float(maps.var(0).mean()), importance(probe, scores, 0, MOST).cpu().numpy()) <= goal:
+            return goal, count
+    return goal, MOST
+
+
+def importance(probe: relax.Probe, scores: Tensor, first: int, count: int) -> Tensor:
+    """The map that so many masks, from one of them on, would have given."""
+    moments = probe.scene.estimator(first)
+    moments.add(scores[first : first + count], torch.empty(0))
+    return moments.importance
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, required=True, help="folder of *.jpg; the errors are means over --count")
+    parser.add_argument(
+        "--images", type=Path, required=True, help="folder of *.jpg; the errors and times are means over --count"
+    )
     parser.add_argument("--count", type=int, default=3)
     parser.add_argument("--encoders", nargs="*", default=ENCODERS)
     parser.add_argument("--masks", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="who runs beside this project")
+    parser.add_argument("--name", default="speed", help="of the files in results/")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     paths = sorted(args.images.glob("*.jpg"))
     paths = paths[len(paths) // (2 * args.count) :: len(paths) // args.count][: args.count]
-    missing = [name for name, (package, _) in PEERS.items() if find_spec(package) is None]
+    missing = [name for name in args.peers if find_spec(PEERS[name][0]) is None]
+    peers = [name for name in args.peers if name not in missing]
     print(f"left out, not installed: {', '.join(missing) or 'none'}", flush=True)
     rows: list[dict[str, Any]] = []
     summary: dict[str, Any] = {"masks_per_round": args.masks, "rounds": args.rounds, "not_installed": missing}
     for spec in args.encoders:
-        timed, found = measure(relax.load_encoder(spec, args.device), paths, args.masks, args.rounds, missing)
+        timed, found = measure(relax.load_encoder(spec, args.device), paths, args.masks, args.rounds, peers)
         rows += timed
         summary[spec] = found
         print(spec, found, flush=True)
-        write_results("speed", rows, summary)
+        write_results(args.name, rows, summary, "speed")
 
 
 def measure(
-    encoder: Encoder, paths: list[Path], masks: int, rounds: int, missing: list[str]
+    encoder: Encoder, paths: list[Path], masks: int, rounds: int, peers: list[str]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows of one encoder, one per method, and the time to relax-xai's error."""
     scene = Scene.of(str(paths[0]), encoder, Hiding())
@@ -289,7 +301,7 @@ def measure(
     image = encoder.preprocess.normalise(scene.view)
     runs: dict[str, Run] = {"bare network": bare(network, image)}
     runs |= {f"RELAX Explainer, {name}": ours(scene, encoder, name) for name in PRECISIONS}
-    runs |= {name: make(network, image) for name, (_, make) in PEERS.items() if name not in missing}
+    runs |= {name: PEERS[name][1](network, image) for name in peers}
     took: dict[str, list[float]] = {name: [] for name in runs}
     memory, failed = {}, {}
     for name, run in runs.items():  # warms up, compiles, and tells what cannot run here
@@ -299,8 +311,9 @@ def measure(
             memory[name] = round(peak[0])
         except Exception as error:
             failed[name] = f"{type(error).__name__}: {error}"[:200]
-    for _ in range(rounds):
-        for name in memory:
+    names = list(memory)
+    for number in range(rounds):
+        for name in names[number:] + names[:number]:  # none is always the one after the slowest
             took[name].append(seconds(lambda run=runs[name]: run(masks)))
     floor = statistics.median(took["bare network"])
     rows = []
@@ -327,8 +340,8 @@ def measure(
         found["our_masks_to_it"] = list(counts)
         found["relax_xai_seconds_for_3000"] = round(theirs, 2)
         for precision in PRECISIONS:
-            run, most = runs[f"RELAX Explainer, {precision}"], max(counts)
-            own = statistics.median(seconds(lambda run=run, most=most: run(most)) for _ in range(rounds))
+            run = runs[f"RELAX Explainer, {precision}"]
+            own = statistics.mean(seconds(lambda run=run, count=count: run(count)) for count in counts)
             found[f"times_faster_to_it_{precision}"] = round(theirs / own, 2)
             found[f"seconds_to_it_{precision}"] = round(own, 2)
     return rows, found

@@ -1,8 +1,7 @@
 """RELAX asked twice: what carries the embedding alone, and what it misses in an otherwise whole picture.
 
 With half of the picture visible a map shows what is enough for the embedding; with nine tenths visible, what is needed.
-Each is blind to some of what the other sees, and the mean of the two pointed at objects better than either, at the same
-cost (`experiments.choices`).
+Each is blind to some of what the other sees; what their mean gains and loses against RELAX is in docs/results.md.
 """
 
 from __future__ import annotations

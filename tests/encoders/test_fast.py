@@ -23,6 +23,12 @@ CPU = torch.device("cpu")
 needs_half = pytest.mark.skipif(half_type(CPU) is None, reason="this processor has no half precision")
 
 
+@pytest.fixture(autouse=True)
+def half_precision_gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it does depends on the processor; what is tested here is what happens then."""
+    monkeypatch.setattr(Passes, "gain", lambda self, views: 2.0)
+
+
 def pixels(count: int = 3, size: int = 64, seed: int = 0) -> Tensor:
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
 
@@ -290,6 +296,40 @@ def test_a_device_without_half_precision_stays_exact_and_says_so(monkeypatch: py
 
     assert made["dtype"] == "float32"
     assert "no half precision here" in made["applied"]
+
+
+@needs_half
+@pytest.mark.parametrize("precision", ["auto", "fast"])
+def test_half_precision_that_is_slower_here_is_not_used(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Passes, "gain", lambda self, views: 0.8)
+
+    made = relax.explain(pixels(1)[0], "default", masks=130, precision=precision).provenance["precision"]
+
+    assert (made["dtype"], made["agreement"]) == ("float32", None)
+    assert "not rounded: 0.80 x as fast" in made["applied"]
+
+
+def test_the_gain_is_that_of_the_times_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of this test: an exact pass takes 3 seconds, a rounded one 2."""
+    monkeypatch.undo()
+    encoder, clock = load("default", device="cpu"), [0.0]
+    taken: list[str] = []
+
+    def lasting(seconds: float) -> object:
+        def run(views: Tensor) -> Tensor:
+            taken.append(f"{seconds}")
+            clock[0] += seconds
+            return views
+
+        return run
+
+    monkeypatch.setattr(encoders.passes.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(encoder, "embed", lasting(3))
+    monkeypatch.setattr(encoder, "embed_rounded", lasting(2))
+    passes = Passes(encoder)
+
+    assert passes.gain(pixels(4)) == passes.gain(pixels(4)) == 1.5
+    assert taken == ["3"] * 3 + ["2"] * 3
 
 
 def first(embeddings: Tensor) -> Tensor:
