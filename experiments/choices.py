@@ -6,7 +6,8 @@ One choice is changed at a time; all variants explain the same pictures and are 
 pixels of the mean colour, whatever the variant's fill. Pictures and encoders are those of `experiments.evidence`. The
 variants "u-relax", "uncertainty" (negative) and "repeat" answer whether those maps are less complex and more faithful,
 as claimed; where U-RELAX shows nothing, the pixel counts as least important. Two look finer at the same cost: "7 and 14
-cells" adds two maps up, "coarse to fine" has small cells only where the map of large ones is steep. For kvasir there is
+cells" adds two maps up, "coarse to fine" has small cells only where the map of large ones is steep. "keep 0.5 and 0.9"
+adds up what is enough for the embedding and what is needed in an otherwise whole picture. For kvasir there is
 one more question, "polyp": what brings the picture to crops of other pictures that are mostly polyp, rather than to
 crops without. results/choices.csv has means, 95 % bootstrap intervals over pictures and ranks; choices.json, for each
 variant, in how many metrics it is better or worse than the default beyond chance.
@@ -15,7 +16,7 @@ variant, in how many metrics it is better or worse than the default beyond chanc
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,11 @@ from relax.scene import Hiding, Scene
 from similarity import cosine
 
 PAIRS = ("kvasir-default", "bccd-default", "composed-default", "kvasir-supervised")
-TWO_SCALES, COARSE_TO_FINE = "7 and 14 cells", "coarse to fine"
+COARSE_TO_FINE = "coarse to fine"
+ADDED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # two maps, from half of the masks each
+    "7 and 14 cells": ({}, {"cells": 14}),
+    "keep 0.5 and 0.9": ({}, {"keep": 0.9}),
+}
 RUNS = 8  # of REPEAT, with an eighth of the masks each
 SETTINGS: dict[str, dict[str, Any]] = {
     "relax": {},
@@ -56,29 +61,36 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "noise": {"fill": "noise"},
     "l2": {"similarity": "l2"},
 }
+VARIANTS = (*SETTINGS, *ADDED, COARSE_TO_FINE, "u-relax", "uncertainty, negative", "repeat", "polyp")
 
 
-def maps_of(picture: Picture, encoder: Encoder, masks: int, seed: int) -> dict[str, tuple[Map, float]]:
-    """The map of every variant, (H, W), higher = more important, and its encoder passes."""
+def maps_of(
+    picture: Picture, encoder: Encoder, masks: int, seed: int, variants: Collection[str]
+) -> dict[str, tuple[Map, float]]:
+    """The map of each of the variants, (H, W), higher = more important, and its encoder passes."""
     found = {}
     for name, changed in SETTINGS.items():
-        explanation = relax.explain(picture.pixels, encoder, **{"masks": masks, "seed": seed, **changed})
-        found[name] = explanation.importance, passes_of(explanation)
-        if name == "relax":
-            found["u-relax"] = filled(explanation.u_relax()), passes_of(explanation)
-            found["uncertainty, negative"] = -explanation.uncertainty, passes_of(explanation)
-    found[TWO_SCALES] = two_scales(picture, encoder, masks, seed), float(masks + 2)
-    found[COARSE_TO_FINE] = coarse_to_fine(picture, encoder, masks, seed), float(masks + 2)
-    repeat = relax.probe(picture.pixels, encoder, masks=masks, seed=seed).repeat(RUNS)
-    found["repeat"] = repeat.votes().astype(np.float32), float(masks + 1)
+        if name in variants:
+            explanation = relax.explain(picture.pixels, encoder, **{"masks": masks, "seed": seed, **changed})
+            found[name] = explanation.importance, passes_of(explanation)
+    for name, settings in ADDED.items():
+        if name in variants:
+            found[name] = added(picture, encoder, masks, seed, settings), float(masks + 2)
+    if {"u-relax", "uncertainty, negative"} & set(variants):
+        explanation = relax.explain(picture.pixels, encoder, masks=masks, seed=seed)
+        found["u-relax"] = filled(explanation.u_relax()), passes_of(explanation)
+        found["uncertainty, negative"] = -explanation.uncertainty, passes_of(explanation)
+    if COARSE_TO_FINE in variants:
+        found[COARSE_TO_FINE] = coarse_to_fine(picture, encoder, masks, seed), float(masks + 2)
+    if "repeat" in variants:
+        repeat = relax.probe(picture.pixels, encoder, masks=masks, seed=seed).repeat(RUNS)
+        found["repeat"] = repeat.votes().astype(np.float32), float(masks + 1)
     return found
 
 
-def two_scales(picture: Picture, encoder: Encoder, masks: int, seed: int) -> Map:
-    """The sum of maps with 7 and with 14 cells, from half of the masks each, in standard deviations of each."""
-    maps = [
-        relax.explain(picture.pixels, encoder, masks=masks // 2, cells=cells, seed=seed).importance for cells in (7, 14)
-    ]
+def added(picture: Picture, encoder: Encoder, masks: int, seed: int, settings: Iterable[dict[str, Any]]) -> Map:
+    """The sum of two maps, from half of the masks each, in standard deviations of each."""
+    maps = [relax.explain(picture.pixels, encoder, masks=masks // 2, seed=seed, **one).importance for one in settings]
     return np.sum([(one - np.nanmean(one)) / np.nanstd(one) for one in maps], axis=0)
 
 
@@ -130,10 +142,10 @@ def measure(pair: str, args: argparse.Namespace, done: Callable[[str], None]) ->
     """All variants on one kind of pictures, with one encoder."""
     dataset, _, name = pair.partition("-")
     encoder = kvasir_encoder(name, args.encoders_in)
-    asked = polyp_question(args.data, encoder) if dataset == "kvasir" else {}
+    asked = polyp_question(args.data, encoder) if dataset == "kvasir" and "polyp" in args.variants else {}
     outcomes: list[Outcome] = []
     for picture in pictures(dataset, args.data, args.count):
-        maps = maps_of(picture, encoder, args.masks, args.seed)
+        maps = maps_of(picture, encoder, args.masks, args.seed, args.variants)
         if asked:
             explanation = relax.explain(picture.pixels, encoder, masks=args.masks, seed=args.seed, **asked)
             maps["polyp"] = explanation.importance, passes_of(explanation)
@@ -149,6 +161,8 @@ def main() -> None:
     parser.add_argument(
         "--encoders-in", type=Path, default=OUT, help="where experiments.train_kvasir left its encoders"
     )
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS, metavar="VARIANT")
+    parser.add_argument("--name", default="choices", help="of the files in results/")
     parser.add_argument("--count", type=int, default=20, help="pictures of each dataset")
     parser.add_argument("--masks", type=int, default=MASKS)
     parser.add_argument("--seed", type=int, default=0)
@@ -160,7 +174,7 @@ def main() -> None:
         variants = dict.fromkeys(row["method"] for row in rows if row["method"] != "relax")
         settings = {"pairs": list(found), "count": args.count, "masks": args.masks, "seed": args.seed}
         against = {name: compared(found.values(), name, ["relax"])["relax"] for name in variants}
-        write_results("choices", rows, {**settings, "against_default": against})
+        write_results(args.name, rows, {**settings, "against_default": against}, "choices")
 
 
 if __name__ == "__main__":

@@ -197,7 +197,9 @@ def _budget(method: Method, budget: Budget, masks: int | Tensor | None) -> Budge
     if method.hides == "any":
         return budget
     if budget.tolerance is not None:
-        raise ValueError(f"tolerance is for relax and rise, not for {method.name}; got {budget.tolerance}")
+        raise ValueError(
+            f"tolerance is for relax and rise, {method.name} has no standard error; got {budget.tolerance}"
+        )
     return budget if masks is not None else replace(budget, masks=method.samples or 0)
 
 

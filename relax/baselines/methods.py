@@ -18,7 +18,6 @@ from relax.baselines.attention import attention, attention_rollout
 from relax.baselines.cam import eigencam, gradcam, gradcam_plus_plus, layercam
 from relax.baselines.controls import centre, random_map
 from relax.baselines.gradients import guided_backprop, input_x_gradient, integrated_gradients, saliency, smoothgrad
-from relax.baselines.mixed import mixed
 from relax.baselines.occlusion import feature_ablation, occlusion, occlusion_windows, sbsm
 from relax.baselines.rise import mask_average
 from relax.baselines.scorecam import scorecam
@@ -46,7 +45,7 @@ class Method:
             differentiated), "layers" (one that is a module with feature maps) or "attention" (a vision transformer).
         explains: "similarity", "class" (of a head), "either" (a class if there is a head), or "nothing".
         class_score: What it explains of a class: its "probability" or its "logit".
-        hides: "grid", "superpixels", "windows", "any" (the caller's `regions`) or "nothing".
+        hides: "superpixels", "windows", "any" (the caller's `regions`) or "nothing".
         samples: How many masks, noisy copies or steps it takes by default; None if it does not sample.
     """
 
@@ -59,7 +58,7 @@ class Method:
     needs: frozenset[str] = frozenset()
     explains: Literal["similarity", "class", "either", "nothing"] = "either"
     class_score: Literal["probability", "logit"] = "probability"
-    hides: Literal["grid", "superpixels", "windows", "any", "nothing"] = "nothing"
+    hides: Literal["superpixels", "windows", "any", "nothing"] = "nothing"
     samples: int | None = None
 
     @property
@@ -275,17 +274,6 @@ _ALL = (
         "windows + 1",
         explains="similarity",
         hides="windows",
-    ),
-    Method(
-        "relax-mixed",
-        "masking",
-        "Wickstrøm et al., IJCV 2023, at two keep probabilities",
-        mixed,
-        lambda masks, cells, size: masks // 2 * 2,
-        "masks",
-        explains="similarity",
-        hides="grid",
-        samples=DEFAULT_MASKS,
     ),
     Method(
         "attention",

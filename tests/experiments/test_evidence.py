@@ -138,19 +138,19 @@ def test_choices_judges_every_variant_on_the_same_pictures(run):
     rows, summary = run(choices, "choices", "--pairs", "kvasir-default", "--count", 1, "--masks", 32)
 
     methods = {row["method"] for row in rows}
-    assert methods == {
-        *choices.SETTINGS,
-        "u-relax",
-        "uncertainty, negative",
-        "repeat",
-        "polyp",
-        "7 and 14 cells",
-        "coarse to fine",
-    }
+    assert methods == set(choices.VARIANTS)
     assert {row["images"] for row in rows if row["metric"] == "insertion"} == {"1"}
     assert set(summary["against_default"]) == methods - {"relax"}
     mean = {row["method"]: float(row["mean"]) for row in rows if row["metric"] == "insertion"}
     assert len(set(mean.values())) > len(mean) / 2  # the variants do differ
+
+
+def test_choices_are_made_for_the_named_variants_only(run):
+    options = ("--count", 1, "--masks", 32, "--variants", "relax", "keep 0.5 and 0.9", "--name", "some")
+    rows, summary = run(choices, "some", "--pairs", "composed-default", *options)
+
+    assert {row["method"] for row in rows} == {"relax", "keep 0.5 and 0.9"}
+    assert set(summary["against_default"]) == {"keep 0.5 and 0.9"}
 
 
 def test_where_u_relax_shows_nothing_the_pixel_counts_least():

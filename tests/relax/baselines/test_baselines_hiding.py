@@ -13,33 +13,6 @@ from tests.relax.baselines.small import Corner, Linear, SmallHead, drawn, small_
 IMAGE = drawn(3, 16, 16)
 
 
-def test_relax_mixed_is_the_mean_of_two_relax_maps_in_standard_deviations():
-    """Of half of the masks each: at the caller's keep probability, and at 0.9 with the next seed."""
-
-    def squares(pixels):
-        return torch.nn.functional.avg_pool2d(pixels, 4).flatten(1)
-
-    maps, errors = [], []
-    for keep, seed in ((0.4, 3), (0.9, 4)):
-        one = relax.explain(IMAGE, squares, keep=keep, masks=300, seed=seed, cells=3)
-        spread = one.importance.std(dtype=np.float64)
-        maps.append((one.importance - one.importance.mean(dtype=np.float64)) / spread)
-        errors.append(one.standard_error / spread)
-
-    found = relax.explain(IMAGE, squares, method="relax-mixed", keep=0.4, masks=601, seed=3, cells=3)
-
-    np.testing.assert_allclose(found.importance, np.mean(maps, axis=0), rtol=0, atol=1e-4)
-    np.testing.assert_allclose(found.standard_error, np.sqrt(errors[0] ** 2 + errors[1] ** 2) / 2, rtol=1e-3)
-    assert found.provenance["masks"]["count"] == 600
-    assert found.provenance["settings"] == {"keep": [0.4, 0.9], "seeds": [3, 4]}
-
-
-def test_relax_mixed_of_an_encoder_that_sees_nothing_is_flat():
-    found = relax.explain(IMAGE, lambda pixels: torch.ones(len(pixels), 2), method="relax-mixed", masks=100)
-
-    assert np.abs(found.importance).max() == np.abs(found.standard_error).max() == 0
-
-
 class TopLeftSays:
     """Class "on" has the probability of the embedding's first number, between 0 and 1."""
 
