@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -44,7 +45,9 @@ def write_results(
         writer.writeheader()
         writer.writerows(rows)
     made = {
-        "command": " ".join([f"python -m experiments.{experiment or name}", *map(_without_folder, sys.argv[1:])]),
+        "command": shlex.join(
+            ["python", "-m", f"experiments.{experiment or name}", *map(_without_folder, sys.argv[1:])]
+        ),
         **summary,
         "machine": machine(),
         "versions": dict(versions()),
