@@ -12,6 +12,7 @@ references are always embedded exactly. Of several devices each takes an equal p
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,7 @@ from encoders.errors import EncoderError, one_line
 
 AGREEMENT = 0.9995  # what "auto" asks for: maps were up to twice as far from 1 as scores, and shall have 0.999
 TRIAL = 32  # views that are embedded both ways
+TIMED = 8  # views that tell which form is faster on a processor
 WORTH = 4 * TRIAL  # fewer passes than this would spend on the trial what they gain
 COMPILE_SECONDS = 60.0  # what compiling takes, on two cores
 COMPILE_GAIN = 0.15  # share of the time that it saves, as measured in experiments/precision.py
@@ -80,8 +82,8 @@ class Passes:
             self._note("no half precision here")
             return
         try:
-            gain = self.gain(views[:batch])
-            if gain <= 1:  # some processors have the instructions, and are slower with them
+            gain = self.gain(views[: min(batch, TIMED)])
+            if gain <= 1:
                 self._note(f"not rounded: {gain:.2f} x as fast")
                 return
             exact = torch.cat([self.encoder.embed(some) for some in torch.split(views, batch)])
@@ -113,7 +115,13 @@ class Passes:
         }
 
     def gain(self, views: Tensor) -> float:
-        """How many times faster half precision is than exact, for a batch like this; measured once an encoder."""
+        """How many times faster half precision is than exact, for a batch like this; measured once an encoder.
+
+        A GPU is taken at its word: so few images do not fill it. Some processors have the instructions and are slower
+        with them.
+        """
+        if self.encoder.device.type != "cpu":
+            return math.inf
         gains = self.encoder.forms.gains
         if views.shape not in gains:
             exact, rounded = (_seconds(run, views) for run in (self.encoder.embed, self.encoder.embed_rounded))

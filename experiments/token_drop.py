@@ -1,6 +1,7 @@
 """Is a vision transformer that is not shown hidden patches explained alike, and how much sooner?
 
     OMP_NUM_THREADS=1 python -m experiments.token_drop
+    OMP_NUM_THREADS=1 python -m experiments.token_drop --encoder vit --name token_drop_vit
 
 The same masks of whole patches, half of them hidden, once filled with the mean pixel and once left out
 (`fill="drop"`): correlation of the two maps, beside that of two maps with different masks and the same fill, which is
@@ -8,7 +9,7 @@ what the number of masks allows. Speed: the two in turn, round after round; the 
 
 By default the network's weights are random, because none are at hand offline. Such a network was never trained to fill
 in what it does not see, so the agreement here says that the two fills ask nearly the same question of it, and not what
-they would ask of a trained one: pass --encoder for that.
+they would ask of a trained one: "vit" is the small one of `experiments.train_vit`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 
 import relax
+from experiments.designs import encoder_named
 from experiments.overhead import seconds
 from experiments.record import write_results
 
@@ -32,10 +34,11 @@ FILLS = ("mean", "drop")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="random:timm:vit_tiny_patch16_224")
+    parser.add_argument("--name", default="token_drop", help="of the files in results/")
     parser.add_argument("--masks", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
-    encoder = relax.load_encoder(args.encoder)
+    encoder = encoder_named(args.encoder, None)
 
     def importance(fill: str, masks: int, seed: int = 0) -> torch.Tensor:
         made = relax.explain(PICTURE, encoder, masks=masks, regions="patches", fill=fill, seed=seed)
@@ -63,7 +66,7 @@ def main() -> None:
         },
         "times_faster": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
     }
-    write_results("token_drop", rows, summary)
+    write_results(args.name, rows, summary, "token_drop")
     print(summary)
 
 

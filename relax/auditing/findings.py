@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from relax.auditing.clusters import Clusters
+from relax.auditing.positions import LEAST
 from relax.auditing.predictability import Predictability
 from relax.auditing.result import Space
 from relax.auditing.shortcuts import LEVEL, Region, Shortcuts
@@ -85,7 +86,9 @@ def listed(names: Sequence[str], most: int = 12) -> str:
 
 def _about_shortcuts(shortcuts: Shortcuts | None) -> list[str]:
     if shortcuts is None:
-        return []
+        return [
+            f"Shortcuts were not looked for: that takes {LEAST} pictures or more, explained or hidden cell by cell."
+        ]
     pictures = max(test.pictures for test in shortcuts.tests.values())
     if not shortcuts.regions:
         return [

@@ -205,7 +205,9 @@ def test_without_looking_into_pictures_the_space_is_still_described(tmp_path, ca
 
     assert run(["audit", str(folder), "--out", str(tmp_path / "out"), "--explain", "0", "--hide", "0"]) == DONE
 
-    assert "near-duplicates" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "near-duplicates" in said
+    assert "Shortcuts were not looked for: that takes 8 pictures or more" in said
     assert not (tmp_path / "out" / "shortcuts.csv").exists()
 
 
