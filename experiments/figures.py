@@ -129,10 +129,11 @@ def trust() -> Figure:
 
 def designs() -> Figure:
     """Squared error left, against the paper's masks and average, at equal masks."""
-    names = sorted((path.stem for path in RESULTS.glob("designs_*.json")), key=lambda name: int(name.split("_")[-1]))
-    columns = min(3, len(names))
+    stems = (path.stem for path in RESULTS.glob("designs_*.json"))
+    names = sorted(stems, key=lambda name: (name.rpartition("_")[0], int(name.rpartition("_")[2])))
+    columns = min(2, len(names))
     lines = -(-len(names) // columns)
-    drawing = Figure(figsize=(4.4 * columns + 1, 3.4 * lines), layout="constrained")
+    drawing = Figure(figsize=(4.4 * columns + 2.4, 3.4 * lines), layout="constrained")
     panels = drawing.subplots(lines, columns, sharey=True, sharex=True, squeeze=False).ravel()
     for axes in panels[len(names) :]:
         axes.set_axis_off()
@@ -145,12 +146,12 @@ def designs() -> Figure:
             if row.endswith("1024 masks")
         ]
         own = list(dict.fromkeys(row["row"] for row in rows))
-        last = name == names[-1]
-        dots(axes, rows, "row", "map", own, ("importance", "uncertainty"), "ratio", ends=("low", "high"), legend=last)
+        dots(axes, rows, "row", "map", own, ("importance", "uncertainty"), "ratio", ends=("low", "high"), legend=False)
         axes.axvline(1 / 3, color="black", linewidth=0.8, linestyle=":")
         axes.set_xscale("log")
         axes.set_title(name.removeprefix("designs_").replace("_", ", ") + " cells", fontsize=10)
         axes.set_xlabel("squared error / the paper's")
+    drawing.legend(*panels[0].get_legend_handles_labels(), frameon=False, loc="outside right upper")
     return drawing
 
 
