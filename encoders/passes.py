@@ -124,7 +124,8 @@ class Passes:
             return math.inf
         gains = self.encoder.forms.gains
         if views.shape not in gains:
-            exact, rounded = (_seconds(run, views) for run in (self.encoder.embed, self.encoder.embed_rounded))
+            runs = self.encoder.embed, self.encoder.embed_rounded
+            exact, rounded = (min(_seconds(run, views) for _ in range(3)) for run in runs)  # the first one warms up
             gains[views.shape] = exact / rounded
         return gains[views.shape]
 
@@ -148,13 +149,9 @@ class Passes:
 
 
 def _seconds(run: Callable[[Tensor], Tensor], views: Tensor) -> float:
-    """The shorter of two runs, after one that warms up."""
-    taken = []
-    for _ in range(3):
-        start = time.perf_counter()
-        run(views).sum().item()  # waits for a GPU too
-        taken.append(time.perf_counter() - start)
-    return min(taken[1:])
+    start = time.perf_counter()
+    run(views).sum().item()  # waits for a GPU too
+    return time.perf_counter() - start
 
 
 def agreement(found: Tensor, expected: Tensor) -> float:

@@ -281,7 +281,7 @@ def explain(
         str,
         typer.Option(
             metavar="HOW",
-            help="exact (float32); auto: half precision where the device has it and it agrees; fast: where it has it.",
+            help="exact (float32); auto: half precision where it is faster and agrees; fast: where it is faster.",
             rich_help_panel=HOW,
         ),
     ] = "exact",
