@@ -41,14 +41,14 @@ from relax.scene import Hiding, Scene
 from similarity import cosine
 
 PAIRS = ("kvasir-default", "bccd-default", "composed-default", "kvasir-supervised")
-COARSE_TO_FINE = "coarse to fine"
+DEFAULT, COARSE_TO_FINE = "relax", "coarse to fine"
 ADDED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # two maps, from half of the masks each
     "7 and 14 cells": ({}, {"cells": 14}),
     "keep 0.5 and 0.9": ({}, {"keep": 0.9}),
 }
 RUNS = 8  # of REPEAT, with an eighth of the masks each
 SETTINGS: dict[str, dict[str, Any]] = {
-    "relax": {},
+    DEFAULT: {},
     "128 masks": {"masks": 128},
     "5 cells": {"cells": 5},
     "10 cells": {"cells": 10},
@@ -67,25 +67,22 @@ VARIANTS = (*SETTINGS, *ADDED, COARSE_TO_FINE, "u-relax", "uncertainty, negative
 def maps_of(
     picture: Picture, encoder: Encoder, masks: int, seed: int, variants: Collection[str]
 ) -> dict[str, tuple[Map, float]]:
-    """The map of each of the variants, (H, W), higher = more important, and its encoder passes."""
-    found = {}
-    for name, changed in SETTINGS.items():
-        if name in variants:
-            explanation = relax.explain(picture.pixels, encoder, **{"masks": masks, "seed": seed, **changed})
-            found[name] = explanation.importance, passes_of(explanation)
-    for name, settings in ADDED.items():
-        if name in variants:
-            found[name] = added(picture, encoder, masks, seed, settings), float(masks + 2)
-    if {"u-relax", "uncertainty, negative"} & set(variants):
-        explanation = relax.explain(picture.pixels, encoder, masks=masks, seed=seed)
-        found["u-relax"] = filled(explanation.u_relax()), passes_of(explanation)
-        found["uncertainty, negative"] = -explanation.uncertainty, passes_of(explanation)
-    if COARSE_TO_FINE in variants:
+    """The map of the default and of each of the variants, (H, W), higher = more important, and its encoder passes."""
+    wanted = {DEFAULT, *variants}
+    settings = {name: {"masks": masks, "seed": seed, **changed} for name, changed in SETTINGS.items() if name in wanted}
+    made = {name: relax.explain(picture.pixels, encoder, **one) for name, one in settings.items()}
+    found = {name: (one.importance, passes_of(one)) for name, one in made.items()}
+    found["u-relax"] = filled(made[DEFAULT].u_relax()), passes_of(made[DEFAULT])
+    found["uncertainty, negative"] = -made[DEFAULT].uncertainty, passes_of(made[DEFAULT])
+    for name, two in ADDED.items():
+        if name in wanted:
+            found[name] = added(picture, encoder, masks, seed, two), float(masks + 2)
+    if COARSE_TO_FINE in wanted:
         found[COARSE_TO_FINE] = coarse_to_fine(picture, encoder, masks, seed), float(masks + 2)
-    if "repeat" in variants:
+    if "repeat" in wanted:
         repeat = relax.probe(picture.pixels, encoder, masks=masks, seed=seed).repeat(RUNS)
         found["repeat"] = repeat.votes().astype(np.float32), float(masks + 1)
-    return found
+    return {name: one for name, one in found.items() if name in wanted}
 
 
 def added(picture: Picture, encoder: Encoder, masks: int, seed: int, settings: Iterable[dict[str, Any]]) -> Map:
@@ -171,9 +168,9 @@ def main() -> None:
     for pair in args.pairs:
         found[pair] = measure(pair, args, lambda what: print(what, flush=True))
         rows = [row for name, one in found.items() for row in table(*name.split("-", 1), one)]
-        variants = dict.fromkeys(row["method"] for row in rows if row["method"] != "relax")
+        variants = dict.fromkeys(row["method"] for row in rows if row["method"] != DEFAULT)
         settings = {"pairs": list(found), "count": args.count, "masks": args.masks, "seed": args.seed}
-        against = {name: compared(found.values(), name, ["relax"])["relax"] for name in variants}
+        against = {name: compared(found.values(), name, [DEFAULT])[DEFAULT] for name in variants}
         write_results(args.name, rows, {**settings, "against_default": against}, "choices")
 
 

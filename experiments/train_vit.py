@@ -97,7 +97,9 @@ def train(args: argparse.Namespace) -> list[dict[str, float]]:
         log = state["log"]
     with torch.inference_mode():
         random = torch.Generator().manual_seed(args.seed)
-        mean = torch.cat([teacher(views.batch(part, random)) for part in torch.arange(2000).split(BATCH)]).mean(0)
+        mean = torch.cat(
+            [teacher(views.batch(part, random)) for part in torch.arange(min(2000, len(bank))).split(BATCH)]
+        ).mean(0)
     steps = len(bank) // (BATCH - PHOTOS)
     for epoch in range(len(log), args.epochs):
         random = torch.Generator().manual_seed(args.seed + 1 + epoch)

@@ -1,14 +1,11 @@
 """The experiments about speed, memory and error run whole in small; what they tell of times is only that it adds up."""
 
-import csv
-import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
 
-from experiments import coverage, designs, index_recall, memory, overhead, precision, record, speed, token_drop
+from experiments import coverage, designs, index_recall, memory, overhead, precision, speed, token_drop
 from masking import DESIGNS
 
 
@@ -21,17 +18,8 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
-    """Run an experiment, and read the rows and the summary that it writes."""
-
-    def run(experiment, name, *options):
-        monkeypatch.setattr(sys, "argv", ["experiment", *map(str, options)])
-        monkeypatch.setattr(record, "RESULTS", tmp_path)
-        experiment.main()
-        with (tmp_path / f"{name}.csv").open(newline="") as stream:
-            return [*csv.DictReader(stream)], json.loads((tmp_path / f"{name}.json").read_text())
-
-    return run
+def run(run_experiment):
+    return run_experiment
 
 
 def test_designs_are_compared_with_the_masks_of_the_paper(run, images, monkeypatch):

@@ -1,6 +1,5 @@
 """The experiments about the truth of maps run whole in small, and their sums are those done by hand."""
 
-import csv
 import json
 import sys
 import zipfile
@@ -63,18 +62,11 @@ def encoders(tmp_path_factory):
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path, data, encoders):
-    """Run an experiment, and read the rows and the summary that it writes."""
-
-    def run(experiment, name, *options):
-        argv = ["experiment", "--data", data, "--encoders-in", encoders, *options]
-        monkeypatch.setattr(sys, "argv", [*map(str, argv)])
-        monkeypatch.setattr(record, "RESULTS", tmp_path)
-        experiment.main()
-        with (tmp_path / f"{name}.csv").open(newline="") as stream:
-            return [*csv.DictReader(stream)], json.loads((tmp_path / f"{name}.json").read_text())
-
-    return run
+def run(run_experiment, data, encoders):
+    """Run an experiment on the pictures and encoders of these tests."""
+    return lambda experiment, name, *options: run_experiment(
+        experiment, name, "--data", data, "--encoders-in", encoders, *options
+    )
 
 
 def evaluation(*values):
