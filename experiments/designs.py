@@ -3,6 +3,9 @@
     python -m experiments.designs --images FOLDER
     python -m experiments.designs --images FOLDER --encoder cifar-resnet20 --data DATA --cells 14
     python -m experiments.designs --images FOLDER --encoder vit      # after experiments.train_vit
+    python -m experiments.designs --images FOLDER --encoder salience-140 --pairs    # after experiments.pretrained
+
+Scores are kept in --scores, so that a stopped run goes on, and an estimator that was changed needs no encoder.
 
 Per image: the truth comes from 8,192 orthogonal masks with control variates, in two halves whose difference tells its
 own error, which is taken off every squared error below. Then, with 1,024 masks each: the mean squared error of
@@ -10,12 +13,18 @@ importance and uncertainty, in shares of the map's variance over the pixels, for
 controlled estimator from the same scores. An error of independent masks falls as 1 / N, so a ratio of two squared
 errors is the share of the masks that reaches the same error. Told directly as well: 1,024 masks of the default against
 3,072 independent ones with the plain estimator.
+
+With --pairs, for encoders that are slow: only the default against the paper, and no truth. Two runs that know nothing
+of each other differ by twice the squared error of one. For the paper's they have half the masks each, and what is told
+is the squared error of the two together.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,29 +32,43 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import relax
-from encoders import Encoder
 from experiments.coverage import Z95, moments_of
+from experiments.named import NAMES, encoder_named
 from experiments.record import write_results
 from masking import DESIGNS, GridSurrogate, RandomGrid
 from relax.control import ControlledMoments
 from relax.estimators import RelaxMoments
+from relax.files import written_aside
 from relax.scene import Hiding, Scene
 from similarity import cosine
 
 TRUTH, COUNT, RUNS = 8192, 1024, 3
+MAPS = ("importance", "uncertainty")
 DEFAULT, PAPER = ("orthogonal", "controlled"), ("independent", "plain")
 REPEATED = ("orthogonal", "sobol", "independent")  # designs that are drawn `RUNS` times an image
 
 
-def scores_of(scene: Scene, grid: RandomGrid, count: int, batch: int = 64) -> Tensor:
-    """(count,) cosines of the masked image to the image itself."""
-    own = scene.own_embedding()
-    found = []
-    for start in range(0, count, batch):
-        masks = grid.masks(start, min(start + batch, count))
-        found.append(cosine(scene.embed(scene.masked(masks)), own))
-    return torch.cat(found)
+@dataclass(frozen=True)
+class Scores:
+    """Cosines of a masked image to the image itself, which are kept in a file."""
+
+    scene: Scene
+    folder: Path
+
+    def of(self, grid: RandomGrid, count: int, batch: int = 64) -> Tensor:
+        """(count,) of the first masks of the grid."""
+        path = self.folder / f"{grid.cells}_{grid.design}_{grid.seed}_{count}.npy"
+        if path.exists():
+            return torch.from_numpy(np.load(path, allow_pickle=False))
+        own = self.scene.own_embedding()
+        found = []
+        for start in range(0, count, batch):
+            masks = grid.masks(start, min(start + batch, count))
+            found.append(cosine(self.scene.embed(self.scene.masked(masks)), own))
+        scores = torch.cat(found)
+        with written_aside(path) as aside, aside.open("wb") as stream:
+            np.save(stream, scores.numpy())
+        return scores
 
 
 def controlled(grid: RandomGrid, scores: Tensor, first: int = 0) -> ControlledMoments:
@@ -54,35 +77,65 @@ def controlled(grid: RandomGrid, scores: Tensor, first: int = 0) -> ControlledMo
     return moments
 
 
-def measure(path: Path, encoder: Encoder, cells: int, seed: int) -> list[dict[str, Any]]:
+def measure(image: str, found: Scores, cells: int, seed: int) -> list[dict[str, Any]]:
     """Squared errors and coverage for one image: a row per design, estimator and number of masks."""
-    scene = Scene.of(str(path), encoder, Hiding(cells=cells))
-    grid = RandomGrid(scene.size, cells, seed=seed + 1_000_000, design="orthogonal")
-    scores = scores_of(scene, grid, TRUTH)
+    size = found.scene.size
+    grid = RandomGrid(size, cells, seed=seed + 1_000_000, design="orthogonal")
+    scores = found.of(grid, TRUTH)
     halves = [controlled(grid, scores[: TRUTH // 2]), controlled(grid, scores[TRUTH // 2 :], TRUTH // 2)]
-    truth = {name: torch.stack([getattr(half, name) for half in halves]) for name in ("importance", "uncertainty")}
+    truth = {name: torch.stack([getattr(half, name) for half in halves]) for name in MAPS}
 
     rows = []
     for design in DESIGNS:
-        pooled = RelaxMoments.empty(scene.size)
+        pooled = RelaxMoments.empty(size)
         for run in range(RUNS if design in REPEATED else 1):
-            grid = RandomGrid(scene.size, cells, seed=seed + 1000 * run, design=design)
-            scores = scores_of(scene, grid, COUNT)
+            grid = RandomGrid(size, cells, seed=seed + 1000 * run, design=design)
+            scores = found.of(grid, COUNT)
             one = moments_of(scores, grid, 0, COUNT)
             rows += [
-                _row(path, design, "plain", one, truth),
-                _row(path, design, "controlled", controlled(grid, scores), truth),
+                _row(image, design, "plain", one, truth),
+                _row(image, design, "controlled", controlled(grid, scores), truth),
             ]
             pooled.merge(one)
         if design == PAPER[0]:
-            rows.append(_row(path, design, "plain", pooled, truth))
+            rows.append(_row(image, design, "plain", pooled, truth))
     return rows
 
 
-def _row(
-    path: Path, design: str, estimator: str, moments: RelaxMoments | ControlledMoments, truth: dict[str, Tensor]
+def measure_pairs(image: str, found: Scores, cells: int, seed: int) -> list[dict[str, Any]]:
+    """The same of the paper's masks and of the default, from two runs each."""
+    grids = [RandomGrid(found.scene.size, cells, seed=seed + 1000 * run, design=DEFAULT[0]) for run in range(2)]
+    paper = RandomGrid(found.scene.size, cells, seed=seed, design=PAPER[0])
+    scores, half = found.of(paper, COUNT), COUNT // 2
+    ours = [controlled(grid, found.of(grid, COUNT)) for grid in grids]
+    theirs = [moments_of(scores, paper, start, start + half) for start in (0, half)]
+    variances = {name: (getattr(ours[0], name) + getattr(ours[1], name)).div(2).var() for name in MAPS}
+    return [_pair_row(image, PAPER, theirs, variances, parts=4), _pair_row(image, DEFAULT, ours, variances, parts=2)]
+
+
+def _pair_row(
+    image: str,
+    kind: tuple[str, str],
+    runs: Sequence[RelaxMoments | ControlledMoments],
+    variances: dict[str, Tensor],
+    parts: int,
 ) -> dict[str, Any]:
-    row: dict[str, Any] = {"image": path.stem, "design": design, "estimator": estimator, "masks": moments.count}
+    """The squared error is the squared difference of two runs, divided by `parts`."""
+    first, second = runs
+    row: dict[str, Any] = {"image": image, "design": kind[0], "estimator": kind[1], "masks": COUNT}
+    for name, variance in variances.items():
+        squared = (getattr(first, name) - getattr(second, name)).square().mean()
+        row[name] = round(float(squared / parts / variance), 6)
+    error = (first.standard_error.square() + second.standard_error.square()).sqrt()
+    row["coverage"] = round(float(((first.importance - second.importance).abs() <= Z95 * error).double().mean()), 4)
+    row["explained"] = round(first.explained, 4) if isinstance(first, ControlledMoments) else ""
+    return row
+
+
+def _row(
+    image: str, design: str, estimator: str, moments: RelaxMoments | ControlledMoments, truth: dict[str, Tensor]
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"image": image, "design": design, "estimator": estimator, "masks": moments.count}
     for name, (first, second) in truth.items():
         middle, own = (first + second) / 2, ((first - second) / 2).square().mean()
         error = (getattr(moments, name) - middle).square().mean() - own
@@ -109,11 +162,12 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "uncertainty": _ratio(own[:, 1], base[:, 1]),
             "coverage": round(float(own[:, 2].mean()), 4),
         }
-    direct = {
-        name: _ratio(means[*DEFAULT, COUNT][:, axis], means[*PAPER, RUNS * COUNT][:, axis])
-        for axis, name in enumerate(("importance", "uncertainty"))
-    }
-    return {"squared_error_against_paper": table, "default_1024_against_paper_3072": direct}
+    result: dict[str, Any] = {"squared_error_against_paper": table}
+    if (thrice := means.get((*PAPER, RUNS * COUNT))) is not None:
+        result["default_1024_against_paper_3072"] = {
+            name: _ratio(means[*DEFAULT, COUNT][:, axis], thrice[:, axis]) for axis, name in enumerate(MAPS)
+        }
+    return result
 
 
 def _ratio(own: np.ndarray, base: np.ndarray) -> dict[str, float]:
@@ -128,28 +182,15 @@ def _ratio(own: np.ndarray, base: np.ndarray) -> dict[str, float]:
     }
 
 
-def encoder_named(name: str, data: Path | None) -> Encoder:
-    """A spec, "vit" as `experiments.train_vit` left it, or "cifar-resnet20", which needs the data folder."""
-    if name == "vit":
-        from experiments.train_vit import vit_encoder
-
-        return vit_encoder()
-    if name == "cifar-resnet20" and data is not None:
-        from experiments.cifar_resnet import PREPROCESS, load_cifar_resnet
-
-        network = load_cifar_resnet(data / "cifar10_resnets" / "resnet20-12fca82f.th", 20)
-        network.linear = torch.nn.Identity()
-        return Encoder(network, name=name, preprocess=PREPROCESS)
-    return relax.load_encoder(name)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, required=True, help="folder with at least --count pictures (*.jpg)")
     parser.add_argument("--count", type=int, default=20, help="pictures, evenly spaced over the sorted names")
-    parser.add_argument("--encoder", default="default", help="a spec, vit or cifar-resnet20")
+    parser.add_argument("--encoder", default="default", help=NAMES)
     parser.add_argument("--data", type=Path, help="folder with cifar10_resnets, for cifar-resnet20")
     parser.add_argument("--cells", type=int, default=7)
+    parser.add_argument("--pairs", action="store_true", help="only the default and the paper's, from pairs of runs")
+    parser.add_argument("--scores", type=Path, default=Path("runs/scores"), help="folder where scores are kept")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     paths = sorted(args.images.glob("*.jpg"))
@@ -157,12 +198,17 @@ def main() -> None:
     encoder = encoder_named(args.encoder, args.data)
     rows: list[dict[str, Any]] = []
     for number, path in enumerate(paths):
-        rows += measure(path, encoder, args.cells, args.seed + number)
+        scene = Scene.of(str(path), encoder, Hiding(cells=args.cells))
+        scores = Scores(scene, args.scores / encoder.checksum[:16] / path.stem)
+        rows += (measure_pairs if args.pairs else measure)(path.stem, scores, args.cells, args.seed + number)
         print(number + 1, path.stem, flush=True)
     summary = {"encoder": {"name": encoder.name, "checksum": encoder.checksum}, "cells": args.cells, "seed": args.seed}
     found = summarise(rows)
     write_results(f"designs_{encoder.name}_{args.cells}".replace("-", "_"), rows, {**summary, **found}, "designs")
-    for name, values in {**found["squared_error_against_paper"], **found["default_1024_against_paper_3072"]}.items():
+    for name, values in {
+        **found["squared_error_against_paper"],
+        **found.get("default_1024_against_paper_3072", {}),
+    }.items():
         print(f"{name:<45} {values}")
 
 

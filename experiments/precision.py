@@ -27,6 +27,7 @@ import relax
 from encoders import Encoder
 from encoders.devices import half_type
 from encoders.fast import PRECISIONS, Run, fold_batch_norms
+from experiments.named import NAMES, encoder_named
 from experiments.overhead import seconds
 from experiments.record import write_results
 
@@ -129,14 +130,14 @@ def agreements(encoder: Encoder, masks: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoders", nargs="+", default=list(ENCODERS))
+    parser.add_argument("--encoders", nargs="+", default=list(ENCODERS), help=f"each {NAMES}")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--masks", type=int, default=160)
     parser.add_argument("--compile", action="store_true", help="time compiled forms too, under another name")
     args = parser.parse_args()
     rows, agreed = [], {}
     for name in args.encoders:
-        encoder = relax.load_encoder(name)
+        encoder = encoder_named(name)
         rows += speeds(encoder, args.rounds, args.compile)
         if not args.compile:
             agreed[name] = agreements(encoder, args.masks)

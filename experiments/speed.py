@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 import relax
 from encoders import Encoder
+from experiments.named import NAMES, encoder_named
 from experiments.overhead import seconds
 from experiments.record import write_results
 from relax.scene import Hiding, Scene
@@ -268,7 +269,7 @@ def main() -> None:
         "--images", type=Path, required=True, help="folder of *.jpg; the errors and times are means over --count"
     )
     parser.add_argument("--count", type=int, default=3)
-    parser.add_argument("--encoders", nargs="*", default=ENCODERS)
+    parser.add_argument("--encoders", nargs="*", default=ENCODERS, help=f"each {NAMES}")
     parser.add_argument("--masks", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
@@ -284,7 +285,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     summary: dict[str, Any] = {"masks_per_round": args.masks, "rounds": args.rounds, "not_installed": missing}
     for spec in args.encoders:
-        timed, found = measure(relax.load_encoder(spec, args.device), paths, args.masks, args.rounds, peers)
+        timed, found = measure(encoder_named(spec).to(args.device), paths, args.masks, args.rounds, peers)
         rows += timed
         summary[spec] = found
         print(spec, found, flush=True)

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 import relax
-from experiments.designs import encoder_named
+from experiments.named import encoder_named
 from experiments.overhead import seconds
 from experiments.record import write_results
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--masks", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
-    encoder = encoder_named(args.encoder, None)
+    encoder = encoder_named(args.encoder)
 
     def importance(fill: str, masks: int, seed: int = 0) -> torch.Tensor:
         made = relax.explain(PICTURE, encoder, masks=masks, regions="patches", fill=fill, seed=seed)

@@ -4,9 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
+import relax
 from experiments import coverage, designs, index_recall, memory, overhead, precision, speed, token_drop
-from masking import DESIGNS
+from masking import DESIGNS, RandomGrid
+from relax.scene import Hiding, Scene
 
 
 @pytest.fixture(scope="module")
@@ -22,17 +25,56 @@ def run(run_experiment):
     return run_experiment
 
 
-def test_designs_are_compared_with_the_masks_of_the_paper(run, images, monkeypatch):
+@pytest.fixture
+def scores(tmp_path):
+    """A folder where `designs` keeps its scores."""
+    return tmp_path / "scores"
+
+
+def test_designs_are_compared_with_the_masks_of_the_paper(run, images, scores, monkeypatch):
     monkeypatch.setattr(designs, "TRUTH", 4096)
     monkeypatch.setattr(designs, "COUNT", 256)
 
-    rows, summary = run(designs, "designs_default_5", "--images", images, "--count", 1, "--cells", 5)
+    rows, summary = run(
+        designs, "designs_default_5", "--images", images, "--count", 1, "--cells", 5, "--scores", scores
+    )
 
     found = summary["squared_error_against_paper"]
     assert {name.split(",")[0] for name in found} == set(DESIGNS)
     assert found["independent, plain, 256 masks"]["importance"] == {"ratio": 1, "low": 1, "high": 1}
     assert found["orthogonal, controlled, 256 masks"]["importance"]["ratio"] < 1
     assert {int(row["masks"]) for row in rows} == {256, designs.RUNS * 256}
+
+
+def test_pairs_of_runs_tell_the_error_without_a_truth(run, images, scores, monkeypatch):
+    """The error of independent masks is told by their standard error as well: a square of it, in shares of variance."""
+    monkeypatch.setattr(designs, "COUNT", 512)
+    options = ("--images", images, "--count", 1, "--cells", 3, "--pairs", "--scores", scores)
+
+    rows, summary = run(designs, "designs_default_3", *options)
+
+    paper, ours = rows
+    assert (paper["design"], ours["design"]) == (designs.PAPER[0], designs.DEFAULT[0])
+    made = relax.explain(str(images / "smear.jpg"), masks=512, cells=3, preset="paper-rise")
+    expected = np.square(made.standard_error).mean() / made.importance.var()
+    assert float(paper["importance"]) == pytest.approx(expected, rel=0.8)
+    assert float(ours["importance"]) < float(paper["importance"]) / 2
+    ratio = summary["squared_error_against_paper"]["orthogonal, controlled, 512 masks"]["importance"]["ratio"]
+    assert ratio == pytest.approx(float(ours["importance"]) / float(paper["importance"]), rel=1e-3)
+    assert "default_1024_against_paper_3072" not in summary
+
+
+def test_scores_that_are_kept_need_no_encoder(images, tmp_path):
+    scene = Scene.of(str(images / "smear.jpg"), relax.load_encoder("default"), Hiding(cells=3))
+    grid = RandomGrid(scene.size, 3, design="orthogonal")
+    first = designs.Scores(scene, tmp_path).of(grid, 32)
+
+    again = designs.Scores(None, tmp_path).of(grid, 32)
+
+    assert torch.equal(again, first)
+    assert first.std() > 0
+    with pytest.raises(AttributeError):  # other masks: they would need it
+        designs.Scores(None, tmp_path).of(grid, 33)
 
 
 def test_coverage_asks_every_estimate_of_the_pool(run, images, monkeypatch):
