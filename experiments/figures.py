@@ -128,8 +128,9 @@ def trust() -> Figure:
 
 
 def designs() -> Figure:
-    """Squared error left, against the paper's masks and average, at equal masks."""
-    stems = (path.stem for path in RESULTS.glob("designs_*.json"))
+    """Squared error left, against the paper's masks and average, at equal masks; where all designs were compared."""
+    stems = [path.stem for path in RESULTS.glob("designs_*.json")]
+    stems = [name for name in stems if len(summary(name)["squared_error_against_paper"]) > 2]
     names = sorted(stems, key=lambda name: (name.rpartition("_")[0], int(name.rpartition("_")[2])))
     columns = min(2, len(names))
     lines = -(-len(names) // columns)
