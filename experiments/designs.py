@@ -3,7 +3,7 @@
     python -m experiments.designs --images FOLDER
     python -m experiments.designs --images FOLDER --encoder cifar-resnet20 --data DATA --cells 14
     python -m experiments.designs --images FOLDER --encoder vit      # after experiments.train_vit
-    python -m experiments.designs --images FOLDER --encoder salience-140 --pairs    # after experiments.pretrained
+    python -m experiments.designs --images FOLDER --encoder salience-112 --pairs    # after experiments.pretrained
 
 Scores are kept in --scores, so that a stopped run goes on, and an estimator that was changed needs no encoder.
 

