@@ -22,6 +22,7 @@ is the squared error of the two together.
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,6 +72,12 @@ class Scores:
         return scores
 
 
+def _seen(scene: Scene) -> str:
+    """What the scores depend on beside encoder and masks: a picture of the same name may be another one."""
+    pixels = (scene.view, scene.fill)
+    return hashlib.sha256(b"".join(one.cpu().numpy().tobytes() for one in pixels)).hexdigest()[:16]
+
+
 def controlled(grid: RandomGrid, scores: Tensor, first: int = 0) -> ControlledMoments:
     moments = ControlledMoments(GridSurrogate(grid), first)
     moments.add(scores, torch.empty(0))
@@ -93,12 +100,12 @@ def measure(image: str, found: Scores, cells: int, seed: int) -> list[dict[str, 
             scores = found.of(grid, COUNT)
             one = moments_of(scores, grid, 0, COUNT)
             rows += [
-                _row(image, design, "plain", one, truth),
-                _row(image, design, "controlled", controlled(grid, scores), truth),
+                _row_by_truth(image, (design, "plain"), one, truth),
+                _row_by_truth(image, (design, "controlled"), controlled(grid, scores), truth),
             ]
             pooled.merge(one)
         if design == PAPER[0]:
-            rows.append(_row(image, design, "plain", pooled, truth))
+            rows.append(_row_by_truth(image, PAPER, pooled, truth))
     return rows
 
 
@@ -122,29 +129,42 @@ def _pair_row(
 ) -> dict[str, Any]:
     """The squared error is the squared difference of two runs, divided by `parts`."""
     first, second = runs
-    row: dict[str, Any] = {"image": image, "design": kind[0], "estimator": kind[1], "masks": COUNT}
-    for name, variance in variances.items():
-        squared = (getattr(first, name) - getattr(second, name)).square().mean()
-        row[name] = round(float(squared / parts / variance), 6)
+    squared = {name: (getattr(first, name) - getattr(second, name)).square().mean() / parts for name in MAPS}
+    errors = {name: squared[name] / variances[name] for name in MAPS}
     error = (first.standard_error.square() + second.standard_error.square()).sqrt()
-    row["coverage"] = round(float(((first.importance - second.importance).abs() <= Z95 * error).double().mean()), 4)
-    row["explained"] = round(first.explained, 4) if isinstance(first, ControlledMoments) else ""
-    return row
+    return _row(image, kind, COUNT, errors, (first.importance - second.importance) / error, first)
+
+
+def _row_by_truth(
+    image: str, kind: tuple[str, str], moments: RelaxMoments | ControlledMoments, truth: dict[str, Tensor]
+) -> dict[str, Any]:
+    """The squared error is the squared distance to the truth, less the truth's own."""
+    middles = {name: halves.mean(0) for name, halves in truth.items()}
+    own = {name: ((halves[0] - halves[1]) / 2).square().mean() for name, halves in truth.items()}
+    squared = {name: (getattr(moments, name) - middles[name]).square().mean() - own[name] for name in MAPS}
+    errors = {name: squared[name] / middles[name].var() for name in MAPS}
+    error = (moments.standard_error.square() + own["importance"]).sqrt()
+    return _row(image, kind, moments.count, errors, (moments.importance - middles["importance"]) / error, moments)
 
 
 def _row(
-    image: str, design: str, estimator: str, moments: RelaxMoments | ControlledMoments, truth: dict[str, Tensor]
+    image: str,
+    kind: tuple[str, str],
+    masks: int,
+    errors: dict[str, Tensor],
+    distances: Tensor,
+    moments: RelaxMoments | ControlledMoments,
 ) -> dict[str, Any]:
-    row: dict[str, Any] = {"image": image, "design": design, "estimator": estimator, "masks": moments.count}
-    for name, (first, second) in truth.items():
-        middle, own = (first + second) / 2, ((first - second) / 2).square().mean()
-        error = (getattr(moments, name) - middle).square().mean() - own
-        row[name] = round(float(error / middle.var()), 6)
-    middle, own = truth["importance"].mean(0), ((truth["importance"][0] - truth["importance"][1]) / 2).square().mean()
-    within = (moments.importance - middle).abs() <= Z95 * (moments.standard_error.square() + own).sqrt()
-    row["coverage"] = round(float(within.double().mean()), 4)
-    row["explained"] = round(moments.explained, 4) if isinstance(moments, ControlledMoments) else ""
-    return row
+    """Relative squared errors, and how many of the distances, in standard errors, are within a 95 % interval."""
+    return {
+        "image": image,
+        "design": kind[0],
+        "estimator": kind[1],
+        "masks": masks,
+        **{name: round(float(error), 6) for name, error in errors.items()},
+        "coverage": round(float((distances.abs() <= Z95).double().mean()), 4),
+        "explained": round(moments.explained, 4) if isinstance(moments, ControlledMoments) else "",
+    }
 
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -199,7 +219,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for number, path in enumerate(paths):
         scene = Scene.of(str(path), encoder, Hiding(cells=args.cells))
-        scores = Scores(scene, args.scores / encoder.checksum[:16] / path.stem)
+        scores = Scores(scene, args.scores / encoder.checksum[:16] / f"{path.stem}-{_seen(scene)}")
         rows += (measure_pairs if args.pairs else measure)(path.stem, scores, args.cells, args.seed + number)
         print(number + 1, path.stem, flush=True)
     summary = {"encoder": {"name": encoder.name, "checksum": encoder.checksum}, "cells": args.cells, "seed": args.seed}

@@ -3,7 +3,6 @@
 import copy
 
 import numpy as np
-import onnx
 import pytest
 import timm
 import torch
@@ -17,7 +16,7 @@ from experiments.named import encoder_named
 
 def model_of(nodes, tensors):
     values = [numpy_helper.from_array(np.asarray(value), name) for name, value in tensors.items()]
-    return onnx.helper.make_model(helper.make_graph(nodes, "network", [], [], values))
+    return helper.make_model(helper.make_graph(nodes, "network", [], [], values))
 
 
 def test_convolutions_of_the_file_become_the_network():
