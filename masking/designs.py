@@ -18,6 +18,7 @@ other inside a block; blocks are independent. Averages over masks then vary less
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -62,13 +63,21 @@ def draw(design: str, seed: int, start: int, stop: int, cells: int, keep: float)
         rows = random_rows(seed, start, stop, cells + 2)
         return (rows[:, :-2] < keep).float(), rows[:, -2:]
     length = 2 * _order(cells) if design == "orthogonal" else BLOCK
-    shown, shifts = [], []
+    shown: list[Tensor] = []
+    shifts: list[Tensor] = []
     for block in range(start // length, -(-stop // length)):
-        uniform, shift = _BLOCKS[design](cells, np.random.default_rng(block_words(seed, block, 0)))
         inside = slice(max(start - block * length, 0), stop - block * length)
-        shown.append(torch.from_numpy(uniform[inside] < keep).float())
-        shifts.append(torch.from_numpy(shift[inside].astype(np.float32)))
-    return torch.cat(shown), torch.cat(shifts).clamp_(max=1 - 2**-24)  # float32 may round up to 1
+        for found, whole in zip((shown, shifts), _block(design, seed, block, cells, keep), strict=True):
+            found.append(whole[inside].float())
+    return torch.cat(shown), torch.cat(shifts)
+
+
+@lru_cache(maxsize=2)  # batches are often smaller than blocks, and control variates need the masks again
+def _block(design: str, seed: int, block: int, cells: int, keep: float) -> tuple[Tensor, Tensor]:
+    """Visible cells (N, cells) bool and shifts (N, 2) float32 of all masks of a block."""
+    uniform, shifts = _BLOCKS[design](cells, np.random.default_rng(block_words(seed, block, 0)))
+    narrow = torch.from_numpy(shifts.astype(np.float32)).clamp_(max=1 - 2**-24)  # which may round up to 1
+    return torch.from_numpy(uniform < keep), narrow
 
 
 def _antithetic(cells: int, rng: np.random.Generator) -> tuple[Uniform, Uniform]:

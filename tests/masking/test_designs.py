@@ -96,6 +96,16 @@ def test_any_stretch_can_be_drawn_without_what_comes_before(design):
         assert torch.equal(moved, shifts[start:stop])
 
 
+def test_what_was_drawn_belongs_to_the_caller(design):
+    expected = [drawn.clone() for drawn in draw(design, 5, 0, 256, 9, 0.4)]
+
+    for drawn in draw(design, 5, 0, 256, 9, 0.4):
+        drawn.fill_(0.5)
+
+    for found, unspoilt in zip(draw(design, 5, 0, 256, 9, 0.4), expected, strict=True):
+        assert torch.equal(found, unspoilt)
+
+
 def test_seeds_and_blocks_differ(design):
     first, _ = draw(design, 0, 0, 1024, 50, 0.5)
     other, _ = draw(design, 1, 0, 1024, 50, 0.5)
