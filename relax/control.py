@@ -159,12 +159,12 @@ class _Fits:
         edges = _edges(count, surrogate.grid.block)
         self.spans = list(pairwise(edges))
         self.squares = torch.stack([self._products(*span) for span in self.spans])
+        self.ridges = _Ridges(self.squares.sum(0) - self.squares, surrogate.linear)
 
     def best(self, targets: Tensor) -> tuple[list[_Fold], float]:
         """For each fold the fit to all others, with the penalty that predicts best; and the share it predicts."""
         products = torch.stack([self._products(*span, targets) for span in self.spans])
-        others, goals = self.squares.sum(0) - self.squares, products.sum(0) - products
-        weights = torch.stack([_solve(s, p, self.surrogate.linear) for s, p in zip(others, goals, strict=True)])
+        weights = self.ridges.weights(products.sum(0) - products)
         # |y - X w|^2 over the masks left out, for every penalty.
         lost = ((weights @ self.squares) * weights).sum((0, 2)) - 2 * (weights @ products[..., None]).sum((0, 2))
         best = int(lost.argmin())
@@ -210,20 +210,29 @@ class _Fits:
             yield here, x
 
 
-def _solve(squares: Tensor, products: Tensor, single: int) -> Tensor:
-    """(penalties, features + 1) ridge weights for every penalty in `RIDGES`; the constant is free."""
-    nothing = torch.zeros_like(products)
-    if squares[-1, -1] == 0:  # no other masks to learn from
-        return nothing.expand(len(RIDGES) + 1, -1)
-    nothing[-1] = products[-1] / squares[-1, -1]
-    scale = (squares.diagonal() / squares[-1, -1]).clamp(min=1e-12)  # a region that is always shown would be singular
-    scale[:single] *= SINGLE
-    scale[-1] = 0
-    found = []
-    for ridge in RIDGES:
-        root = torch.linalg.cholesky(squares + torch.diag(ridge * scale))
-        found.append(torch.cholesky_solve(products[:, None], root)[:, 0])
-    return torch.stack([*found, nothing])
+class _Ridges:
+    """Ridge regressions with every penalty in `RIDGES`, factored once for many targets; the constant is free.
+
+    Args:
+        squares: (folds, features + 1, features + 1), X'X of the masks that each fold learns from.
+        single: Features that are single regions; they come first.
+    """
+
+    def __init__(self, squares: Tensor, single: int) -> None:
+        self.masks = squares[:, -1, -1]  # of each fold; all 0 where there is one fold, which has nothing to learn from
+        scale = squares.diagonal(dim1=1, dim2=2) / self.masks[:, None].clamp(min=1)
+        scale = scale.clamp(min=1e-12)  # a region that is always shown would be singular
+        scale[:, :single] *= SINGLE
+        scale[:, -1] = (self.masks == 0).double()
+        penalties = squares.new_tensor(RIDGES)[:, None] * scale[:, None]
+        self.roots = torch.linalg.cholesky(squares[:, None] + torch.diag_embed(penalties))
+
+    def weights(self, products: Tensor) -> Tensor:
+        """(folds, penalties + 1, features + 1) from X'y (folds, features + 1); the last is the constant alone."""
+        found = torch.cholesky_solve(products[:, None, :, None], self.roots).squeeze(-1)
+        constant = torch.zeros_like(products)
+        constant[:, -1] = products[:, -1] / self.masks.clamp(min=1)
+        return torch.cat([found, constant[:, None]], 1)
 
 
 def _edges(count: int, block: int) -> list[int]:
