@@ -105,17 +105,32 @@ class Encoder:
             EncoderError: If the view has another size than the network needs, or the network fails, returns
                 something else than one vector per image, or NaN or infinity.
         """
-        return self.checked(self.started(view))
+        return self.checked(self.started(self.prepare(view)))
+
+    def prepare(self, view: Tensor) -> Tensor:
+        """What `embed` gives to the network: the pixels on `device`, normalised.
+
+        Blending prepared images gives the prepared blend, so that masked views need not be prepared one by one.
+
+        Args:
+            view: (B, C, h, w) in [0, 1], as `view` returns it, on any device.
+
+        Returns:
+            (B, C, h, w) in the network's dtype.
+
+        Raises:
+            EncoderError: If the view has another size than the network needs.
+        """
+        self._check_view(view)
+        return self.preprocess.normalise(view.to(self.device, self._dtype))
 
     @torch.inference_mode()
-    def embed_rounded(self, view: Tensor) -> Tensor:
-        """`embed` in half precision, where the device has it: faster, and a little off. See `encoders.passes`."""
-        return self.checked(self.started(view, rounded=True))
+    def started(self, prepared: Tensor, *, rounded: bool = False) -> Tensor:
+        """Embed what `prepare` gave; a GPU may not have finished yet, and nobody has looked at the values.
 
-    @torch.inference_mode()
-    def started(self, view: Tensor, *, rounded: bool = False) -> Tensor:
-        """`embed` or `embed_rounded`, which a GPU may not have finished yet, and whose values nobody has looked at."""
-        return self._embed(view, self._rounded if rounded else self._exact)
+        Rounded is in half precision, where the device has it: faster, and a little off. See `encoders.passes`.
+        """
+        return self._embed(prepared, self._rounded if rounded else self._exact)
 
     def checked(self, embedding: Tensor) -> Tensor:
         """What `started` returned, once it is there; an EncoderError if a value is NaN or infinite."""
@@ -142,7 +157,8 @@ class Encoder:
         """
         self.patch_grid(view)
         network = cast(nn.Module, self.network)
-        return self.checked(self._embed(view, lambda pixels: visible_only(network, pixels, kept), len(kept)))
+        prepared = self.prepare(view)
+        return self.checked(self._embed(prepared, lambda pixels: visible_only(network, pixels, kept), len(kept)))
 
     def patch_grid(self, view: Tensor) -> tuple[int, int]:
         """(rows, columns) of patch tokens for a view (1, C, h, w); an EncoderError where there are none."""
@@ -153,14 +169,14 @@ class Encoder:
 
         Arguments, result and errors as for `embed`. A network that detaches what it computes gives no gradients.
         """
-        return self.checked(self._embed(view, self.network))
+        return self.checked(self._embed(self.prepare(view), self.network))
 
     @torch.inference_mode()
-    def compile(self, view: Tensor) -> None:
-        """Compile `embed_rounded` for batches of the shape of `view`; raises whatever the compiler raises."""
+    def compile(self, prepared: Tensor) -> None:
+        """Compile the rounded form for batches like this; raises whatever the compiler raises."""
         form = self.form
         if form is not None and form.half is not None:
-            form.compile(self.preprocess.normalise(view.to(self.device, self._dtype)))
+            form.compile(prepared.to(self.device, self._dtype))
 
     @property
     def form(self) -> FastForm | None:
@@ -175,19 +191,17 @@ class Encoder:
         form = self.form
         return self._exact(pixels) if form is None or form.half is None else form.rounded(pixels)
 
-    def _embed(self, view: Tensor, run: Network, count: int | None = None) -> Tensor:
-        self._check_view(view)
-        view = view.to(self.device, self._dtype)
+    def _embed(self, prepared: Tensor, run: Network, count: int | None = None) -> Tensor:
         try:
-            features = run(self.preprocess.normalise(view))
+            features = run(prepared.to(self.device, self._dtype))
         except RuntimeError as error:
             if out_of_memory(error):
                 raise  # the caller may try a smaller batch
-            shape = tuple(view.shape)
+            shape = tuple(prepared.shape)
             raise EncoderError(
                 f"encoder {self.name!r} failed on pixels of shape {shape} on {self.device}: {one_line(error)}"
             ) from error
-        return pool(features, count or len(view), self.pooling, self._prefix_tokens, self.name).float()
+        return pool(features, count or len(prepared), self.pooling, self._prefix_tokens, self.name).float()
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Embed images of any size: (B, C, H, W) in [0, 1] to (B, D) float32 on `device`."""

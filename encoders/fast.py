@@ -53,18 +53,19 @@ class FastForm:
     Attributes:
         half: The 16-bit type of `rounded`; None where the device has none.
         applied: What was done to the copy, in words; empty where nothing could be gained.
+        layout: How pixels lie that need not be laid out again.
     """
 
     def __init__(self, network: nn.Module, copied: Callable[[nn.Module], nn.Module], device: torch.device) -> None:
         self.half = half_type(device)
         self.applied: tuple[str, ...] = ()
         self._original = self._network = network
-        self._layout = torch.contiguous_format
         self._compiled: Run | None = None
         self._compiled_shape: torch.Size | None = None
         # With a single convolution, as in a ViT, there is nothing to gain.
         several = sum(isinstance(module, nn.Conv2d) for module in network.modules()) > 1
         self._copied = copied if several else None
+        self.layout = torch.channels_last if several and device.type == "cpu" else torch.contiguous_format
 
     def exact(self, pixels: Tensor) -> Tensor:
         """The network's output in its own precision, to rounding."""
@@ -107,28 +108,29 @@ class FastForm:
 
     def _run(self, pixels: Tensor) -> Tensor:
         if len(pixels) == 1:  # does not repay a copy, and must not depend on whether there is one by now
-            return cast(Tensor, self._original(pixels))
+            return cast(Tensor, self._original(pixels.contiguous()))
         if self._copied is not None:
             copied, self._copied = self._copied, None
-            self._prepare(copied, pixels[:2])
-        return cast(Tensor, self._network(pixels.contiguous(memory_format=self._layout)))
+            if not self._prepare(copied, pixels[:2].contiguous()):
+                self.layout = torch.contiguous_format
+        return cast(Tensor, self._network(pixels.contiguous(memory_format=self.layout)))
 
-    def _prepare(self, copied: Callable[[nn.Module], nn.Module], pixels: Tensor) -> None:
-        """Run on a copy from now on, if it gives what the network gives for these pixels."""
-        layout = torch.channels_last if pixels.device.type == "cpu" else torch.contiguous_format
+    def _prepare(self, copied: Callable[[nn.Module], nn.Module], pixels: Tensor) -> bool:
+        """Run on a copy from now on, if it gives what the network gives for these pixels; says whether it does."""
         try:
             expected = self._network(pixels)
             with torch.inference_mode(False), torch.no_grad():
                 copy = copied(self._network)
                 folded = fold_batch_norms(copy, pixels.clone())
-                copy.to(memory_format=layout)
-            if not _same(copy(pixels.contiguous(memory_format=layout)), expected):
-                return
+                copy.to(memory_format=self.layout)
+            if not _same(copy(pixels.contiguous(memory_format=self.layout)), expected):
+                return False
         except Exception:  # whatever a stranger's network may raise when it is copied: it is run as it is
-            return
-        self._network, self._layout = copy, layout
-        done = {f"{folded} batch norms folded": folded > 0, "channels last": layout == torch.channels_last}
+            return False
+        self._network = copy
+        done = {f"{folded} batch norms folded": folded > 0, "channels last": self.layout == torch.channels_last}
         self.applied = tuple(name for name, true in done.items() if true)
+        return True
 
 
 def fold_batch_norms(network: nn.Module, pixels: Tensor) -> int:
@@ -155,7 +157,8 @@ def state_of(network: nn.Module) -> Hashable | None:
     modules = list(network.modules())
     if any(module._forward_hooks or module._forward_pre_hooks for module in modules):
         return None
-    tensors = [*network.parameters(), *network.buffers()]
+    owned = (tensors for module in modules for tensors in (module._parameters, module._buffers))
+    tensors = [one for some in owned for one in some.values() if one is not None]
     versions = tuple((id(one), one.data_ptr(), 0 if one.is_inference() else one._version) for one in tensors)
     return tuple(id(module) for module in modules), versions
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from encoders.encoder import Encoder
 from encoders.errors import EncoderError, one_line
+from encoders.fast import Run
 
 AGREEMENT = 0.9995  # what "auto" asks for: maps were up to twice as far from 1 as scores, and shall have 0.999
 TRIAL = 32  # views that are embedded both ways
@@ -43,26 +44,31 @@ class Passes:
         self.agreement: float | None = None
         self._notes: list[str] = []
 
-    def embed(self, view: Tensor) -> Tensor:
-        """Masked views (B, C, h, w) to (B, D), as `Encoder.embed`."""
+    def prepare(self, view: Tensor) -> Tensor:
+        """As `Encoder.prepare`, and laid out as the network wants it, which blending keeps."""
+        form, prepared = self.encoder.form, self.encoder.prepare(view)
+        return prepared if form is None else prepared.contiguous(memory_format=form.layout)
+
+    def embed(self, prepared: Tensor) -> Tensor:
+        """Masked views (B, C, h, w), blended from prepared ones, to (B, D) as `Encoder.embed`."""
         if not self.rounded:
-            return self._shared(view)
+            return self._shared(prepared)
         try:
-            return self._shared(view, rounded=True)
+            return self._shared(prepared, rounded=True)
         except EncoderError:  # beyond the range of half precision; if it is the view, exactly says so
             self._note("batches beyond half precision done exactly")
-            return self._shared(view)
+            return self._shared(prepared)
 
-    def _shared(self, view: Tensor, *, rounded: bool = False) -> Tensor:
+    def _shared(self, prepared: Tensor, *, rounded: bool = False) -> Tensor:
         """Embed a batch on all devices; a GPU is given its work and not waited for."""
-        started = [(encoder, encoder.started(part, rounded=rounded)) for encoder, part in self._shares(view)]
+        started = [(encoder, encoder.started(part, rounded=rounded)) for encoder, part in self._shares(prepared)]
         found = [encoder.checked(embedding) for encoder, embedding in started]
         return torch.cat([one.to(self.encoder.device) for one in found]) if len(found) > 1 else found[0]
 
-    def _shares(self, view: Tensor) -> list[tuple[Encoder, Tensor]]:
+    def _shares(self, prepared: Tensor) -> list[tuple[Encoder, Tensor]]:
         """Each device's encoder with its part of the views; fewer than there are, if the views are."""
         encoders = (self.encoder, *self.encoder.others)
-        return list(zip(encoders, view.chunk(len(encoders)), strict=False))
+        return list(zip(encoders, prepared.chunk(len(encoders)), strict=False))
 
     def wants_trial(self, coming: int) -> bool:
         """Whether anything but exact passes is wished for, and `coming` passes are worth a trial."""
@@ -72,7 +78,7 @@ class Passes:
         """Choose the form for `coming` passes, where `wants_trial` says that there is a choice.
 
         Args:
-            views: (TRIAL, C, h, w), the first masked views.
+            views: (TRIAL, C, h, w), the first masked views, prepared.
             score: Embeddings (N, D) to the scores (N,) that the map is made of.
             coming: Passes to expect.
             batch: Images in one forward pass.
@@ -86,8 +92,7 @@ class Passes:
             if gain <= 1:
                 self._note(f"not rounded: {gain:.2f} x as fast")
                 return
-            exact = torch.cat([self.encoder.embed(some) for some in torch.split(views, batch)])
-            rounded = torch.cat([self.encoder.embed_rounded(some) for some in torch.split(views, batch)])
+            exact, rounded = (torch.cat([run(some) for some in views.split(batch)]) for run in self._both)
         except EncoderError as error:
             self._note(f"not rounded: {one_line(error)}")
             return
@@ -124,15 +129,20 @@ class Passes:
             return math.inf
         gains = self.encoder.forms.gains
         if views.shape not in gains:
-            runs = self.encoder.embed, self.encoder.embed_rounded
-            exact, rounded = (min(_seconds(run, views) for _ in range(3)) for run in runs)  # the first one warms up
+            exact, rounded = (min(_seconds(run, views) for _ in range(3)) for run in self._both)  # the first warms up
             gains[views.shape] = exact / rounded
         return gains[views.shape]
+
+    @property
+    def _both(self) -> tuple[Run, Run]:
+        """Prepared views to embeddings, exactly and rounded, on the first device."""
+        checked, started = self.encoder.checked, self.encoder.started
+        return lambda views: checked(started(views)), lambda views: checked(started(views, rounded=True))
 
     def _repays(self, views: Tensor, coming: int) -> bool:
         """Whether compiling saves more time than it takes, over all passes that this encoder was asked for so far."""
         self.encoder.forms.passes_asked += coming
-        each = _seconds(self.encoder.embed_rounded, views) / len(views)
+        each = _seconds(self._both[1], views) / len(views)
         return self.encoder.forms.passes_asked * each * COMPILE_GAIN > COMPILE_SECONDS
 
     def _compile(self, views: Tensor, batch: int) -> None:

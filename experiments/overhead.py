@@ -1,10 +1,11 @@
 """What does explaining cost on top of the encoder? Time of `relax.explain` over the bare forward passes.
 
     python -m experiments.overhead
+    python -m experiments.overhead --encoder default --masks 3008 --name overhead_default
 
-ResNet-18, 224 px, float32, random weights: the same number of images in the same batches through the bare network, in
-its fastest exact form (`encoders.fast`) and as it is, and through `relax.explain`, alternating in one process; the
-medians of the ratios of neighbouring rounds.
+By default of a ResNet-18, 224 px, float32, random weights: the same number of images in the same batches through the
+bare network, in its fastest exact form (`encoders.fast`) and as it is, and through `relax.explain`, alternating in one
+process; the medians of the ratios of neighbouring rounds.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--masks", type=int, default=320, help="images per round")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--name", default="overhead", help="of the files in results/")
     args = parser.parse_args()
     encoder = relax.load_encoder(args.encoder)
     height, width = encoder.preprocess.size or (224, 224)
@@ -68,7 +70,7 @@ def main() -> None:
     for name in ("ratio", "ratio_to_plain"):
         ratios = [row[name] for row in rows]
         summary[name] = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
-    write_results("overhead", rows, summary)
+    write_results(args.name, rows, summary, "overhead")
     print(summary["ratio"], summary["ratio_to_plain"])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 from typing import Any, cast
 
@@ -260,7 +260,7 @@ class Scene:
         if self.drops or not self.resized or not self.run.wants_trial(coming):
             return size
         score = score or Target("cosine", self.own_embedding(), None)
-        views = self.masked(self.source.masks(0, min(TRIAL, most), self.encoder.device))
+        views = self._prepared(self.source.masks(0, min(TRIAL, most), self.encoder.device))
         return within_memory(partial(self.run.settle, views, score, coming), size)[1]
 
     def _pass(self, budget: Budget, start: int, most: int, size: int) -> tuple[Tensor, Tensor]:
@@ -270,14 +270,27 @@ class Scene:
         if self.drops:
             kept = cast(PatchMasks, self.source).kept(start, stop, self.encoder.device)
             embeddings = self.encoder.embed_visible(self.view, kept)
+        elif self.resized:
+            embeddings = self.run.embed(self._prepared(masks))
         else:
-            masked = self.masked(masks)
-            embeddings = self.run.embed(masked) if self.resized else self.encoder(masked)
+            embeddings = self.encoder(self.masked(masks))
         return masks.to(self.home), embeddings.to(self.home)
 
     def masked(self, masks: Tensor) -> Tensor:
         """(N, C, h, w) the view under masks (N, 1, h, w)."""
         return blend(self.view, masks, self.fill)
+
+    def _prepared(self, masks: Tensor) -> Tensor:
+        """As `masked`, the way the network takes it: only the image and its fill are prepared, and once."""
+        return blend(self._shown, masks, self._hidden)
+
+    @cached_property
+    def _shown(self) -> Tensor:
+        return self.run.prepare(self.view)
+
+    @cached_property
+    def _hidden(self) -> Tensor:
+        return self.run.prepare(self.fill.expand_as(self.view))
 
     def estimator(self, first: int = 0) -> Estimator:
         """What turns the scores of masks number `first` and on into maps."""

@@ -18,6 +18,8 @@ import relax
 from encoders import Encoder, EncoderError, load
 from encoders.devices import half_type
 from encoders.passes import TRIAL, Passes, agreement
+from encoders.preprocess import Preprocess
+from masking import blend
 
 CPU = torch.device("cpu")
 needs_half = pytest.mark.skipif(half_type(CPU) is None, reason="this processor has no half precision")
@@ -51,6 +53,7 @@ def seeded(make: object) -> nn.Module:
         return trained(make())  # type: ignore[operator]
 
 
+NORMALISED = Preprocess(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 NETWORKS = {
     "torchvision resnet18": (lambda: torchvision.models.resnet18(), 20),
     "torchvision mobilenet_v2": (lambda: torchvision.models.mobilenet_v2(), 52),
@@ -144,7 +147,7 @@ def test_the_network_its_checksum_and_the_callers_module_stay_as_they_were() -> 
 
 def test_a_single_image_and_gradients_go_through_the_network_itself() -> None:
     encoder = load(seeded(NETWORKS["timm resnet18"][0]), device="cpu", precision="fast")
-    encoder.embed_rounded(pixels())  # there is a fast form now
+    encoder.started(pixels(), rounded=True)  # there is a fast form now
     with torch.inference_mode():
         expected = encoder.network(pixels(1))
 
@@ -155,6 +158,30 @@ def test_a_single_image_and_gradients_go_through_the_network_itself() -> None:
         embedding.sum().backward()
     assert torch.equal(embedding.detach(), expected)
     assert leaf.grad is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_blends_of_prepared_images_are_embedded_as_the_blends_of_their_pixels(name: str, dtype: torch.dtype) -> None:
+    encoder = Encoder(seeded(NETWORKS[name][0]).to(dtype), preprocess=NORMALISED, device="cpu")
+    image, fill, masks = pixels(1), pixels(1, seed=1), pixels(3, seed=2)[:, :1]
+    passes = Passes(encoder)
+
+    found = passes.embed(blend(passes.prepare(image), masks, passes.prepare(fill)))
+
+    rounding = 16 * torch.finfo(dtype).eps if dtype is torch.bfloat16 else 1e-4
+    torch.testing.assert_close(found, encoder.embed(blend(image, masks, fill)), rtol=rounding, atol=rounding)
+
+
+def test_the_network_need_not_lay_out_blends_of_prepared_images() -> None:
+    passes = Passes(load(seeded(NETWORKS["timm resnet18"][0]), device="cpu"))
+    masks = pixels(3, seed=2)[:, :1]
+
+    blended = blend(
+        passes.prepare(pixels(1)), masks, passes.prepare(torch.full((1, 3, 1, 1), 0.5).expand(1, 3, 64, 64))
+    )
+
+    assert blended.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_hooks_on_the_network_are_called_and_new_weights_are_seen() -> None:
@@ -315,17 +342,14 @@ def test_the_gain_is_that_of_the_times_measured_once(monkeypatch: pytest.MonkeyP
     encoder, clock = load("default", device="cpu"), [0.0]
     taken: list[str] = []
 
-    def lasting(seconds: float) -> object:
-        def run(views: Tensor) -> Tensor:
-            taken.append(f"{seconds}")
-            clock[0] += seconds
-            return views
-
-        return run
+    def lasting(views: Tensor, *, rounded: bool = False) -> Tensor:
+        seconds = 2 if rounded else 3
+        taken.append(f"{seconds}")
+        clock[0] += seconds
+        return views
 
     monkeypatch.setattr(encoders.passes.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(encoder, "embed", lasting(3))
-    monkeypatch.setattr(encoder, "embed_rounded", lasting(2))
+    monkeypatch.setattr(encoder, "started", lasting)
     passes = Passes(encoder)
 
     assert passes.gain(pixels(4)) == passes.gain(pixels(4)) == 1.5
