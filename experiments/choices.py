@@ -35,9 +35,10 @@ from experiments.train_kvasir import OUT, kvasir_encoder
 from masking import RandomGrid
 from relax import Corpus, Explanation
 from relax.budget import Budget
+from relax.hiding import Hiding
 from relax.metrics import Evaluation, Outcome, Trial, metrics_named
 from relax.metrics.maps import Map
-from relax.scene import Hiding, Scene
+from relax.scene import Scene
 from similarity import cosine
 
 PAIRS = ("kvasir-default", "bccd-default", "composed-default", "kvasir-supervised")

@@ -40,7 +40,8 @@ from masking import DESIGNS, GridSurrogate, RandomGrid
 from relax.control import ControlledMoments
 from relax.estimators import RelaxMoments
 from relax.files import written_aside
-from relax.scene import Hiding, Scene
+from relax.hiding import Hiding
+from relax.scene import Scene
 from similarity import cosine
 
 TRUTH, COUNT, RUNS = 8192, 1024, 3

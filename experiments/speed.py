@@ -34,7 +34,8 @@ from encoders import Encoder
 from experiments.named import NAMES, encoder_named
 from experiments.overhead import seconds
 from experiments.record import write_results
-from relax.scene import Hiding, Scene
+from relax.hiding import Hiding
+from relax.scene import Scene
 
 ENCODERS = (
     "default",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relax.console import complain, printable, progress_bar
+from relax.console import DONE, SOME_FAILED, STOPPED, UsageError, complain, printable, progress_bar
 from relax.options import DEVICE_HELP, names
 from relax.options import batch_size as whole_or_auto
 
@@ -104,7 +104,6 @@ def audit(
     and explained is kept, so that a second run, or one after Ctrl-C, goes on from there.
     """
     from relax.auditing.run import audit as run
-    from relax.cli import DONE, SOME_FAILED, STOPPED, UsageError
 
     progress = _Progress(shown=not quiet)
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.console import complain
+from relax.console import DONE, SOME_FAILED, UsageError, complain
 from relax.options import DEVICE_HELP
 from relax.options import names as listed
 
@@ -63,7 +63,6 @@ def compare(
     STEM-NAME.npz. What cannot be done is said in one line, and the others are still drawn.
     """
     from relax.batch import MaskProgress
-    from relax.cli import DONE, SOME_FAILED, UsageError
     from relax.comparison import compare_encoders, compare_methods
     from relax.images import ImageError
     from relax.medical.picture import stem_of
@@ -96,7 +95,6 @@ def compare(
 def methods() -> int:
     """List the methods that can be compared: what each explains, needs and costs."""
     from relax.baselines import METHODS
-    from relax.cli import DONE
 
     for method in METHODS.values():
         needs = f"needs {', '.join(sorted(method.needs))}" if method.needs else "needs nothing"

@@ -1,4 +1,4 @@
-"""What the command line says on stderr."""
+"""What the command line says on stderr, and the codes that it exits with."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+DONE, SOME_FAILED, WRONG_USAGE, STOPPED = 0, 1, 2, 130
+
+
+class UsageError(Exception):
+    """A wish that cannot be granted, found before any image was touched."""
 
 
 def complain(text: str) -> None:

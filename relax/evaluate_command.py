@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.console import complain, progress_bar
+from relax.console import DONE, SOME_FAILED, STOPPED, UsageError, complain, progress_bar
 from relax.options import DEVICE_HELP
 from relax.options import names as listed
 
@@ -83,7 +83,6 @@ def evaluate(
     over the pictures, rank). Asked again with the same settings, what is in --out already is not computed again,
     also after Ctrl-C.
     """
-    from relax.cli import DONE, SOME_FAILED, STOPPED, UsageError
     from relax.evaluation import evaluation_of
 
     settings = {"similarity": similarity, "masks": masks, "cells": cells, "keep": keep, "fill": fill, "seed": seed}
@@ -122,7 +121,6 @@ def evaluate(
 
 def metrics() -> int:
     """List the metrics: which way is better, what each needs and costs, and where it is from."""
-    from relax.cli import DONE
     from relax.metrics import METRICS, NEEDS
 
     for metric in METRICS.values():

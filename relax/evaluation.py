@@ -23,12 +23,13 @@ from relax.baselines import method_named
 from relax.budget import Budget
 from relax.comparison import compare_methods
 from relax.explanation import Explanation
+from relax.hiding import DROP, Hiding
 from relax.images import ImageError, ImageSource, name_of
 from relax.metrics import Case, Evaluation, Explain, Metric, Outcome, Trial, Truth, default_metrics, metrics_named
 from relax.metrics.maps import Map, Mask
 from relax.provenance import versions
 from relax.references import Question, Reference
-from relax.scene import DROP, EncoderSource, Hiding, Scene, load_encoder
+from relax.scene import EncoderSource, Scene, load_encoder
 
 TruthSource: TypeAlias = Mask | str | Path | Truth | None
 Contrast: TypeAlias = tuple[Reference, Reference]

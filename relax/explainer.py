@@ -24,10 +24,11 @@ from torch import Tensor
 from encoders import Encoder
 from relax.budget import BatchSize, Budget, Progress
 from relax.explanation import Explanation
+from relax.hiding import Fill, Hiding
 from relax.images import ImageSource, one_by_one
 from relax.provenance import surroundings
 from relax.references import Question, Reference
-from relax.scene import EncoderSource, Fill, Hiding, Scene, load_encoder
+from relax.scene import EncoderSource, Scene, load_encoder
 from similarity import measure_named
 
 if TYPE_CHECKING:  # captum and grad-cam come with the baselines, and RELAX does not need them

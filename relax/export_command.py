@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.console import complain
+from relax.console import DONE, SOME_FAILED, STOPPED, UsageError, complain
 from relax.options import DEVICE_HELP
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
@@ -68,7 +68,6 @@ def volume(
     Slices that were not explained are NaN. Ctrl-C writes the slices that are done.
     """
     from relax.batch import MaskProgress
-    from relax.cli import DONE, SOME_FAILED, STOPPED, UsageError
     from relax.images import ImageError
     from relax.medical.picture import parse, stem_of
 
@@ -125,7 +124,6 @@ def export(
 
     Nothing that identifies the patient is copied unless --keep-identifiers asks for it.
     """
-    from relax.cli import DONE, SOME_FAILED, UsageError
     from relax.images import ImageError
 
     try:

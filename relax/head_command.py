@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relax.console import complain, progress_bar
+from relax.console import DONE, SOME_FAILED, WRONG_USAGE, UsageError, complain, progress_bar
 from relax.options import DEVICE_HELP
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
@@ -40,8 +40,6 @@ head_app = typer.Typer(
 @head_app.callback()
 def _head(context: typer.Context) -> None:
     """Class probabilities on top of an encoder."""
-    from relax.cli import WRONG_USAGE
-
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(WRONG_USAGE)
@@ -67,7 +65,6 @@ def train(
     A fifth of every class is kept for validation. Images that cannot be read are named and left out.
     """
     from encoders import load
-    from relax.cli import DONE, SOME_FAILED, UsageError
 
     try:
         data = _plan(images, out, kind, k, batch_size)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relax.console import complain, progress_bar
+from relax.console import DONE, SOME_FAILED, STOPPED, UsageError, complain, progress_bar
 from relax.options import DEVICE_HELP
 from relax.options import batch_size as whole_or_auto
 
@@ -66,7 +66,6 @@ def index(
     Run again, it embeds what is new or changed. Images that cannot be read are named.
     """
     from relax.archive import make_archive
-    from relax.cli import DONE, SOME_FAILED, STOPPED, UsageError
     from relax.scene import load_encoder
 
     try:
@@ -112,7 +111,6 @@ def search(
     One a line: similarity, path. The image is embedded with the archive's encoder.
     """
     from relax.archive import load_archive
-    from relax.cli import DONE, UsageError
 
     try:
         found = load_archive(archive).search(image, k)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.console import complain
+from relax.console import DONE, SOME_FAILED, UsageError, complain
 from relax.options import DEVICE_HELP, make_out
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
@@ -43,7 +43,6 @@ def pair(
     for itself and beyond: A-B-pair-a-to-other.npz, ...
     """
     from relax.batch import MaskProgress
-    from relax.cli import DONE, SOME_FAILED, UsageError
     from relax.images import ImageError
     from relax.medical.picture import stem_of
     from relax.pairs import pair_of

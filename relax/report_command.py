@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, overload
 
 import typer
 
-from relax.console import complain, progress_bar
+from relax.console import DONE, SOME_FAILED, UsageError, complain, progress_bar
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -41,7 +41,6 @@ def report(
     The page holds everything it shows and asks the network for nothing. Files that cannot be read are named and left
     out.
     """
-    from relax.cli import DONE, SOME_FAILED, UsageError
     from relax.report import plain_report, write_report
 
     try:

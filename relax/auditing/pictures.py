@@ -25,9 +25,10 @@ from relax.auditing.positions import mirrored_axes
 from relax.budget import BatchSize, Budget, Progress
 from relax.explanation import Explanation
 from relax.files import written_aside
+from relax.hiding import Hiding
 from relax.images import read_image
 from relax.provenance import surroundings
-from relax.scene import Hiding, Scene
+from relax.scene import Scene
 from similarity import cosine
 
 FRAME = 360  # px of the longer side of a kept map

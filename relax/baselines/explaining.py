@@ -16,10 +16,11 @@ from relax.baselines.scalar import Head, Scalar, class_score, measure_for_gradie
 from relax.baselines.task import Maps, MethodError, Task
 from relax.budget import Budget, Progress
 from relax.explanation import Explanation
+from relax.hiding import Hiding
 from relax.images import ImageSource
 from relax.provenance import surroundings
 from relax.references import Reference, embed_reference, reference_name
-from relax.scene import Hiding, Scene
+from relax.scene import Scene
 from similarity import measure_named
 
 

@@ -24,7 +24,7 @@ from relax.baselines.scorecam import scorecam
 from relax.baselines.surrogates import kernel_shap, lime
 from relax.baselines.task import GRADIENT, Function
 from relax.budget import DEFAULT_MASKS
-from relax.scene import Hiding
+from relax.hiding import Hiding
 
 Family = Literal["masking", "gradient", "cam", "surrogate", "activation", "attention", "control"]
 Passes = Callable[[int, int, tuple[int, int]], int | None]  # of samples, cells, and (h, w) of the view

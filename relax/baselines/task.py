@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from encoders import Encoder, EncoderError
 from relax.baselines.scalar import Scalar
 from relax.budget import Budget, Progress
-from relax.scene import Hiding, Scene
+from relax.hiding import Hiding
+from relax.scene import Scene
 
 GRADIENT = 3  # passes of one image forward and back
 

@@ -11,7 +11,8 @@ from torch import nn
 import relax
 from encoders import EncoderError, load
 from relax.budget import Budget
-from relax.scene import Hiding, Scene
+from relax.hiding import Hiding
+from relax.scene import Scene
 
 
 def network():

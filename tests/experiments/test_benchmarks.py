@@ -9,7 +9,8 @@ import torch
 import relax
 from experiments import coverage, designs, index_recall, memory, overhead, precision, speed, token_drop
 from masking import DESIGNS, RandomGrid
-from relax.scene import Hiding, Scene
+from relax.hiding import Hiding
+from relax.scene import Scene
 
 
 @pytest.fixture(scope="module")

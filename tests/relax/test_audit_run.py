@@ -15,7 +15,8 @@ from torch.nn import functional as F
 import relax
 from relax.auditing.clusters import Clusters
 from relax.auditing.stages import means_by_cluster, spread_over
-from relax.cli import DONE, SOME_FAILED, WRONG_USAGE, run
+from relax.cli import run
+from relax.console import DONE, SOME_FAILED, WRONG_USAGE
 
 SIDE, CELL = 35, 5
 MARK = (5, 0)  # row and column of the red square in a grid of 7 x 7

@@ -9,7 +9,8 @@ import relax
 from encoders import EncoderError
 from encoders.passes import Passes
 from relax.budget import Budget
-from relax.scene import Hiding, Scene
+from relax.hiding import Hiding
+from relax.scene import Scene
 
 
 def image():

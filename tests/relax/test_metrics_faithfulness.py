@@ -10,6 +10,7 @@ from torch import nn
 
 from encoders import Encoder, load
 from encoders.preprocess import Preprocess
+from relax.hiding import Hiding
 from relax.metrics import (
     METRICS,
     Case,
@@ -24,7 +25,7 @@ from relax.metrics import (
     representation_shift,
 )
 from relax.references import Corpus, Question
-from relax.scene import Hiding, Scene
+from relax.scene import Scene
 
 SIZE = 8
 DECIDED = {name for name, one in METRICS.items() if one.needs == "trial"} - {"monotonicity"}

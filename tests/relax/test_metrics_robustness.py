@@ -8,6 +8,7 @@ from torch import nn
 
 import relax
 from encoders import load
+from relax.hiding import Hiding
 from relax.metrics import (
     METRICS,
     Case,
@@ -19,7 +20,7 @@ from relax.metrics import (
     target_randomisation,
 )
 from relax.metrics.maps import mid_ranks, pearson, spearman
-from relax.scene import Hiding, Scene
+from relax.scene import Scene
 
 CNN, VIT = "random:timm:test_resnet", "random:timm:test_vit"
 
