@@ -38,7 +38,7 @@ from experiments.named import NAMES, encoder_named
 from experiments.record import write_results
 from masking import DESIGNS, GridSurrogate, RandomGrid
 from relax.control import ControlledMoments
-from relax.estimators import RelaxMoments
+from relax.estimators import Estimator, RelaxMoments
 from relax.files import written_aside
 from relax.hiding import Hiding
 from relax.scene import Scene
@@ -104,7 +104,8 @@ def measure(image: str, found: Scores, cells: int, seed: int) -> list[dict[str, 
                 _row_by_truth(image, (design, "plain"), one, truth),
                 _row_by_truth(image, (design, "controlled"), controlled(grid, scores), truth),
             ]
-            pooled.merge(one)
+            if isinstance(one, RelaxMoments):
+                pooled.merge(one)
         if design == PAPER[0]:
             rows.append(_row_by_truth(image, PAPER, pooled, truth))
     return rows
@@ -124,7 +125,7 @@ def measure_pairs(image: str, found: Scores, cells: int, seed: int) -> list[dict
 def _pair_row(
     image: str,
     kind: tuple[str, str],
-    runs: Sequence[RelaxMoments | ControlledMoments],
+    runs: Sequence[Estimator],
     variances: dict[str, Tensor],
     parts: int,
 ) -> dict[str, Any]:
@@ -136,9 +137,7 @@ def _pair_row(
     return _row(image, kind, COUNT, errors, (first.importance - second.importance) / error, first)
 
 
-def _row_by_truth(
-    image: str, kind: tuple[str, str], moments: RelaxMoments | ControlledMoments, truth: dict[str, Tensor]
-) -> dict[str, Any]:
+def _row_by_truth(image: str, kind: tuple[str, str], moments: Estimator, truth: dict[str, Tensor]) -> dict[str, Any]:
     """The squared error is the squared distance to the truth, less the truth's own."""
     middles = {name: halves.mean(0) for name, halves in truth.items()}
     own = {name: ((halves[0] - halves[1]) / 2).square().mean() for name, halves in truth.items()}
@@ -154,7 +153,7 @@ def _row(
     masks: int,
     errors: dict[str, Tensor],
     distances: Tensor,
-    moments: RelaxMoments | ControlledMoments,
+    moments: Estimator,
 ) -> dict[str, Any]:
     """Relative squared errors, and how many of the distances, in standard errors, are within a 95 % interval."""
     return {

@@ -15,10 +15,9 @@ double machine learning, Chernozhukov et al. (2018).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial, reduce
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import Any
 
@@ -26,7 +25,8 @@ import torch
 from torch import Tensor
 
 from masking import GridSurrogate
-from relax.estimators import PixelMoments, RelaxMoments, weighted_sums
+from relax.blocks import BlockSums
+from relax.estimators import PixelMoments, RelaxMoments
 
 FOLDS = 4
 STRETCH = 256  # masks that are made again at once
@@ -34,7 +34,6 @@ KEPT = 2**25  # bytes of their features that are kept meanwhile, so that memory 
 RIDGES = (3.0, 30.0, 300.0, 3000.0)  # penalties to choose from, in masks, beside having no surrogate at all
 SINGLE = 0.1  # the penalty of single regions against that of products
 MORE, MOST_UNSEEN = 16, 32_768  # masks that no encoder sees, against those that one saw, and at most
-LEAST_BLOCKS, SHORTEST = 4, 32  # blocks, and masks in one, to tell what a design saves in variance
 
 
 class ControlledMoments:
@@ -250,59 +249,11 @@ def _averaged(
     """Mask-weighted moments of the residuals, and the level of their error; the masks are made again."""
     grid, device = surrogate.grid, surrogate.device
     rest, square_rest = RelaxMoments.empty(grid.image_size, device), PixelMoments.empty(grid.image_size, device)
-    blocks = BlockSums.of(grid.image_size, grid.block, device)
+    blocks = BlockSums.of(grid.image_size, grid.block, device) if grid.block > 1 else None
     for start, stop in pairwise([*range(0, len(residuals), STRETCH), len(residuals)]):
         masks = grid.masks(first + start, first + stop, device)
         rest.add(residuals[start:stop], masks)
         square_rest.add(square_residuals[start:stop], masks.squeeze(1))
-        blocks.add(residuals[start:stop], masks)
-    return rest, square_rest, blocks.level(rest)
-
-
-@dataclass
-class BlockSums:
-    """Sums of masks and of masks times residuals over whole blocks, which are independent, while masks within are not.
-
-    Attributes:
-        length: Masks in a block, a power of two, 0 if all are independent; several short blocks count as one.
-        products: (3, H, W) sums over the blocks of a^2, a b and b^2, with a = sum of m r and b = sum of m.
-        open: (2, H, W) a and b of the block that is not whole yet.
-    """
-
-    length: int
-    products: Tensor
-    open: Tensor
-    count: int = 0
-
-    @classmethod
-    def of(cls, size: tuple[int, int], block: int, device: torch.device | str = "cpu") -> BlockSums:
-        """No masks yet."""
-        zeros = partial(torch.zeros, dtype=torch.float64, device=device)
-        return cls(max(block, SHORTEST) if block > 1 else 0, zeros(3, *size), zeros(2, *size))
-
-    def add(self, residuals: Tensor, masks: Tensor) -> None:
-        """Take in (N,) residuals and masks (N, 1, H, W), `STRETCH` of them or, at the end, fewer."""
-        if not self.length:
-            return
-        size = min(self.length, STRETCH)
-        for some, shown in zip(residuals.split(size), masks.squeeze(1).split(size), strict=True):
-            self.open += weighted_sums(torch.stack([some, some**0]), shown)
-            self.count += len(some)
-            if self.count % self.length == 0:
-                a, b = self.open
-                self.products += torch.stack([a * a, a * b, b * b])
-                self.open.zero_()
-
-    def level(self, rest: RelaxMoments) -> float:
-        """How far apart the sums of blocks are, against what they would be if all masks were independent.
-
-        A ratio of standard errors, over all pixels together; 1 where there are too few whole blocks to tell.
-        """
-        blocks = self.count // self.length if self.length else 0
-        if blocks < LEAST_BLOCKS:
-            return 1.0
-        mean = rest.plain.mean
-        of_blocks = self.products[0] - 2 * mean * self.products[1] + mean.square() * self.products[2]
-        variance = float(of_blocks.sum()) * blocks / (blocks - 1) / (blocks * self.length)
-        of_masks = float((rest.standard_error * rest.plain.weight).square().sum()) / rest.count
-        return math.sqrt(max(variance, 0.0) / of_masks) if of_masks > 0 else 1.0
+        if blocks is not None:
+            blocks.add(residuals[start:stop], masks)
+    return rest, square_rest, blocks.level(rest) if blocks is not None else 1.0

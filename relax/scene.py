@@ -27,9 +27,11 @@ from masking import (
     GridSurrogate,
     MaskSource,
     PatchMasks,
+    RandomGrid,
     blend,
     make_fill,
 )
+from relax.blocks import BlockedMoments
 from relax.budget import DEFAULT_MASKS, Budget, Progress, within_memory
 from relax.control import ControlledMoments
 from relax.estimators import Estimator, RelaxMoments
@@ -181,9 +183,11 @@ class Scene:
 
     def estimator(self, first: int = 0) -> Estimator:
         """What turns the scores of masks number `first` and on into maps."""
-        if self.surrogate is None:
-            return RelaxMoments.empty(self.size, self.home)
-        return ControlledMoments(self.surrogate, first)
+        if self.surrogate is not None:
+            return ControlledMoments(self.surrogate, first)
+        if isinstance(self.source, RandomGrid) and self.source.block > 1:
+            return BlockedMoments.empty(self.size, self.source.block, self.home)
+        return RelaxMoments.empty(self.size, self.home)
 
     def explanation(self, moments: Estimator, made: dict[str, Any]) -> Explanation:
         """The maps of these moments in the frame of the image, with how they were made."""
