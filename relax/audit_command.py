@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relax.console import DONE, SOME_FAILED, STOPPED, UsageError, complain, printable, progress_bar
+from relax.console import DONE, SOME_FAILED, Stopped, UsageError, complain, printable, progress_bar
 from relax.options import DEVICE_HELP, names
 from relax.options import batch_size as whole_or_auto
 
@@ -127,8 +127,8 @@ def audit(
                 progress=progress.tell,
             )
     except KeyboardInterrupt:
-        complain(f"stopped; what was embedded and explained is kept in {out}, the same command goes on from there")
-        return STOPPED
+        kept = f"what was embedded and explained is kept in {out}, the same command goes on from there"
+        raise Stopped(kept) from None
     except (ValueError, OSError, ImportError) as error:
         if debug:
             traceback.print_exc()

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from encoders import Encoder
 from relax.caption import number, shortened
-from relax.console import complain
+from relax.console import Stopped, complain
 from relax.explainer import explain
 from relax.explanation import Explanation
 from relax.files import written_aside
@@ -120,7 +120,7 @@ def explain_files(
         How many images failed.
 
     Raises:
-        KeyboardInterrupt: On Ctrl-C, after saying what is done.
+        Stopped: On Ctrl-C; says what is done.
     """
     asked = [path for name in ("reference", "foil") for path in settings.get(name) or []]
     spare = [*asked, *([settings["fill"]] if isinstance(settings["fill"], Path) else [])]
@@ -140,8 +140,7 @@ def explain_files(
                         traceback.print_exc()
                 progress.finish()
     except KeyboardInterrupt:
-        complain(f"stopped; {len(made)} of {len(images)} images are done, in {out}")
-        raise
+        raise Stopped(f"{len(made)} of {len(images)} images are done, in {out}") from None
     if made and not quiet:
         print_table(made)
     failed = len(images) - len(made)

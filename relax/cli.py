@@ -19,7 +19,7 @@ from relax.audit_command import EXAMPLES as AUDIT_EXAMPLES
 from relax.audit_command import audit
 from relax.compare_command import EXAMPLES as COMPARE_EXAMPLES
 from relax.compare_command import compare, methods
-from relax.console import DONE, STOPPED, WRONG_USAGE, UsageError, complain
+from relax.console import DONE, STOPPED, WRONG_USAGE, Stopped, UsageError, complain
 from relax.evaluate_command import EXAMPLES as EVALUATE_EXAMPLES
 from relax.evaluate_command import evaluate, metrics
 from relax.explain_command import EXAMPLES as EXPLAIN_EXAMPLES
@@ -85,7 +85,12 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = app(list(arguments), prog_name="relax", standalone_mode=False)
         sys.stdout.flush()
+        if result == STOPPED:  # what newer typers make of Ctrl-C, in silence
+            complain("stopped")
         return result if isinstance(result, int) else DONE
+    except Stopped as stop:
+        complain(f"stopped; {stop}")
+        return STOPPED
     except UsageError as error:
         complain(str(error))
     except _TyperUsageError as error:

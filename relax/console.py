@@ -15,6 +15,10 @@ class UsageError(Exception):
     """A wish that cannot be granted, found before any image was touched."""
 
 
+class Stopped(Exception):
+    """Ctrl-C, where there is something to say: what is done, and how it goes on."""
+
+
 def complain(text: str) -> None:
     """Write one line to stderr, whatever the text holds."""
     print("relax: " + printable(" ".join(text.split())), file=sys.stderr)  # noqa: T201

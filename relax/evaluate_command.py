@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.console import DONE, SOME_FAILED, STOPPED, UsageError, complain, progress_bar
+from relax.console import DONE, SOME_FAILED, Stopped, UsageError, complain, progress_bar
 from relax.options import DEVICE_HELP
 from relax.options import names as listed
 
@@ -112,8 +112,7 @@ def evaluate(
         return SOME_FAILED
     _complain_of(found)
     if stopped:
-        complain(f"stopped; what is done is in {out}, and the same command goes on from there")
-        return STOPPED
+        raise Stopped(f"what is done is in {out}, and the same command goes on from there")
     if not quiet:
         print_summary(found, files)
     return SOME_FAILED if found.failures else DONE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.console import DONE, SOME_FAILED, STOPPED, UsageError, progress_bar
+from relax.console import DONE, SOME_FAILED, UsageError, progress_bar
 from relax.options import DEVICE_HELP, make_out
 from relax.options import batch_size as whole_or_auto
 
@@ -236,10 +236,7 @@ def explain(
         raise UsageError(str(error)) from None
     from relax.batch import explain_files
 
-    try:
-        failed = explain_files(images, loaded, settings, out, assess=assess, quiet=quiet, debug=debug)
-    except KeyboardInterrupt:
-        return STOPPED
+    failed = explain_files(images, loaded, settings, out, assess=assess, quiet=quiet, debug=debug)
     return SOME_FAILED if failed else DONE
 
 

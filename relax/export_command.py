@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.console import DONE, SOME_FAILED, STOPPED, UsageError, complain
+from relax.console import DONE, SOME_FAILED, Stopped, UsageError, complain
 from relax.options import DEVICE_HELP
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
@@ -94,8 +94,9 @@ def volume(
         files = made.save(out / stem)
     except KeyboardInterrupt:
         files = done[-1].save(out / stem_of(source)) if done else []
-        complain(f"stopped; {len(done[-1].slices) if done else 0} slices are done" + (f", in {out}" if done else ""))
-        return STOPPED
+        raise Stopped(
+            f"{len(done[-1].slices) if done else 0} slices are done" + (f", in {out}" if done else "")
+        ) from None
     except ImageError as error:
         complain(str(error))
         return SOME_FAILED

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relax.console import DONE, SOME_FAILED, STOPPED, UsageError, complain, progress_bar
+from relax.console import DONE, SOME_FAILED, Stopped, UsageError, complain, progress_bar
 from relax.options import DEVICE_HELP
 from relax.options import batch_size as whole_or_auto
 
@@ -91,8 +91,7 @@ def index(
             traceback.print_exc()
         raise UsageError(str(error)) from None
     except KeyboardInterrupt:
-        complain(f"stopped; {_kept(out)}: the same command goes on from there")
-        return STOPPED
+        raise Stopped(f"{_kept(out)}: the same command goes on from there") from None
     for path, reason in archive.failed:
         complain(f"{path}: {reason}; left out")
     if not quiet:

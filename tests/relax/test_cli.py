@@ -259,6 +259,16 @@ def test_ctrl_c_stops_with_one_line_and_leaves_only_whole_files(here, capsys):
     assert not [name for name in names if name.endswith(".part")]
 
 
+def test_ctrl_c_before_anything_is_done_says_so(here, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(relax, "load_encoder", interrupted)
+
+    assert run(["explain", "cat.png"]) == 130
+    one_line(capsys.readouterr().err, "stopped", "relax: stopped")
+
+
 def test_a_write_that_fails_leaves_what_was_there(tmp_path):
     path = tmp_path / "map.json"
     path.write_text("old")
