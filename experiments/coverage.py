@@ -21,7 +21,7 @@ import relax
 from encoders import Encoder
 from experiments.record import write_results
 from masking import RandomGrid
-from relax.blocks import BlockedMoments
+from relax.blocks import BlockedMoments, averages
 from relax.estimators import RelaxMoments
 from similarity import cosine
 
@@ -31,8 +31,7 @@ Z95 = 1.959964
 
 def moments_of(scores: Tensor, grid: RandomGrid, start: int, stop: int) -> RelaxMoments | BlockedMoments:
     """Moments of masks `start` to `stop - 1`, whose scores are `scores[start:stop]`."""
-    size, block = grid.image_size, grid.block
-    moments = BlockedMoments.empty(size, block) if block > 1 else RelaxMoments.empty(size)
+    moments = averages(grid)
     for first in range(start, stop, 500):
         last = min(first + 500, stop)
         moments.add(scores[first:last], grid.masks(first, last))

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from masking import RandomGrid
 from relax.estimators import RelaxMoments, weighted_sums
 
 LEAST_BLOCKS, SHORTEST = 4, 32  # blocks, and masks in one, to tell what a design saves in variance
@@ -122,3 +123,10 @@ class BlockedMoments:
     def record(self) -> dict[str, Any]:
         """Which estimator it is."""
         return self.moments.record()
+
+
+def averages(grid: RandomGrid, device: torch.device | str = "cpu") -> RelaxMoments | BlockedMoments:
+    """Plain averages over the masks of a grid, with the error that its design asks for; no masks yet."""
+    if grid.block == 1:
+        return RelaxMoments.empty(grid.image_size, device)
+    return BlockedMoments.empty(grid.image_size, grid.block, device)

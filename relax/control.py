@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 from masking import GridSurrogate
-from relax.blocks import BlockSums
-from relax.estimators import PixelMoments, RelaxMoments
+from relax.blocks import averages
+from relax.estimators import Estimator, PixelMoments
 
 FOLDS = 4
 STRETCH = 256  # masks that are made again at once
@@ -137,12 +137,12 @@ def _estimate(surrogate: GridSurrogate, scores: Tensor, first: int) -> _Maps:
     residuals = fits.residuals(folds, centred)
     squared = centred.square() - fits.squares_of(folds)
     square_folds, _ = fits.best(squared)
-    rest, square_rest, level = _averaged(surrogate, residuals, fits.residuals(square_folds, squared), first)
+    rest, square_rest = _averaged(surrogate, residuals, fits.residuals(square_folds, squared), first)
     return _Maps(
         surrogate=surrogate,
         middle=middle,
         centred_importance=fits.exact(folds) + rest.importance,
-        standard_error=rest.standard_error * level,
+        standard_error=rest.standard_error,
         explained=explained,
         folds=folds,
         rest_of_square=fits.exact(square_folds) + square_rest.mean,
@@ -245,15 +245,12 @@ def _edges(count: int, block: int) -> list[int]:
 
 def _averaged(
     surrogate: GridSurrogate, residuals: Tensor, square_residuals: Tensor, first: int
-) -> tuple[RelaxMoments, PixelMoments, float]:
-    """Mask-weighted moments of the residuals, and the level of their error; the masks are made again."""
+) -> tuple[Estimator, PixelMoments]:
+    """Mask-weighted moments of the residuals; the masks are made again."""
     grid, device = surrogate.grid, surrogate.device
-    rest, square_rest = RelaxMoments.empty(grid.image_size, device), PixelMoments.empty(grid.image_size, device)
-    blocks = BlockSums.of(grid.image_size, grid.block, device) if grid.block > 1 else None
+    rest, square_rest = averages(grid, device), PixelMoments.empty(grid.image_size, device)
     for start, stop in pairwise([*range(0, len(residuals), STRETCH), len(residuals)]):
         masks = grid.masks(first + start, first + stop, device)
         rest.add(residuals[start:stop], masks)
         square_rest.add(square_residuals[start:stop], masks.squeeze(1))
-        if blocks is not None:
-            blocks.add(residuals[start:stop], masks)
-    return rest, square_rest, blocks.level(rest) if blocks is not None else 1.0
+    return rest, square_rest

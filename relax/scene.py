@@ -31,7 +31,7 @@ from masking import (
     blend,
     make_fill,
 )
-from relax.blocks import BlockedMoments
+from relax.blocks import averages
 from relax.budget import DEFAULT_MASKS, Budget, Progress, within_memory
 from relax.control import ControlledMoments
 from relax.estimators import Estimator, RelaxMoments
@@ -185,8 +185,8 @@ class Scene:
         """What turns the scores of masks number `first` and on into maps."""
         if self.surrogate is not None:
             return ControlledMoments(self.surrogate, first)
-        if isinstance(self.source, RandomGrid) and self.source.block > 1:
-            return BlockedMoments.empty(self.size, self.source.block, self.home)
+        if isinstance(self.source, RandomGrid):
+            return averages(self.source, self.home)
         return RelaxMoments.empty(self.size, self.home)
 
     def explanation(self, moments: Estimator, made: dict[str, Any]) -> Explanation:
