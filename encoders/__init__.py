@@ -4,14 +4,14 @@ encoder = load("default"); encoder(pixels) takes (B, C, H, W) in [0, 1] of any s
 """
 
 from encoders.catalogue import EncoderRow, available
+from encoders.checkpoints.report import CheckpointReport
 from encoders.encoder import Encoder
 from encoders.errors import EncoderError, EncoderWarning
-from encoders.head_base import Head
-from encoders.head_kinds import load_head
-from encoders.heads import network_head
+from encoders.heads.base import Head
+from encoders.heads.kinds import load_head
+from encoders.heads.networks import network_head
 from encoders.pooling import POOLINGS
 from encoders.preprocess import Preprocess
-from encoders.report import CheckpointReport
 from encoders.specs import load
 
 __all__ = [

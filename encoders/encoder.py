@@ -11,12 +11,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from encoders.checkpoints.report import CheckpointReport
 from encoders.devices import find_device, find_devices, out_of_memory
 from encoders.errors import EncoderError, one_line
 from encoders.fast import PRECISIONS, FastForm, Forms
 from encoders.pooling import check_pooling, pool
 from encoders.preprocess import Preprocess
-from encoders.report import CheckpointReport
 from encoders.tokens import patch_grid, visible_only
 
 Network = nn.Module | Callable[[Tensor], Tensor]

@@ -29,7 +29,7 @@ TRIAL = 32  # views that are embedded both ways
 TIMED = 8  # views that tell which form is faster on a processor
 WORTH = 4 * TRIAL  # fewer passes than this would spend on the trial what they gain
 COMPILE_SECONDS = 60.0  # what compiling takes, on two cores
-COMPILE_GAIN = 0.15  # share of the time that it saves, as measured in experiments/precision.py
+COMPILE_GAIN = 0.15  # share of the time that it saves, as measured in experiments/benchmarks/precision.py
 
 
 Score = Callable[[Tensor], Tensor]

@@ -19,11 +19,12 @@ from urllib.parse import parse_qsl
 import torch
 from torch import Tensor, nn
 
-from encoders.checkpoint import read_checkpoint
+from encoders.checkpoints.layouts import load_weights
+from encoders.checkpoints.reading import read_checkpoint
+from encoders.checkpoints.report import CheckpointReport
 from encoders.encoder import Encoder, check_precision, copied
 from encoders.errors import EncoderError
 from encoders.hub import hub_network
-from encoders.layouts import load_weights
 from encoders.networks import (
     bundled_network,
     drawn_from,
@@ -34,7 +35,6 @@ from encoders.networks import (
 )
 from encoders.pooling import check_pooling
 from encoders.preprocess import Preprocess
-from encoders.report import CheckpointReport
 from encoders.text import open_clip_network
 
 KINDS = (

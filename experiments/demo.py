@@ -15,7 +15,7 @@ from pathlib import Path
 import skimage.data
 from PIL import Image
 
-from relax.cli import main as relax_command
+from relax.cli.app import main as relax_command
 from relax.files import written_aside
 
 SMEAR = Path(__file__).parent / "samples" / "blood_smear.jpg"

@@ -15,15 +15,15 @@ NAMES = "a spec; vit (after train_vit); resnet50-thin, salience or salience-112 
 def encoder_named(name: str, data: Path | None = None) -> Encoder:
     """One of `NAMES`, on the CPU where it is no spec; cifar-resnet20 needs the data folder."""
     if name == "vit":
-        from experiments.train_vit import vit_encoder
+        from experiments.recipes.train_vit import vit_encoder
 
         return vit_encoder()
     if name == "resnet50-thin" or name.partition("-")[0] == "salience":
-        from experiments.pretrained import pretrained_encoder
+        from experiments.recipes.pretrained import pretrained_encoder
 
         return pretrained_encoder(name)
     if name == "cifar-resnet20" and data is not None:
-        from experiments.cifar_resnet import PREPROCESS, load_cifar_resnet
+        from experiments.recipes.cifar_resnet import PREPROCESS, load_cifar_resnet
 
         network = load_cifar_resnet(data / "cifar10_resnets" / "resnet20-12fca82f.th", 20)
         network.linear = torch.nn.Identity()

@@ -33,21 +33,14 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write_results(
-    name: str, rows: Sequence[dict[str, Any]], summary: dict[str, Any], experiment: str | None = None
-) -> None:
-    """Write `results/NAME.csv` with one row per measurement and `results/NAME.json` with the summary.
-
-    The experiment's name is needed where one has several results.
-    """
+def write_results(name: str, rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> None:
+    """Write `results/NAME.csv` with one row per measurement and `results/NAME.json` with the summary."""
     with written_aside(RESULTS / f"{name}.csv") as aside, aside.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     made = {
-        "command": shlex.join(
-            ["python", "-m", f"experiments.{experiment or name}", *map(_without_folder, sys.argv[1:])]
-        ),
+        "command": shlex.join(["python", "-m", _running_module(), *map(_without_folder, sys.argv[1:])]),
         **summary,
         "machine": machine(),
         "versions": dict(versions()),
@@ -55,6 +48,12 @@ def write_results(
     }
     with written_aside(RESULTS / f"{name}.json") as aside:
         aside.write_text(json.dumps(made, indent=1) + "\n")
+
+
+def _running_module() -> str:
+    """What stands after `python -m`."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec.name.removesuffix(".__main__") if spec else "__main__"
 
 
 def _without_folder(argument: str) -> str:

@@ -1,5 +1,5 @@
 """`python -m relax` is the command `relax`."""
 
-from relax.cli import main
+from relax.cli.app import main
 
 main()

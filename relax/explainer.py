@@ -22,10 +22,10 @@ from PIL import Image
 from torch import Tensor
 
 from encoders import Encoder
-from relax.budget import BatchSize, Budget, Progress
+from relax.estimators.budget import BatchSize, Budget, Progress
 from relax.explanation import Explanation
 from relax.hiding import Fill, Hiding
-from relax.images import ImageSource, one_by_one
+from relax.io.images import ImageSource, one_by_one
 from relax.provenance import surroundings
 from relax.references import Question, Reference
 from relax.scene import EncoderSource, Scene, load_encoder

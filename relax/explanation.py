@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relax.files import written_aside
+from relax.maps import MAPS, uncertainty_limit, where_certain
 
 FORMAT = 1  # of the saved file
-MAPS = ("importance", "uncertainty", "standard_error")
 
 
 @dataclass(frozen=True)
@@ -71,26 +71,13 @@ class Explanation:
         Source: RELAX (Wickstrøm et al., IJCV 2023), section on U-RELAX.
         """
         limit = self.uncertainty_limit(threshold=threshold, quantile=quantile, gamma=gamma)
-        with np.errstate(invalid="ignore"):
-            return np.where(self.uncertainty <= limit, self.importance, np.float32(np.nan))
+        return where_certain(self, limit)
 
     def uncertainty_limit(
         self, *, threshold: float | None = None, quantile: float | None = None, gamma: float | None = None
     ) -> float:
         """The largest uncertainty that `u_relax` keeps when given the same arguments; NaN where none is known."""
-        wishes = {"threshold": threshold, "quantile": quantile, "gamma": gamma}
-        given = [name for name, value in wishes.items() if value is not None]
-        if len(given) > 1:
-            raise ValueError(f"u_relax takes one of threshold, quantile and gamma; got {' and '.join(given)}")
-        if threshold is not None:
-            return _at_least_zero("threshold", threshold)
-        known = self.uncertainty[np.isfinite(self.uncertainty)]
-        if gamma is not None:
-            return _at_least_zero("gamma", gamma) * (float(known.mean(dtype=np.float64)) if known.size else np.nan)
-        quantile = 0.5 if quantile is None else quantile
-        if not 0 <= quantile <= 1:
-            raise ValueError(f"quantile is a share of the pixels, between 0 and 1; got {quantile}")
-        return float(np.quantile(known, quantile)) if known.size else np.nan
+        return uncertainty_limit(self.uncertainty, threshold=threshold, quantile=quantile, gamma=gamma)
 
     def to_json(self) -> str:
         """How it was made, and the range of each map, as JSON text."""
@@ -130,16 +117,10 @@ class Explanation:
 
     def _repr_png_(self) -> bytes:
         """Notebooks show the figure."""
-        from relax.render import png  # drawing is at the end of the arrows: loaded only when asked for
+        from relax.plotting.figure import png  # matplotlib takes a while to load
 
         shown: bytes = png(self)
         return shown
-
-
-def _at_least_zero(name: str, value: float) -> float:
-    if not value >= 0:
-        raise ValueError(f"{name} must be 0 or more; got {value}")
-    return value
 
 
 def _range(values: NDArray[np.float32]) -> dict[str, float | None]:

@@ -20,7 +20,7 @@ from masking import (
 )
 from masking.designs import check_design
 from masking.surrogate import MOST_CELLS
-from relax.images import ImageSource
+from relax.io.images import ImageSource
 
 Fill = str | float | Sequence[float] | ImageSource
 
@@ -44,8 +44,8 @@ class Hiding:
         seed: The only source of randomness.
         given: The caller's own masks, (N, 1, H, W) in [0, 1], instead of regions.
         design: How the masks of the grid depend on each other, see `masking.designs`.
-        estimator: "plain" (the paper's averages), "controlled" (the same from fewer masks, see `relax.control`),
-            or "auto": controlled where it can be, on the grid.
+        estimator: "plain" (the paper's averages), "controlled" (the same from fewer masks, see
+            `relax.estimators.control`), or "auto": controlled where it can be, on the grid.
     """
 
     regions: str = "grid"

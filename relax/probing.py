@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relax.budget import BatchSize, Budget, Progress
-from relax.estimators import Estimator
+from relax.estimators.budget import BatchSize, Budget, Progress
+from relax.estimators.moments import Estimator
+from relax.estimators.repeat import Repeat
 from relax.explanation import Explanation
 from relax.hiding import Fill, Hiding
-from relax.images import ImageSource
+from relax.io.images import ImageSource
 from relax.provenance import surroundings
 from relax.references import Question, Reference
-from relax.repeat import Repeat
 from relax.scene import EncoderSource, Scene, load_encoder
 
 MASKS_AT_ONCE = 64  # when averaging: the masks are made again, and should not fill the memory

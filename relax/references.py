@@ -22,8 +22,8 @@ from torch import Tensor
 
 from encoders import Encoder
 from encoders.text import embed_text
-from relax.budget import Progress
-from relax.images import ImageSource, name_of, one_by_one, read_image
+from relax.estimators.budget import Progress
+from relax.io.images import ImageSource, name_of, one_by_one, read_image
 from similarity.references import Target, check_reference, mean_embedding, mean_similarity
 
 TEXT = "text:"

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 import encoders
 from encoders import Encoder
+from encoders import EncoderError as EncoderError
 from encoders.passes import TRIAL, Passes, Score
 from masking import (
     FILLS,
@@ -31,13 +32,13 @@ from masking import (
     blend,
     make_fill,
 )
-from relax.blocks import averages
-from relax.budget import DEFAULT_MASKS, Budget, Progress, within_memory
-from relax.control import ControlledMoments
-from relax.estimators import Estimator, RelaxMoments
+from relax.estimators.blocks import averages
+from relax.estimators.budget import DEFAULT_MASKS, Budget, Progress, within_memory
+from relax.estimators.control import ControlledMoments
+from relax.estimators.moments import Estimator, RelaxMoments
 from relax.explanation import Explanation
 from relax.hiding import Fill, Hiding
-from relax.images import ImageSource, name_of, read_image, read_with_record
+from relax.io.images import ImageSource, name_of, read_image, read_with_record
 from similarity.references import Target
 
 EncoderSource = str | nn.Module | Callable[[Tensor], Tensor] | Encoder

@@ -8,7 +8,8 @@ hnsw    walks a graph of neighbours: fast, all vectors stay in memory
 ivfpq   looks into the nearest of many lists, at compressed vectors: some 15 times smaller
 
 Sources: Malkov & Yashunin (TPAMI 2020) for hnsw; Jégou, Douze & Schmid (TPAMI 2011) for ivfpq; Douze et al., The
-Faiss library (2024). `experiments/index_recall.py` measures what the approximate kinds miss with the settings below.
+Faiss library (2024). `experiments/benchmarks/index_recall.py` measures what the approximate kinds miss with the
+settings below.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from relax.cli import run
+from relax.cli.app import run
 
 TUTORIAL = Path(__file__).parent.parent / "docs" / "tutorial.md"
 

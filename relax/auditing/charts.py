@@ -17,7 +17,7 @@ from relax.auditing.hubs import Hubness
 from relax.auditing.layout import Layout
 from relax.auditing.predictability import Predictability, Value
 from relax.auditing.shortcuts import Shortcuts
-from relax.render import INK, PALE, PLAIN, boxes_for_missing_glyphs
+from relax.plotting.panels import INK, PALE, PLAIN, boxes_for_missing_glyphs
 
 DPI = 150
 GROUP_COLOURS = (  # Okabe & Ito (2008), told apart by colour-blind readers; then two more

@@ -14,7 +14,7 @@ from relax.auditing.pictures import picture_of
 from relax.auditing.result import Audit
 from relax.auditing.shortcuts import Region
 from relax.explanation import Explanation
-from relax.images import ImageError
+from relax.io.errors import ImageError
 from relax.report import Exhibit, Neighbour
 
 SMALL = 128  # px of a small picture's longer side

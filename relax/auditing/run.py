@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from relax.archive import make_archive
+from relax.archive.archive import make_archive
 from relax.auditing.contents import Contents
 from relax.auditing.findings import findings
 from relax.auditing.gallery import Gallery
@@ -31,7 +31,7 @@ from relax.auditing.stages import (
     spread_over,
 )
 from relax.auditing.tables import write_tables
-from relax.budget import BatchSize
+from relax.estimators.budget import BatchSize
 from relax.provenance import surroundings
 from relax.report import write_report
 from relax.scene import EncoderSource, load_encoder

@@ -19,7 +19,7 @@ from relax.auditing.positions import mirror_of, standardised
 from relax.auditing.predictability import Predictability, corrected, predictability
 from relax.auditing.result import Space
 from relax.auditing.shortcuts import CellEvidence, hiding_effects
-from relax.images import ImageError
+from relax.io.errors import ImageError
 
 Stages = Callable[[str, int, int], None]
 """Called with (stage, done, in all)."""

@@ -14,10 +14,10 @@ from relax.baselines.methods import Method, method_named
 from relax.baselines.rise import predicted
 from relax.baselines.scalar import Head, Scalar, class_score, measure_for_gradients, no_scalar, similarity_to
 from relax.baselines.task import Maps, MethodError, Task
-from relax.budget import Budget, Progress
+from relax.estimators.budget import Budget, Progress
 from relax.explanation import Explanation
 from relax.hiding import Hiding
-from relax.images import ImageSource
+from relax.io.images import ImageSource
 from relax.provenance import surroundings
 from relax.references import Reference, embed_reference, reference_name
 from relax.scene import Scene

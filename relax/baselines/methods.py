@@ -23,7 +23,7 @@ from relax.baselines.rise import mask_average
 from relax.baselines.scorecam import scorecam
 from relax.baselines.surrogates import kernel_shap, lime
 from relax.baselines.task import GRADIENT, Function
-from relax.budget import DEFAULT_MASKS
+from relax.estimators.budget import DEFAULT_MASKS
 from relax.hiding import Hiding
 
 Family = Literal["masking", "gradient", "cam", "surrogate", "activation", "attention", "control"]

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from encoders import Encoder, EncoderError
 from relax.baselines.scalar import Scalar
-from relax.budget import Budget, Progress
+from relax.estimators.budget import Budget, Progress
 from relax.hiding import Hiding
 from relax.scene import Scene
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from relax.budget import Budget
+from relax.estimators.budget import Budget
 from relax.metrics.maps import Map, Mask, Values, checked_map
 from relax.references import Question
 from relax.scene import Scene

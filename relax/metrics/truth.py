@@ -22,7 +22,8 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
-from relax.images import FORMATS, ImageError, read_image
+from relax.io.errors import ImageError
+from relax.io.images import FORMATS, read_image
 from relax.metrics.maps import Mask
 
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels from 0, edges not centres

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relax.explanation import MAPS, Explanation
+from relax.maps import MAPS, ExplanationLike
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Exhibit:
         notes: What else to say of it, as (name, value).
     """
 
-    explanation: Explanation
+    explanation: ExplanationLike
     title: str
     neighbours: tuple[Neighbour, ...] = ()
     notes: tuple[tuple[str, str], ...] = ()

@@ -12,12 +12,14 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-from relax.caption import number, recipe
-from relax.explanation import MAPS, Explanation
-from relax.render import COLOURS, UNITS
+from relax.maps import MAPS, ExplanationLike, uncertainty_limit
+from relax.plotting.caption import recipe
+from relax.plotting.figure import UNITS
+from relax.plotting.panels import COLOURS
 from relax.report.content import Exhibit
 from relax.report.maps import LONGEST, NEVER, STEPS, averaged, fitted, jpeg, packed
 from relax.report.text import embedded, escaped, named, plain
+from relax.text import number
 
 PICTURE, SMALL = 640, 160  # longer side of a picture, and of the small ones in the sheet
 TABLES = {**COLOURS, "standard_error": "cividis"}
@@ -43,7 +45,7 @@ class Frame:
             "grid": size,
             "image": jpeg(explanation.image, PICTURE),
             "maps": {name: packed(values) for name, values in maps.items()},
-            "limit": _finite(explanation.uncertainty_limit()),
+            "limit": _finite(uncertainty_limit(explanation.uncertainty)),
             "units": units(explanation),
             "recipe": plain(" · ".join(recipe(explanation.provenance))),
             "notes": [[plain(name), plain(value)] for name, value in exhibit.notes],
@@ -60,7 +62,7 @@ class Frame:
         return cls(data, _entry(exhibit, data, maps["importance"]))
 
 
-def units(explanation: Explanation) -> dict[str, str]:
+def units(explanation: ExplanationLike) -> dict[str, str]:
     """What the values of each map are, in words."""
     made = explanation.provenance
     measure = str(made.get("similarity", "similarity"))

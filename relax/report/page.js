@@ -5,7 +5,7 @@
 const $ = (id) => document.getElementById(id);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
-// ---- Numbers, as in the figures of relax (relax/caption.py) ----
+// ---- Numbers, as in the figures of relax (relax/plotting/caption.py) ----
 
 /** Decimals that show two digits of a step. */
 const decimals = (step) => (step > 0 ? 1 - Math.floor(Math.log10(step)) : 6);

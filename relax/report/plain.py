@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from relax.explanation import Explanation
+from relax.maps import ExplanationLike
 from relax.report.content import Exhibit, Grid, Report, Section
 
 TITLE = "What made these embeddings"
@@ -41,7 +41,7 @@ class Row:
     @classmethod
     def of(cls, exhibit: Exhibit) -> Row:
         """Look at the maps of a picture."""
-        explanation: Explanation = exhibit.explanation
+        explanation: ExplanationLike = exhibit.explanation
         known = explanation.importance[np.isfinite(explanation.importance)]
         low, high = (float(known.min()), float(known.max())) if known.size else (np.nan, np.nan)
         spread, error = _median(explanation.uncertainty), _median(explanation.standard_error)

@@ -10,7 +10,7 @@ from torch import nn
 
 import relax
 from encoders import EncoderError, load
-from relax.budget import Budget
+from relax.estimators.budget import Budget
 from relax.hiding import Hiding
 from relax.scene import Scene
 

@@ -16,7 +16,7 @@ from torch import nn
 import relax
 from encoders import EncoderError, load
 from encoders.text import embed_text
-from relax.cli import run
+from relax.cli.app import run
 
 open_clip = pytest.importorskip("open_clip", reason="the extra [text] is not installed")
 

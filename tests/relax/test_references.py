@@ -10,8 +10,8 @@ from PIL import Image
 
 import relax
 from relax import references
-from relax.caption import recipe
-from relax.cli import run
+from relax.cli.app import run
+from relax.plotting.caption import recipe
 from relax.references import Corpus, embed_reference, image_files, reference_name
 from tests.reference import contrast_by_definition, importance_by_definition
 

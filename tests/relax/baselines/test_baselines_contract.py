@@ -139,7 +139,7 @@ def test_the_mode_of_the_caller_changes_nothing(name):
 
 @pytest.mark.parametrize("kind", ["linear", "prototype"])
 def test_the_heads_of_the_package_fit(kind):
-    heads = pytest.importorskip("encoders.head_kinds")
+    heads = pytest.importorskip("encoders.heads.kinds")
     weight = SmallHead(6).weight
     head = (
         heads.LinearHead(("a", "b", "c"), weight, torch.zeros(3))

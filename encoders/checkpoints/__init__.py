@@ -1,0 +1,1 @@
+"""Weights from files: read, matched to a network, and reported."""

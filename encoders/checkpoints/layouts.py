@@ -1,0 +1,174 @@
+"""Find the backbone inside a checkpoint of a self-supervised run, and load it or refuse.
+
+Every method wraps the network in its own way: `module.encoder_q.layer1...` (MoCo), `teacher.backbone.blocks...`
+(DINO), `state_dict.backbone.4...` (lightly, whose backbone is an nn.Sequential of the network's children). All are
+found by the same rule: the prefix under which most of the network's own names appear, in its own shapes. Where two
+parts fit equally well (a student and a teacher), `PREFERENCE` decides. What is left over is a head that is known by
+name, or it is unexpected; `encoders.checkpoints.report` judges.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+from encoders.checkpoints.report import CheckpointReport, judge
+from encoders.errors import EncoderError
+
+# Which part to take where several fit equally well: the one whose prefix matches first, as its authors evaluate it.
+PREFERENCE = (
+    r"(^|\.)online_",  # BYOL: the online network, not its target
+    r"(^|[._])ema\.",  # timm: the averaged weights
+    r"^target_encoder\.",  # I-JEPA: the target encoder, not the context encoder
+    # DINO: the teacher, not the student. MoCo: the query encoder, not the key encoder, which is its slow copy.
+    r"^(?!.*(student|momentum|target|_k\.))",
+)
+
+# What the names give away about the method; all patterns of a row must be found.
+LAYOUTS = (
+    ("MoCo v3", r"(^|\.)base_encoder\."),
+    ("MoCo", r"(^|\.)encoder_q\."),
+    ("BYOL", r"(^|\.)online_(network|encoder)"),
+    ("DINO", r"(^|\.)teacher(_backbone)?\."),
+    ("I-JEPA", r"^target_encoder\."),
+    ("MAE", r"(^|\.)decoder_(embed|blocks|pred)\b"),
+    ("SwAV", r"(^|\.)prototypes\."),
+    ("BYOL", r"(^|\.)backbone_momentum\.", r"(^|\.)prediction_head\."),
+    ("MoCo", r"(^|\.)backbone_momentum\."),
+    ("SimSiam", r"(^|\.)projection_head\.", r"(^|\.)prediction_head\."),
+    ("SimCLR", r"(^|\.)(projection_head|projector)\."),
+    ("SimCLR", r"(^|\.)(backbone|encoder)\.fc\.[02]\."),
+)
+
+# First words of the names of parts that are no backbone.
+HEADS = re.compile(
+    r"(fc|heads?|classifier|projection\w*|projet?ion|projector|prediction\w*|predictor|prototypes|decoder\w*|"
+    r"mask_token|mask_embed|queue\w*|linear|mlp|criterion|n_averaged|\w+_head|head_\w+)(\.|$)"
+)
+
+
+def load_weights(
+    network: nn.Module, tensors: dict[str, Tensor], *, path: str, arch: str, part: str = ""
+) -> CheckpointReport:
+    """Fill a network, in place, with the backbone that a checkpoint holds.
+
+    Args:
+        network: Without its classification head.
+        tensors: As `read_checkpoint` returns them.
+        path: Where they came from, for messages.
+        arch: How the user named the network, for messages.
+        part: Take the part of the checkpoint whose prefix holds this text, instead of the preferred one.
+
+    Raises:
+        EncoderError: If too much does not fit, as `encoders.checkpoints.report.judge` says.
+    """
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    prefix, names = _find_part(tensors, wanted, _names_in_sequence(network), part, path)
+    found = {name: tensors[key] for key, name in names.items()}
+    fitted = _fitted_by_timm(network, found, wanted)
+    report = _compare(tensors, found, fitted, wanted, prefix)
+    judge(report, path, arch)
+    network.load_state_dict({name: fitted[name] for name in report.matched}, strict=False)
+    return report
+
+
+def _find_part(
+    tensors: dict[str, Tensor], wanted: dict[str, tuple[int, ...]], in_sequence: dict[str, str], part: str, path: str
+) -> tuple[str, dict[str, str]]:
+    """The best prefix, and the checkpoint's names under it with the names that the network gives them."""
+    fits: Counter[tuple[str, bool]] = Counter()
+    for key, value in tensors.items():
+        for prefix, rest in _splits(key):
+            for sequence, name in ((False, rest), (True, _rename(rest, in_sequence))):
+                if wanted.get(name) == tuple(value.shape) and (rest != name) == sequence and part in prefix:
+                    fits[prefix, sequence] += 1
+    if part and not fits:
+        raise EncoderError(
+            f"part must be in the names of checkpoint {path!r}; got {part!r}: leave it out, or look at "
+            f"the names, as {next(iter(tensors))!r}"
+        )
+    prefix, sequence = min(fits, key=lambda fit: (-fits[fit], _preference(fit[0]), fit), default=("", False))
+    under = (key for key in tensors if key.startswith(prefix))
+    rests = {key: key.removeprefix(prefix) for key in under}
+    return prefix, {key: _rename(rest, in_sequence) if sequence else rest for key, rest in rests.items()}
+
+
+def _splits(key: str) -> Iterable[tuple[str, str]]:
+    """Every way to cut a dotted name into a prefix and a rest: "a.b" is ("", "a.b") and ("a.", "b")."""
+    yield "", key
+    for dot in re.finditer(r"\.", key):
+        yield key[: dot.end()], key[dot.end() :]
+
+
+def _names_in_sequence(network: nn.Module) -> dict[str, str]:
+    """The child's name by its number, where nn.Sequential(*network.children()) was saved: "4" is "layer1"."""
+    return {str(number): name for number, (name, _) in enumerate(network.named_children())}
+
+
+def _rename(name: str, in_sequence: dict[str, str]) -> str:
+    first, dot, rest = name.partition(".")
+    return in_sequence.get(first, first) + dot + rest
+
+
+def _preference(prefix: str) -> int:
+    return next((rank for rank, pattern in enumerate(PREFERENCE) if re.search(pattern, prefix)), len(PREFERENCE))
+
+
+def _fitted_by_timm(
+    network: nn.Module, found: dict[str, Tensor], wanted: dict[str, tuple[int, ...]]
+) -> dict[str, Tensor]:
+    """The weights as timm's own filter for this family converts them, where that makes more of them fit.
+
+    It resamples position embeddings to another image size and knows the names that the authors used.
+    """
+    convert = getattr(sys.modules.get(type(network).__module__), "checkpoint_filter_fn", None)
+    if convert is None or not type(network).__module__.startswith("timm.") or _count(found, wanted) == len(wanted):
+        return found
+    try:
+        fitted: dict[str, Tensor] = convert(dict(found), network)
+    except Exception:
+        return found  # it was written for other weights; the report will say what does not fit
+    return fitted if _count(fitted, wanted) > _count(found, wanted) else found
+
+
+def _count(found: dict[str, Tensor], wanted: dict[str, tuple[int, ...]]) -> int:
+    return sum(name in found and tuple(found[name].shape) == shape for name, shape in wanted.items())
+
+
+def _compare(
+    tensors: dict[str, Tensor],
+    found: dict[str, Tensor],
+    fitted: dict[str, Tensor],
+    wanted: dict[str, tuple[int, ...]],
+    prefix: str,
+) -> CheckpointReport:
+    unequal = [name for name, shape in wanted.items() if name in fitted and tuple(fitted[name].shape) != shape]
+    left = [name for name in fitted if name not in wanted]
+    return CheckpointReport(
+        layout=next(
+            (row[0] for row in LAYOUTS if all(_any(pattern, tensors) for pattern in row[1:])), "plain backbone"
+        ),
+        part=prefix,
+        matched=tuple(name for name in wanted if name in fitted and name not in unequal),
+        missing=tuple(name for name in wanted if name not in fitted and not _is_counter(name)),
+        unexpected=tuple(name for name in left if not HEADS.match(name) and not _is_counter(name)),
+        set_aside=tuple(
+            [prefix + name for name in left if HEADS.match(name)]
+            + [key for key in tensors if not key.startswith(prefix)]
+        ),
+        mismatched=tuple(f"{name}: {tuple(fitted[name].shape)}, {wanted[name]}" for name in unequal),
+        resampled=tuple(n for n in wanted if n in found and n in fitted and found[n].shape != fitted[n].shape),
+    )
+
+
+def _any(pattern: str, names: Iterable[str]) -> bool:
+    return any(re.search(pattern, name) for name in names)
+
+
+def _is_counter(name: str) -> bool:
+    """How many batches a normalisation saw: no weight, and files of before 2018 lack it."""
+    return name.endswith("num_batches_tracked")

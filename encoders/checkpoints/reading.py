@@ -1,0 +1,96 @@
+"""Read the tensors of a checkpoint, without ever running code from it.
+
+A checkpoint is nested: {"state_dict": ...}, {"student": ..., "teacher": ...}, with an optimizer beside it. It is
+read into one flat table of dotted names ("teacher.backbone.cls_token"), in which
+`encoders.checkpoints.layouts` finds the backbone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from encoders.errors import EncoderError, one_line
+
+SAFETENSORS = (".safetensors",)
+PICKLES = (".pth", ".pt", ".ckpt", ".th", ".bin", ".tar")
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
+    """All tensors of a checkpoint under their dotted names, on the CPU.
+
+    Args:
+        path: A safetensors file, or one that torch.save wrote (.pth, .pt, .ckpt, .th, .bin, .pth.tar), which is
+            read with weights_only=True. Of Python objects only argparse.Namespace is let in, as which DINO and
+            MAE keep their options.
+
+    Raises:
+        EncoderError: If there is no such file, it is of another kind or damaged, holds objects that only running
+            its code could restore, or holds no tensors.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise EncoderError(f"checkpoint must be a file; got {str(file)!r}, which is not there: check the path")
+    suffix = file.suffix.lower()
+    if suffix not in SAFETENSORS + PICKLES:
+        raise EncoderError(
+            f"checkpoint must end in one of {', '.join(SAFETENSORS + PICKLES)}; got {file.name!r}: rename or convert it"
+        )
+    content = _read_safetensors(file) if suffix in SAFETENSORS else _read_pickle(file)
+    tensors = dict(_flat(content))
+    if not tensors:
+        raise EncoderError(f"checkpoint {file.name!r} must hold a state dict; got no tensors: save model.state_dict()")
+    return tensors
+
+
+def _read_safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise _damaged(file, error) from error
+
+
+def _read_pickle(file: Path) -> object:
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        foreign = _foreign_objects(file)
+        if not foreign:
+            raise _damaged(file, error) from error
+        raise EncoderError(
+            f"checkpoint {file.name!r} must hold tensors only; it holds {', '.join(foreign)}, which could run code: "
+            "if you trust it, load it yourself once and save its state_dict() alone"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        raise _damaged(file, error) from error
+
+
+def _foreign_objects(file: Path) -> list[str]:
+    """Names of at most three of the objects for which torch refused the file."""
+    try:
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(file)))[:3]
+    except Exception:
+        return []  # an old format that torch cannot list, or no checkpoint at all
+
+
+def _damaged(file: Path, error: Exception) -> EncoderError:
+    reason = one_line(error, 120)
+    return EncoderError(f"checkpoint {file.name!r} cannot be read ({reason}): download or copy it again")
+
+
+def _flat(content: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every tensor in nested mappings. An optimizer numbers its tensors, so it drops out here."""
+    if isinstance(content, Tensor):
+        yield prefix.removesuffix("."), content
+    elif isinstance(content, Mapping):
+        for name, value in content.items():
+            if isinstance(name, str):
+                yield from _flat(value, f"{prefix}{name}.")

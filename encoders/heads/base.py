@@ -1,0 +1,183 @@
+"""What every head is: class scores of embeddings, made for one encoder, kept on disk without pickle."""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from encoders.encoder import Encoder
+from encoders.errors import EncoderError
+from encoders.heads.files import write_head_files
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Head(ABC):
+    """Class scores of embeddings. Its own tensors are copies, frozen; gradients flow to the embeddings.
+
+    Tensors follow the embeddings to their device at every call; `to` moves them once.
+
+    Attributes:
+        kind: "linear", "network", "prototype" or "knn".
+        classes: K names, in the order of the columns of `scores`.
+        dim: D of the embeddings that it takes.
+        encoder_checksum: `Encoder.checksum` of the encoder whose embeddings it was made from; None = not known.
+        encoder_name: That encoder's name; None = not known.
+        encoder_pooling: That encoder's pooling; None = not known.
+        training: How it was made, as JSON types; None = not known.
+    """
+
+    kind: ClassVar[str]
+    classes: tuple[str, ...]
+    encoder_checksum: str | None = field(default=None, kw_only=True)
+    encoder_name: str | None = field(default=None, kw_only=True)
+    encoder_pooling: str | None = field(default=None, kw_only=True)
+    training: dict[str, Any] | None = field(default=None, kw_only=True)
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """D of the embeddings that it takes."""
+
+    @abstractmethod
+    def logits(self, embeddings: Tensor) -> Tensor:
+        """(N, D) to (N, K) float32, every value finite; the softmax over K gives `scores`.
+
+        They are W z + b (linear, network), cosine / temperature (prototype), or the logarithm of the share of the votes
+        (knn), where a class without a vote gets that of the smallest float32, -87.3, and no gradient.
+
+        Raises:
+            EncoderError: If the embeddings are no float tensor (N, D).
+        """
+
+    def scores(self, embeddings: Tensor) -> Tensor:
+        """Class probabilities.
+
+        Args:
+            embeddings: (N, D), as the encoder gives them: neither standardised nor of unit length.
+
+        Returns:
+            (N, K) float32 in [0, 1] on the embeddings' device; every row adds up to 1.
+
+        Raises:
+            EncoderError: If the embeddings are no float tensor (N, D).
+        """
+        return self.logits(embeddings).softmax(1)
+
+    def class_index(self, name_or_index: str | int) -> int:
+        """Which column a class has. A text is a name first; where no class has it, "3" is the number 3.
+
+        Raises:
+            EncoderError: If there is no such class, or two classes share the name.
+        """
+        count = len(self.classes)
+        if isinstance(name_or_index, str):
+            found = [index for index, name in enumerate(self.classes) if name == name_or_index]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise EncoderError(f"class {name_or_index!r} is the name of {found}: give one of the numbers")
+            if not name_or_index.isdecimal():
+                raise EncoderError(f"class must be one of the head's {count}; got {name_or_index!r}: {self._near()}")
+        index = int(name_or_index) if isinstance(name_or_index, str) else operator.index(name_or_index)
+        if not 0 <= index < count:
+            raise EncoderError(f"class must be a name, or a number from 0 to {count - 1}; got {name_or_index!r}")
+        return index
+
+    def check(self, encoder: Encoder) -> None:
+        """Refuse another encoder than the one whose embeddings the head was made from, as far as that is known.
+
+        Raises:
+            EncoderError: If its weights or its pooling are others.
+        """
+        made_for = f"head ({self.kind}) was made for encoder {self.encoder_name!r}"
+        if self.encoder_checksum is not None and encoder.checksum != self.encoder_checksum:
+            theirs = "no weights to compare" if encoder.checksum is None else f"weights {encoder.checksum[:12]}"
+            raise EncoderError(
+                f"{made_for} with weights {self.encoder_checksum[:12]}; got {encoder.name!r} with {theirs}: "
+                "use that encoder, or train a head for this one"
+            )
+        if self.encoder_pooling is not None and encoder.pooling != self.encoder_pooling:
+            raise EncoderError(
+                f"{made_for} with pooling={self.encoder_pooling!r}; got pooling={encoder.pooling!r}: load it with the "
+                "head's pooling, or train a head for this one"
+            )
+
+    def to(self, device: str | torch.device) -> Self:
+        """A copy with its tensors on a device."""
+        moved: dict[str, Any] = {name: value.to(device) for name, value in self._tensors().items()}
+        return replace(self, **moved)
+
+    def made_for(self, encoder: Encoder | None) -> Self:
+        """A copy that remembers whose embeddings it was made from; None = not known."""
+        if encoder is None:
+            return replace(self, encoder_checksum=None, encoder_name=None, encoder_pooling=None)
+        return replace(
+            self, encoder_checksum=encoder.checksum, encoder_name=encoder.name, encoder_pooling=encoder.pooling
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write PATH.safetensors and PATH.json, each whole or not at all; `load_head(path)` gives the head back.
+
+        Raises:
+            OSError: If a file cannot be written.
+        """
+        common = {one.name for one in fields(Head)}
+        numbers = {
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if one.name not in common and one.name not in self._tensors()
+        }
+        card = {
+            "kind": self.kind,
+            "classes": list(self.classes),
+            "dim": self.dim,
+            "settings": numbers,
+            "encoder": {
+                "name": self.encoder_name,
+                "checksum": self.encoder_checksum,
+                "pooling": self.encoder_pooling,
+            },
+            "training": self.training,
+        }
+        write_head_files(path, self._tensors(), card)
+
+    def __repr__(self) -> str:
+        encoder = f", encoder={self.encoder_name!r}" if self.encoder_name else ""
+        return f"{type(self).__name__}({len(self.classes)} classes, D={self.dim}{encoder})"
+
+    def _tensors(self) -> dict[str, Tensor]:
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+    def _keep(self, dtype: torch.dtype, **shapes: tuple[int, ...]) -> None:
+        """Check the tensors of these names, and replace them by frozen copies."""
+        object.__setattr__(self, "classes", tuple(str(name) for name in self.classes))
+        if len(self.classes) < 2:
+            raise EncoderError(f"classes must be at least 2 names; got {len(self.classes)}")
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if tuple(value.shape) != shape:
+                raise EncoderError(f"{name} must be {shape} for {len(self.classes)} classes; got {tuple(value.shape)}")
+            if not value.isfinite().all():
+                raise EncoderError(f"{name} must be finite; got NaN or infinity")
+            with torch.inference_mode(False):  # else gradients through the head would be refused
+                object.__setattr__(self, name, value.detach().to(dtype, copy=True).contiguous())
+
+    def _checked(self, embeddings: Tensor) -> Tensor:
+        shape = tuple(embeddings.shape)
+        if len(shape) != 2 or shape[1] != self.dim or not embeddings.is_floating_point():
+            raise EncoderError(
+                f"embeddings must be a float tensor (N, {self.dim}) for this head ({self.kind}); got {shape} "
+                f"{embeddings.dtype}: embed with the encoder it was made for, {self.encoder_name!r}"
+            )
+        return embeddings.float()
+
+    def _near(self, shown: int = 5) -> str:
+        rest = f", ... ({len(self.classes)} in all)" if len(self.classes) > shown else ""
+        return f"they are {', '.join(self.classes[:shown])}{rest}"

@@ -1,0 +1,159 @@
+"""How much do the approximate indexes miss, and what do they cost? Recall@10 of hnsw and ivfpq against flat.
+
+    OMP_NUM_THREADS=1 python -m experiments.benchmarks.index_recall
+
+Vectors (N, 384) in clusters of some 200: centres evenly over the unit sphere, around each a Gaussian cloud, then
+lengths that vary by 10 %, so that cosine and L2 order them differently. "flat" clouds have the same width in all 384
+directions, which is the worst case: within a cluster everything is about as far from everything. "falling" ones have
+widths that fall as 1 / sqrt(i) in a rotated frame, which makes about 26 effective dimensions, as embeddings of images
+rather have. 1,000 queries come from the same clusters. Every build is a process of its own on one thread; times are
+those of the processor, which other programs on the machine lengthen less than those of the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.record import write_results
+from similarity.index import EF_CONSTRUCTION, EF_SEARCH, KINDS, LINKS, METRICS, PER_LIST, RERANKED, Index
+
+D, QUERIES, K = 384, 1000, 10
+PER_CLUSTER = 200
+CLOUD = 0.7  # length of a typical deviation from the centre, whose length is 1
+CASES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
+    ("flat", 10_000, METRICS),
+    ("falling", 10_000, METRICS),
+    ("falling", 100_000, METRICS),
+    ("falling", 1_000_000, ("cosine",)),
+)
+CHUNK = 50_000
+
+
+def write_vectors(path: Path, cloud: str, count: int, seed: int = 0) -> None:
+    """Write (count + QUERIES, D) float32 to a .npy, a chunk at a time."""
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((max(1, count // PER_CLUSTER), D), dtype=np.float32)
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    widths = np.ones(D) if cloud == "flat" else np.arange(1, D + 1) ** -0.5
+    frame = np.linalg.qr(rng.standard_normal((D, D)))[0] * (CLOUD * widths / np.linalg.norm(widths))
+    frame = frame.T.astype(np.float32)
+    total = count + QUERIES
+    vectors = np.lib.format.open_memmap(path, "w+", np.float32, (total, D))
+    for start in range(0, total, CHUNK):
+        size = min(CHUNK, total - start)
+        found = centres[rng.integers(0, len(centres), size)]
+        found += rng.standard_normal((size, D), dtype=np.float32) @ frame
+        found *= rng.normal(1, 0.1, (size, 1)).astype(np.float32) / np.linalg.norm(found, axis=1, keepdims=True)
+        vectors[start : start + size] = found
+    vectors.flush()
+
+
+def measure(path: Path, kind: str, metric: str, truth: Path) -> list[dict[str, Any]]:
+    """Build and search one index in this process; flat writes the truth, the others are compared with it."""
+    stored = np.load(path, mmap_mode="r")
+    vectors, queries = stored[:-QUERIES], np.array(stored[-QUERIES:])
+    before = peak()
+    start = time.process_time()
+    index = Index.build(vectors, kind=kind, metric=metric)
+    built = time.process_time() - start
+    with tempfile.TemporaryDirectory() as folder:
+        index.save(Path(folder) / "index.faiss")
+        size = (Path(folder) / "index.faiss").stat().st_size
+    rows = []
+    for exact in [False, True] if kind == "ivfpq" else [False]:
+        start = time.process_time()
+        _, ids = index.search(queries, K, (lambda wanted: vectors[wanted]) if exact else None)
+        searched = time.process_time() - start
+        if kind == "flat":
+            np.save(truth, ids)
+        hits = [len(set(a) & set(b)) for a, b in zip(ids.tolist(), np.load(truth).tolist(), strict=True)]
+        rows.append(
+            {
+                "kind": "ivfpq, compared exactly" if exact else kind,
+                "recall_at_10": round(sum(hits) / (K * QUERIES), 4),
+                "build_cpu_s": round(built, 1),
+                "search_cpu_ms_per_query": round(1000 * searched / QUERIES, 3),
+                "index_mib": round(size / 2**20, 1),
+                "peak_mib": round(peak()),
+                "peak_before_mib": round(before),
+            }
+        )
+    return rows
+
+
+def peak() -> float:
+    """Peak resident memory of this process in MiB; pages of the mapped file count."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--most", type=int, default=1_000_000, help="leave out larger cases")
+    parser.add_argument(
+        "--one", nargs=4, metavar=("VECTORS", "KIND", "METRIC", "TRUTH"), help="measure in this process"
+    )
+    args = parser.parse_args()
+    if args.one:
+        path, kind, metric, truth = args.one
+        print(json.dumps(measure(Path(path), kind, metric, Path(truth))))
+        return
+    rows: list[dict[str, Any]] = []
+    for cloud, count, metrics in CASES:
+        if count > args.most:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            vectors, truth = Path(folder) / "vectors.npy", Path(folder) / "truth.npy"
+            write_vectors(vectors, cloud, count)
+            for metric in metrics:
+                for kind in KINDS:
+                    rows += [
+                        {"cloud": cloud, "vectors": count, "metric": metric, **row}
+                        for row in in_own_process(vectors, kind, metric, truth)
+                    ]
+                    print(rows[-1], flush=True)
+                    write_results("index_recall", rows, settings())  # what is there counts if the rest takes too long
+
+
+def in_own_process(vectors: Path, kind: str, metric: str, truth: Path) -> list[dict[str, Any]]:
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.benchmarks.index_recall",
+        "--one",
+        str(vectors),
+        kind,
+        metric,
+        str(truth),
+    ]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    run = subprocess.run(command, check=True, capture_output=True, text=True, env=one_thread)
+    found: list[dict[str, Any]] = json.loads(run.stdout)
+    return found
+
+
+def settings() -> dict[str, Any]:
+    import faiss
+
+    return {
+        "dimension": D,
+        "queries": QUERIES,
+        "hnsw": {"links": LINKS, "ef_construction": EF_CONSTRUCTION, "ef_search": EF_SEARCH},
+        "ivfpq": {"vectors_per_list_in_training": PER_LIST, "candidates_per_neighbour": RERANKED},
+        "threads": 1,
+        "faiss": faiss.__version__,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,353 @@
+"""How fast are the maps, side by side with the peers, and how long until the same error?
+
+    python -m experiments.benchmarks.speed --images FOLDER            # after: uv pip install --group speed
+
+In one run, alternating, the same image and network: this project at every precision, relax-xai, xaitk-saliency (RISE
+masks and SBSM with similarity scoring), captum (feature ablation and Kernel SHAP on the cosine), dianna and, where they
+are installed by hand, TorchRay's RISE; and the bare network on as many normalised images, the floor. Peers that are not
+installed are left out and named. A round takes --masks masked images of each; medians, minima and maxima over rounds.
+
+Then the time to the error that relax-xai has after its 3,000 masks. Error = mean squared error over pixels, as a share
+of the map's variance, each against its own estimand: relax-xai's masks are other masks. Its squared error after N masks
+is told by the standard error of the plain estimator under its masks (`experiments.studies.coverage` shows that this is
+honest) and falls as 1 / N; ours is the variance between maps from separate blocks of 256, 512, ... of 2,048 masks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import relax
+from encoders import Encoder
+from experiments.benchmarks.overhead import seconds
+from experiments.named import NAMES, encoder_named
+from experiments.record import write_results
+from relax.hiding import Hiding
+from relax.scene import Scene
+
+ENCODERS = (
+    "default",
+    "random:torchvision:resnet18",
+    "random:torchvision:resnet50",
+    "random:timm:vit_small_patch16_224",
+)
+PRECISIONS = ("exact", "auto", "fast")
+PEERS_MASKS, CELLS, KEEP = 3000, 7, 0.5
+BLOCK, MOST = 256, 2048  # masks of ours: the error is told from separate blocks of the most
+BATCH = 20
+Run = Callable[[int], object]  # explain with so many masks
+
+
+def similarity_to(network: nn.Module, image: Tensor) -> Callable[[Tensor], Tensor]:
+    """Normalised pixels (N, C, H, W) to their cosine (N,) with one image."""
+    with torch.inference_mode():
+        own = network(image)
+
+    def scores(pixels: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return torch.cat([torch.cosine_similarity(network(some), own) for some in pixels.split(BATCH)])
+
+    return scores
+
+
+def ours(scene: Scene, encoder: Encoder, precision: str) -> Run:
+    return lambda masks: relax.explain(scene.image, encoder, masks=masks, precision=precision, batch_size="auto")
+
+
+def bare(network: nn.Module, image: Tensor) -> Run:
+    batch = image.expand(BATCH, -1, -1, -1).contiguous()
+
+    def run(masks: int) -> None:
+        with torch.inference_mode():
+            for _ in range(masks // BATCH):
+                network(batch)
+
+    return run
+
+
+def relax_xai(network: nn.Module, image: Tensor) -> Run:
+    from relax_xai.relax import RELAX
+
+    def run(masks: int) -> None:
+        with torch.inference_mode():
+            RELAX(image, network, batch_size=BATCH, num_batches=masks // BATCH)()
+
+    return run
+
+
+def xaitk(network: nn.Module, image: Tensor, perturber: Callable[[int], Any]) -> Run:
+    from smqtk_descriptors.interfaces.image_descriptor_generator import ImageDescriptorGenerator
+    from xaitk_saliency.impls.gen_descriptor_sim_sal.similarity_scoring import SimilarityScoring
+    from xaitk_saliency.impls.gen_image_similarity_blackbox_sal.occlusion_based import PerturbationOcclusion
+
+    class Descriptors(ImageDescriptorGenerator):
+        def generate_arrays_from_images(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+            waiting = []
+            for picture in images:
+                waiting.append(picture)
+                if len(waiting) == BATCH:
+                    yield from self._embed(waiting)
+                    waiting = []
+            if waiting:
+                yield from self._embed(waiting)
+
+        def _embed(self, pictures: list[np.ndarray]) -> np.ndarray:
+            with torch.inference_mode():
+                return network(torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).to(image)).cpu().numpy()
+
+        def get_config(self) -> dict[str, Any]:
+            return {}
+
+    picture = image[0].permute(1, 2, 0).cpu().numpy()
+
+    def run(masks: int) -> None:
+        method = PerturbationOcclusion(perturber(masks), SimilarityScoring("cosine"), fill=0)
+        method.generate(picture, [picture], Descriptors())
+
+    return run
+
+
+def xaitk_rise(network: nn.Module, image: Tensor) -> Run:
+    from xaitk_saliency.impls.perturb_image.rise import RISEGrid
+
+    return xaitk(network, image, lambda masks: RISEGrid(masks, CELLS, KEEP, seed=0, threads=None))
+
+
+def xaitk_sbsm(network: nn.Module, image: Tensor) -> Run:
+    from xaitk_saliency.impls.perturb_image.sliding_window import SlidingWindow
+
+    side = image.shape[-1]
+
+    def perturber(masks: int) -> Any:
+        stride = max(1, round(side / masks**0.5))
+        return SlidingWindow((side // CELLS, side // CELLS), (stride, stride))
+
+    return xaitk(network, image, perturber)
+
+
+def captum_ablation(network: nn.Module, image: Tensor) -> Run:
+    from captum.attr import FeatureAblation
+
+    method = FeatureAblation(similarity_to(network, image))
+
+    def run(masks: int) -> None:
+        side = max(1, round(masks**0.5))
+        method.attribute(image, feature_mask=_squares(image, side), perturbations_per_eval=BATCH)
+
+    return run
+
+
+def captum_shap(network: nn.Module, image: Tensor) -> Run:
+    from captum.attr import KernelShap
+
+    method = KernelShap(similarity_to(network, image))
+    return lambda masks: method.attribute(
+        image, feature_mask=_squares(image, CELLS), n_samples=masks, perturbations_per_eval=BATCH
+    )
+
+
+def dianna_rise(network: nn.Module, image: Tensor) -> Run:
+    import dianna
+
+    scores = similarity_to(network, image)
+
+    def black_box(pixels: np.ndarray) -> np.ndarray:
+        return scores(torch.from_numpy(np.asarray(pixels)).to(image)).cpu().numpy()[:, None]
+
+    def run(masks: int) -> None:
+        dianna.explain_image(
+            black_box,
+            image[0].cpu().numpy(),
+            method="RISE",
+            labels=[0],
+            axis_labels={0: "channels"},
+            n_masks=masks,
+            feature_res=CELLS,
+            p_keep=KEEP,
+            batch_size=BATCH,
+        )
+
+    return run
+
+
+def torchray_rise(network: nn.Module, image: Tensor) -> Run:
+    from torchray.attribution.rise import rise
+
+    scores = similarity_to(network, image)
+    return lambda masks: rise(
+        lambda pixels: scores(pixels)[:, None], image, num_masks=masks, num_cells=CELLS, batch_size=BATCH
+    )
+
+
+PEERS: dict[str, tuple[str, Callable[[nn.Module, Tensor], Run]]] = {  # with the package that each needs
+    "relax-xai": ("relax_xai", relax_xai),
+    "xaitk RISE": ("xaitk_saliency", xaitk_rise),
+    "xaitk SBSM": ("xaitk_saliency", xaitk_sbsm),
+    "captum FeatureAblation": ("captum", captum_ablation),
+    "captum KernelShap": ("captum", captum_shap),
+    "dianna RISE": ("dianna", dianna_rise),
+    "TorchRay RISE": ("torchray", torchray_rise),
+}
+
+
+def _squares(image: Tensor, side: int) -> Tensor:
+    """(1, 1, H, W) numbers of side x side squares."""
+    rows, columns = (torch.arange(size, device=image.device) * side // size for size in image.shape[-2:])
+    return (rows[:, None] * side + columns)[None, None]
+
+
+@contextmanager
+def peak_memory() -> Iterator[list[float]]:
+    """Puts the growth of this process's memory in MiB, at its peak inside, into the list; of the GPU's where one is."""
+    found: list[float] = []
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        yield found
+        found.append((torch.cuda.max_memory_allocated() - before) / 2**20)
+        return
+    before, highest, done = _resident(), 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal highest
+        while not done.wait(0.02):
+            highest = max(highest, _resident())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    yield found
+    done.set()
+    watcher.join()
+    found.append(max(0, highest - before) / 2**20)
+
+
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1]) if Path("/proc/self/statm").exists() else 0
+    return pages * 4096
+
+
+def relative(error: float, importance: np.ndarray) -> float:
+    """The squared error over the map's variance between pixels, without the part of that which is error."""
+    return error / (float(np.nanvar(importance)) - error)
+
+
+def masks_to_same_error(image: str, encoder: Encoder, precision: str) -> tuple[float, int]:
+    """relax-xai's relative squared error after 3,000 masks, and how many of ours have no more, a multiple of 256."""
+    theirs = relax.explain(image, encoder, masks=2000, preset="paper", precision=precision)
+    squared = float(np.nanmean(np.square(theirs.standard_error, dtype=np.float64)))  # NaN: cropped away
+    goal = relative(squared, theirs.importance.astype(np.float64)) * 2000 / PEERS_MASKS
+    probe = relax.probe(image, encoder, masks=MOST, precision=precision)
+    scores = torch.cosine_similarity(probe.embeddings.double(), probe.own_embedding.double()[None])
+    for count in range(BLOCK, MOST // 2 + 1, BLOCK):
+        maps = torch.stack([importance(probe, scores, first, count) for first in range(0, MOST - count + 1, count)])
+        if relative(float(maps.var(0).mean()), importance(probe, scores, 0, MOST).cpu().numpy()) <= goal:
+            return goal, count
+    return goal, MOST
+
+
+def importance(probe: relax.Probe, scores: Tensor, first: int, count: int) -> Tensor:
+    """The map that so many masks, from one of them on, would have given."""
+    moments = probe.scene.estimator(first)
+    moments.add(scores[first : first + count], torch.empty(0))
+    return moments.importance
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--images", type=Path, required=True, help="folder of *.jpg; the errors and times are means over --count"
+    )
+    parser.add_argument("--count", type=int, default=3)
+    parser.add_argument("--encoders", nargs="*", default=ENCODERS, help=f"each {NAMES}")
+    parser.add_argument("--masks", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="who runs beside this project")
+    parser.add_argument("--name", default="speed", help="of the files in results/")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    paths = sorted(args.images.glob("*.jpg"))
+    paths = paths[len(paths) // (2 * args.count) :: len(paths) // args.count][: args.count]
+    missing = [name for name in args.peers if find_spec(PEERS[name][0]) is None]
+    peers = [name for name in args.peers if name not in missing]
+    print(f"left out, not installed: {', '.join(missing) or 'none'}", flush=True)
+    rows: list[dict[str, Any]] = []
+    summary: dict[str, Any] = {"masks_per_round": args.masks, "rounds": args.rounds, "not_installed": missing}
+    for spec in args.encoders:
+        timed, found = measure(encoder_named(spec).to(args.device), paths, args.masks, args.rounds, peers)
+        rows += timed
+        summary[spec] = found
+        print(spec, found, flush=True)
+        write_results(args.name, rows, summary)
+
+
+def measure(
+    encoder: Encoder, paths: list[Path], masks: int, rounds: int, peers: list[str]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows of one encoder, one per method, and the time to relax-xai's error."""
+    scene = Scene.of(str(paths[0]), encoder, Hiding())
+    network = encoder.network
+    assert isinstance(network, nn.Module)
+    image = encoder.preprocess.normalise(scene.view)
+    runs: dict[str, Run] = {"bare network": bare(network, image)}
+    runs |= {f"RELAX Explainer, {name}": ours(scene, encoder, name) for name in PRECISIONS}
+    runs |= {name: PEERS[name][1](network, image) for name in peers}
+    took: dict[str, list[float]] = {name: [] for name in runs}
+    memory, failed = {}, {}
+    for name, run in runs.items():  # warms up, compiles, and tells what cannot run here
+        try:
+            with peak_memory() as peak:
+                run(masks)
+            memory[name] = round(peak[0])
+        except Exception as error:
+            failed[name] = f"{type(error).__name__}: {error}"[:200]
+    names = list(memory)
+    for number in range(rounds):
+        for name in names[number:] + names[:number]:  # none is always the one after the slowest
+            took[name].append(seconds(lambda run=runs[name]: run(masks)))
+    floor = statistics.median(took["bare network"])
+    rows = []
+    for name in memory:
+        middle = statistics.median(took[name])
+        rows.append(
+            {
+                "encoder": encoder.name,
+                "method": name,
+                "masks": masks,
+                "seconds": round(middle, 3),
+                "min": round(min(took[name]), 3),
+                "max": round(max(took[name]), 3),
+                "masks_per_second": round(masks / middle, 1),
+                "over_bare": round(middle / floor, 3),
+                "peak_memory_mib": memory[name],
+            }
+        )
+    found: dict[str, Any] = {"failed": failed}
+    if "relax-xai" in memory:
+        errors, counts = zip(*(masks_to_same_error(str(path), encoder, "exact") for path in paths), strict=True)
+        theirs = statistics.median(took["relax-xai"]) / masks * PEERS_MASKS
+        found["relax_xai_error_after_3000"] = [round(error, 5) for error in errors]
+        found["our_masks_to_it"] = list(counts)
+        found["relax_xai_seconds_for_3000"] = round(theirs, 2)
+        for precision in PRECISIONS:
+            run = runs[f"RELAX Explainer, {precision}"]
+            own = statistics.mean(seconds(lambda run=run, count=count: run(count)) for count in counts)
+            found[f"times_faster_to_it_{precision}"] = round(theirs / own, 2)
+            found[f"seconds_to_it_{precision}"] = round(own, 2)
+    return rows, found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Is it true: what the maps can be trusted with."""

@@ -1,0 +1,1 @@
+"""The embeddings of a folder of images, kept with a FAISS index."""

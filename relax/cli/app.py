@@ -1,0 +1,135 @@
+"""The command line: `relax explain cat.png`, `relax encoders`.
+
+Pictures, tables and lists go to stdout and files; progress and errors to stderr, an error being one line that names the
+input, what is wrong and the way out. Exit code 0: done; 1: some inputs failed, the others are done; 2: wrong usage,
+nothing was started; 130: stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated, Any, cast
+
+import typer
+
+from relax.cli.audit import EXAMPLES as AUDIT_EXAMPLES
+from relax.cli.audit import audit
+from relax.cli.compare import EXAMPLES as COMPARE_EXAMPLES
+from relax.cli.compare import compare, methods
+from relax.cli.console import DONE, STOPPED, WRONG_USAGE, Stopped, UsageError, complain
+from relax.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
+from relax.cli.evaluate import evaluate, metrics
+from relax.cli.explain import EXAMPLES as EXPLAIN_EXAMPLES
+from relax.cli.explain import explain
+from relax.cli.export import EXPORT_EXAMPLES, VOLUME_EXAMPLES, export, volume
+from relax.cli.head import head_app
+from relax.cli.index import INDEX_EXAMPLES, SEARCH_EXAMPLES, index, search
+from relax.cli.pair import EXAMPLES as PAIR_EXAMPLES
+from relax.cli.pair import pair
+from relax.cli.report import EXAMPLES as REPORT_EXAMPLES
+from relax.cli.report import report
+
+# Newer typers carry a click of their own, so click's errors are found through typer's.
+_TyperUsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
+
+app = typer.Typer(
+    name="relax",
+    help="What in this picture made this embedding, and how sure are we?",
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(head_app, name="head")
+app.command(epilog=EXPLAIN_EXAMPLES)(explain)
+app.command(epilog=COMPARE_EXAMPLES)(compare)
+app.command()(methods)
+app.command(epilog=INDEX_EXAMPLES)(index)
+app.command(epilog=SEARCH_EXAMPLES)(search)
+app.command(epilog=PAIR_EXAMPLES)(pair)
+app.command(epilog=AUDIT_EXAMPLES)(audit)
+app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
+app.command()(metrics)
+app.command(epilog=REPORT_EXAMPLES)(report)
+app.command(epilog=VOLUME_EXAMPLES)(volume)
+app.command(epilog=EXPORT_EXAMPLES)(export)
+
+ENCODERS_EXAMPLES = """[bold]Examples[/bold]
+
+relax encoders
+    the kinds of encoder, with an example each
+
+relax encoders dino
+    every pretrained network with dino in its name
+"""
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command.
+
+    Args:
+        arguments: What stands after `relax` on the command line.
+
+    Returns:
+        The exit code: 0, 1, 2 or 130 as at the top of this module.
+    """
+    try:
+        result = app(list(arguments), prog_name="relax", standalone_mode=False)
+        sys.stdout.flush()
+        if result == STOPPED:  # what newer typers make of Ctrl-C, in silence
+            complain("stopped")
+        return result if isinstance(result, int) else DONE
+    except Stopped as stop:
+        complain(f"stopped; {stop}")
+        return STOPPED
+    except UsageError as error:
+        complain(str(error))
+    except _TyperUsageError as error:
+        context = getattr(error, "ctx", None)
+        message = str(cast(Any, error).format_message())
+        complain(f"{message.rstrip('.')}; see {context.command_path if context else 'relax'} --help")
+    except (typer.Abort, KeyboardInterrupt):
+        complain("stopped")
+        return STOPPED
+    except BrokenPipeError:  # `relax encoders vit | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return WRONG_USAGE
+
+
+@app.callback(epilog="Start with: relax explain IMAGE. Each command has a --help with examples.")
+def _relax(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+) -> None:
+    if show_version:
+        typer.echo(f"relax {version('relax-explainer')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(WRONG_USAGE)
+
+
+@app.command(epilog=ENCODERS_EXAMPLES)
+def encoders(
+    pattern: Annotated[str | None, typer.Argument(help="Part of a name, or a pattern such as resnet*.")] = None,
+) -> int:
+    """List the encoders that can be loaded: their kinds, or the pretrained networks whose name fits."""
+    from encoders.catalogue import available
+
+    rows = available(pattern)
+    if not rows:
+        raise UsageError(f"no pretrained network has {pattern!r} in its name; try a shorter part")
+    width = max(len(row.spec) for row in rows)
+    for row in rows:
+        typer.echo(f"{row.spec:<{width}}  {row.what}; {row.notes}")
+    return DONE

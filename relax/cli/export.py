@@ -1,0 +1,163 @@
+"""`relax volume` and `relax export`: maps of medical images, in files that lie over their source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relax.cli.console import DONE, SOME_FAILED, Stopped, UsageError, complain
+from relax.cli.options import DEVICE_HELP
+
+if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
+    from relax.questions.volume import VolumeExplanation
+
+VOLUME_EXAMPLES = """[bold]Examples[/bold]
+
+relax volume brain.nii.gz --slices 20:70:10
+    five axial slices: brain-importance.nii.gz, -uncertainty, -standard_error and brain.json in relax-out
+
+relax volume brain.nii.gz --axis sagittal --slices 45 --window 40,80
+    one slice, from value 0 (black) to 80 (white)
+
+relax explain brain.nii.gz#axial=40
+    one slice as a picture, with its figure
+"""
+
+EXPORT_EXAMPLES = """[bold]Examples[/bold]
+
+relax export relax-out/scan.npz --source scan.dcm --out map.dcm
+    the importance as real values (DICOM Secondary Capture), with the geometry and without the patient of scan.dcm
+
+relax export relax-out/scan.npz --source scan.dcm --out map.dcm --overlay --keep-identifiers
+    colours over the picture, in the study of scan.dcm, so that a viewer opens both side by side
+
+relax export relax-out/brain.npz --source brain.nii.gz#axial=40 --out map.nii.gz
+    one slice of a volume; the other slices are NaN
+"""
+
+
+def volume(
+    source: Annotated[str, typer.Argument(metavar="VOLUME", help="A .nii or .nii.gz file.")],
+    axis: Annotated[str, typer.Option(metavar="PLANE", help="axial, coronal or sagittal.")] = "axial",
+    slices: Annotated[
+        str,
+        typer.Option(
+            metavar="WHICH",
+            help="all, START:STOP:STEP (STOP is not in it) or 10,20,30, from 0 (lowest, rearmost, left).",
+        ),
+    ] = "all",
+    number: Annotated[
+        int | None, typer.Option("--volume", metavar="N", help="Which volume of a 4-D file, from 0.")
+    ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(metavar="CENTRE,WIDTH", help="Default: the header's display range, or percentiles 0.5 and 99.5."),
+    ] = None,
+    encoder: Annotated[str, typer.Option(metavar="SPEC", help="Who looks; `relax encoders` lists them.")] = "default",
+    similarity: Annotated[str, typer.Option(metavar="MEASURE", help="cosine, l2, dot or rbf.")] = "cosine",
+    masks: Annotated[int, typer.Option(metavar="N", help="How many masks for each slice.")] = 3000,
+    cells: Annotated[int, typer.Option(metavar="N", help="Regions along each side; more show finer detail.")] = 7,
+    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same masks, same maps.")] = 0,
+    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP)] = "auto",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.")] = Path("relax-out"),
+) -> int:
+    """Explain a NIfTI volume slice by slice; the maps are volumes that viewers lay over it.
+
+    Slices that were not explained are NaN. Ctrl-C writes the slices that are done.
+    """
+    from relax.cli.batch import MaskProgress
+    from relax.io.choice import parse, stem_of
+    from relax.io.errors import ImageError
+
+    done: list[VolumeExplanation] = []
+    wishes: dict[str, Any] = {"masks": masks, "cells": cells, "seed": seed, "similarity": similarity, "device": device}
+    try:
+        from relax.questions.volume import explain_volume
+
+        chosen, stem = _slices(slices), stem_of(source)
+        wishes["window"] = parse(f"window={window}", "nifti")["window"] if window is not None else None
+        progress = MaskProgress(len(chosen) if isinstance(chosen, list) else 1, shown=True)
+        with progress.bar:
+            made = explain_volume(
+                source,
+                encoder,
+                axis=axis,
+                indices=chosen,
+                volume=number,
+                started=progress.turn,
+                progress=progress.masks,
+                done=done.append,
+                **wishes,
+            )
+        files = made.save(out / stem)
+    except KeyboardInterrupt:
+        files = done[-1].save(out / stem_of(source)) if done else []
+        raise Stopped(
+            f"{len(done[-1].slices) if done else 0} slices are done" + (f", in {out}" if done else "")
+        ) from None
+    except ImageError as error:
+        complain(str(error))
+        return SOME_FAILED
+    except (ValueError, OSError, ImportError) as error:
+        raise UsageError(str(error)) from None
+    typer.echo(f"{len(made.slices)} {axis} slices: " + ", ".join(str(file) for file in files))
+    return DONE
+
+
+def export(
+    explanation: Annotated[Path, typer.Argument(metavar="EXPLANATION", help="A .npz file of `relax explain`.")],
+    source: Annotated[
+        str, typer.Option(metavar="IMAGE", help="The DICOM or NIfTI file it explains; scan.dcm#frame=3 names a frame.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="What to write: .dcm, .nii or .nii.gz.")],
+    map: Annotated[str, typer.Option(metavar="NAME", help="importance, uncertainty or standard_error.")] = "importance",
+    overlay: Annotated[bool, typer.Option("--overlay", help="DICOM: colours over the picture, not values.")] = False,
+    keep_identifiers: Annotated[
+        bool,
+        typer.Option(
+            "--keep-identifiers", help="DICOM: copy patient and study, so that the map opens beside its source."
+        ),
+    ] = False,
+) -> int:
+    """Write a map as DICOM or NIfTI with the geometry of the image it explains.
+
+    Nothing that identifies the patient is copied unless --keep-identifiers asks for it.
+    """
+    from relax.io.errors import ImageError
+
+    try:
+        from relax.explanation import Explanation
+        from relax.io.secondary_capture import write_dicom
+        from relax.io.volumes import write_nifti
+
+        nifti = out.name.endswith((".nii", ".nii.gz"))
+        if not nifti and out.suffix.lower() != ".dcm":
+            raise ValueError(f"--out must end in .dcm, .nii or .nii.gz; got {out}")
+        if nifti and (overlay or keep_identifiers):
+            raise ValueError("--overlay and --keep-identifiers are for DICOM; NIfTI maps hold values only")
+        loaded = Explanation.load(explanation)
+        if nifti:
+            write_nifti(loaded, source, out, map=map)
+        else:
+            write_dicom(loaded, source, out, map=map, overlay=overlay, keep_identifiers=keep_identifiers)
+    except ImageError as error:
+        complain(str(error))
+        return SOME_FAILED
+    except (ValueError, OSError, ImportError) as error:
+        raise UsageError(str(error)) from None
+    typer.echo(str(out))
+    return DONE
+
+
+def _slices(text: str) -> slice | list[int] | None:
+    """None (all), a slice, or numbers."""
+    if text == "all":
+        return None
+    try:
+        if ":" in text:
+            return slice(*(int(part) if part else None for part in text.split(":")))
+        return [int(part) for part in text.split(",")]
+    except (ValueError, TypeError):
+        raise ValueError(f"--slices must be all, START:STOP:STEP or numbers with commas; got {text!r}") from None

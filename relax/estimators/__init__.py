@@ -1,0 +1,1 @@
+"""From similarities and masks to maps: sums, control variates, errors, and how many masks it takes."""

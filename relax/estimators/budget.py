@@ -1,0 +1,151 @@
+"""How many masks: a number, or until the error is small enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from encoders import EncoderError
+from encoders.devices import out_of_memory
+from encoders.errors import one_line
+from relax.estimators.moments import Estimator
+
+BatchSize = int | Literal["auto"]
+Progress = Callable[[int, int], None]
+Result = TypeVar("Result")
+
+DEFAULT_MASKS = 3000  # the authors' number
+MOST_MASKS = 100_000  # where a tolerance gives up, unless told otherwise
+CHECK = 256  # masks between two looks at the error; fixed, so that stopping does not depend on the batch size
+LEAST_MASKS = 2 * CHECK  # an error estimated from fewer is itself too uncertain to stop on
+
+# In one batch when its size is "auto": pixels, least and most images. Measured on a processor; its cache is small.
+BATCHES = {"cpu": (20 * 224**2, 16, 64), "cuda": (256 * 224**2, 16, 512)}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many masks, when to stop, and how many at a time.
+
+    Attributes:
+        masks: Masks to use; with a tolerance, the most to use.
+        tolerance: Stop as soon as every visible pixel's standard error is at most this, in the unit of
+            the similarity. None: use all masks.
+        batch_size: Masked images in one forward pass, or "auto".
+    """
+
+    masks: int
+    tolerance: float | None = None
+    batch_size: BatchSize = "auto"
+
+    @classmethod
+    def of(cls, masks: int | Tensor | None, tolerance: float | None, batch_size: BatchSize) -> Budget:
+        """The budget for the wishes of a caller of `relax.explain`.
+
+        Raises:
+            ValueError: If one of them is impossible; the message names it.
+        """
+        if tolerance is not None and not 0 < tolerance < math.inf:
+            raise ValueError(f"tolerance is the largest standard error to accept, above 0; got {tolerance}")
+        if batch_size != "auto" and (not _whole(batch_size) or batch_size < 1):
+            raise ValueError(f'batch_size must be a whole number, 1 or more, or "auto"; got {batch_size!r}')
+        if isinstance(masks, Tensor):
+            masks = len(masks)
+        elif masks is None:
+            masks = DEFAULT_MASKS if tolerance is None else MOST_MASKS
+        elif not _whole(masks) or masks < 2:
+            raise ValueError(f"masks must be a whole number, 2 or more; got {masks!r}")
+        return cls(masks, tolerance, batch_size)
+
+    def stretches(self, most: int, view: Tensor) -> Iterator[tuple[int, int]]:
+        """Batches of at most `most` masks for a view (1, C, h, w): first mask, one past the last.
+
+        With a tolerance they end wherever the error is looked at.
+        """
+        size, start = self.batch(view), 0
+        while start < most:
+            stop = self.end(start, size, most)
+            yield start, stop
+            start = stop
+
+    def batch(self, view: Tensor, devices: int = 1) -> int:
+        """Masked views (1, C, h, w) in one forward pass, which several devices may share."""
+        return _batch_size(view) * devices if self.batch_size == "auto" else self.batch_size
+
+    def end(self, start: int, size: int, most: int) -> int:
+        """One past the last mask of a batch of at most `size` that begins with mask `start`."""
+        stop = min(start + size, most)
+        return stop if self.tolerance is None else min(stop, (start // CHECK + 1) * CHECK)
+
+    def met_after(self, moments: Estimator) -> bool:
+        """Whether to stop here; only looked at after 512 masks and then after about a quarter more each time."""
+        return self.tolerance is not None and _looks_at(moments.count) and self.met_by(moments.standard_error)
+
+    def met_by(self, standard_error: Tensor) -> bool:
+        """Whether every pixel with a standard error, (H, W), is within the tolerance."""
+        known = standard_error[standard_error.isfinite()]
+        return self.tolerance is not None and known.numel() > 0 and bool(known.max() <= self.tolerance)
+
+
+def _looks_at(count: int) -> bool:
+    """Whether the error is looked at after so many masks; making it anew each time must not cost more than the rest."""
+    look = LEAST_MASKS
+    while look < count:
+        look += max(1, look // CHECK // 4) * CHECK
+    return look == count
+
+
+def _whole(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)
+
+
+def _batch_size(view: Tensor) -> int:
+    """As many views as a device digests well: large enough to be busy, small enough for cache and memory."""
+    pixels, least, most = BATCHES.get(view.device.type, BATCHES["cpu"])
+    return max(least, min(most, pixels // view[0, 0].numel()))
+
+
+def within_memory(work: Callable[[int], Result], size: int) -> tuple[Result, int]:
+    """Do `work` with batches of `size`, and of half the size as often as memory runs out.
+
+    Returns:
+        What `work` returned, and the size that fitted.
+
+    Raises:
+        EncoderError: If a batch of one does not fit.
+    """
+    while True:
+        try:
+            return work(size), size
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            if size <= 1:
+                raise EncoderError(
+                    f"one masked image at a time does not fit into memory ({one_line(error)}): free some, choose "
+                    "another device or a smaller encoder"
+                ) from error
+        size //= 2  # outside: the error still holds the tensors that did not fit
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def hoeffding_masks(error: float, risk: float) -> int:
+    """Masks for which the mean of scores in [0, 1] is within `error` of its expectation, except with chance `risk`.
+
+    N >= ln(2 / risk) / (2 error^2): 2,944 for an error of 0.03 and a risk of 0.01. Read it as a rule of
+    thumb, not as a guarantee for a RELAX map: the importance divides by the keep probability (0.5 doubles
+    the error), a cosine ranges over 2 instead of 1 (doubles it again), the importance is a ratio and
+    not a plain mean, and the bound holds for one pixel, not for all at once. The measured
+    `Explanation.standard_error` is both valid and far tighter.
+
+    Source: Hoeffding (1963), as used in RELAX (Wickstrøm et al., IJCV 2023).
+    """
+    if not (error > 0 and 0 < risk < 1):
+        raise ValueError(f"error must be above 0 and risk between 0 and 1; got {error} and {risk}")
+    return math.ceil(math.log(2 / risk) / (2 * error**2))

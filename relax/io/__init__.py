@@ -1,0 +1,1 @@
+"""Pixels in, maps out: image files, DICOM and NIfTI."""

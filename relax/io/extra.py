@@ -1,0 +1,23 @@
+"""The extra `[medical]`, or an error that says how to install it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def medical_extra() -> Iterator[None]:
+    """Import what the extra `[medical]` brings; where it is missing, the error says how to install it.
+
+    Raises:
+        ImportError: If pydicom or nibabel is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in ("pydicom", "nibabel"):
+            raise
+        kind = "DICOM" if error.name == "pydicom" else "NIfTI"
+        way_out = 'pip install "relax-explainer[medical]"'
+        raise ImportError(f"{kind} needs {error.name}; install it with: {way_out}", name=error.name) from None

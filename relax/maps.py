@@ -1,0 +1,76 @@
+"""What figures, reports and writers of files take: three maps, the picture under them, and a record.
+
+The rule by which U-RELAX calls a pixel certain stands here too, since figures and reports state it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAPS = ("importance", "uncertainty", "standard_error")
+
+
+class ExplanationLike(Protocol):
+    """Arrays and a record, as `relax.Explanation` has them; its attributes are explained there."""
+
+    @property
+    def importance(self) -> NDArray[np.float32]:
+        """(H, W), in the unit of the record's `map` or `similarity`."""
+
+    @property
+    def uncertainty(self) -> NDArray[np.float32]:
+        """(H, W), 0 or more."""
+
+    @property
+    def standard_error(self) -> NDArray[np.float32]:
+        """(H, W), 0 or more."""
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3)."""
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How the maps were made, as JSON types."""
+
+
+def uncertainty_limit(
+    uncertainty: NDArray[np.float32],
+    *,
+    threshold: float | None = None,
+    quantile: float | None = None,
+    gamma: float | None = None,
+) -> float:
+    """The largest uncertainty that U-RELAX keeps, see `Explanation.u_relax`; NaN where none is known.
+
+    Raises:
+        ValueError: If more than one of the three is given, or it is out of range.
+    """
+    rules = {"threshold": threshold, "quantile": quantile, "gamma": gamma}
+    given = [name for name, value in rules.items() if value is not None]
+    if len(given) > 1:
+        raise ValueError(f"u_relax takes one of threshold, quantile and gamma; got {' and '.join(given)}")
+    if threshold is not None:
+        return _at_least_zero("threshold", threshold)
+    known = uncertainty[np.isfinite(uncertainty)]
+    if gamma is not None:
+        return _at_least_zero("gamma", gamma) * (float(known.mean(dtype=np.float64)) if known.size else np.nan)
+    quantile = 0.5 if quantile is None else quantile
+    if not 0 <= quantile <= 1:
+        raise ValueError(f"quantile is a share of the pixels, between 0 and 1; got {quantile}")
+    return float(np.quantile(known, quantile)) if known.size else np.nan
+
+
+def where_certain(explanation: ExplanationLike, limit: float) -> NDArray[np.float32]:
+    """(H, W) the importance where the uncertainty is at most `limit`, NaN elsewhere."""
+    with np.errstate(invalid="ignore"):
+        return np.where(explanation.uncertainty <= limit, explanation.importance, np.float32(np.nan))
+
+
+def _at_least_zero(name: str, value: float) -> float:
+    if not value >= 0:
+        raise ValueError(f"{name} must be 0 or more; got {value}")
+    return value

@@ -1,0 +1,1 @@
+"""Figures: arrays and a record in, a matplotlib figure out."""

@@ -1,0 +1,156 @@
+"""Why are two images close? What in each brings it to the other, and what of that is more than its own content.
+
+    pair = relax.explain_pair("cat.png", "dog.png", encoder)
+    pair.a.to_other.importance        # (H, W): what in the cat brings it to the dog
+    pair.a.beyond.importance          # (H, W), signed: what matters more, or less, than for being the cat itself
+
+Whatever is salient in an image is important for any reference, so a map for another image mostly shows the image
+itself. Over the masks, the similarity to the other image is therefore fitted by that to the own one, and what is
+left over is averaged as any score:
+
+    s_other = offset + slope s_own + rest        least squares over the masks
+    beyond  = R(rest) = R(s_other) - offset - slope R(s_own)
+
+the last since importance is linear in the scores (with control variates to within the standard error, exactly with
+`estimator="plain"`). Two equal images have slope 1, offset 0 and nothing beyond.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from relax.explanation import Explanation
+from relax.io.images import ImageSource
+from relax.probing import Probe, probe
+from relax.scene import EncoderSource, load_encoder
+from similarity import measure_named
+
+
+@dataclass(frozen=True)
+class Towards:
+    """What in one image brings it to another.
+
+    Attributes:
+        to_other: The maps for the other image as reference.
+        to_itself: The maps for the image itself, RELAX as usual.
+        beyond: The maps of what the own similarity leaves unexplained, in the unit of the measure. Importance above
+            0: showing the pixel brings the image closer to the other than its own recognition accounts for; below 0:
+            less close. The standard error takes offset and slope as known.
+        similarity: Of the whole image to the whole other one.
+        offset, slope: Of the fit of the similarity to the other by that to itself.
+        correlation: Of the two over the masks, in [-1, 1]: near 1, the other image asks for nothing else than the
+            image itself; NaN where one of them does not vary.
+    """
+
+    to_other: Explanation
+    to_itself: Explanation
+    beyond: Explanation
+    similarity: float
+    offset: float
+    slope: float
+    correlation: float
+
+
+@dataclass(frozen=True)
+class PairExplanation:
+    """Why two images are close: both directions.
+
+    Attributes:
+        a: What in the first brings it to the second.
+        b: What in the second brings it to the first.
+    """
+
+    a: Towards
+    b: Towards
+
+    @property
+    def similarity(self) -> float:
+        """Of the whole images, the first to the second; only "rbf" is another in the other direction."""
+        return self.a.similarity
+
+    def record(self) -> dict[str, Any]:
+        """The numbers and how everything was made, as JSON types."""
+        return {
+            name: {
+                "similarity": one.similarity,
+                "offset": one.offset,
+                "slope": one.slope,
+                "correlation": one.correlation if one.correlation == one.correlation else None,
+                "to_other": one.to_other.provenance,
+                "to_itself": one.to_itself.provenance,
+                "beyond": one.beyond.provenance,
+            }
+            for name, one in (("a", self.a), ("b", self.b))
+        }
+
+
+def explain_pair(
+    a: ImageSource,
+    b: ImageSource,
+    encoder: EncoderSource = "default",
+    *,
+    similarity: str = "cosine",
+    **settings: Any,
+) -> PairExplanation:
+    """Explain why two images are close, in both directions, from one probe of each.
+
+    Args:
+        a: The first image, as for `relax.explain`.
+        b: The second.
+        encoder: Who looks.
+        similarity: "cosine", "l2", "dot" or "rbf".
+        settings: Further keywords of `relax.probe`: masks, cells, keep, fill, seed, ... Both images get the same.
+
+    Raises:
+        ImageError, EncoderError, ValueError: As `relax.probe`.
+    """
+    measure_named(similarity)
+    encoder = load_encoder(encoder, settings.pop("device", "auto"), settings.pop("pooling", "auto"))
+    return pair_of(probe(a, encoder, **settings), probe(b, encoder, **settings), similarity=similarity)
+
+
+def pair_of(a: Probe, b: Probe, *, similarity: str = "cosine") -> PairExplanation:
+    """`explain_pair` of two images that are probed already, by the same encoder; nothing is encoded again.
+
+    Raises:
+        ValueError: If the measure is unknown, or the probes have embeddings of different width or encoder.
+    """
+    first, second = (one.provenance["encoder"] for one in (a, b))
+    if (first["name"], first["checksum"]) != (second["name"], second["checksum"]):
+        raise ValueError(
+            f"a pair must be probed by one encoder; got {first['name']!r} and {second['name']!r}, whose embeddings "
+            "cannot be compared"
+        )
+    return PairExplanation(_towards(a, b, similarity), _towards(b, a, similarity))
+
+
+def _towards(one: Probe, other: Probe, similarity: str) -> Towards:
+    measure = measure_named(similarity)
+    name = other.scene.name
+    reference = other.own_embedding.to(one.embeddings.device)
+    to_other, to_itself = measure(one.embeddings, reference), measure(one.embeddings, one.own_embedding)
+    offset, slope, correlation = _line(to_itself, to_other)
+    return Towards(
+        to_other=one.answer(to_other, {"similarity": similarity, "reference": name}),
+        to_itself=one.answer(to_itself, {"similarity": similarity, "reference": "itself"}),
+        beyond=one.answer(
+            to_other - offset - slope * to_itself,
+            {"similarity": similarity, "reference": name, "map": f"{similarity} beyond that to itself"},
+        ),
+        similarity=float(measure(one.own_embedding[None], reference)[0]),
+        offset=offset,
+        slope=slope,
+        correlation=correlation,
+    )
+
+
+def _line(x: Tensor, y: Tensor) -> tuple[float, float, float]:
+    """Offset and slope of the least-squares line of y over x, and their correlation; a level line for a constant x."""
+    from_x, from_y = x - x.mean(), y - y.mean()
+    xx, yy, xy = float(from_x @ from_x), float(from_y @ from_y), float(from_x @ from_y)
+    slope = xy / xx if xx > 0 else 0.0
+    correlation = max(-1.0, min(1.0, xy / (xx * yy) ** 0.5)) if xx > 0 and yy > 0 else float("nan")
+    return float(y.mean() - slope * x.mean()), slope, correlation

@@ -1,0 +1,136 @@
+"""Explain a NIfTI volume slice by slice, and write the maps as volumes that lie over it.
+
+Each slice is a picture of its own to the encoder: a map compares places within a slice, and between slices only as far
+as their embeddings vary alike. All slices share one window, one seed and thus the same masks.
+
+Written volumes are float32 with the affine, both transforms with their codes, the voxel sizes and units of the source,
+so that viewers overlay them voxel by voxel. Slices that were not explained are NaN. Free text of the source's header
+and its extensions, which may hold a patient's name or a whole DICOM header, are left behind.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relax.explainer import explain
+from relax.explanation import Explanation
+from relax.files import written_aside
+from relax.io.errors import ImageError
+from relax.io.images import name_of
+from relax.io.nifti import Volume, axis_number
+from relax.io.picture import AXES, Window
+from relax.io.volumes import write_volume
+from relax.maps import MAPS
+from relax.scene import EncoderSource, load_encoder
+
+
+@dataclass(frozen=True)
+class VolumeExplanation:
+    """The explanations of slices of one volume.
+
+    Attributes:
+        volume: The volume they were made of.
+        axis: "sagittal", "coronal" or "axial".
+        slices: The explanation of each slice, by its number.
+    """
+
+    volume: Volume
+    axis: str
+    slices: dict[int, Explanation]
+
+    @property
+    def importance(self) -> NDArray[np.float32]:
+        """(X, Y, Z) in the stored order of the file; NaN in slices that were not explained."""
+        return self.map("importance")
+
+    @property
+    def uncertainty(self) -> NDArray[np.float32]:
+        """(X, Y, Z), as `importance`."""
+        return self.map("uncertainty")
+
+    @property
+    def standard_error(self) -> NDArray[np.float32]:
+        """(X, Y, Z), as `importance`."""
+        return self.map("standard_error")
+
+    def map(self, name: str) -> NDArray[np.float32]:
+        """One of the maps of every explained slice, stacked: (X, Y, Z) float32 in the stored order of the file."""
+        if name not in MAPS:
+            raise ValueError(f"map must be one of {', '.join(MAPS)}; got {name!r}")
+        return self.volume.placed(self.axis, {index: getattr(one, name) for index, one in self.slices.items()})
+
+    def save(self, target: str | Path) -> list[Path]:
+        """Write TARGET-importance.nii.gz, -uncertainty, -standard_error, and TARGET.json with how they were made."""
+        target = Path(target)
+        written = [target.with_name(f"{target.name}-{name}.nii.gz") for name in MAPS]
+        for name, path in zip(MAPS, written, strict=True):
+            write_volume(self.map(name), self.volume, path, name)
+        record = target.with_name(f"{target.name}.json")
+        slices = [{"slice": index, **one.provenance} for index, one in sorted(self.slices.items())]
+        with written_aside(record) as aside:
+            text = {"axis": self.axis, "volume": self.volume.how, "slices": slices}
+            aside.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
+        return [*written, record]
+
+
+def explain_volume(
+    path: str | Path,
+    encoder: EncoderSource = "default",
+    *,
+    axis: str | int = "axial",
+    indices: slice | Iterable[int] | None = None,
+    volume: int | None = None,
+    window: Window | None = None,
+    started: Callable[[str], None] | None = None,
+    done: Callable[[VolumeExplanation], None] | None = None,
+    **settings: Any,
+) -> VolumeExplanation:
+    """Explain slices of a NIfTI volume.
+
+    Args:
+        path: A .nii or .nii.gz file.
+        encoder: Who looks, as for `relax.explain`.
+        axis: Which slices: "sagittal", "coronal" or "axial", whatever axis of the file that is.
+        indices: Numbers of the slices, from 0 (leftmost, rearmost, lowest); None is all of them, slice(10, 40, 5)
+            some of those.
+        volume: Which volume of a 4-D file, from 0.
+        window: (centre, width); None as for `read_nifti`. The same for all slices.
+        started: Told the name of each slice before it starts.
+        done: Given all that is done after each slice, so that an interrupted run need not lose it.
+        settings: Keywords of `relax.explain`.
+
+    Returns:
+        The maps, stacked back into the volume.
+
+    Raises:
+        ImageError: If the volume or a slice cannot be read.
+        ValueError, encoders.EncoderError: As `relax.explain`; before the first pass where there is no such slice.
+    """
+    opened = Volume.open(path, volume, window)
+    name = list(AXES)[axis_number(axis)]
+    every = range(opened.count(name))
+    wanted = every[indices or slice(None)] if isinstance(indices, slice | None) else list(dict.fromkeys(indices))
+    if not wanted:
+        raise ValueError(f"indices must name at least one of the {len(every)} {name} slices; got {indices}")
+    for index in wanted:
+        if index not in every:
+            raise ImageError(f"{path}: {name} slice must be from 0 to {len(every) - 1}; got {index}")
+    looking = load_encoder(encoder, settings.pop("device", "auto"), settings.pop("pooling", "auto"))
+    so_far = VolumeExplanation(opened, name, {})
+    for index in wanted:
+        called = f"{name_of(path)}#{name}={index}"
+        if started is not None:
+            started(called)
+        picture = opened.picture(name, index)
+        one = explain(picture.pixels, looking, **settings)
+        so_far.slices[index] = replace(one, provenance={**one.provenance, "image": called, "read": picture.how})
+        if done is not None:
+            done(so_far)
+    return so_far

@@ -1,0 +1,165 @@
+"""The experiments about speed, memory and error run whole in small; what they tell of times is only that it adds up."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import relax
+from experiments.benchmarks import index_recall, memory, overhead, precision, speed
+from experiments.studies import coverage, designs, token_drop
+from masking import DESIGNS, RandomGrid
+from relax.hiding import Hiding
+from relax.scene import Scene
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A folder with the one picture that comes with the experiments."""
+    folder = tmp_path_factory.mktemp("images")
+    shutil.copy(precision.PICTURE, folder / "smear.jpg")
+    return folder
+
+
+@pytest.fixture
+def run(run_experiment):
+    return run_experiment
+
+
+@pytest.fixture
+def scores(tmp_path):
+    """A folder where `designs` keeps its scores."""
+    return tmp_path / "scores"
+
+
+def test_designs_are_compared_with_the_masks_of_the_paper(run, images, scores, monkeypatch):
+    monkeypatch.setattr(designs, "TRUTH", 4096)
+    monkeypatch.setattr(designs, "COUNT", 256)
+
+    rows, summary = run(
+        designs, "designs_default_5", "--images", images, "--count", 1, "--cells", 5, "--scores", scores
+    )
+
+    found = summary["squared_error_against_paper"]
+    assert {name.split(",")[0] for name in found} == set(DESIGNS)
+    assert found["independent, plain, 256 masks"]["importance"] == {"ratio": 1, "low": 1, "high": 1}
+    assert found["orthogonal, controlled, 256 masks"]["importance"]["ratio"] < 1
+    assert {int(row["masks"]) for row in rows} == {256, designs.RUNS * 256}
+
+
+def test_pairs_of_runs_tell_the_error_without_a_truth(run, images, scores, monkeypatch):
+    """The error of independent masks is told by their standard error as well: a square of it, in shares of variance."""
+    monkeypatch.setattr(designs, "COUNT", 512)
+    options = ("--images", images, "--count", 1, "--cells", 3, "--pairs", "--scores", scores)
+
+    rows, summary = run(designs, "designs_default_3", *options)
+
+    paper, ours = rows
+    assert (paper["design"], ours["design"]) == (designs.PAPER[0], designs.DEFAULT[0])
+    made = relax.explain(str(images / "smear.jpg"), masks=512, cells=3, preset="paper-rise")
+    expected = np.square(made.standard_error).mean() / made.importance.var()
+    assert float(paper["importance"]) == pytest.approx(expected, rel=0.8)
+    assert float(ours["importance"]) < float(paper["importance"]) / 2
+    ratio = summary["squared_error_against_paper"]["orthogonal, controlled, 512 masks"]["importance"]["ratio"]
+    assert ratio == pytest.approx(float(ours["importance"]) / float(paper["importance"]), rel=1e-3)
+    assert "default_1024_against_paper_3072" not in summary
+
+
+def test_scores_that_are_kept_need_no_encoder(images, tmp_path):
+    scene = Scene.of(str(images / "smear.jpg"), relax.load_encoder("default"), Hiding(cells=3))
+    grid = RandomGrid(scene.size, 3, design="orthogonal")
+    first = designs.Scores(scene, tmp_path).of(grid, 32)
+
+    again = designs.Scores(None, tmp_path).of(grid, 32)
+
+    assert torch.equal(again, first)
+    assert first.std() > 0
+    with pytest.raises(AttributeError):  # other masks: they would need it
+        designs.Scores(None, tmp_path).of(grid, 33)
+
+
+def test_coverage_asks_every_estimate_of_the_pool(run, images, monkeypatch):
+    monkeypatch.setattr(coverage, "TRUTH", 3000)
+    monkeypatch.setattr(coverage, "POOL", 1000)
+    monkeypatch.setattr(coverage, "SIZES", (100,))
+
+    ((row,), summary) = run(coverage, "coverage", "--images", images, "--count", 1)
+
+    found = summary["coverage"]["100"]
+    assert found["mean"] == found["lowest_image"] == float(row["coverage_100"])
+    assert 0.8 < found["mean"] <= 1
+
+
+def test_the_best_coverage_falls_with_the_error_of_the_truth():
+    """As many masks in the estimate as in the truth: the difference is sqrt(2) as wide; P(|Z| < 1.386) = 0.834."""
+    assert coverage.best_possible(0) == pytest.approx(0.95, abs=1e-6)
+    assert coverage.best_possible(coverage.TRUTH) == pytest.approx(0.8342, abs=1e-4)
+
+
+def test_overhead_is_the_ratio_of_neighbouring_rounds(run):
+    rows, summary = run(overhead, "overhead", "--encoder", "default", "--masks", 64, "--rounds", 3)
+
+    ratios = [float(row["explain_s"]) / float(row["bare_s"]) for row in rows]
+    assert [float(row["ratio"]) for row in rows] == pytest.approx(ratios, rel=0.05)
+    assert summary["ratio"]["min"] <= summary["ratio"]["median"] <= summary["ratio"]["max"]
+
+
+def test_memory_is_measured_in_processes_of_their_own(run, monkeypatch):
+    monkeypatch.setattr(memory, "COUNTS", (32, 64))
+    monkeypatch.setattr(memory, "ENCODERS", ("default",))
+
+    ((row,), summary) = run(memory, "memory")
+
+    assert float(row["mib_at_1000"]) > 100  # torch alone takes more
+    grown = float(row["mib_at_10000"]) / float(row["mib_at_1000"])
+    assert summary["ratio"]["default"] == pytest.approx(grown, abs=1e-3)
+
+
+def test_recall_is_counted_against_exact_search(run, monkeypatch):
+    monkeypatch.setattr(index_recall, "CASES", (("falling", 2000, ("cosine",)),))
+
+    rows, _ = run(index_recall, "index_recall")
+
+    recalls = {row["kind"]: float(row["recall_at_10"]) for row in rows}
+    assert recalls["flat"] == 1
+    assert recalls["ivfpq"] <= recalls["ivfpq, compared exactly"] <= 1
+    assert recalls["hnsw"] > 0.9
+
+
+def test_the_clusters_of_vectors_are_clusters(tmp_path):
+    index_recall.write_vectors(tmp_path / "vectors.npy", "falling", 400)
+
+    vectors = np.load(tmp_path / "vectors.npy").astype(np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = vectors @ vectors[0]
+    assert vectors.shape == (400 + index_recall.QUERIES, index_recall.D)
+    assert 0.3 < (cosines > 0.4).mean() < 0.7  # two clusters; within one, 1 / (1 + 0.7²) = 0.67 on average
+
+
+def test_precisions_are_compared_with_exact(run):
+    rows, summary = run(precision, "precision", "--encoders", "default", "--rounds", 1, "--masks", 64)
+
+    assert {"plain", "folded, channels last"} <= {row["form"] for row in rows}
+    agreed = summary["agreement"]["default"]
+    assert agreed["exact"]["map_correlation"] == 1
+    assert agreed["auto"]["map_correlation"] >= 0.999
+
+
+def test_dropped_tokens_are_compared_with_filled_ones(run):
+    encoder = "random:timm:test_vit"
+    rows, summary = run(token_drop, "token_drop", "--encoder", encoder, "--masks", 64, "--rounds", 2)
+
+    ratios = [float(row["times_faster"]) for row in rows]
+    assert summary["times_faster"]["median"] == pytest.approx(sum(ratios) / 2, abs=1e-3)
+    assert all(-1 <= value <= 1 for value in summary["map_correlation"].values())
+
+
+def test_speed_is_told_beside_the_bare_network(run, images):
+    options = ("--images", images, "--count", 1, "--encoders", "default", "--masks", 40, "--rounds", 1)
+    rows, summary = run(speed, "speed", *options)
+
+    methods = {row["method"]: row for row in rows}
+    assert methods["bare network"]["over_bare"] == "1.0"
+    assert {f"RELAX Explainer, {name}" for name in speed.PRECISIONS} | {"relax-xai"} <= set(methods)
+    assert summary["default"]["our_masks_to_it"][0] < speed.PEERS_MASKS

@@ -1,0 +1,59 @@
+"""The recipe of the bundled encoder runs from pictures to weights that load, and goes on where it was stopped."""
+
+import json
+import sys
+import zipfile
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+
+from encoders import Encoder
+from experiments.data.datasets import CIFAR10
+from experiments.recipes import train_default
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Tiny look-alikes of the two data sets: 60 + 20 images of noise in the same archives, 2 photographs."""
+    rng = np.random.default_rng(0)
+
+    def picture(height, width):
+        stream = BytesIO()
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(stream, format="PNG")
+        return stream.getvalue()
+
+    (tmp_path / "cifar10").mkdir()
+    for split, count in (("train", 6), ("test", 2)):
+        with zipfile.ZipFile(tmp_path / "cifar10" / f"{split}.zip", "w") as archive:
+            for name in CIFAR10:
+                for number in range(count):
+                    archive.writestr(f"{name}/{number:04}.png", picture(32, 32))
+    (tmp_path / "imagenet_sample").mkdir()
+    for number in range(2):
+        (tmp_path / "imagenet_sample" / f"{number}.jpg").write_bytes(picture(80, 100))
+    return tmp_path
+
+
+def run(monkeypatch, data, out, epochs):
+    options = ["--data", data, "--out", out, "--epochs", epochs, "--batch-size", 16, "--workers", 0]
+    monkeypatch.setattr(sys, "argv", ["train_default", *map(str, options)])
+    train_default.main()
+
+
+def test_a_stopped_run_goes_on_and_its_weights_load(monkeypatch, data, tmp_path):
+    out = tmp_path / "run"
+
+    run(monkeypatch, data, out, 1)
+    run(monkeypatch, data, out, 2)
+
+    card = json.loads((out / "default.json").read_text())
+    assert [row["epoch"] for row in card["log"]] == [1, 2]
+    assert 0 <= card["knn_cifar10_test"]["trained"] <= 1
+    assert 0 <= card["knn_cifar10_test"]["random_weights"] <= 1
+    network = train_default.backbone()
+    network.load_state_dict(load_file(out / "default.safetensors"))
+    assert Encoder(network, device="cpu").checksum == card["checksum"]
+    assert (out / "default.safetensors").stat().st_size <= 12_000_000

@@ -1,0 +1,41 @@
+"""The small transformer learns from the bundled encoder, loads again, and a run that is done is not done again."""
+
+import numpy as np
+import pytest
+import torch
+
+import relax
+from experiments.recipes import train_vit
+
+
+@pytest.fixture(autouse=True)
+def few_pictures(monkeypatch):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (230, 32, 32, 3), dtype=np.uint8), np.arange(230) % 10
+    monkeypatch.setattr(train_vit, "cifar10", lambda data, split: pictures)
+    monkeypatch.setattr(train_vit, "photographs", lambda data: [rng.integers(0, 256, (57, 90, 3), dtype=np.uint8)] * 3)
+
+
+def test_it_is_trained_judged_beside_its_teacher_and_loads_again(run_experiment, tmp_path):
+    options = ("--data", "nowhere", "--out", tmp_path / "vit", "--epochs", 2, "--bank", 100)
+
+    rows, summary = run_experiment(train_vit, "train_vit", *options)
+
+    assert [row["encoder"] for row in rows] == ["random", "vit", "default"]
+    first, second = (epoch["loss"] for epoch in summary["log"])
+    assert second < first
+    encoder = train_vit.vit_encoder(tmp_path / "vit")
+    assert encoder.checksum == summary["checksum"] != relax.load_encoder("default", "cpu").checksum
+    assert encoder(torch.rand(2, 3, 50, 70)).shape == (2, train_vit.DIM)
+    _, again = run_experiment(train_vit, "train_vit", *options)
+    assert again["log"] == summary["log"]
+    assert again["checksum"] == summary["checksum"]
+
+
+def test_views_are_of_pictures_and_of_photographs_smaller_than_a_view():
+    views = train_vit.Views(train_vit.cifar10(None, "train")[0], train_vit.photographs(None))
+
+    some = views.batch(torch.arange(5), torch.Generator().manual_seed(0))
+
+    assert some.shape == (5 + train_vit.PHOTOS, 3, 64, 64)
+    assert 0 <= some.min() < some.max() <= 1

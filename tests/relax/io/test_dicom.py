@@ -1,0 +1,745 @@
+"""A DICOM frame is shown as the standard says, whom it shows is written nowhere, and a map lies where its source lies.
+
+Expected pixels are worked out by hand from DICOM PS3.3 (C.7.6.3.1.2, C.11.1.1, C.11.2.1.2 and C.11.2.1.3).
+"""
+
+import io
+import json
+import re
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+import relax
+from relax.cli.app import run
+from relax.explanation import Explanation
+from relax.io.errors import ImageError
+from relax.io.images import name_of, read_image, read_with_record
+
+pydicom = pytest.importorskip("pydicom", reason="the extra [medical] is not installed")
+
+from pydicom.data import get_testdata_file  # noqa: E402
+from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
+from pydicom.uid import (  # noqa: E402
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    JPEGLSLossless,
+    RLELossless,
+    generate_uid,
+)
+
+from relax.io.dicom import read_dicom  # noqa: E402
+from relax.io.secondary_capture import map_dataset, overlay_dataset, write_dicom  # noqa: E402
+
+OBLIQUE = [0.8, 0.6, 0.0, -0.36, 0.48, 0.8]  # two unit vectors at a right angle, neither along the body
+IDENTIFIERS = {
+    "PatientName": "Quagmire^Zebedee",
+    "PatientID": "PID-77031",
+    "PatientBirthDate": "19510423",
+    "AccessionNumber": "ACC90817",
+    "StudyID": "ST5531",
+    "StudyDate": "20190702",
+    "SeriesDate": "20190703",
+    "StudyTime": "101112.131415",
+    "ReferringPhysicianName": "Haversack^Doris",
+    "InstitutionName": "Saint Elsewhere Infirmary",
+    "StudyDescription": "thorax of a duke",
+    "ImageComments": "comment-about-him",
+    "RescaleType": "typed-by-him",
+    "WindowCenterWidthExplanation": "window-named-by-him",
+    "StudyInstanceUID": "1.2.826.0.1.3680043.8.498.111222333",
+    "SeriesInstanceUID": "1.2.826.0.1.3680043.8.498.444555666",
+    "SOPInstanceUID": "1.2.826.0.1.3680043.8.498.777888999",
+    "FrameOfReferenceUID": "1.2.826.0.1.3680043.8.498.101010101",
+}
+
+
+def dicom(
+    path, values, photometric="MONOCHROME2", *, bits=None, syntax=ExplicitVRLittleEndian, frames=None, **elements
+):
+    """A DICOM file of these stored values, (H, W), (H, W, 3), or (N, H, W) with `frames`."""
+    values = np.asarray(values)
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = syntax
+    made.SOPClassUID, made.SOPInstanceUID = CTImageStorage, generate_uid()
+    made.Rows, made.Columns = values.shape[1:3] if frames else values.shape[:2]
+    made.SamplesPerPixel = 3 if values.ndim - bool(frames) == 3 else 1
+    if made.SamplesPerPixel == 3:
+        made.PlanarConfiguration = 0
+    if frames:
+        made.NumberOfFrames = frames
+    made.PhotometricInterpretation = photometric
+    made.BitsAllocated = values.dtype.itemsize * 8
+    made.BitsStored = bits or made.BitsAllocated
+    made.HighBit = made.BitsStored - 1
+    made.PixelRepresentation = int(values.dtype.kind == "i")
+    made.PixelData = values.tobytes() + b"\0" * (values.nbytes % 2)
+    made["PixelData"].VR = "OW" if made.BitsAllocated > 8 else "OB"
+    for name, value in elements.items():
+        setattr(made, name, value)
+    pydicom.dcmwrite(path, made, enforce_file_format=True)
+    return path
+
+
+def sequence(**elements):
+    item = Dataset()
+    for name, value in elements.items():
+        setattr(item, name, value)
+    return [item]
+
+
+def shown(path, **options):
+    """The pixels (H, W) or (H, W, C) of the picture."""
+    return read_dicom(path, **options).pixels.squeeze()
+
+
+ROW = np.array([[0, 25, 50, 75, 100, 200]] * 2, dtype=np.uint16)
+
+
+# Windows
+
+
+def test_a_linear_window_is_that_of_the_standard(tmp_path):
+    """Centre 50.5, width 101: 0 up to 50.5 - 0.5 - 100/2 = 0, 1 above 100, (x - 50) / 100 + 0.5 between."""
+    file = dicom(tmp_path / "a", ROW, WindowCenter=50.5, WindowWidth=101)
+
+    np.testing.assert_allclose(shown(file)[0], [0, 0.25, 0.5, 0.75, 1, 1], atol=1e-6)
+
+
+def test_a_window_of_width_one_is_a_threshold(tmp_path):
+    """Centre 50.5, width 1: 0 up to 50, else 1."""
+    file = dicom(tmp_path / "a", ROW, WindowCenter=50.5, WindowWidth=1)
+
+    np.testing.assert_array_equal(shown(file)[0], [0, 0, 0, 1, 1, 1])
+
+
+def test_an_exact_window_reaches_from_half_a_width_below_to_half_above(tmp_path):
+    file = dicom(tmp_path / "a", ROW, WindowCenter=75, WindowWidth=100, VOILUTFunction="LINEAR_EXACT")
+
+    np.testing.assert_allclose(shown(file)[0], [0, 0, 0.25, 0.5, 0.75, 1], atol=1e-6)
+
+
+def test_a_sigmoid_window_is_a_logistic_curve(tmp_path):
+    """1 / (1 + exp(-4 (x - 50) / 100)): at 0, 50, 100 it is 1 / (1 + e^2), 1/2, 1 / (1 + e^-2)."""
+    file = dicom(tmp_path / "a", ROW, WindowCenter=50, WindowWidth=100, VOILUTFunction="SIGMOID")
+
+    np.testing.assert_allclose(shown(file)[0, [0, 2, 4]], [0.1192029, 0.5, 0.8807971], atol=1e-6)
+
+
+def test_the_window_acts_on_rescaled_values(tmp_path):
+    """Stored 0 ... 200 x 2 - 100 = -100, -50, 0, 50, 100, 300, windowed from 0 to 100."""
+    file = dicom(tmp_path / "a", ROW, RescaleSlope=2, RescaleIntercept=-100, WindowCenter=50.5, WindowWidth=101)
+
+    picture = read_dicom(file)
+
+    np.testing.assert_allclose(picture.pixels[0, :, 0], [0, 0, 0, 0.5, 1, 1], atol=1e-6)
+    assert picture.how["transform"] == "2 x stored + -100"
+
+
+def test_the_first_window_is_taken_unless_another_is_asked_for(tmp_path):
+    file = dicom(tmp_path / "a.dcm", ROW, WindowCenter=[50.5, 100.5], WindowWidth=[101, 201])
+
+    assert shown(file)[0, 2] == pytest.approx(0.5)
+    assert read_dicom(file).how["window"] == {
+        "used": "window 1 of 2 in the file",
+        "function": "LINEAR",
+        "center": 50.5,
+        "width": 101.0,
+    }
+    assert shown(file, window=2)[0, 2] == pytest.approx(0.25)
+    assert read_image(f"{file}#window=2")[0, 0, 0, 2] == pytest.approx(0.25)
+    assert read_dicom(file, window=2).how["window"]["used"] == "window 2 of 2 in the file"
+    assert shown(file, window=(25.5, 51))[0, 1] == pytest.approx(0.5)
+    assert read_image(f"{file}#window=25.5,51")[0, 0, 0, 1] == pytest.approx(0.5)
+    assert read_dicom(file, window=(25.5, 51)).how["window"]["used"] == "window given by the caller"
+    with pytest.raises(ImageError, match="one of the file's 2 windows; got 3"):
+        read_dicom(file, window=3)
+
+
+@pytest.mark.parametrize(
+    ("window", "function"), [((0, 0.5), "LINEAR"), ((0, 0), "SIGMOID"), ((float("nan"), 9), "LINEAR")]
+)
+def test_an_impossible_window_is_refused(tmp_path, window, function):
+    file = dicom(tmp_path / "a", ROW, VOILUTFunction=function)
+
+    with pytest.raises(ImageError, match=f"a {function} window has a width"):
+        read_dicom(file, window=window)
+
+
+def test_a_lookup_table_comes_before_a_window(tmp_path):
+    """600 entries of 8 bits from input -10 on: entry i is i // 3, so 0 is entry 10, and 200 is entry 210."""
+    table = sequence(LUTDescriptor=[600, -10, 8], LUTData=(np.arange(600) // 3).astype("<u2").tobytes())
+    values = np.array([[-500, 0, 200, 500, 3000]] * 2, dtype=np.int16)
+    file = dicom(tmp_path / "a", values, VOILUTSequence=table, WindowCenter=0, WindowWidth=9)
+
+    np.testing.assert_allclose(shown(file)[0], np.array([0, 3, 70, 170, 199]) / 255, atol=1e-6)
+    assert read_dicom(file).how["window"] == {"used": "lookup table 1 of 1 in the file"}
+    assert read_dicom(file, window=1).how["window"]["function"] == "LINEAR"
+
+
+def test_the_white_of_a_lookup_table_is_that_of_its_bits(tmp_path):
+    entries = np.array([0, 819, 4095], "<u2").tobytes()
+    table = sequence(LUTDescriptor=[3, 0, 12], LUTData=entries)
+    file = dicom(tmp_path / "a", np.array([[0, 1, 2]] * 2, dtype=np.uint16), VOILUTSequence=table)
+
+    np.testing.assert_allclose(shown(file)[0], [0, 0.2, 1], atol=1e-6)
+
+
+def test_a_modality_table_replaces_rescaling(tmp_path):
+    entries = np.array([1000, 2000, 3000, 4000], "<u2").tobytes()
+    table = sequence(LUTDescriptor=[4, 0, 16], LUTData=entries, ModalityLUTType="US")
+    values = np.array([[0, 1, 2, 3, 9]] * 2, dtype=np.uint16)
+    file = dicom(tmp_path / "a", values, ModalityLUTSequence=table, WindowCenter=2000.5, WindowWidth=2001)
+
+    np.testing.assert_allclose(shown(file)[0], [0, 0.5, 1, 1, 1], atol=1e-6)  # 1000 to 3000
+
+
+# No window
+
+
+def test_eight_bits_without_a_window_keep_their_white(tmp_path):
+    values = np.array([[10, 51, 204]] * 2, dtype=np.uint8)
+
+    np.testing.assert_allclose(shown(dicom(tmp_path / "a", values))[0], [10 / 255, 0.2, 0.8], atol=1e-6)
+    assert read_dicom(tmp_path / "a").how["window"] == {"used": "whole range of the stored bits", "low": 0, "high": 255}
+
+
+def test_signed_eight_bits_reach_from_minus_128_to_127(tmp_path):
+    values = np.array([[-128, -1, 127]] * 2, dtype=np.int8)
+
+    np.testing.assert_allclose(shown(dicom(tmp_path / "a", values))[0], [0, 127 / 255, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "bits"), [(np.uint16, 12), (np.uint16, 16), (np.int16, 12), (np.int16, 16)])
+def test_deeper_values_without_a_window_span_the_frame_without_its_padding(tmp_path, kind, bits):
+    least = -800 if kind is np.int16 else 100
+    values = np.array([[least, least + 250, least + 1000, 2047]] * 2, dtype=kind)
+    file = dicom(tmp_path / "a", values, bits=bits, PixelPaddingValue=2047)
+
+    np.testing.assert_allclose(shown(file)[0], [0, 0.25, 1, 1], atol=1e-6)
+    used = read_dicom(file).how["window"]
+    assert used == {"used": "lowest and highest value of the frame", "low": least, "high": least + 1000}
+
+
+def test_a_range_of_padding_is_padding(tmp_path):
+    values = np.array([[0, 5, 10, 110]] * 2, dtype=np.uint16)
+    file = dicom(tmp_path / "a", values, PixelPaddingValue=0, PixelPaddingRangeLimit=6)
+
+    np.testing.assert_allclose(shown(file)[0], [0, 0, 0, 1], atol=1e-6)
+
+
+def test_an_empty_window_is_none(tmp_path):
+    file = dicom(tmp_path / "a", ROW, WindowCenter=None, WindowWidth=None)
+
+    assert read_dicom(file).how["window"]["high"] == 200
+
+
+# Photometric interpretations
+
+
+def test_monochrome1_is_the_negative(tmp_path):
+    file = dicom(tmp_path / "a", ROW, "MONOCHROME1", WindowCenter=50.5, WindowWidth=101)
+
+    np.testing.assert_allclose(shown(file)[0], [1, 0.75, 0.5, 0.25, 0, 0], atol=1e-6)
+
+
+def test_rgb_is_divided_by_its_white_and_planes_are_put_together(tmp_path):
+    values = np.arange(0, 240, 10, dtype=np.uint8).reshape(2, 4, 3)
+    planes = np.ascontiguousarray(values.transpose(2, 0, 1)).tobytes()
+
+    np.testing.assert_allclose(shown(dicom(tmp_path / "a", values, "RGB")), values / 255, atol=1e-6)
+    by_plane = dicom(tmp_path / "b", values, "RGB", PlanarConfiguration=1, PixelData=planes)
+    np.testing.assert_allclose(shown(by_plane), values / 255, atol=1e-6)
+    deep = dicom(tmp_path / "c", values.astype(np.uint16) * 16, "RGB", bits=12)
+    np.testing.assert_allclose(shown(deep), values / 4095 * 16, atol=1e-6)
+    with pytest.raises(ImageError, match="window is for grey pictures"):
+        read_dicom(tmp_path / "a", window=(1, 2))
+
+
+def test_ybr_becomes_rgb(tmp_path):
+    """Y 76, CB 85, CR 255 is red: R = Y + 1.402 (CR - 128) = 254, G = Y - 0.344 (CB - 128) - 0.714 (CR - 128) = 0."""
+    red = np.array([[[76, 85, 255]] * 2] * 2, dtype=np.uint8)
+    sub_sampled = np.array([76, 76, 85, 255] * 2, dtype=np.uint8).tobytes()
+
+    np.testing.assert_allclose(shown(dicom(tmp_path / "a", red, "YBR_FULL"))[0, 0], [254 / 255, 0, 0], atol=1.1 / 255)
+    file = dicom(tmp_path / "b", red, "YBR_FULL_422", PixelData=sub_sampled)
+    np.testing.assert_allclose(shown(file)[1, 1], [254 / 255, 0, 0], atol=1.1 / 255)
+
+
+def test_a_palette_is_looked_up(tmp_path):
+    """Three 16-bit entries from input 1 on; inputs outside take the nearest."""
+    tables = {"Red": [0, 65535, 13107], "Green": [65535, 0, 13107], "Blue": [0, 0, 52428]}
+    elements = {f"{name}PaletteColorLookupTableDescriptor": [3, 1, 16] for name in tables}
+    for name, values in tables.items():
+        elements[f"{name}PaletteColorLookupTableData"] = np.array(values, dtype="<u2").tobytes()
+    file = dicom(tmp_path / "a", np.array([[0, 1, 2, 3, 250]] * 2, dtype=np.uint8), "PALETTE COLOR", **elements)
+
+    expected = [[0, 1, 0], [0, 1, 0], [1, 0, 0], [0.2, 0.2, 0.8], [0.2, 0.2, 0.8]]
+    np.testing.assert_allclose(shown(file)[0], expected, atol=1e-6)
+
+
+def test_a_palette_of_eight_bits_takes_deeper_inputs(tmp_path):
+    """Input 259 is beyond the last of four entries and takes it; taken modulo 256 it would be the third."""
+    elements = {}
+    for name in ("Red", "Green", "Blue"):
+        elements[f"{name}PaletteColorLookupTableDescriptor"] = [4, 1, 8]
+        elements[f"{name}PaletteColorLookupTableData"] = bytes([0, 51, 102, 255])
+    file = dicom(tmp_path / "a", np.array([[2, 3, 259]] * 2, dtype=np.uint16), "PALETTE COLOR", **elements)
+
+    np.testing.assert_allclose(shown(file)[0, :, 0], [0.2, 0.4, 1], atol=1e-6)
+
+
+def test_other_interpretations_are_refused(tmp_path):
+    with pytest.raises(ImageError, match="photometric interpretation is HSV; must be one of MONOCHROME1"):
+        read_dicom(dicom(tmp_path / "a", np.zeros((4, 4, 3), np.uint8), "HSV"))
+
+
+# Frames
+
+
+def test_one_of_several_frames_must_be_named_from_one(tmp_path):
+    values = np.arange(4, dtype=np.uint8)[:, None, None].repeat(3, 1).repeat(3, 2) * 51
+    file = dicom(tmp_path / "a.dcm", values, frames=4)
+
+    with pytest.raises(ImageError, match=r"a\.dcm: holds 4 frames; name one, from 1, as in scan.dcm#frame=2"):
+        read_image(file)
+    for number in (1, 4):
+        image, how = read_with_record(f"{file}#frame={number}")
+        assert image.unique().item() == pytest.approx((number - 1) / 5)
+        assert (how["frame"], how["frames"], how["asked"]) == (number, 4, {"frame": number})
+    for number in (0, 5):
+        with pytest.raises(ImageError, match=f"frame must be from 1 to 4; got {number}"):
+            read_dicom(file, frame=number)
+
+
+def test_an_enhanced_object_keeps_window_and_position_per_frame(tmp_path):
+    """Rescaling is shared; frame 2 has a window from 0 to 200 where frame 1 has one from 0 to 100."""
+    shared = sequence(
+        PixelValueTransformationSequence=sequence(RescaleSlope=2, RescaleIntercept=0, RescaleType="US"),
+        PixelMeasuresSequence=sequence(PixelSpacing=[0.5, 0.25]),
+    )
+    each = [
+        *sequence(FrameVOILUTSequence=sequence(WindowCenter=50.5, WindowWidth=101)),
+        *sequence(FrameVOILUTSequence=sequence(WindowCenter=100.5, WindowWidth=201)),
+    ]
+    groups = {"SharedFunctionalGroupsSequence": shared, "PerFrameFunctionalGroupsSequence": each}
+    file = dicom(tmp_path / "a", np.full((2, 3, 3), 25, np.uint16), frames=2, **groups)
+
+    assert shown(file, frame=1)[0, 0] == pytest.approx(0.5)
+    assert shown(file, frame=2)[0, 0] == pytest.approx(0.25)
+    assert read_dicom(file, frame=2).how["pixel_spacing_mm"] == [0.5, 0.25]
+    assert read_dicom(file, frame=2).how["square_pixels"] is False
+
+
+# Against pydicom, on real files
+
+
+@pytest.mark.parametrize("ending", ["", "_RLE", "_bigendian", "_expb", "_implicit", "_jp2klossless", "_padded"])
+def test_every_transfer_syntax_gives_the_picture_that_pydicom_windows(ending):
+    file = get_testdata_file(f"MR_small{ending}.dcm", download=False)
+    found = pydicom.dcmread(file)
+    window = pydicom.pixels.apply_voi_lut(pydicom.pixels.apply_modality_lut(found.pixel_array, found), found)
+    low, high = -(2**15), 2**15 - 1  # MR_small stores 16 signed bits, and has no rescaling
+
+    np.testing.assert_allclose(shown(file), (window - low) / (high - low), atol=1e-6)
+
+
+def test_the_bundled_ct_spans_its_hounsfield_units():
+    file = get_testdata_file("CT_small.dcm", download=False)
+    found = pydicom.dcmread(file)
+    units = found.pixel_array * float(found.RescaleSlope) + float(found.RescaleIntercept)
+    inside = units[found.pixel_array != found.PixelPaddingValue]
+
+    expected = ((units - inside.min()) / (inside.max() - inside.min())).clip(0, 1)
+    np.testing.assert_allclose(shown(file), expected, atol=1e-6)
+
+
+def test_a_deflated_file_is_read():
+    file = get_testdata_file("image_dfl.dcm", download=False)
+
+    np.testing.assert_allclose(shown(file), pydicom.dcmread(file).pixel_array / 255, atol=1e-6)
+
+
+# What cannot be read
+
+
+def test_files_without_a_picture_say_what_they_are():
+    for name, kind in [("reportsi.dcm", "Basic Text SR Storage"), ("rtplan.dcm", "RT Plan Storage")]:
+        with pytest.raises(ImageError, match=rf"is a DICOM file without a picture \({kind}\)"):
+            read_image(get_testdata_file(name, download=False))
+
+
+def test_a_syntax_without_decoder_is_named_with_the_way_out():
+    if pydicom.pixels.get_decoder(JPEGLSLossless).is_available:
+        pytest.skip("a JPEG-LS decoder is installed")
+    with pytest.raises(ImageError, match=r"JPEG-LS Lossless Image Compression, has no decoder here .*pylibjpeg\[all\]"):
+        read_image(get_testdata_file("MR_small_jpeg_ls_lossless.dcm", download=False))
+
+
+def test_the_missing_extra_is_named_with_the_command(tmp_path, monkeypatch):
+    file = dicom(tmp_path / "a.dcm", ROW)
+    for name in [name for name in sys.modules if name.startswith(("pydicom", "relax.io."))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+
+    message = 'a.dcm: DICOM needs pydicom; install it with: pip install "relax-explainer[medical]"'
+    with pytest.raises(ImageError, match=re.escape(message)):
+        read_image(file)
+
+
+def test_hostile_files_are_refused_in_one_line_before_anything_is_allocated(tmp_path):
+    def refused(file, message):
+        with pytest.raises(ImageError, match=message) as caught:
+            read_image(f"{file}#frame=5" if "frames" in file.name else file)
+        assert "\n" not in str(caught.value)
+
+    whole = dicom(tmp_path / "whole.dcm", ROW).read_bytes()
+    for keep in (133, 200, len(whole) // 2, len(whole) - 5):
+        (tmp_path / "cut.dcm").write_bytes(whole[:keep])
+        refused(tmp_path / "cut.dcm", "DICOM|damaged or truncated|has no pixels|impossible")
+    (tmp_path / "empty.dcm").write_bytes(b"")
+    refused(tmp_path / "empty.dcm", "is no DICOM file: the letters DICM are not at byte 128")
+    (tmp_path / "text.dcm").write_text("hello " * 100)
+    refused(tmp_path / "text.dcm", "is no DICOM file")
+
+    refused(dicom(tmp_path / "large", ROW, Rows=65535, Columns=65535), "65535 x 65535 is more than 100,000,000 pixels")
+    refused(dicom(tmp_path / "claims", ROW, Rows=9000, Columns=9000), "damaged or truncated")
+    refused(dicom(tmp_path / "flat", ROW, Rows=0), "both sides must be at least 2")
+    refused(dicom(tmp_path / "bits", ROW, BitsStored=20), "20 bits stored in 16 allocated: impossible")
+    refused(dicom(tmp_path / "odd", ROW, BitsAllocated=13, BitsStored=12), "damaged or truncated")
+    frames = dicom(tmp_path / "frames", ROW[None].repeat(2, 0), frames=1_000_000_000)
+    refused(frames, "damaged or truncated")
+    refused(dicom(tmp_path / "padding", ROW * 0, PixelPaddingValue=0), "is padding all over")
+
+    bare = pydicom.dcmread(tmp_path / "whole.dcm")
+    del bare.PixelData
+    pydicom.dcmwrite(tmp_path / "bare", bare)
+    refused(tmp_path / "bare", "has no pixels")
+
+
+def test_a_billion_compressed_frames_are_refused_quickly(tmp_path):
+    frame = pydicom.encaps.encapsulate([b"\0" * 64])
+    file = dicom(tmp_path / "a", ROW, syntax=RLELossless, NumberOfFrames=1_000_000_000, PixelData=frame)
+
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        read_dicom(file, frame=999_999_999)
+
+
+def test_a_deflated_file_does_not_fill_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("relax.io.header.MAX_INFLATED", 1 << 20)
+    file = dicom(tmp_path / "a", np.zeros((1024, 1024), np.uint16), syntax=DeflatedExplicitVRLittleEndian)
+    assert file.stat().st_size < 10_000
+
+    with pytest.raises(ImageError, match="unpacks to more than 1 MiB"):
+        read_dicom(file)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("frame=one", "frame must be a whole number; got 'one'"),
+        ("slice=3", "NAME=VALUE, joined with &; 'slice' is none of frame, window, name"),
+        ("frame=1&frame=1", "'frame' is said twice"),
+        ("window=a,b", "window must be the number of a stored window or CENTRE,WIDTH; got 'a,b'"),
+    ],
+)
+def test_a_choice_that_cannot_be_understood_is_refused(tmp_path, choice, message):
+    with pytest.raises(ImageError, match=re.escape(message)):
+        read_image(f"{dicom(tmp_path / 'a.dcm', ROW)}#{choice}")
+
+
+def test_text_in_the_picture_is_warned_of(tmp_path):
+    with pytest.warns(UserWarning, match="text is burned into this picture"):
+        picture = read_dicom(dicom(tmp_path / "a", ROW, BurnedInAnnotation="YES"))
+    assert picture.how["burned_in_annotation"] == "YES"
+
+
+# Whom it shows
+
+
+def patient(path, size=(12, 10), **elements):
+    """A scan full of identifiers, of noise so that maps vary."""
+    values = np.random.default_rng(3).integers(0, 4000, size, dtype=np.uint16)
+    place = {"PixelSpacing": [0.7, 0.4], "ImageOrientationPatient": OBLIQUE, "ImagePositionPatient": [-12.5, 3.25, 99]}
+    windows = {"RescaleSlope": 1, "RescaleIntercept": -1000, "WindowCenter": 1000, "WindowWidth": 3000}
+    file = dicom(path, values, **{**windows, **place, **IDENTIFIERS, **elements})
+    found = pydicom.dcmread(file)
+    private = found.private_block(0x0009, "HIS CREATOR", create=True)
+    private.add_new(0x01, "LO", "private-about-him")
+    found.save_as(file)
+    return file
+
+
+def look(pixels):
+    """A plain encoder: the means of the corners of the picture."""
+    size = pixels.shape[-1] // 2
+    return pixels[..., :size, :size].mean((-1, -2)) * 2 + pixels.flatten(1)[:, :3]
+
+
+def texts(folder):
+    """Every output file, and what is packed in it, with its name."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            yield path.name, path.name.encode() + data
+            if zipfile.is_zipfile(io.BytesIO(data)):
+                with zipfile.ZipFile(io.BytesIO(data)) as packed:
+                    for member in packed.namelist():
+                        yield f"{path.name}/{member}", packed.read(member)
+
+
+def identifiers_in(folder):
+    wanted = [value for value in IDENTIFIERS.values() for value in value.split("^")]
+    wanted += ["private-about-him", "HIS CREATOR", "typed-by-him"]
+    found = set()
+    for name, data in texts(folder):
+        for value in wanted:
+            if any(value.lower().encode(code) in data.lower() for code in ("utf-8", "utf-16-le", "utf-32-le")):
+                found.add((name, value))
+    return found
+
+
+def test_the_search_finds_what_is_there(tmp_path):
+    patient(tmp_path / "a.dcm")
+    np.savez_compressed(tmp_path / "b.npz", how=np.array("by Zebedee"))
+
+    found = identifiers_in(tmp_path)
+
+    assert ("a.dcm", "Quagmire") in found
+    assert ("a.dcm", "private-about-him") in found
+    assert ("b.npz/how.npy", "Zebedee") in found
+
+
+def test_no_identifier_reaches_any_output(tmp_path):
+    """The file is even called after the patient, in a folder called after the study."""
+    folder = tmp_path / IDENTIFIERS["StudyInstanceUID"]
+    folder.mkdir()
+    file, out = patient(folder / "Zebedee_19510423.dcm", size=(64, 64)), tmp_path / "out"
+
+    explanation = relax.explain(file, look, masks=20)
+    explanation.save(out / "scan.npz")
+    (out / "scan.json").write_text(explanation.to_json())
+    (out / "scan.png").write_bytes(explanation._repr_png_())
+    for name in ("importance", "uncertainty"):
+        write_dicom(explanation, file, out / f"{name}.dcm", map=name)
+    write_dicom(explanation, file, out / "colours.dcm", overlay=True)
+
+    assert len(list(texts(out))) > 6
+    assert identifiers_in(out) == set()
+    assert re.fullmatch(r"dicom-[0-9a-f]{12}", explanation.provenance["image"])
+    assert re.fullmatch(r"dicom-[0-9a-f]{12}", name_of(f"{file}#name=hash"))
+
+
+def test_the_command_line_names_no_patient_in_any_output(tmp_path, capsys):
+    file, out = patient(tmp_path / "scan.dcm", size=(64, 64)), tmp_path / "out"
+
+    assert run(["explain", str(file), "--masks", "20", "--out", str(out)]) == 0
+    exported = ["export", str(out / "scan.npz"), "--source", str(file), "--out"]
+    assert run([*exported, str(out / "map.dcm")]) == 0
+    assert run([*exported, str(out / "colours.dcm"), "--overlay"]) == 0
+
+    assert {path.name for path in out.iterdir()} == {"scan.npz", "scan.json", "scan.png", "map.dcm", "colours.dcm"}
+    assert identifiers_in(out) == set()
+    made = json.loads((out / "scan.json").read_text())
+    assert made["read"]["window"] == {
+        "used": "window 1 of 1 in the file",
+        "function": "LINEAR",
+        "center": 1000.0,
+        "width": 3000.0,
+    }
+    assert run([*exported, str(out / "kept.dcm"), "--keep-identifiers"]) == 0
+    assert ("kept.dcm", "Quagmire") in identifiers_in(out)
+    capsys.readouterr()
+
+
+def test_files_that_the_command_line_writes_are_not_called_after_the_patient(tmp_path, capsys):
+    file, out = patient(tmp_path / "Zebedee.dcm", size=(64, 64)), tmp_path / "out"
+
+    assert run(["explain", f"{file}#frame=1", "--masks", "20", "--out", str(out)]) == 0
+
+    assert len(names := {path.stem for path in out.iterdir()}) == 1
+    assert re.fullmatch(r"dicom-[0-9a-f]{12}-frame1", names.pop())
+    assert identifiers_in(out) == set()
+    capsys.readouterr()
+
+
+def test_an_innocent_name_stays_and_a_hash_can_be_asked_for(tmp_path):
+    file = patient(tmp_path / "slice-04.dcm", NumberOfFrames=1)
+
+    assert name_of(file) == str(file)
+    assert name_of(f"{file}#frame=1&name=hash").endswith("#frame=1")
+    assert "slice-04" not in name_of(f"{file}#frame=1&name=hash")
+    assert name_of(tmp_path / "missing.dcm") == str(tmp_path / "missing.dcm")
+
+
+# Maps written back
+
+
+def explained(file, importance=None, **settings):
+    """An explanation of the file whose importance is given."""
+    explanation = relax.explain(file, look, masks=30, **settings)
+    if importance is None:
+        return explanation
+    return Explanation(
+        importance.astype(np.float32),
+        explanation.uncertainty,
+        explanation.standard_error,
+        explanation.image,
+        explanation.provenance,
+    )
+
+
+def values_of(path):
+    """Real values as any viewer computes them, NaN where nothing is stored."""
+    found = pydicom.dcmread(path)
+    assert (found.BitsStored, found.PixelRepresentation, found.PhotometricInterpretation) == (16, 0, "MONOCHROME2")
+    values = pydicom.pixels.apply_modality_lut(found.pixel_array, found)
+    return np.where(found.pixel_array == found.PixelPaddingValue, np.nan, values), float(found.RescaleSlope)
+
+
+RANDOM = np.random.default_rng(5)
+
+
+@pytest.mark.parametrize(
+    "importance",
+    [
+        RANDOM.uniform(-1, 1, (12, 10)),
+        RANDOM.uniform(0.91, 0.93, (12, 10)),
+        RANDOM.uniform(-2e-7, 3e-7, (12, 10)),
+        -RANDOM.uniform(1e5, 1.1e5, (12, 10)),
+        RANDOM.uniform(1.2e-5, 1.2e-5 * (1 + 1e-6), (12, 10)),
+        np.full((12, 10), 0.7),
+        np.zeros((12, 10)),
+    ],
+    ids=["wide", "narrow", "tiny", "large", "nearly constant", "constant", "zero"],
+)
+def test_values_come_back_to_within_half_a_step_and_nan_as_nothing(tmp_path, importance):
+    importance[0, :3] = np.nan
+    file = patient(tmp_path / "a.dcm")
+    given = explained(file, importance)
+
+    write_dicom(given, file, tmp_path / "map.dcm")
+
+    values, step = values_of(tmp_path / "map.dcm")
+    span = np.nanmax(given.importance).astype(float) - np.nanmin(given.importance)
+    assert step == pytest.approx(max(span / 65534, np.nanmax(np.abs(importance)) * 1e-9) or 1, rel=1e-6)
+    np.testing.assert_array_equal(np.isnan(values), np.isnan(importance))
+    assert np.nanmax(np.abs(values - given.importance)) <= step * 0.501
+
+
+def test_a_map_lies_where_its_source_lies_and_belongs_to_nobody(tmp_path):
+    file = patient(tmp_path / "a.dcm")
+
+    write_dicom(explained(file), file, tmp_path / "map.dcm", map="uncertainty")
+
+    made, source = pydicom.dcmread(tmp_path / "map.dcm"), pydicom.dcmread(file)
+    assert made.ImageOrientationPatient == OBLIQUE
+    assert made.ImagePositionPatient == [-12.5, 3.25, 99]
+    assert made.PixelSpacing == [0.7, 0.4]
+    assert (made.Rows, made.Columns) == (source.Rows, source.Columns)
+    assert made.SOPClassUID.name == "Secondary Capture Image Storage"
+    assert made.ImageType == ["DERIVED", "SECONDARY"]
+    assert made.BurnedInAnnotation == "NO"
+    assert made.SeriesDescription == "RELAX uncertainty"
+    assert made.PatientIdentityRemoved == "YES"
+    assert made.PatientName == made.PatientID == made.StudyDate == ""
+    for name in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID"):
+        assert made[name].value.is_valid
+        assert made[name].value != source[name].value
+    assert "SourceImageSequence" not in made
+    assert "WindowWidth" not in made
+
+
+def test_kept_identifiers_put_the_map_beside_its_source(tmp_path):
+    file = patient(tmp_path / "a.dcm", PatientName="Müller^Änne", SpecificCharacterSet="ISO_IR 100")
+
+    write_dicom(explained(file), file, tmp_path / "map.dcm", keep_identifiers=True)
+
+    made, source = pydicom.dcmread(tmp_path / "map.dcm"), pydicom.dcmread(file)
+    for name in ("PatientName", "PatientID", "StudyInstanceUID", "StudyDate", "FrameOfReferenceUID", "AccessionNumber"):
+        assert made[name].value == source[name].value, name
+    assert str(made.PatientName) == "Müller^Änne"
+    assert made.SeriesInstanceUID != source.SeriesInstanceUID
+    assert made.SOPInstanceUID != source.SOPInstanceUID
+    assert made.SourceImageSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID
+    assert "PatientIdentityRemoved" not in made
+    assert not [element for element in made if element.tag.is_private]
+
+
+def test_an_overlay_is_half_colour_half_picture_and_the_picture_where_there_is_no_value(tmp_path):
+    """Where the importance is lowest, viridis is (68, 1, 84); the picture is taken in grey."""
+    importance = np.linspace(0, 1, 120).reshape(12, 10)
+    importance[5, 5] = np.nan
+    file = patient(tmp_path / "a.dcm", BurnedInAnnotation="NO")
+    given = explained(file, importance)
+
+    write_dicom(given, file, tmp_path / "map.dcm", overlay=True)
+
+    made = pydicom.dcmread(tmp_path / "map.dcm")
+    picture = given.image.astype(float)
+    assert (made.PhotometricInterpretation, made.BitsStored, made.BurnedInAnnotation) == ("RGB", 8, "NO")
+    assert np.abs(made.pixel_array[0, 0] - (picture[0, 0] + [68, 1, 84]) / 2).max() <= 0.5
+    np.testing.assert_array_equal(made.pixel_array[5, 5], given.image[5, 5])
+    assert "viridis, 0 (dark) to 1 (bright)" in made.DerivationDescription
+    assert "BurnedInAnnotation" not in overlay_dataset(explained(other := patient(tmp_path / "b.dcm")), other)
+
+
+def test_a_map_of_one_frame_takes_frame_and_window_from_its_explanation(tmp_path):
+    each = [sequence(PlanePositionSequence=sequence(ImagePositionPatient=[0, 0, z]))[0] for z in (10, 20, 30)]
+    values = RANDOM.integers(0, 4000, (3, 12, 10), dtype=np.uint16)
+    file = dicom(tmp_path / "a.dcm", values, frames=3, PerFrameFunctionalGroupsSequence=each)
+
+    explanation = relax.explain(f"{file}#frame=2&window=2000,900", look, masks=20)
+
+    assert map_dataset(explanation, file).ImagePositionPatient == [0, 0, 20]
+    for other in ("#frame=3", "#window=1000,900"):
+        with pytest.raises(ValueError, match=r"source must be what was explained.*shows other pixels"):
+            map_dataset(explanation, f"{file}{other}")
+
+
+def test_a_map_of_another_picture_or_without_values_is_refused(tmp_path):
+    file, other = patient(tmp_path / "a.dcm"), patient(tmp_path / "b.dcm", size=(10, 12))
+    explanation = explained(file)
+
+    with pytest.raises(ValueError, match="source must be what was explained"):
+        map_dataset(explanation, other)
+    with pytest.raises(ValueError, match="map must be one of importance, uncertainty, standard_error; got 'x'"):
+        map_dataset(explanation, file, map="x")
+    with pytest.raises(ValueError, match="importance has no value anywhere"):
+        map_dataset(explained(file, np.full((12, 10), np.nan)), file)
+    with pytest.raises(ImageError, match="must be a DICOM file"):
+        map_dataset(explanation, tmp_path / "none.dcm")
+
+
+def test_a_written_map_can_be_read_as_a_picture(tmp_path):
+    """0.2 to 0.8 without a window: the lowest value is black, the highest white, and NaN, as padding, is left out."""
+    importance = np.linspace(0.2, 0.8, 120).reshape(12, 10)
+    file = patient(tmp_path / "a.dcm")
+    given = explained(file, np.where(importance < 0.25, np.nan, importance))
+
+    write_dicom(given, file, tmp_path / "map.dcm")
+
+    seen = given.importance >= 0.25
+    low = given.importance[seen].min()
+    np.testing.assert_allclose(
+        shown(tmp_path / "map.dcm")[seen], (given.importance[seen] - low) / (0.8 - low), atol=2e-5
+    )
+
+
+def test_the_command_line_says_what_is_wrong_in_one_line(tmp_path, capsys):
+    file = patient(tmp_path / "a.dcm")
+    explained(file).save(tmp_path / "a.npz")
+    export = ["export", str(tmp_path / "a.npz"), "--source", str(file), "--out"]
+
+    assert run([*export, str(tmp_path / "a.png")]) == 2
+    assert "--out must end in .dcm, .nii or .nii.gz" in capsys.readouterr().err
+    assert run([*export, str(tmp_path / "a.nii"), "--overlay"]) == 2
+    assert run([*export, str(tmp_path / "a.nii")]) == 1
+    assert "must be a NIfTI file" in capsys.readouterr().err
+    assert run(["export", str(file), "--source", str(file), "--out", str(tmp_path / "b.dcm")]) == 2
+    assert "is not a saved explanation" in capsys.readouterr().err
+    assert not (tmp_path / "b.dcm").exists()

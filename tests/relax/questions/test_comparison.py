@@ -1,0 +1,153 @@
+"""Methods and encoders lie side by side under the same settings; what fails is said and the others are there."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+import relax
+from encoders import network_head
+from relax.cli.app import run
+from relax.plotting.comparison import comparison_figure
+from relax.questions.comparison import compare_encoders, compare_methods, costs
+
+CNN, VIT = "random:timm:test_resnet", "random:timm:test_vit"
+
+
+@pytest.fixture
+def picture(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(skimage.data.chelsea()[::3, ::3]).save("cat.png")
+    return "cat.png"
+
+
+def test_each_map_is_what_explain_gives_for_the_method_alone(picture):
+    encoder, head = network_head(CNN)
+
+    found = compare_methods(picture, ["relax", "rise", "saliency", "centre"], encoder, head=head, masks=40, cells=5)
+
+    alone = {
+        "relax": relax.explain(picture, encoder, masks=40, cells=5),
+        "rise": relax.explain(picture, encoder, method="rise", head=head, masks=40, cells=5),
+        "saliency": relax.explain(picture, encoder, method="saliency", head=head, cells=5),
+        "centre": relax.explain(picture, encoder, method="centre", cells=5),
+    }
+    assert list(found.explanations) == list(alone)
+    assert not found.failures
+    for name, one in alone.items():
+        np.testing.assert_allclose(found.explanations[name].importance, one.importance, rtol=1e-5, atol=1e-8)
+
+
+def test_a_method_that_cannot_work_says_so_and_the_others_are_drawn(picture):
+    found = compare_methods(picture, ["attention", "relax", "rise", "random"], CNN, masks=20)
+
+    assert list(found.explanations) == ["relax", "random"]
+    assert "attention" in found.failures["attention"]
+    assert "rise needs a head" in found.failures["rise"]
+    texts = [
+        text.get_text()
+        for text in comparison_figure(found.explanations, found.failures, found.limits).findobj(
+            lambda a: hasattr(a, "get_text")
+        )
+    ]
+    assert any("not drawn: rise: rise needs a head" in text.replace("\n", " ") for text in texts)
+
+
+def test_encoders_share_masks_and_one_colour_scale(picture):
+    found = compare_encoders(picture, ["random:default", VIT], masks=30)
+
+    low = min(np.nanmin(one.importance) for one in found.explanations.values())
+    high = max(np.nanmax(one.importance) for one in found.explanations.values())
+    assert found.limits == (pytest.approx(low), pytest.approx(high))
+    recipes = [one.provenance["masks"] for one in found.explanations.values()]
+    for key in ("kind", "cells", "keep", "seed", "count"):
+        assert recipes[0][key] == recipes[1][key]
+    # The random part of a mask does not depend on the size that an encoder sees.
+    from masking import RandomGrid
+
+    small, large = RandomGrid((64, 64)).draw(0, 5), RandomGrid((160, 160)).draw(0, 5)
+    assert all(torch.equal(a, b) for a, b in zip(small, large, strict=True))
+
+
+def test_every_panel_states_its_passes_time_and_unit(picture):
+    found = compare_methods(picture, ["relax", "lafam"], CNN, masks=25)
+
+    texts = [
+        text.get_text()
+        for text in comparison_figure(found.explanations, found.failures, found.limits).findobj(
+            lambda a: hasattr(a, "get_text")
+        )
+    ]
+
+    assert any(re.fullmatch(r"relax\n26 passes, \d+\.\d s", text) for text in texts)
+    assert "mean cosine" in texts
+    assert "mean activation" in texts
+
+
+def test_costs_are_one_row_per_explanation(picture):
+    rows = costs(compare_methods(picture, ["random", "relax"], CNN, masks=25))
+
+    assert [row["name"] for row in rows] == ["random", "relax"]
+    assert [row["passes"] for row in rows] == [0, 26]
+    assert all(row["lowest"] < row["highest"] for row in rows)
+
+
+def test_the_command_writes_a_figure_the_costs_and_the_maps(picture, tmp_path, capsys):
+    code = run(["compare", picture, "--encoder", CNN, "--methods", "relax,lafam,attention", "--masks", "20"])
+
+    out, err = capsys.readouterr()
+    assert code == 1
+    assert err.count("\n") == 1
+    assert err.startswith("relax: attention")
+    assert re.search(r"relax +21 ", out)
+    made = tmp_path / "relax-out"
+    assert sorted(p.name for p in made.iterdir()) == [
+        "cat-compare.json", "cat-compare.png", "cat-lafam.npz", "cat-relax.npz",
+    ]  # fmt: skip
+    written = json.loads((made / "cat-compare.json").read_text())
+    assert [row["name"] for row in written["costs"]] == ["relax", "lafam"]
+    assert list(written["failures"]) == ["attention"]
+    assert relax.Explanation.load(made / "cat-relax.npz").importance.shape == (100, 151)
+
+
+def test_the_command_explains_a_class_of_the_networks_own_head(picture, capsys):
+    code = run(
+        ["compare", picture, "--encoder", CNN, "--head", "network", "--methods", "rise,gradcam", "--masks", "20"]
+    )
+
+    assert code == 0
+    assert "mean probability" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cat.png", "--methods", "relax,nonsense"], "method must be one of relax, rise"),
+        (["cat.png", "--methods", ","], "methods must be one or more names; got none"),
+        (["cat.png", "--methods", "relax", "--cells", "0"], "cells must be a whole number"),
+        (["cat.png", "--encoder", "timm:nosuch"], "encoder 'timm:nosuch' is not known"),
+        (["cat.png", "--methods", "rise", "--encoder", CNN], "rise needs a head"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(picture, arguments, message, capsys):
+    assert run(["compare", *arguments]) == 2
+
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_missing_image_is_exit_1(picture, capsys):
+    assert run(["compare", "dog.png", "--encoder", CNN, "--methods", "random"]) == 1
+    assert "dog.png: no such file" in capsys.readouterr().err
+
+
+def test_the_methods_are_listed_with_needs_and_cost(capsys):
+    assert run(["methods"]) == 0
+
+    out = capsys.readouterr().out
+    assert re.search(r"integrated-gradients +gradient +needs gradients +passes: a gradient per step \+ 2", out)

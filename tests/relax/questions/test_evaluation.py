@@ -1,0 +1,354 @@
+"""`relax evaluate` scores the maps of `relax.explain`, writes all or nothing, goes on after a stop, says failures."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import relax
+from relax.cli.app import run
+from relax.hiding import Hiding
+from relax.metrics import Trial, auc, deletion, insertion
+from relax.metrics.maps import spearman
+from relax.references import Corpus
+from relax.scene import Scene
+
+CNN = "default"  # the bundled network, 64 px
+FAST = ("--encoder", CNN, "--device", "cpu", "--masks", "12")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with three pictures, two of them with a mask."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for folder in ("photos", "masks"):
+        Path(folder).mkdir()
+    for number, name in enumerate(("a", "b", "c")):
+        pixels = rng.integers(0, 255, (40, 50, 3)).astype(np.uint8)
+        pixels[10:30, 5 + 10 * number : 25 + 10 * number] = (200, 40, 40)
+        Image.fromarray(pixels).save(f"photos/{name}.png")
+        if name != "c":
+            mask = np.zeros((40, 50), np.uint8)
+            mask[10:30, 5 + 10 * number : 25 + 10 * number] = 255
+            Image.fromarray(mask).save(f"masks/{name}.png")
+    return tmp_path
+
+
+def rows(folder="relax-out"):
+    with (Path(folder) / "evaluation.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def summary(folder="relax-out"):
+    return json.loads((Path(folder) / "summary.json").read_text())
+
+
+def one_line(text, *parts):
+    assert text.startswith("relax: ")
+    assert text.count("\n") == 1
+    for part in parts:
+        assert part in text
+
+
+def test_a_value_is_that_of_the_metric_for_the_map_of_explain(here):
+    found = relax.evaluate(
+        ["photos/a.png"],
+        ["masks/a.png"],
+        CNN,
+        methods=["relax", "centre"],
+        metrics=["auc", "insertion"],
+        masks=12,
+        cells=5,
+        fill="noise",
+        seed=4,
+        device="cpu",
+    )
+
+    encoder = relax.load_encoder(CNN, "cpu")
+    truth = np.asarray(Image.open("masks/a.png")) > 0
+    trial = Trial.of(Scene.of("photos/a.png", encoder, Hiding(cells=5, fill="noise", seed=4)))
+    assert [one.method for one in found.outcomes] == ["relax", "centre"]
+    for one in found.outcomes:
+        keywords = {"masks": 12} if one.method == "relax" else {}
+        explanation = relax.explain(
+            "photos/a.png", encoder, method=one.method, cells=5, fill="noise", seed=4, **keywords
+        )
+        assert one.values == pytest.approx(
+            {
+                "auc": auc(explanation.importance, truth),
+                "insertion": insertion(trial, trial.in_view(explanation.importance), seed=4),
+            }
+        )
+        assert one.passes == explanation.provenance["cost"]["passes"]
+        judged = relax.evaluate_image(explanation, truth, ["auc", "insertion"], trial=trial, seed=4)
+        assert judged == pytest.approx(one.values)
+
+
+def test_the_reference_that_is_explained_is_the_one_that_metrics_ask_for(here):
+    found = relax.evaluate(
+        ["photos/a.png"], None, CNN, methods=["centre"], metrics=["insertion"], reference="photos/b.png", device="cpu"
+    )
+
+    encoder = relax.load_encoder(CNN, "cpu")
+    scene = Scene.of("photos/a.png", encoder, Hiding())
+    other = encoder(relax.read_image("photos/b.png"))[0]
+    explanation = relax.explain("photos/a.png", encoder, method="centre")
+    trial = Trial.of(scene)
+    values = trial.in_view(explanation.importance)
+    trial.target = type(trial.target)("cosine", other)
+    assert found.outcomes[0].values["insertion"] == pytest.approx(insertion(trial, values))
+
+
+def test_one_image_is_judged_by_what_is_given(here):
+    importance = np.random.default_rng(0).random((40, 50))
+    trial = Trial.of(Scene.of("photos/a.png", relax.load_encoder(CNN, "cpu"), Hiding()))
+
+    bare = relax.evaluate_image(importance)
+    labelled = relax.evaluate_image(importance, np.eye(40, 50, dtype=bool))
+    seen = relax.evaluate_image(importance, trial=trial)
+
+    assert set(bare) == {"entropy", "sparseness", "effective-complexity"}
+    assert set(labelled) - set(bare) >= {"auc", "pointing-game", "best-iou"}
+    assert set(seen) - set(bare) >= {"insertion", "deletion"}
+    assert trial.passes < 200
+    with pytest.raises(ValueError, match="metric auc needs a mask or boxes for the picture, which this map comes"):
+        relax.evaluate_image(importance, metrics=["auc"])
+
+
+def test_the_command_writes_every_value_and_the_summary(here, capsys):
+    code = run(
+        ["evaluate", "photos", "--truth", "masks", *FAST, "--methods", "relax,random", "--metrics", "auc,entropy"]
+    )
+
+    assert code == 0
+    out, err = capsys.readouterr()
+    one_line(err, "note: 1 of 3 pictures have no truth")
+    assert "relax-out/summary.json" in out.replace("\n", "")
+    found = rows()
+    assert [(row["image"], row["method"], row["metric"]) for row in found[:4]] == [
+        ("a.png", "relax", "passes"),
+        ("a.png", "relax", "auc"),
+        ("a.png", "relax", "entropy"),
+        ("a.png", "random", "passes"),
+    ]
+    assert [row["metric"] for row in found if row["image"] == "c.png"] == ["passes", "entropy"] * 2
+    values = [float(row["value"]) for row in found if (row["method"], row["metric"]) == ("relax", "auc")]
+    first = summary()["summary"][0]
+    assert (first["metric"], first["method"], first["direction"], first["images"]) == ("auc", "relax", "higher", 2)
+    assert first["mean"] == pytest.approx(np.mean(values))
+    assert (first["low"], first["high"]) == pytest.approx((min(values), max(values)))
+    assert first["passes"] == 13
+    assert summary()["settings"]["seed"] == 0
+    with Path("relax-out/summary.csv").open() as stream:
+        table = list(csv.DictReader(stream))
+    assert [float(row["mean"]) for row in table] == [row["mean"] for row in summary()["summary"]]
+    assert {(row["metric"], row["rank"]) for row in table} >= {("auc", "1"), ("auc", "2")}
+
+
+def test_without_truth_there_are_metrics_without_labels(here, capsys):
+    assert run(["evaluate", "photos/a.png", *FAST, "--methods", "relax", "--quiet"]) == 0
+
+    assert capsys.readouterr() == ("", "")
+    found = {row["metric"] for row in rows()}
+    assert {"insertion", "deletion", "entropy"} < found
+    assert not found & {"auc", "max-sensitivity", "contrastive-insertion"}
+
+
+def test_an_empty_mask_is_no_value_and_no_failure(here):
+    Image.new("L", (50, 40)).save("masks/c.png")
+
+    assert run(["evaluate", "photos", "--truth", "masks", *FAST, "--methods", "centre", "--metrics", "auc"]) == 0
+
+    assert [row["value"] for row in rows() if row["image"] == "c.png"][1] == ""
+    assert (summary()["summary"][0]["images"], summary()["summary"][0]["undefined"]) == (2, 1)
+
+
+def test_what_fails_is_listed_and_the_rest_is_scored(here, capsys):
+    Path("photos/d.png").write_bytes(b"no picture")
+    Image.new("L", (9, 9), 255).save("masks/b.png")
+
+    code = run(
+        ["evaluate", "photos", "--truth", "masks", *FAST, "--methods", "attention,random", "--metrics", "auc,entropy"]
+    )
+
+    assert code == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert any("photos/d.png: not a PNG" in line for line in lines)
+    assert any("masks/b.png: the mask is 9 x 9 px, and the picture 50 x 40 px" in line for line in lines)
+    assert any("a.png (and 1 more pictures): attention needs" in line for line in lines)
+    assert {(row["image"], row["method"]) for row in rows()} == {("a.png", "random"), ("c.png", "random")}
+    assert len(summary()["failures"]) == 4
+
+
+def test_a_stopped_run_goes_on_where_it_was(here, capsys, monkeypatch):
+    arguments = ["evaluate", "photos", *FAST, "--methods", "relax,random", "--metrics", "entropy,insertion"]
+    assert run([*arguments, "--out", "whole"]) == 0
+    asked = []
+    explain = relax.explainer.explain
+
+    def stopping(image, encoder, **settings):
+        asked.append((Path(image).name, settings["method"]))
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return explain(image, encoder, **settings)
+
+    monkeypatch.setattr("relax.questions.comparison.explain", stopping)
+    capsys.readouterr()
+    assert run(arguments) == 130
+    assert "stopped; what is done is in relax-out" in capsys.readouterr().err
+    assert len(rows()) == 3 * 3
+
+    assert run(arguments) == 0
+
+    order = [(name, method) for name in ("a.png", "b.png", "c.png") for method in ("relax", "random")]
+    assert asked == [*order[:4], *order[3:]]
+    key = lambda row: (row["image"], row["method"], row["metric"])  # noqa: E731
+    resumed, whole = (sorted(rows(folder), key=key) for folder in ("relax-out", "whole"))
+    assert list(map(key, resumed)) == list(map(key, whole))
+    found, expected = ([float(row["value"]) for row in some] for some in (resumed, whole))
+    assert found == pytest.approx(expected, abs=1e-6)  # not exact: convolutions round as their memory lies
+
+
+def test_other_settings_pictures_or_masks_are_computed_anew(here, monkeypatch):
+    asked = []
+    explain = relax.explainer.explain
+
+    def counting(image, encoder, **settings):
+        asked.append(Path(image).name)
+        return explain(image, encoder, **settings)
+
+    monkeypatch.setattr("relax.questions.comparison.explain", counting)
+    arguments = ["evaluate", "photos", "--truth", "masks", *FAST, "--methods", "random", "--metrics", "auc,entropy"]
+
+    def asked_by(*more):
+        asked.clear()
+        assert run([*arguments, *more, "--quiet"]) == 0
+        return list(asked)
+
+    assert asked_by() == ["a.png", "b.png", "c.png"]
+    assert asked_by() == []
+    Image.fromarray(np.full((40, 50, 3), 7, np.uint8)).save("photos/b.png")
+    assert asked_by() == ["b.png"]
+    Image.fromarray(np.eye(40, 50, dtype=np.uint8)).save("masks/a.png")
+    assert asked_by() == ["a.png"]
+    assert asked_by("--seed", "1") == ["a.png", "b.png", "c.png"]
+    assert asked_by("--seed", "1", "--methods", "random,centre") == ["a.png", "b.png", "c.png"]
+
+
+def test_no_file_is_replaced_when_one_cannot_be_written(here):
+    assert run(["evaluate", "photos", *FAST, "--methods", "random", "--metrics", "entropy"]) == 0
+    before = {path.name: path.read_bytes() for path in Path("relax-out").iterdir()}
+    Path("relax-out/summary.json").unlink()
+    Path("relax-out/summary.json").mkdir()
+    found = relax.evaluate(["photos/a.png"], None, CNN, methods=["centre"], metrics=["entropy"], device="cpu")
+
+    with pytest.raises(OSError, match=r"summary\.json"):
+        found.save("relax-out")
+
+    after = {path.name: path.read_bytes() for path in Path("relax-out").iterdir() if path.is_file()}
+    assert after == {name: content for name, content in before.items() if name != "summary.json"}
+
+
+def test_sanity_and_robustness_explain_again_and_catch_the_control(here):
+    found = relax.evaluate(
+        ["photos/a.png", "photos/b.png"],
+        None,
+        CNN,
+        methods=["centre", "relax"],
+        metrics=["sanity", "robustness"],
+        masks=16,
+        device="cpu",
+    )
+
+    values = {one.method: one.values for one in found.outcomes if one.image == "photos/a.png"}
+    assert values["centre"] == pytest.approx(
+        {
+            "max-sensitivity": 0,
+            "seed-stability": 1,
+            "encoder-randomisation": 1,
+            "target-randomisation": 1,
+        }
+    )
+    assert values["relax"]["seed-stability"] < 0.999
+    assert values["relax"]["encoder-randomisation"] < 0.999
+    own, other = (
+        relax.explain("photos/a.png", CNN, masks=16, device="cpu", reference=reference).importance
+        for reference in (None, "photos/b.png")
+    )
+    assert values["relax"]["target-randomisation"] == pytest.approx(spearman(own.ravel(), other.ravel()), abs=1e-4)
+    assert values["relax"]["max-sensitivity"] > 0
+
+
+def test_contrastive_metrics_ask_for_the_corpus_minus_the_foil(here):
+    encoder = relax.load_encoder(CNN, "cpu")
+    corpus, foil = Corpus(["photos/b.png"]), Corpus(["photos/c.png"])
+
+    found = relax.evaluate(
+        ["photos/a.png"], None, encoder, methods=["centre"], metrics=["contrastive-insertion"], contrast=(corpus, foil)
+    )
+
+    near, far = (encoder(relax.read_image(f"photos/{name}.png"))[0] for name in "bc")
+    trial = Trial.of(Scene.of("photos/a.png", encoder, Hiding()))
+    trial.target = lambda z: torch.cosine_similarity(z, near[None]) - torch.cosine_similarity(z, far[None])
+    importance = relax.explain("photos/a.png", encoder, method="centre").importance
+    expected = insertion(trial, trial.in_view(importance))
+    assert found.outcomes[0].values["contrastive-insertion"] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["nowhere"], ["nowhere"]),
+        (["photos", "--methods", "relax,magic"], ["method must be one of", "'magic'"]),
+        (["photos", "--metrics", "iou"], ["metric must be one of", "'iou'"]),
+        (["photos", "--metrics", "auc"], ["metric auc needs masks or boxes"]),
+        (["photos", "--truth", "photos"], ["photos has nothing for any of the images"]),
+        (["photos/a.png", "--metrics", "target-randomisation"], ["give two or more images"]),
+        (["photos", "--metrics", "contrastive-insertion"], ["contrastive-insertion needs a corpus and a foil"]),
+        (["photos", "--corpus", "photos"], ["--corpus and --foil belong together"]),
+        (["photos", "--encoder", "timm:nothing_of_that_name"], ["nothing_of_that_name"]),
+        (["photos", "--masks", "0"], ["masks must be a whole number, 2 or more; got 0"]),
+        (["photos", "--fill", "pink"], ["fill", "pink"]),
+    ],
+)
+def test_wrong_usage_is_one_line_before_anything_is_written(here, capsys, arguments, parts):
+    assert run(["evaluate", *arguments]) == 2
+
+    one_line(capsys.readouterr().err, *parts)
+    assert not Path("relax-out").exists()
+
+
+def test_metrics_are_listed_with_their_direction_and_cost(capsys):
+    assert run(["metrics"]) == 0
+
+    out = capsys.readouterr().out
+    assert "deletion                  faithfulness  lower is better; costs 21 passes" in out
+    assert "max-sensitivity           robustness    lower is better; costs 6 explanations" in out
+
+
+def test_arguments_that_do_not_fit_are_refused(here):
+    with pytest.raises(ValueError, match="truths must be one per image, 2, with None where there is none; got 1"):
+        relax.evaluate(["photos/a.png", "photos/b.png"], [None])
+    with pytest.raises(ValueError, match="images must be one or more; got none"):
+        relax.evaluate([])
+    with pytest.raises(ValueError, match="methods must be one or more names; got none"):
+        relax.evaluate(["photos/a.png"], methods=[])
+
+
+def test_where_a_method_leaves_patches_out_metrics_show_the_mean(here):
+    encoder = relax.load_encoder("random:timm:test_vit", "cpu")
+    settings = {"regions": "patches", "fill": "drop", "masks": 12, "seed": 3}
+
+    found = relax.evaluate(["photos/a.png"], None, encoder, methods=["relax"], metrics=["deletion"], **settings)
+
+    assert found.failures == []
+    importance = relax.explain("photos/a.png", encoder, **settings).importance
+    trial = Trial.of(Scene.of("photos/a.png", encoder, Hiding(fill="mean")))
+    assert found.outcomes[0].values["deletion"] == pytest.approx(
+        deletion(trial, trial.in_view(importance), seed=3), abs=1e-6
+    )

@@ -1,0 +1,142 @@
+"""Encoders whose answer is known: one follows the picture, one looks at a place, one knows two halves."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import relax
+from relax.cli.app import run
+from relax.plotting.caption import trust_in_words
+from relax.questions.trust import moved_back, shifted
+
+ENCODER = "random:timm:test_resnet"
+WINDOWS = {"regions": "windows", "cells": 8, "masks": None}  # not random, and the same from both sides
+
+
+def blob(row=40, column=12):
+    """(1, 3, 64, 64) dark, with a bright spot."""
+    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    spot = torch.exp(-((rows - row) ** 2 + (columns - column) ** 2) / 60)
+    return (0.1 + 0.8 * spot).expand(1, 3, -1, -1)
+
+
+def brightest(pixels):
+    """(B, 2) the same wherever the spot lies."""
+    return torch.stack([pixels.square().mean((1, 2, 3)), torch.full((len(pixels),), 0.05)], 1)
+
+
+def left_middle(pixels):
+    """(B, 2) of the only place that it sees."""
+    return torch.stack([pixels[:, :, 32:48, 4:20].mean((1, 2, 3)), torch.full((len(pixels),), 0.3)], 1)
+
+
+def halves(pixels):
+    """(B, 2) brightness of the left and of the right half."""
+    return torch.stack([half.mean((1, 2, 3)) for half in pixels.chunk(2, dim=3)], 1)
+
+
+def two_halves():
+    """Left 0.8, right 0.2."""
+    return torch.full((1, 3, 60, 60), 0.2).index_fill(3, torch.arange(30), 0.8)
+
+
+def test_a_map_that_follows_the_picture_is_told_from_one_that_stays_in_its_place():
+    follows = relax.assess(blob(), brightest, **WINDOWS)
+    stays = relax.assess(blob(), left_middle, **WINDOWS)
+
+    assert follows.ceiling == stays.ceiling == 1  # windows are not random
+    assert follows.mirrored == pytest.approx(1, abs=1e-3)
+    assert follows.shifted > 0.8  # windows every 4 px, moved by 6
+    assert stays.mirrored < 0.3
+    assert stays.shifted < follows.shifted - 0.1
+
+
+def test_what_is_moved_comes_back_to_its_place():
+    pixels = torch.rand(1, 3, 30, 40, generator=torch.Generator().manual_seed(0))
+
+    moved = shifted(pixels)
+    back = moved_back(moved[0, 0].numpy())
+
+    assert moved.shape == pixels.shape
+    assert np.isnan(back).sum() == 30 * 40 - 27 * 36
+    np.testing.assert_array_equal(back[:27, :36], pixels[0, 0, :27, :36])
+    torch.testing.assert_close(moved[..., 3:, 3], pixels[..., :-3, 1])  # the strip mirrors what lies beside it
+
+
+def test_stability_is_the_mean_cosine_and_names_the_worst_change():
+    """Mirrored, (0.8, 0.2) becomes (0.2, 0.8): cosine 0.32 / 0.68. All else leaves it near 1, shades exactly there."""
+    trust = relax.assess(two_halves(), halves, **WINDOWS)
+
+    assert trust.moved_most_by == "mirrored"
+    by_hand = 0.32 / 0.68
+    assert (by_hand + 4.9) / 6 < trust.stability < (by_hand + 5) / 6
+
+
+def test_neighbours_are_kept_unless_a_change_brings_others_near():
+    """Two members beside (0.8, 0.2), two beside its mirror image; itself, which does not count."""
+    members = torch.tensor([[0.8, 0.2], [0.8, 0.21], [0.79, 0.2], [0.2, 0.8], [0.21, 0.8]])
+
+    trust = relax.assess(two_halves(), halves, corpus=relax.Corpus(members), neighbours=2, **WINDOWS)
+    all_of_them = relax.assess(two_halves(), halves, corpus=relax.Corpus(members), neighbours=50, **WINDOWS)
+
+    assert (trust.neighbours, trust.k) == (round(5 / 6, 4), 2)
+    assert (all_of_them.neighbours, all_of_them.k) == (1, 4)
+    with pytest.raises(ValueError, match="corpus must hold another picture"):
+        relax.assess(two_halves(), halves, corpus=relax.Corpus(members[:1]), **WINDOWS)
+    with pytest.raises(ValueError, match="neighbours must be 1 or more; got 0"):
+        relax.assess(two_halves(), halves, neighbours=0)
+
+
+def test_the_ceiling_rises_with_the_number_of_masks_and_progress_counts_all_maps():
+    told = []
+    few, more = (
+        relax.assess(blob(), ENCODER, masks=masks, seed=3, progress=lambda *now: told.append(now)) for masks in (16, 64)
+    )
+
+    assert few.ceiling < more.ceiling < 1
+    assert (16 * 4, 16 * 4) in told
+    assert told[-1] == (64 * 4, 64 * 4)
+    assert [done for done, most in told if most == 256] == sorted(done for done, most in told if most == 256)
+    assert relax.assess(blob(), ENCODER, masks=16, seed=3) == few
+
+
+def test_the_numbers_stand_beside_the_map_and_undefined_ones_are_said():
+    explanation = relax.explain(blob(), ENCODER, masks=16)
+    constant = relax.assess(blob(), lambda pixels: torch.ones(len(pixels), 2), masks=16)
+
+    beside = constant.beside(explanation)
+
+    assert "trust" not in explanation.provenance
+    made = json.loads(beside.to_json())["trust"]
+    assert made["mirrored"] is None  # a constant map has no correlation
+    assert made["stability"] == 1
+    assert trust_in_words(made) == trust_in_words(asdict(constant))
+    assert "undefined mirrored" in str(constant)
+    drawn = relax.figure(beside).texts
+    assert "embedding under small changes 1.00" in " ".join(" ".join(one.get_text() for one in drawn).split())
+
+
+def test_the_command_line_writes_trust_and_takes_neighbours_from_a_folder_or_an_index(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for number in range(4):
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(f"photos/{number}.png")
+    fast = ("--encoder", ENCODER, "--cells", "3", "--device", "cpu", "--masks", "8", "--quiet")
+    assert run(["index", "photos", "--encoder", ENCODER, "--out", "archive", "--quiet"]) == 0
+
+    for neighbours in ("photos", "archive"):
+        assert run(["explain", "photos/0.png", *fast, "--trust", "--neighbours", neighbours]) == 0
+        trust = json.loads((tmp_path / "relax-out" / "0.json").read_text())["trust"]
+        assert (trust["masks"], trust["k"]) == (8, 3)
+        assert trust["neighbours"] == 1  # there are only three others
+
+    assert run(["explain", "photos/0.png", *fast, "--neighbours", "photos"]) == 2
+    assert "--neighbours goes with --trust" in capsys.readouterr().err
+    other = ("--encoder", "random:timm:test_vit", "--trust", "--neighbours", "archive")
+    assert run(["explain", "photos/0.png", *fast, *other]) == 2
+    assert "holds embeddings of encoder" in capsys.readouterr().err
