@@ -1,27 +1,9 @@
 """What is hidden: mask sources and fills. Pixels and randomness, nothing else.
 
-A mask is 1 where the image is fully visible and 0 where it is fully hidden.
+A mask is 1 where the image is fully visible and 0 where it is fully hidden. The names are in `__init__.pyi`; they are
+loaded when they are first used, since torch comes with all but the tables.
 """
 
-from masking.designs import DESIGNS
-from masking.fill import FILLS, blend, make_fill
-from masking.grid import AuthorsGrid, RandomGrid
-from masking.patches import PatchMasks
-from masking.segments import GivenMasks, SlidingWindows, Superpixels
-from masking.source import MaskSource
-from masking.surrogate import GridSurrogate
+import lazy_loader
 
-__all__ = [
-    "DESIGNS",
-    "FILLS",
-    "AuthorsGrid",
-    "GivenMasks",
-    "GridSurrogate",
-    "MaskSource",
-    "PatchMasks",
-    "RandomGrid",
-    "SlidingWindows",
-    "Superpixels",
-    "blend",
-    "make_fill",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

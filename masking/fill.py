@@ -6,15 +6,32 @@ A fill is itself an image: (1, C, H, W) in [0, 1]. Hiding every pixel of an imag
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as V
 
-from masking.source import check_seed, random_rows
+from masking.checks import check_seed
+from masking.source import random_rows
+from masking.tables import FILLS
 
-FILLS = ("mean", "blur", "noise")
 BLUR_SHARE = 1 / 16  # standard deviation of the blur, as a share of the shorter side
+
+
+@dataclass(frozen=True)
+class FillRequest:
+    """What a fill is made of; each takes what it needs.
+
+    Attributes:
+        image: (1, C, H, W) in [0, 1], the image to hide.
+        mean: The encoder's mean pixel, one value per channel; None if it has none.
+        seed: Same seed, same pixels.
+    """
+
+    image: Tensor
+    mean: Sequence[float] | None = None
+    seed: int = 0
 
 
 def blend(image: Tensor, masks: Tensor, fill: Tensor) -> Tensor:
@@ -38,15 +55,14 @@ def make_fill(
     mean: Sequence[float] | None = None,
     seed: int = 0,
 ) -> Tensor:
-    """Turn the caller's wish into pixels.
+    """Make the pixels of a fill.
 
     Args:
-        fill: "mean" (the encoder's mean pixel, black for an encoder without one), "blur" (the image,
-            blurred by 1/16 of its shorter side), "noise" (uniform), a grey value, one value per
-            channel, or another image (1, C, H, W) of the image's size; values in [0, 1].
+        fill: A key of `FILLS`, a grey value, one value per channel, or another image (1, C, H, W) of the image's size;
+            values in [0, 1].
         image: (1, C, H, W) in [0, 1], the image to hide.
         mean: The encoder's mean pixel, one value per channel; None if it has none.
-        seed: For "noise": same seed, same noise.
+        seed: Same seed, same noise.
 
     Returns:
         (1, C, 1, 1) for a colour, otherwise (1, C, H, W); float32 in [0, 1], on the image's device.
@@ -54,21 +70,38 @@ def make_fill(
     Raises:
         ValueError: If the fill is unknown, of another size, or not in [0, 1].
     """
-    channels, height, width = image.shape[1:]
     if isinstance(fill, str):
-        if fill == "mean":
-            return _colour(mean or (0.0,), image)
-        if fill == "blur":
-            return _blur(image)
-        if fill == "noise":
-            check_seed(seed)
-            noise = random_rows(seed, 0, channels * height, width, stream=1)
-            return noise.view(1, channels, height, width).to(image.device)
-        raise ValueError(f"fill must be {', '.join(FILLS)}, a value or colour in [0, 1], or an image; got {fill!r}")
+        if fill not in FILLS:
+            raise ValueError(f"fill must be {', '.join(FILLS)}, a value or colour in [0, 1], or an image; got {fill!r}")
+        pixels: Tensor = FILLS[fill].load()(FillRequest(image, mean, seed))
+        return pixels
     if isinstance(fill, Tensor) and fill.ndim >= 2:
         return _picture(fill, image)
     values = fill.tolist() if isinstance(fill, Tensor) else fill
     return _colour([values] if isinstance(values, int | float) else list(values), image)
+
+
+def mean_pixel(request: FillRequest) -> Tensor:
+    """(1, C, 1, 1) the encoder's mean, or black."""
+    return _colour(request.mean or (0.0,), request.image)
+
+
+def blurred(request: FillRequest) -> Tensor:
+    """(1, C, H, W) the image through a Gaussian."""
+    height, width = request.image.shape[-2:]
+    sigma = max(min(height, width) * BLUR_SHARE, 0.5)
+    # Three standard deviations each way, but no further than mirroring at the border can reach.
+    rows, columns = (2 * min(round(3 * sigma), side - 1) + 1 for side in (height, width))
+    pixels: Tensor = V.gaussian_blur(request.image, [columns, rows], [sigma, sigma])
+    return pixels.clamp(0, 1)
+
+
+def noise(request: FillRequest) -> Tensor:
+    """(1, C, H, W) uniform in [0, 1]."""
+    check_seed(request.seed)
+    channels, height, width = request.image.shape[1:]
+    values = random_rows(request.seed, 0, channels * height, width, stream=1)
+    return values.view(1, channels, height, width).to(request.image.device)
 
 
 def _colour(values: Sequence[float], image: Tensor) -> Tensor:
@@ -86,12 +119,3 @@ def _picture(fill: Tensor, image: Tensor) -> Tensor:
     if not (fill.min() >= 0 and fill.max() <= 1):
         raise ValueError(f"fill must lie in [0, 1]; got values from {fill.min():g} to {fill.max():g}")
     return fill.float().to(image.device)
-
-
-def _blur(image: Tensor) -> Tensor:
-    height, width = image.shape[-2:]
-    sigma = max(min(height, width) * BLUR_SHARE, 0.5)
-    # Three standard deviations each way, but no further than mirroring at the border can reach.
-    rows, columns = (2 * min(round(3 * sigma), side - 1) + 1 for side in (height, width))
-    blurred: Tensor = V.gaussian_blur(image, [columns, rows], [sigma, sigma])
-    return blurred.clamp(0, 1)

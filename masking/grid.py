@@ -16,10 +16,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from masking.checks import check_cells, check_keep, check_seed
 from masking.designs import block_length, check_design, draw
-from masking.source import check_keep, check_seed, random_rows
-
-MAX_CELLS = 64
+from masking.source import MaskRequest, random_rows
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,7 @@ class _Grid(ABC):
     independent: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        shorter = min(self.image_size)
-        if isinstance(self.cells, bool) or not isinstance(self.cells, int) or self.cells < 1:
-            raise ValueError(f"cells must be a whole number, 1 or more; got {self.cells!r}")
-        if self.cells > min(shorter, MAX_CELLS):
-            what = f"the shorter image side, here {shorter} px" if shorter < MAX_CELLS else str(MAX_CELLS)
-            raise ValueError(f"cells must be between 1 and {what}; got {self.cells}")
+        check_cells(self.cells, min(self.image_size))
         check_keep(self.keep)
         check_seed(self.seed)
 
@@ -102,6 +96,11 @@ class RandomGrid(_Grid):
 
     kind: ClassVar[str] = "random-grid"
 
+    @classmethod
+    def of(cls, request: MaskRequest) -> RandomGrid:
+        """The grid for a view."""
+        return cls(request.size, request.cells, request.keep, request.seed, request.design)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_design(self.design)
@@ -139,6 +138,11 @@ class AuthorsGrid(_Grid):
     """
 
     kind: ClassVar[str] = "authors-grid"
+
+    @classmethod
+    def of(cls, request: MaskRequest) -> AuthorsGrid:
+        """The grid for a view; its masks are always independent."""
+        return cls(request.size, request.cells, request.keep, request.seed)
 
     @property
     def points(self) -> int:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from masking.source import check_keep, check_seed, random_rows
+from masking.checks import check_keep, check_seed
+from masking.source import MaskRequest, random_rows
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class PatchMasks:
 
     limit: ClassVar[int | None] = None
     independent: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, request: MaskRequest) -> PatchMasks:
+        """The patches that the encoder has for a view."""
+        return cls(request.size, request.patches, request.keep, request.seed)
 
     def __post_init__(self) -> None:
         (height, width), (rows, columns) = self.image_size, self.grid

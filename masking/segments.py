@@ -9,7 +9,8 @@ import torch
 from skimage.segmentation import slic
 from torch import Tensor
 
-from masking.source import check_keep, check_seed, random_rows
+from masking.checks import check_keep, check_seed
+from masking.source import MaskRequest, random_rows
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,12 @@ class SlidingWindows:
     stride: int  # step between windows in pixels; the last one ends at the border
 
     independent = False
+
+    @classmethod
+    def of(cls, request: MaskRequest) -> SlidingWindows:
+        """Windows as large as a cell, half overlapping."""
+        window = max(1, round(min(request.size) / request.cells))
+        return cls(request.size, window, max(1, window // 2))
 
     def __post_init__(self) -> None:
         shorter = min(self.image_size)
@@ -89,6 +96,11 @@ class Superpixels:
 
     limit = None
     independent = True
+
+    @classmethod
+    def of(cls, request: MaskRequest) -> Superpixels:
+        """As many superpixels as a grid would have cells."""
+        return cls(request.view, request.cells**2, request.keep, request.seed)
 
     def __init__(self, image: Tensor, count: int = 49, keep: float = 0.5, seed: int = 0) -> None:
         self.image_size = (int(image.shape[-2]), int(image.shape[-1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,6 +10,32 @@ import torch
 from torch import Tensor
 
 BLOCK = 256  # masks per generator; part of the recipe: another value gives other masks
+
+
+@dataclass(frozen=True)
+class MaskRequest:
+    """What a mask source is made of; each takes what it needs.
+
+    Attributes:
+        view: (1, C, H, W) in [0, 1], the image to hide parts of.
+        cells: Scale of the regions: this many along a side (squared: superpixels).
+        keep: Chance that a region stays visible, in (0, 1).
+        seed: The only source of randomness.
+        design: How masks of the grid depend on each other, a key of `masking.DESIGNS`.
+        patches: (rows, columns) of the encoder's patches, if it has some.
+    """
+
+    view: Tensor
+    cells: int = 7
+    keep: float = 0.5
+    seed: int = 0
+    design: str = "independent"
+    patches: tuple[int, int] = (0, 0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return int(self.view.shape[-2]), int(self.view.shape[-1])
 
 
 class MaskSource(Protocol):
@@ -56,15 +83,3 @@ def block_words(seed: int, block: int, stream: int) -> int:
     """64 bits to start the generator of one block from."""
     words = np.random.SeedSequence([seed, block, stream]).generate_state(2)
     return int(words[0]) << 32 | int(words[1])
-
-
-def check_seed(seed: int) -> None:
-    """Refuse a seed that a generator cannot start from."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed must be a whole number, 0 or more; got {seed!r}")
-
-
-def check_keep(keep: float) -> None:
-    """Refuse a keep probability that hides nothing or everything."""
-    if not 0 < keep < 1:
-        raise ValueError(f"keep is the chance that a cell stays visible, strictly between 0 and 1; got {keep}")

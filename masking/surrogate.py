@@ -29,7 +29,6 @@ from masking.grid import RandomGrid
 
 SHIFTS = 256  # points of the midpoint rule over one cell
 LATTICE = 16  # shifts along each axis, where averages have to be drawn
-MOST_CELLS = 36  # along a side; more would make more features than there are masks to fit them to
 MOST_CELLS_IN_PAIRS = 16
 NEIGHBOURS = ((0, 0), (0, 1), (1, 0), (1, 1), (1, -1))  # a region's products: itself, right, below, two diagonals
 

@@ -13,91 +13,55 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from encoders import Encoder
-from relax.estimators.budget import BatchSize, Budget, Progress
+from relax.estimators.budget import Budget, Progress
 from relax.explanation import Explanation
-from relax.hiding import Fill, Hiding
 from relax.io.images import ImageSource, one_by_one
 from relax.provenance import surroundings
-from relax.references import Question, Reference
-from relax.scene import EncoderSource, Scene, load_encoder
-from similarity import measure_named
-
-if TYPE_CHECKING:  # captum and grad-cam come with the baselines, and RELAX does not need them
-    from relax.baselines import Head
-
-
-class Settings(TypedDict, total=False):
-    """The keywords of `explain`, for type checkers; their meaning stands there."""
-
-    method: str
-    head: Head | None
-    target: str | int | None
-    masks: int | Tensor | None
-    tolerance: float | None
-    similarity: str
-    reference: Reference
-    foil: Reference
-    regions: str
-    cells: int
-    keep: float
-    fill: Fill
-    seed: int
-    design: str
-    estimator: str
-    preset: str | None
-    pooling: str
-    device: str | torch.device
-    batch_size: BatchSize
-    precision: str | None
-    progress: Progress | None
+from relax.references import Question
+from relax.scene import EncoderSource, Scene, loaded
+from relax.settings import ExplainKeywords, Settings, shows
 
 
 @overload
 def explain(
-    image: str | Path | Image.Image | NDArray[Any], encoder: EncoderSource = ..., **settings: Unpack[Settings]
+    image: str | Path | Image.Image | NDArray[Any],
+    encoder: EncoderSource = ...,
+    *,
+    progress: Progress | None = ...,
+    **keywords: Unpack[ExplainKeywords],
 ) -> Explanation: ...
 @overload
 def explain(
-    image: list[Any] | tuple[Any, ...], encoder: EncoderSource = ..., **settings: Unpack[Settings]
+    image: list[Any] | tuple[Any, ...],
+    encoder: EncoderSource = ...,
+    *,
+    progress: Progress | None = ...,
+    **keywords: Unpack[ExplainKeywords],
 ) -> list[Explanation]: ...
 @overload
-def explain(image: Any, encoder: EncoderSource = ..., **settings: Unpack[Settings]) -> Any: ...
+def explain(
+    image: Any,
+    encoder: EncoderSource = ...,
+    *,
+    progress: Progress | None = ...,
+    **keywords: Unpack[ExplainKeywords],
+) -> Any: ...
 
 
+@shows(ExplainKeywords)
 def explain(
     image: ImageSource | Sequence[ImageSource],
     encoder: EncoderSource = "default",
     *,
-    method: str = "relax",
-    head: Head | None = None,
-    target: str | int | None = None,
-    masks: int | Tensor | None = None,
-    tolerance: float | None = None,
-    similarity: str = "cosine",
-    reference: Reference = None,
-    foil: Reference = None,
-    regions: str = "grid",
-    cells: int = 7,
-    keep: float = 0.5,
-    fill: Fill = "mean",
-    seed: int = 0,
-    design: str = "orthogonal",
-    estimator: str = "auto",
-    preset: str | None = None,
-    pooling: str = "auto",
-    device: str | torch.device = "auto",
-    batch_size: BatchSize = "auto",
-    precision: str | None = None,
     progress: Progress | None = None,
+    **keywords: Unpack[ExplainKeywords],
 ) -> Explanation | list[Explanation]:
     """Explain which parts of an image made its embedding, and how sure that is.
 
@@ -159,45 +123,48 @@ def explain(
     Warns:
         UserWarning: If the masks ran out before the tolerance was reached.
     """
-    measure_named(similarity)
-    hiding = Hiding.of(masks, regions, cells, keep, fill, seed, preset, design, estimator)
-    budget = Budget.of(masks, tolerance, batch_size)
-    encoder = load_encoder(encoder, device, pooling, precision=precision)
-    ask: Callable[[ImageSource], Explanation]
-    if (method, head, target) == ("relax", None, None):
-        question = Question.of(similarity, reference, foil, encoder)
-        ask = partial(_relax, encoder, hiding, budget, question, progress)
-    else:
-        if foil is not None:
-            raise ValueError(f'foil is for method "relax" without a head; got method={method!r}: leave it out')
-        from relax.baselines import Baseline  # loads captum and grad-cam, which RELAX does not need
-
-        ask = Baseline.of(
-            method,
-            encoder,
-            hiding,
-            budget,
-            masks=masks,
-            similarity=similarity,
-            reference=reference,
-            head=head,
-            target=target,
-            progress=progress,
-        ).explain
-
+    settings = Settings.of(keywords)
     images = one_by_one(image)
-    explanations = []
-    for one in images:
-        explanations.append(ask(one))
-        if explanations[-1].provenance["converged"] is False:
-            _warn_not_converged(explanations[-1], budget)
+    explanations = explain_images(images, loaded(encoder, settings.execution), settings, progress)
     single = not isinstance(image, list | tuple) and len(images) == 1
     return explanations[0] if single else explanations
 
 
+def explain_images(
+    images: Sequence[ImageSource], encoder: Encoder, settings: Settings, progress: Progress | None = None
+) -> list[Explanation]:
+    """`explain` of each of several images, by an encoder that is loaded and with settings that are checked.
+
+    Without an image, reference and foil are embedded all the same, so that errors in them come first.
+    """
+    budget = Budget(settings.count, settings.estimation.tolerance, settings.execution.batch_size)
+    explain_image = _explainer(encoder, settings, budget, progress)
+    explanations = []
+    for image in images:
+        explanations.append(explain_image(image))
+        if explanations[-1].provenance["converged"] is False:
+            _warn_not_converged(explanations[-1], budget)
+    return explanations
+
+
+def _explainer(
+    encoder: Encoder, settings: Settings, budget: Budget, progress: Progress | None
+) -> Callable[[ImageSource], Explanation]:
+    """What explains one image as the settings say."""
+    request = settings.request
+    if (request.method, request.head, request.target) == ("relax", None, None):
+        question = Question.of(request.similarity, request.reference, request.foil, encoder)
+        return partial(_relax, encoder, settings, budget, question, progress)
+    if request.foil is not None:
+        raise ValueError(f'foil is for method "relax" without a head; got method={request.method!r}: leave it out')
+    from relax.baselines import Baseline  # loads captum and grad-cam, which RELAX does not need
+
+    return Baseline.of(settings, encoder, budget, progress).explain
+
+
 def _relax(
     encoder: Encoder,
-    hiding: Hiding,
+    settings: Settings,
     budget: Budget,
     question: Question,
     progress: Progress | None,
@@ -205,7 +172,7 @@ def _relax(
 ) -> Explanation:
     """RELAX for one image."""
     start = time.perf_counter()
-    scene = Scene.of(image, encoder, hiding)
+    scene = Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
     target = question.target(scene.home, scene.own_embedding)
     moments = scene.estimator()
     for masks_shown, embeddings in scene.passes(budget, progress, target):
@@ -213,7 +180,7 @@ def _relax(
         if budget.met_after(moments):
             break
     made = {
-        **scene.record(hiding),
+        **scene.record(settings.hiding),
         "method": "relax",
         **question.record(),
         "tolerance": budget.tolerance,
@@ -228,5 +195,5 @@ def _warn_not_converged(explanation: Explanation, budget: Budget) -> None:
     warnings.warn(
         f"{explanation.provenance['image']}: the largest standard error is {np.nanmax(explanation.standard_error):.2g} "
         f"after {budget.masks} masks, above the tolerance {budget.tolerance:g}: allow more masks or a larger tolerance",
-        stacklevel=3,
+        stacklevel=4,
     )

@@ -4,58 +4,52 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from relax.estimators.budget import BatchSize, Budget, Progress
+from encoders import Encoder
+from relax.estimators.budget import Budget, Progress
 from relax.estimators.moments import Estimator
 from relax.estimators.repeat import Repeat
 from relax.explanation import Explanation
-from relax.hiding import Fill, Hiding
 from relax.io.images import ImageSource
 from relax.provenance import surroundings
 from relax.references import Question, Reference
-from relax.scene import EncoderSource, Scene, load_encoder
+from relax.scene import EncoderSource, Scene, loaded
+from relax.settings import ProbeKeywords, Settings, shows
 
 MASKS_AT_ONCE = 64  # when averaging: the masks are made again, and should not fill the memory
 
 
+@shows(ProbeKeywords)
 def probe(
     image: ImageSource,
     encoder: EncoderSource = "default",
     *,
-    masks: int | Tensor | None = None,
-    regions: str = "grid",
-    cells: int = 7,
-    keep: float = 0.5,
-    fill: Fill = "mean",
-    seed: int = 0,
-    design: str = "orthogonal",
-    estimator: str = "auto",
-    preset: str | None = None,
-    pooling: str = "auto",
-    device: str | torch.device = "auto",
-    batch_size: BatchSize = "auto",
-    precision: str | None = None,
     progress: Progress | None = None,
+    **keywords: Unpack[ProbeKeywords],
 ) -> Probe:
     """Encode one image under many masks and keep the embeddings, to ask many questions of them.
 
     Arguments and errors as for `explain`. The embeddings take 4 N D bytes: 24 MB for 3,000 masks and 2,048
     dimensions.
     """
-    hiding = Hiding.of(masks, regions, cells, keep, fill, seed, preset, design, estimator)
-    budget = Budget.of(masks, None, batch_size)
-    encoder = load_encoder(encoder, device, pooling, precision=precision)
+    settings = Settings.of(keywords, ProbeKeywords, "probe")
+    return probe_image(image, loaded(encoder, settings.execution), settings, progress)
 
+
+def probe_image(image: ImageSource, encoder: Encoder, settings: Settings, progress: Progress | None = None) -> Probe:
+    """`probe` by an encoder that is loaded, with settings that are checked."""
     start = time.perf_counter()
-    scene = Scene.of(image, encoder, hiding)
-    embeddings = [batch for _, batch in scene.passes(budget, progress)]
-    made = {**scene.record(hiding), **surroundings(encoder.device, time.perf_counter() - start)}
-    return Probe(scene, torch.cat(embeddings), scene.own_embedding(), made)
+    scene = Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
+    budget = Budget(settings.count, None, settings.execution.batch_size)
+    embeddings = torch.cat([batch for _, batch in scene.passes(budget, progress)])
+    image_embedding = scene.own_embedding()
+    record = {**scene.record(settings.hiding), **surroundings(encoder.device, time.perf_counter() - start)}
+    return Probe(scene, embeddings, image_embedding, record)
 
 
 @dataclass(frozen=True)

@@ -23,22 +23,16 @@ import encoders
 from encoders import Encoder
 from encoders import EncoderError as EncoderError
 from encoders.passes import TRIAL, Passes, Score
-from masking import (
-    FILLS,
-    GridSurrogate,
-    MaskSource,
-    PatchMasks,
-    RandomGrid,
-    blend,
-    make_fill,
-)
+from masking import GridSurrogate, MaskSource, PatchMasks, RandomGrid, blend
 from relax.estimators.blocks import averages
-from relax.estimators.budget import DEFAULT_MASKS, Budget, Progress, within_memory
+from relax.estimators.budget import Budget, Progress, within_memory
 from relax.estimators.control import ControlledMoments
+from relax.estimators.defaults import DEFAULT_MASKS
 from relax.estimators.moments import Estimator, RelaxMoments
 from relax.explanation import Explanation
-from relax.hiding import Fill, Hiding
-from relax.io.images import ImageSource, name_of, read_image, read_with_record
+from relax.hiding import fill_pixels, grid_surrogate, mask_source
+from relax.io.images import ImageSource, name_of, read_with_record
+from relax.settings import Execution, Fill, Hiding
 from similarity.references import Target
 
 EncoderSource = str | nn.Module | Callable[[Tensor], Tensor] | Encoder
@@ -75,7 +69,7 @@ class Scene:
     read: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, image: ImageSource, encoder: Encoder, hiding: Hiding) -> Scene:
+    def of(cls, image: ImageSource, encoder: Encoder, hiding: Hiding, estimator: str = "auto") -> Scene:
         """Read the image and lay out its view, masks and fill.
 
         Raises:
@@ -88,17 +82,17 @@ class Scene:
         if hiding.given is not None and tuple(hiding.given.shape[-2:]) != tuple(view.shape[-2:]):
             _check_frame(hiding.given, pixels, view)
             view, resized = pixels.to(encoder.device), False
-        source = hiding.source(view, encoder.patch_grid(view) if hiding.regions == "patches" else (0, 0))
+        source = mask_source(hiding, view, encoder)
         return cls(
             name=name_of(image),
             image=pixels,
             view=view,
-            fill=_fill(hiding, view, encoder, resized),
+            fill=fill_pixels(hiding, view, encoder, resized=resized),
             source=source,
             encoder=encoder,
             resized=resized,
             run=Passes(encoder),
-            surrogate=hiding.surrogate(source, _home(encoder)),
+            surrogate=grid_surrogate(hiding, estimator, source, _home(encoder)),
             drops=hiding.drops,
             read=read,
         )
@@ -261,12 +255,9 @@ def load_encoder(
     return encoders.load(spec, device=device, pooling=pooling, seed=seed, precision=precision)
 
 
-def _fill(hiding: Hiding, view: Tensor, encoder: Encoder, resized: bool) -> Tensor:
-    fill = "mean" if hiding.drops else hiding.fill
-    if isinstance(fill, int | float | list | tuple) or (isinstance(fill, str) and fill in FILLS):
-        return make_fill(fill, view, mean=encoder.mean, seed=hiding.seed)
-    other = read_image(cast(ImageSource, fill), channels=view.shape[1])
-    return make_fill((encoder.view(other) if resized else other).to(view.device), view)
+def loaded(encoder: EncoderSource, execution: Execution) -> Encoder:
+    """The encoder as the settings say how it is run."""
+    return load_encoder(encoder, execution.device, execution.pooling, precision=execution.precision)
 
 
 def _home(encoder: Encoder) -> torch.device:

@@ -1,17 +1,69 @@
 """Measures of closeness between embeddings and one reference: (N, D) and (D,) to (N,), higher = closer.
 
 Sums over the dimensions are taken in float64: cosines of a masked image lie in a narrow band near 1,
-and rounding there would be noise in the map.
+and rounding there would be noise in the map. Torch is not loaded here, only used by what it is given, so that captions
+and the command line can read the table of measures at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Measure = Callable[[Tensor, Tensor], Tensor]
+Score = Callable[["Tensor"], "Tensor"]
+"""From embeddings (N, D) to scores (N,) float64."""
+
+MEMBERS_AT_ONCE = 256  # distances to every member of a set are needed at once for so many
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One way to say how close embeddings are to a reference.
+
+    Attributes:
+        name: What it is called in Python and on the command line.
+        unit: What it is called in captions.
+        function: From embeddings (N, D) and a reference (D,) to (N,) float64, higher = closer.
+        limits: Least and largest value; None where there are none.
+        stationary: Whether it is largest at the reference itself, where its gradient is 0 or undefined.
+        symmetric: Whether embedding and reference can change places.
+        over_members: From members (K, D) float64 to the function that gives the mean similarity to them, where there is
+            a faster way than one member after the other; None: one after the other.
+    """
+
+    name: str
+    unit: str
+    function: Callable[[Tensor, Tensor], Tensor]
+    limits: tuple[float, float] | None = None
+    stationary: bool = True
+    symmetric: bool = True
+    over_members: Callable[[Tensor], Score] | None = None
+
+    def __call__(self, embeddings: Tensor, reference: Tensor) -> Tensor:
+        """Similarity (N,) float64 of embeddings (N, D) to a reference (D,).
+
+        Raises:
+            ValueError: For other shapes, or NaN or infinity in either.
+        """
+        return self.function(embeddings, reference)
+
+    def mean_over(self, members: Tensor) -> Score:
+        """The function from embeddings (N, D) to their mean similarity (N,) float64 to members (K, D)."""
+        members = members.double()
+        if self.over_members is not None:
+            return self.over_members(members)
+        return partial(self._mean_one_by_one, members)
+
+    def _mean_one_by_one(self, members: Tensor, embeddings: Tensor) -> Tensor:
+        total = self(embeddings, members[0])
+        for member in members[1:]:
+            total = total + self(embeddings, member)
+        return total / len(members)
 
 
 def cosine(embeddings: Tensor, reference: Tensor) -> Tensor:
@@ -33,7 +85,8 @@ def cosine(embeddings: Tensor, reference: Tensor) -> Tensor:
     reference = _over_largest(reference)
     lengths = embeddings.norm(dim=1) * reference.norm()
     product = embeddings @ reference
-    return torch.where(lengths > 0, product / lengths, 0.0).clamp(-1, 1)
+    cosines: Tensor = (product / lengths).where(lengths > 0, 0.0).clamp(-1, 1)
+    return cosines
 
 
 def l2(embeddings: Tensor, reference: Tensor) -> Tensor:
@@ -59,26 +112,12 @@ def rbf(embeddings: Tensor, reference: Tensor) -> Tensor:
     distance = (embeddings - reference).square().sum(1)
     width = reference.square().sum()
     at_zero = (distance == 0).double()
-    return torch.where(width > 0, torch.exp(-distance / width), at_zero)
-
-
-MEASURES: dict[str, Measure] = {"cosine": cosine, "l2": l2, "dot": dot, "rbf": rbf}
-
-
-def measure_named(name: str) -> Measure:
-    """The measure of that name.
-
-    Raises:
-        ValueError: If there is none; the message lists the names.
-    """
-    if name not in MEASURES:
-        raise ValueError(f"similarity must be one of {', '.join(MEASURES)}; got {name!r}")
-    return MEASURES[name]
+    return (-distance / width).exp().where(width > 0, at_zero)
 
 
 def _over_largest(vectors: Tensor) -> Tensor:
     largest = vectors.abs().amax(-1, keepdim=True)
-    return vectors / torch.where(largest > 0, largest, 1.0)
+    return vectors / largest.where(largest > 0, 1.0)
 
 
 def _checked(embeddings: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,3 +137,79 @@ def _check_finite(name: str, vectors: Tensor) -> None:
             f"{name} must be finite; got {int(vectors.isnan().sum())} NaN "
             f"and {int(vectors.isinf().sum())} infinite entries"
         )
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Vectors (K, D) of length 1; a zero vector stays zero, as its cosine to anything is."""
+    vectors = _over_largest(vectors)  # huge and tiny squares stay inside the range
+    lengths = vectors.norm(dim=1, keepdim=True)
+    units: Tensor = vectors / lengths.where(lengths > 0, 1.0)
+    return units
+
+
+def _cosine_over(members: Tensor) -> Score:
+    """The mean of cosines is a product with one vector, the mean of the members' unit vectors."""
+    middle = _unit(members).mean(0)
+    length = middle.norm()
+    return lambda embeddings: cosine(embeddings, middle) * length
+
+
+def _dot_over(members: Tensor) -> Score:
+    middle = members.mean(0)
+    return lambda embeddings: dot(embeddings, middle)
+
+
+def _over_distances(of_distance: Callable[[Tensor, Tensor], Tensor], members: Tensor) -> Score:
+    """For measures of the Euclidean distance: all distances to some members at once, then the measure of them."""
+    import torch  # whoever has members has loaded it
+
+    def mean_similarity(embeddings: Tensor) -> Tensor:
+        embeddings, _ = _checked(embeddings, members[0])
+        total = embeddings.new_zeros(len(embeddings))
+        for chunk in members.split(MEMBERS_AT_ONCE):
+            # The faster way through inner products would lose small distances to rounding.
+            distances = torch.cdist(embeddings, chunk, compute_mode="donot_use_mm_for_euclid_dist")
+            total += of_distance(distances, chunk).sum(1)
+        return total / len(members)
+
+    return mean_similarity
+
+
+def _l2_of_distance(distances: Tensor, members: Tensor) -> Tensor:
+    return -distances
+
+
+def _rbf_of_distance(distances: Tensor, members: Tensor) -> Tensor:
+    """As `rbf`: each member has a width of its own, its length."""
+    widths = members.square().sum(1)
+    near = (-distances.square() / widths.where(widths > 0, 1.0)).exp()
+    return near.where(widths > 0, (distances == 0).double())
+
+
+MEASURES: dict[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        Measure("cosine", "cosine similarity", cosine, (-1, 1), over_members=_cosine_over),
+        Measure("l2", "negative L2 distance", l2, over_members=partial(_over_distances, _l2_of_distance)),
+        Measure("dot", "dot product", dot, stationary=False, over_members=_dot_over),
+        Measure(
+            "rbf",
+            "RBF similarity",
+            rbf,
+            (0, 1),
+            symmetric=False,
+            over_members=partial(_over_distances, _rbf_of_distance),
+        ),
+    )
+}
+
+
+def measure_named(name: str) -> Measure:
+    """The measure of that name.
+
+    Raises:
+        ValueError: If there is none; the message lists the names.
+    """
+    if name not in MEASURES:
+        raise ValueError(f"similarity must be one of {', '.join(MEASURES)}; got {name!r}")
+    return MEASURES[name]

@@ -8,18 +8,12 @@ Source: COCOA (Lin et al., ICLR 2023, arXiv 2210.00107) for corpus minus foil.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
-from similarity.measures import _checked, cosine, dot, measure_named
-
-Score = Callable[[Tensor], Tensor]
-
-MEMBERS_AT_ONCE = 256  # distances to every member are needed at once for so many
+from similarity.measures import Score, measure_named
 
 
 @dataclass(frozen=True)
@@ -27,9 +21,9 @@ class Target:
     """What embeddings are scored against: the similarity to a reference, minus that to a foil where there is one.
 
     Attributes:
-        similarity: "cosine", "l2", "dot" or "rbf".
+        similarity: A key of `MEASURES`.
         reference: (D,) one vector, or (K, D) a corpus, to which the mean similarity counts.
-        foil: The same, for what is taken away; None takes nothing away.
+        foil: The same, for the foil, whose similarity is subtracted; None subtracts nothing.
 
     Raises:
         ValueError: If the measure is unknown, or a vector or set is empty, of another shape, NaN or infinite.
@@ -82,16 +76,7 @@ def mean_similarity(similarity: str, against: Tensor, argument: str = "reference
     if not against.isfinite().all():
         bad = int((~against.isfinite()).any(1).sum())
         raise ValueError(f"{argument} must be finite; {bad} of {len(against)} embeddings hold NaN or infinity")
-    members = against.double()
-    if similarity == "cosine":
-        middle = _unit(members).mean(0)
-        length = middle.norm()
-        return lambda embeddings: cosine(embeddings, middle) * length
-    if similarity == "dot":
-        middle = members.mean(0)
-        return lambda embeddings: dot(embeddings, middle)
-    of_distance = _rbf_of_distance if similarity == "rbf" else _l2_of_distance
-    return lambda embeddings: _mean_of_distances(embeddings, members, of_distance)
+    return measure.mean_over(against)
 
 
 def mean_embedding(embeddings: Tensor) -> Tensor:
@@ -120,32 +105,3 @@ def check_reference(reference: Tensor) -> Tensor:
             f"reference must be finite; {int((~reference.isfinite()).sum())} of {len(reference)} entries are not"
         )
     return reference
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    """Vectors (K, D) of length 1; a zero vector stays zero, as its cosine to anything is."""
-    largest = vectors.abs().amax(1, keepdim=True)
-    vectors = vectors / torch.where(largest > 0, largest, 1.0)  # huge and tiny squares stay inside the range
-    lengths = vectors.norm(dim=1, keepdim=True)
-    return vectors / torch.where(lengths > 0, lengths, 1.0)
-
-
-def _mean_of_distances(embeddings: Tensor, members: Tensor, of_distance: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    embeddings, _ = _checked(embeddings, members[0])
-    total = torch.zeros(len(embeddings), dtype=torch.float64, device=embeddings.device)
-    for some in torch.split(members, MEMBERS_AT_ONCE):
-        # The faster way through inner products would lose small distances to rounding.
-        distances = torch.cdist(embeddings, some, compute_mode="donot_use_mm_for_euclid_dist")
-        total += of_distance(distances, some).sum(1)
-    return total / len(members)
-
-
-def _l2_of_distance(distances: Tensor, members: Tensor) -> Tensor:
-    return -distances
-
-
-def _rbf_of_distance(distances: Tensor, members: Tensor) -> Tensor:
-    """As `similarity.rbf`: each member has a width of its own, its length."""
-    widths = members.square().sum(1)
-    near = torch.exp(-distances.square() / torch.where(widths > 0, widths, 1.0))
-    return torch.where(widths > 0, near, (distances == 0).double())

@@ -34,8 +34,8 @@ from encoders import Encoder
 from experiments.benchmarks.overhead import seconds
 from experiments.named import NAMES, encoder_named
 from experiments.record import write_results
-from relax.hiding import Hiding
 from relax.scene import Scene
+from relax.settings import Hiding
 
 ENCODERS = (
     "default",

@@ -35,10 +35,10 @@ from experiments.studies.evidence import FAMILIES, MASKS, Picture, compared, pic
 from masking import RandomGrid
 from relax import Corpus, Explanation
 from relax.estimators.budget import Budget
-from relax.hiding import Hiding
 from relax.metrics import Evaluation, Outcome, Trial, metrics_named
 from relax.metrics.maps import Map
 from relax.scene import Scene
+from relax.settings import Hiding
 from similarity import cosine
 
 PAIRS = ("kvasir-default", "bccd-default", "composed-default", "kvasir-supervised")

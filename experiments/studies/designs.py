@@ -40,8 +40,8 @@ from masking import DESIGNS, GridSurrogate, RandomGrid
 from relax.estimators.control import ControlledMoments
 from relax.estimators.moments import Estimator, RelaxMoments
 from relax.files import written_aside
-from relax.hiding import Hiding
 from relax.scene import Scene
+from relax.settings import Hiding
 from similarity import cosine
 
 TRUTH, COUNT, RUNS = 8192, 1024, 3

@@ -30,9 +30,10 @@ import relax.archive.update as update
 from encoders import Encoder
 from relax.archive.files import EMBEDDINGS, INDEX, RECORD, TABLE, ImageRow, finish_replacing, read_table, to_rows
 from relax.archive.parts import kept_images
-from relax.estimators.budget import BatchSize, Progress
+from relax.estimators.budget import Progress
 from relax.io.images import ImageSource, read_image
 from relax.scene import EncoderSource, load_encoder
+from relax.settings import BatchSize
 from similarity.index import Index
 
 Vectors = NDArray[np.float32]

@@ -30,8 +30,9 @@ from relax.archive.files import (
     write_table,
 )
 from relax.archive.parts import Parts, embed_files, part_files, read_part
-from relax.estimators.budget import BatchSize, Budget, Progress
+from relax.estimators.budget import Budget, Progress
 from relax.provenance import surroundings
+from relax.settings import BatchSize
 from similarity.index import Index, check_settings
 
 FORMAT = 1

@@ -22,13 +22,13 @@ from torch.nn import functional as F
 
 from encoders import Encoder
 from relax.auditing.positions import mirrored_axes
-from relax.estimators.budget import BatchSize, Budget, Progress
+from relax.estimators.budget import Budget, Progress
 from relax.explanation import Explanation
 from relax.files import written_aside
-from relax.hiding import Hiding
 from relax.io.images import read_image
 from relax.provenance import surroundings
 from relax.scene import Scene
+from relax.settings import BatchSize, Hiding
 from similarity import cosine
 
 FRAME = 360  # px of the longer side of a kept map

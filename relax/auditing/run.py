@@ -31,10 +31,10 @@ from relax.auditing.stages import (
     spread_over,
 )
 from relax.auditing.tables import write_tables
-from relax.estimators.budget import BatchSize
 from relax.provenance import surroundings
 from relax.report import write_report
 from relax.scene import EncoderSource, load_encoder
+from relax.settings import BatchSize
 
 LEAST = 10  # images
 

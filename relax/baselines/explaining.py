@@ -16,12 +16,11 @@ from relax.baselines.scalar import Head, Scalar, class_score, measure_for_gradie
 from relax.baselines.task import Maps, MethodError, Task
 from relax.estimators.budget import Budget, Progress
 from relax.explanation import Explanation
-from relax.hiding import Hiding
 from relax.io.images import ImageSource
 from relax.provenance import surroundings
 from relax.references import Reference, embed_reference, reference_name
 from relax.scene import Scene
-from similarity import measure_named
+from relax.settings import Hiding, Settings
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,7 @@ class Baseline:
         method: Which.
         encoder: Who looks.
         hiding: What is hidden, where the method hides something.
+        estimator: How maps are averaged, where the method averages masks.
         budget: How many masks, copies or steps, and how many images in one batch.
         samples: The masks, copies or steps.
         similarity: Name of the measure.
@@ -45,6 +45,7 @@ class Baseline:
     method: Method
     encoder: Encoder
     hiding: Hiding
+    estimator: str
     budget: Budget
     samples: int
     similarity: str
@@ -55,40 +56,28 @@ class Baseline:
     progress: Progress | None
 
     @classmethod
-    def of(
-        cls,
-        name: str,
-        encoder: Encoder,
-        hiding: Hiding,
-        budget: Budget,
-        *,
-        masks: int | Tensor | None = None,
-        similarity: str = "cosine",
-        reference: Reference = None,
-        head: Head | None = None,
-        target: str | int | None = None,
-        progress: Progress | None = None,
-    ) -> Baseline:
-        """Check what a caller of `relax.explain` wishes; the arguments are explained there.
+    def of(cls, settings: Settings, encoder: Encoder, budget: Budget, progress: Progress | None = None) -> Baseline:
+        """Check what a caller of `relax.explain` asks for; the keywords are explained there.
 
         Raises:
             MethodError: If the method cannot do with what it was given.
-            ValueError: If an argument is impossible, or the method has no use for it; the message names it.
+            ValueError: If a setting is impossible, or the method has no use for it; the message names it.
         """
-        method = method_named(name)
-        measure_named(similarity)
-        _check_question(method, head, target, reference)
+        request, masks = settings.request, settings.estimation.masks
+        method, head, target = method_named(request.method), request.head, request.target
+        _check_question(method, head, target, request.reference)
         if head is not None:
             head.check(encoder)
         return cls(
             method=method,
             encoder=encoder,
-            hiding=_regions(method, hiding),
+            hiding=_regions(method, settings.hiding),
+            estimator=settings.estimation.estimator,
             budget=_budget(method, budget, masks),
-            samples=masks if isinstance(masks, int) else method.samples or 0,
-            similarity=similarity,
-            reference=reference,
-            compared_with=None if reference is None else embed_reference(reference, encoder),
+            samples=masks or method.samples or 0,
+            similarity=request.similarity,
+            reference=request.reference,
+            compared_with=None if request.reference is None else embed_reference(request.reference, encoder),
             head=head,
             target=None if head is None or target is None else head.class_index(target),
             progress=progress,
@@ -102,7 +91,7 @@ class Baseline:
             MethodError: If the method cannot work with the encoder.
         """
         start = time.perf_counter()
-        scene = Scene.of(image, self.encoder, self.hiding)
+        scene = Scene.of(image, self.encoder, self.hiding, self.estimator)
         scalar, target, asked = self._question(scene)
         task = Task(
             method=self.method.name,
@@ -193,7 +182,7 @@ def _regions(method: Method, hiding: Hiding) -> Hiding:
     return replace(hiding, regions=method.hides)
 
 
-def _budget(method: Method, budget: Budget, masks: int | Tensor | None) -> Budget:
+def _budget(method: Method, budget: Budget, masks: int | None) -> Budget:
     """As many masks as this method takes by default, unless the caller said how many."""
     if method.hides == "any":
         return budget

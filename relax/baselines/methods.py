@@ -23,8 +23,8 @@ from relax.baselines.rise import mask_average
 from relax.baselines.scorecam import scorecam
 from relax.baselines.surrogates import kernel_shap, lime
 from relax.baselines.task import GRADIENT, Function
-from relax.estimators.budget import DEFAULT_MASKS
-from relax.hiding import Hiding
+from relax.estimators.defaults import DEFAULT_MASKS
+from relax.settings import Hiding
 
 Family = Literal["masking", "gradient", "cam", "surrogate", "activation", "attention", "control"]
 Passes = Callable[[int, int, tuple[int, int]], int | None]  # of samples, cells, and (h, w) of the view

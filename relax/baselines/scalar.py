@@ -12,8 +12,6 @@ from torch import Tensor
 from encoders import Encoder
 from similarity import measure_named
 
-STATIONARY = ("cosine", "l2", "rbf")  # largest at the reference itself, where their gradient is 0 or undefined
-
 
 class Head(Protocol):
     """What a head must offer; see `encoders` for those that come with the package."""
@@ -71,7 +69,7 @@ def measure_for_gradients(measure: str, *, of_itself: bool) -> str:
 
     Source: Label-Free Explainability for Unsupervised Models (Crabbé & van der Schaar, ICML 2022).
     """
-    return "dot" if of_itself and measure in STATIONARY else measure
+    return "dot" if of_itself and measure_named(measure).stationary else measure
 
 
 def class_score(head: Head, index: int, kind: str) -> Scalar:

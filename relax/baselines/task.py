@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from encoders import Encoder, EncoderError
 from relax.baselines.scalar import Scalar
 from relax.estimators.budget import Budget, Progress
-from relax.hiding import Hiding
 from relax.scene import Scene
+from relax.settings import Hiding
 
 GRADIENT = 3  # passes of one image forward and back
 

@@ -16,8 +16,8 @@ from relax.cli.options import batch_size as whole_or_auto
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from encoders import Encoder
     from relax.cli.batch import Assess
-    from relax.hiding import Fill
     from relax.references import Corpus
+    from relax.settings import Fill
 
 EXAMPLES = """[bold]Examples[/bold]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
-    from relax.estimators.budget import BatchSize
+    from relax.settings import BatchSize
 
 DEVICE_HELP = "auto, cpu, cuda, cuda:1, mps; several share the masked images: cuda:0,cuda:1, or all GPUs."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,13 +14,11 @@ from encoders import EncoderError
 from encoders.devices import out_of_memory
 from encoders.errors import one_line
 from relax.estimators.moments import Estimator
+from relax.settings import BatchSize, Estimation, Execution
 
-BatchSize = int | Literal["auto"]
 Progress = Callable[[int, int], None]
 Result = TypeVar("Result")
 
-DEFAULT_MASKS = 3000  # the authors' number
-MOST_MASKS = 100_000  # where a tolerance gives up, unless told otherwise
 CHECK = 256  # masks between two looks at the error; fixed, so that stopping does not depend on the batch size
 LEAST_MASKS = 2 * CHECK  # an error estimated from fewer is itself too uncertain to stop on
 
@@ -44,23 +42,14 @@ class Budget:
     batch_size: BatchSize = "auto"
 
     @classmethod
-    def of(cls, masks: int | Tensor | None, tolerance: float | None, batch_size: BatchSize) -> Budget:
-        """The budget for the wishes of a caller of `relax.explain`.
+    def of(cls, masks: int | None, tolerance: float | None, batch_size: BatchSize) -> Budget:
+        """The budget of a caller's settings, where None is the default.
 
         Raises:
             ValueError: If one of them is impossible; the message names it.
         """
-        if tolerance is not None and not 0 < tolerance < math.inf:
-            raise ValueError(f"tolerance is the largest standard error to accept, above 0; got {tolerance}")
-        if batch_size != "auto" and (not _whole(batch_size) or batch_size < 1):
-            raise ValueError(f'batch_size must be a whole number, 1 or more, or "auto"; got {batch_size!r}')
-        if isinstance(masks, Tensor):
-            masks = len(masks)
-        elif masks is None:
-            masks = DEFAULT_MASKS if tolerance is None else MOST_MASKS
-        elif not _whole(masks) or masks < 2:
-            raise ValueError(f"masks must be a whole number, 2 or more; got {masks!r}")
-        return cls(masks, tolerance, batch_size)
+        estimation, execution = Estimation(masks, tolerance), Execution(batch_size=batch_size)
+        return cls(estimation.count, tolerance, execution.batch_size)
 
     def stretches(self, most: int, view: Tensor) -> Iterator[tuple[int, int]]:
         """Batches of at most `most` masks for a view (1, C, h, w): first mask, one past the last.
@@ -98,10 +87,6 @@ def _looks_at(count: int) -> bool:
     while look < count:
         look += max(1, look // CHECK // 4) * CHECK
     return look == count
-
-
-def _whole(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool)
 
 
 def _batch_size(view: Tensor) -> int:

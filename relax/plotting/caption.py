@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from relax.maps import ExplanationLike
 from relax.text import number, shortened
+from similarity.measures import MEASURES
 
 
 def recipe(made: dict[str, Any]) -> list[str]:
@@ -35,6 +36,11 @@ def recipe(made: dict[str, Any]) -> list[str]:
     if made.get("trust"):
         phrases += trust_in_words(made["trust"])
     return [phrase for phrase in phrases if phrase]
+
+
+def measure_unit(measure: str) -> str:
+    """What a measure's values are called; a name that is none, as records of other versions may have, is kept."""
+    return MEASURES[measure].unit if measure in MEASURES else shortened(measure, 24)
 
 
 def map_unit(made: dict[str, Any]) -> str:

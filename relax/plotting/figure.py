@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from relax.maps import ExplanationLike, uncertainty_limit, where_certain
-from relax.plotting.caption import recipe, results
+from relax.plotting.caption import measure_unit, recipe, results
 from relax.plotting.panels import (
     HATCH,
     INK,
@@ -33,9 +33,7 @@ from relax.plotting.panels import (
     png_of,
 )
 from relax.text import number, shortened
-
-UNITS = {"cosine": "cosine similarity", "l2": "negative L2 distance", "dot": "dot product", "rbf": "RBF similarity"}
-RANGES = {"cosine": 2, "rbf": 1}  # of the measures that have one
+from similarity.measures import MEASURES
 
 
 def figure(
@@ -68,7 +66,7 @@ def figure(
     uncertainty = Scale.of("uncertainty", explanation.uncertainty, limits)
     made = explanation.provenance
     measure = str(made.get("similarity", "similarity"))
-    unit = UNITS.get(measure, shortened(measure, 24))
+    unit = measure_unit(measure)
     value = shortened(str(made["map"]), 44) if made.get("map") else f"mean {unit}"  # other methods name their own
 
     caption = [*recipe(explanation.provenance), *results(explanation, certain, most, (threshold, quantile, gamma))]
@@ -198,6 +196,7 @@ def _greyed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _band(measure: str, scale: Scale) -> str:
     """How much of the measure's range the colours span: with cosine usually a narrow band."""
     span = scale.high - scale.low
-    if measure not in RANGES or span <= 0 or not scale.known:
+    limits = MEASURES[measure].limits if measure in MEASURES else None
+    if limits is None or span <= 0 or not scale.known:
         return ""
-    return f"colours span {number(span)} of the measure's range of {RANGES[measure]}"
+    return f"colours span {number(span)} of the measure's range of {limits[1] - limits[0]:g}"

@@ -16,8 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from relax.maps import ExplanationLike
-from relax.plotting.caption import recipe
-from relax.plotting.figure import UNITS
+from relax.plotting.caption import measure_unit, recipe
 from relax.plotting.panels import (
     INK,
     PALE,
@@ -128,7 +127,7 @@ def pair_figure(pair: PairLike) -> Figure:
     how = recipe(pair.a.to_other.provenance)
     measure = str(pair.a.to_other.provenance["similarity"])
     numbers = [
-        f"{UNITS.get(measure, measure)} of the whole images {number(pair.a.similarity)}",
+        f"{measure_unit(measure)} of the whole images {number(pair.a.similarity)}",
         *(
             f"{which}: correlation of the two similarities over the masks {number(one.correlation)}, "
             f"slope {number(one.slope)}; beyond: median standard error {_error(one.beyond)}"
@@ -148,7 +147,7 @@ def measures_figure(found: MeasuresLike, first: str = "cosine", second: str = "l
     if not found.explanations:
         raise ValueError("there are no measures to draw")
     panels = [
-        Panel.of(name, one.importance, str(one.provenance.get("map") or f"mean {UNITS.get(name, name)}"))
+        Panel.of(name, one.importance, str(one.provenance.get("map") or f"mean {measure_unit(name)}"))
         for name, one in found.explanations.items()
     ]
     words = [f"{a}, {b}: rank correlation {number(value)}" for (a, b), value in found.rank_correlations().items()]
@@ -163,7 +162,7 @@ def measures_figure(found: MeasuresLike, first: str = "cosine", second: str = "l
 def consensus_figure(found: ConsensusLike, top: float = 0.2) -> Figure:
     """Draw the mean map of the neighbours and the share of them that count a pixel among the most important."""
     one = found.explanation
-    unit = f"mean {UNITS.get(str(one.provenance['similarity']), 'similarity')}"
+    unit = f"mean {measure_unit(str(one.provenance['similarity']))}"
     panels = [
         Panel.of("mean over the neighbours", one.importance, unit),
         Panel.of(f"agreement on the top {top:.0%}", found.agreement(top), "share of the neighbours", (0.0, 1.0)),
@@ -177,7 +176,7 @@ def _error(explanation: ExplanationLike) -> str:
 
 
 def _row(one: DirectionLike, other: DirectionLike) -> tuple[ExplanationLike, list[Panel]]:
-    unit = UNITS.get(str(one.to_other.provenance["similarity"]), "similarity")
+    unit = measure_unit(str(one.to_other.provenance["similarity"]))
     name = shortened(str(other.to_other.provenance["image"]), 24)
     return one.to_other, [
         Panel.of(f"brings it to {name}", one.to_other.importance, f"mean {unit}"),

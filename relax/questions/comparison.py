@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Unpack
 
 import numpy as np
 
-from encoders import Head, load
+from encoders import Encoder, Head
 from relax.baselines import METHODS, method_named
-from relax.explainer import explain
+from relax.estimators.budget import Progress
+from relax.explainer import explain_images
 from relax.explanation import Explanation
 from relax.io.errors import ImageError
-from relax.io.images import ImageSource, one_by_one
+from relax.io.images import ImageSource
 from relax.plotting.caption import map_unit
-from relax.scene import EncoderSource
+from relax.scene import EncoderSource, loaded
+from relax.settings import CompareKeywords, Settings, shows
 
 Limits = tuple[float, float]
 Started = Callable[[str], None]
@@ -41,6 +43,7 @@ class Comparison:
     limits: Limits | None = None
 
 
+@shows(CompareKeywords)
 def compare_methods(
     image: ImageSource,
     methods: Sequence[str],
@@ -48,21 +51,22 @@ def compare_methods(
     *,
     head: Head | None = None,
     target: str | int | None = None,
-    masks: int | None = None,
     started: Started | None = None,
-    **settings: Any,
+    progress: Progress | None = None,
+    **keywords: Unpack[CompareKeywords],
 ) -> Comparison:
     """Explain one image with several methods.
 
     Args:
         image: As for `relax.explain`.
         methods: Names from `relax.baselines.METHODS`.
-        encoder: Who looks.
+        encoder: As for `relax.explain`.
         head: For the methods that explain a class; the others explain the similarity all the same.
         target: The head's class; None is the one it predicts.
-        masks: For relax and rise; the other methods take their own number of samples.
         started: Called with the name of each method when its turn comes.
-        settings: Further keywords of `relax.explain`: cells, keep, fill, seed, similarity, reference, ...
+        progress: As for `relax.explain`, anew for each method.
+        keywords: Further keywords of `relax.explain`. `masks` is for relax and rise; the other methods take their own
+            number of samples.
 
     Raises:
         ImageError: If the image cannot be used.
@@ -70,40 +74,64 @@ def compare_methods(
     """
     for name in methods:
         method_named(name)
-    encoder = load(encoder, device=settings.pop("device", "auto"), pooling=settings.pop("pooling", "auto"))
-
-    def ask(name: str) -> Explanation:
-        method = METHODS[name]
-        own: dict[str, Any] = dict(settings)
-        if method.hides == "any":
-            own["masks"] = masks
-        if head is not None and method.takes_head:
-            own |= {"head": head, "target": target}
-        if "head" in own or method.explains == "nothing":
-            own.pop("reference", None)  # a class is asked for, or nothing
-        return _one(image, encoder, method=name, **own)
-
-    return Comparison(*_each(methods, "methods", ask, started))
+    settings = Settings.of(keywords, CompareKeywords, "compare_methods")
+    settings = replace(settings, request=replace(settings.request, head=head, target=target))
+    return compare_with(image, methods, loaded(encoder, settings.execution), settings, started, progress)
 
 
+def compare_with(
+    image: ImageSource,
+    methods: Sequence[str],
+    encoder: Encoder,
+    settings: Settings,
+    started: Started | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """`compare_methods` by an encoder that is loaded, with settings that are checked."""
+
+    def explain_by(name: str) -> Explanation:
+        return explain_images([image], encoder, settings_of_method(name, settings), progress)[0]
+
+    return Comparison(*_each(methods, "methods", explain_by, started))
+
+
+def settings_of_method(name: str, settings: Settings) -> Settings:
+    """The settings of several methods as they are for one of them: without what it has no use for."""
+    method, request, estimation = METHODS[name], replace(settings.request, method=name), settings.estimation
+    if not method.takes_head:
+        request = replace(request, head=None, target=None)
+    if request.head is not None or method.explains == "nothing":
+        request = replace(request, reference=None)  # a class is explained, or nothing
+    if method.hides != "any":
+        estimation = replace(estimation, masks=None)
+    return replace(settings, request=request, estimation=estimation)
+
+
+@shows(CompareKeywords)
 def compare_encoders(
-    image: ImageSource, encoders: Sequence[EncoderSource], *, started: Started | None = None, **settings: Any
+    image: ImageSource,
+    encoders: Sequence[EncoderSource],
+    *,
+    started: Started | None = None,
+    progress: Progress | None = None,
+    **keywords: Unpack[CompareKeywords],
 ) -> Comparison:
     """Explain one image with RELAX through several encoders: same grids and shifts of the masks, one colour scale.
 
     Arguments and errors as for `compare_methods`. A cosine means the same for every encoder, but how far
     embeddings move under a mask does not, so a brighter map is not a better encoder.
     """
-    loaded: dict[str, EncoderSource] = {}
+    settings = Settings.of(keywords, CompareKeywords, "compare_encoders")
+    sources: dict[str, EncoderSource] = {}
     for encoder in encoders:
         name = encoder if isinstance(encoder, str) else getattr(encoder, "name", type(encoder).__name__)
-        loaded[name] = encoder
+        sources[name] = encoder
 
-    def ask(name: str) -> Explanation:
-        return _one(image, loaded[name], method="relax", **settings)
+    def explain_through(name: str) -> Explanation:
+        return explain_images([image], loaded(sources[name], settings.execution), settings, progress)[0]
 
-    explanations, failures = _each(list(loaded), "encoders", ask, started)
-    ends = [(np.nanmin(one.importance), np.nanmax(one.importance)) for one in explanations.values()]
+    explanations, failures = _each(list(sources), "encoders", explain_through, started)
+    ends = [(np.nanmin(e.importance), np.nanmax(e.importance)) for e in explanations.values()]
     limits = (float(min(low for low, _ in ends)), float(max(high for _, high in ends))) if ends else None
     return Comparison(explanations, failures, limits if limits and math.isfinite(sum(limits)) else None)
 
@@ -113,23 +141,18 @@ def costs(comparison: Comparison) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "passes": one.provenance["cost"]["passes"],
-            "seconds": one.provenance["seconds"],
-            "lowest": float(np.nanmin(one.importance)),
-            "highest": float(np.nanmax(one.importance)),
-            "unit": map_unit(one.provenance),
+            "passes": explanation.provenance["cost"]["passes"],
+            "seconds": explanation.provenance["seconds"],
+            "lowest": float(np.nanmin(explanation.importance)),
+            "highest": float(np.nanmax(explanation.importance)),
+            "unit": map_unit(explanation.provenance),
         }
-        for name, one in comparison.explanations.items()
+        for name, explanation in comparison.explanations.items()
     ]
 
 
-def _one(image: ImageSource, encoder: EncoderSource, **settings: Any) -> Explanation:
-    found: Explanation = explain(one_by_one(image)[0], encoder, **settings)
-    return found
-
-
 def _each(
-    names: Sequence[str], what: str, ask: Callable[[str], Explanation], started: Started | None
+    names: Sequence[str], what: str, explain: Callable[[str], Explanation], started: Started | None
 ) -> tuple[dict[str, Explanation], dict[str, str]]:
     if not names:
         raise ValueError(f"{what} must be one or more names; got none")
@@ -139,7 +162,7 @@ def _each(
         if started is not None:
             started(name)
         try:
-            explanations[name] = ask(name)
+            explanations[name] = explain(name)
         except ImageError:
             raise  # no method will fare better
         except ValueError as error:

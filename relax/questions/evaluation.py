@@ -10,27 +10,26 @@ to `reference`. `evaluate_image` judges one map that is there already.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 
 import numpy as np
 from torch import Tensor
 
 from encoders import Encoder
 from relax.baselines import method_named
-from relax.estimators.budget import Budget
 from relax.explanation import Explanation
-from relax.hiding import DROP, Hiding
 from relax.io.errors import ImageError
 from relax.io.images import ImageSource, name_of
 from relax.metrics import Case, Evaluation, Explain, Metric, Outcome, Trial, Truth, default_metrics, metrics_named
 from relax.metrics.maps import Map, Mask
 from relax.provenance import versions
-from relax.questions.comparison import compare_methods
+from relax.questions.comparison import compare_with
 from relax.references import Question, Reference
-from relax.scene import EncoderSource, Scene, load_encoder
+from relax.scene import EncoderSource, Scene, loaded
+from relax.settings import EvaluateKeywords, Hiding, Settings, shows
 
 TruthSource: TypeAlias = Mask | str | Path | Truth | None
 Contrast: TypeAlias = tuple[Reference, Reference]
@@ -97,7 +96,7 @@ class Plan:
     metrics: tuple[Metric, ...] | None
     question: Question
     contrast: Question | None
-    settings: dict[str, Any]
+    settings: Settings
 
     @classmethod
     def of(
@@ -105,10 +104,10 @@ class Plan:
         encoder: EncoderSource,
         methods: Sequence[str],
         metrics: Sequence[str] | None,
-        contrast: Contrast | None = None,
-        **settings: Any,
+        contrast: Contrast | None,
+        settings: Settings,
     ) -> Plan:
-        """Check what a caller of `evaluate` wishes, the cheapest first.
+        """Check what a caller of `evaluate` asks for, the cheapest first.
 
         Raises:
             ValueError: If a name is unknown, or a metric needs what no picture could have; the message names it.
@@ -121,37 +120,33 @@ class Plan:
         needs = {metric.needs: metric.name for metric in chosen or ()}
         if contrast is None and "contrast" in needs:
             raise ValueError(f"metric {needs['contrast']} needs a corpus and a foil: give both")
-        if settings.get("head") is not None and "others" in needs:
+        if settings.request.head is not None and "others" in needs:
             raise ValueError(f"metric {needs['others']} asks for other references, and a head explains a class")
-        _check_hiding(settings)
-        Budget.of(settings.get("masks"), settings.get("tolerance"), settings.get("batch_size", "auto"))
-        loaded = load_encoder(encoder, settings.pop("device", "auto"), settings.pop("pooling", "auto"))
-        similarity = settings.get("similarity", "cosine")
+        network = loaded(encoder, settings.execution)
+        similarity = settings.request.similarity
         return cls(
-            encoder=loaded,
+            encoder=network,
             methods=tuple(dict.fromkeys(methods)),
             metrics=chosen,
-            question=Question.of(similarity, settings.get("reference"), None, loaded),
-            contrast=None if contrast is None else Question.of(similarity, *contrast, loaded),
+            question=Question.of(similarity, settings.request.reference, None, network),
+            contrast=None if contrast is None else Question.of(similarity, *contrast, network),
             settings=settings,
         )
 
     @property
     def seed(self) -> int:
         """Of everything that is drawn."""
-        return int(self.settings.get("seed", 0))
+        return self.settings.hiding.seed
 
     @property
     def record(self) -> dict[str, Any]:
         """How values are made, as JSON types: with the same record, values of one picture and method are the same."""
-        named = {name: value for name, value in self.settings.items() if name not in ("progress", "reference")}
         return {
             "encoder": {"name": self.encoder.name, "checksum": self.encoder.checksum},
             "metrics": None if self.metrics is None else [metric.name for metric in self.metrics],
             "question": self.question.record(),
             "contrast": None if self.contrast is None else self.contrast.record(),
-            **{name: value if _is_json(value) else str(value) for name, value in named.items()},
-            "seed": self.seed,
+            **self.settings.record(),
             "versions": dict(versions()),
         }
 
@@ -169,19 +164,19 @@ class Plan:
             if not methods:
                 continue
             try:
-                scene = Scene.of(image, self.encoder, _hiding_of_metrics(self.settings))
+                scene = Scene.of(image, self.encoder, _hiding_of_metrics(self.settings.hiding))
                 trial = Trial.of(scene, self.question)
                 contrast = None if self.contrast is None else Trial.of(scene, self.contrast, trial.own)
                 inside = _truth_mask(truth, (int(scene.image.shape[-2]), int(scene.image.shape[-1])))
             except (ValueError, OSError) as error:
                 yield Outcome(name, "", {}, failure=_why(name, error))
                 continue
-            others = [] if self.settings.get("head") is not None else self._others(images, number)
+            others = [] if self.settings.request.head is not None else self._others(images, number)
             for method in methods:
                 if started is not None:
                     started(name, method)
                 try:
-                    explanation = self._explain(image, method)
+                    explanation = self._explain(image, method, self.settings, self.encoder)
                     case = Case(
                         explanation.importance,
                         inside,
@@ -203,12 +198,11 @@ class Plan:
             return default_metrics(case.has)
         return [metric for metric in self.metrics if metric.needs != "truth" or case.truth is not None]
 
-    def _explain(self, image: ImageSource, method: str, **changed: Any) -> Explanation:
-        encoder = changed.pop("encoder", self.encoder)
-        found = compare_methods(image, [method], encoder, **{**self.settings, **changed})
-        if method in found.failures:
-            raise ValueError(found.failures[method])
-        return found.explanations[method]
+    def _explain(self, image: ImageSource, method: str, settings: Settings, encoder: Encoder) -> Explanation:
+        comparison = compare_with(image, [method], encoder, settings)
+        if method in comparison.failures:
+            raise ValueError(comparison.failures[method])
+        return comparison.explanations[method]
 
     def _again(self, source: ImageSource, method: str) -> Explain:
         def again(
@@ -218,9 +212,13 @@ class Plan:
             reference: Any = None,
             seed: int | None = None,
         ) -> Map:
-            changed = {"encoder": encoder, "reference": reference, "seed": seed}
-            changed = {name: value for name, value in changed.items() if value is not None}
-            return self._explain(source if image is None else image, method, **changed).importance
+            settings = self.settings
+            if reference is not None:
+                settings = replace(settings, request=replace(settings.request, reference=reference))
+            if seed is not None:
+                settings = replace(settings, hiding=replace(settings.hiding, seed=seed))
+            picture = source if image is None else image
+            return self._explain(picture, method, settings, encoder or self.encoder).importance
 
         return again
 
@@ -231,6 +229,7 @@ class Plan:
         return [rest[index] for index in random.permutation(len(rest))[:OTHERS]]
 
 
+@shows(EvaluateKeywords)
 def evaluate(
     images: Sequence[ImageSource],
     truths: Sequence[TruthSource] | None = None,
@@ -240,7 +239,7 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     contrast: Contrast | None = None,
     progress: Progress | None = None,
-    **settings: Any,
+    **keywords: Unpack[EvaluateKeywords],
 ) -> Evaluation:
     """Score methods on pictures; what fails is listed, the rest is there.
 
@@ -255,7 +254,7 @@ def evaluate(
         contrast: (corpus, foil) for the contrastive metrics, each as the `reference` of `relax.explain`, such as a
             `relax.references.Corpus`.
         progress: Called with (maps done, maps in all, what comes next).
-        settings: Further keywords of `relax.explain`: masks, cells, keep, fill, seed, similarity, reference, head,
+        keywords: Further keywords of `relax.explain`: masks, cells, keep, fill, seed, similarity, reference, head,
             device, ...
 
     Returns:
@@ -268,7 +267,8 @@ def evaluate(
         raise ValueError(
             f"truths must be one per image, {len(images)}, with None where there is none; got {len(truths)}"
         )
-    plan = Plan.of(encoder, methods, metrics, contrast, **settings)
+    settings = Settings.of(keywords, EvaluateKeywords, "evaluate")
+    plan = Plan.of(encoder, methods, metrics, contrast, settings)
     check_images(plan, len(images), any(truth is not None for truth in truths or ()))
     outcomes: list[Outcome] = []
 
@@ -312,19 +312,9 @@ def unique_names(images: Sequence[ImageSource]) -> list[str]:
     return names
 
 
-def _check_hiding(settings: Mapping[str, Any]) -> None:
-    """Refuse what `relax.explain` would refuse of every picture."""
-    defaults = {field.name: field.default for field in fields(Hiding)}
-    names = ("regions", "cells", "keep", "fill", "seed", "design", "estimator")
-    wishes = {name: settings.get(name, defaults[name]) for name in names}
-    Hiding.of(settings.get("masks"), preset=settings.get("preset"), **wishes)
-
-
-def _hiding_of_metrics(settings: Mapping[str, Any]) -> Hiding:
+def _hiding_of_metrics(hiding: Hiding) -> Hiding:
     """What hidden pixels show; metrics hide any pixels, so where a method leaves patches out they show the mean."""
-    fill = settings.get("fill", "mean")
-    wishes = {name: settings[name] for name in ("cells", "seed") if name in settings}
-    return Hiding(fill="mean" if isinstance(fill, str) and fill == DROP else fill, **wishes)
+    return Hiding(cells=hiding.cells, fill="mean" if hiding.drops else hiding.fill, seed=hiding.seed)
 
 
 def _truth_mask(truth: TruthSource, size: tuple[int, int]) -> Mask | None:
@@ -338,7 +328,3 @@ def _truth_mask(truth: TruthSource, size: tuple[int, int]) -> Mask | None:
 def _why(name: str, error: Exception) -> str:
     text = str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"
     return text if isinstance(error, ImageError) else f"{name}: {text}"
-
-
-def _is_json(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float | bool)

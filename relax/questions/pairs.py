@@ -18,14 +18,16 @@ the last since importance is linear in the scores (with control variates to with
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
+from relax.estimators.budget import Progress
 from relax.explanation import Explanation
 from relax.io.images import ImageSource
-from relax.probing import Probe, probe
-from relax.scene import EncoderSource, load_encoder
+from relax.probing import Probe, probe_image
+from relax.scene import EncoderSource, loaded
+from relax.settings import PairKeywords, Settings, shows
 from similarity import measure_named
 
 
@@ -87,29 +89,31 @@ class PairExplanation:
         }
 
 
+@shows(PairKeywords)
 def explain_pair(
     a: ImageSource,
     b: ImageSource,
     encoder: EncoderSource = "default",
     *,
-    similarity: str = "cosine",
-    **settings: Any,
+    progress: Progress | None = None,
+    **keywords: Unpack[PairKeywords],
 ) -> PairExplanation:
     """Explain why two images are close, in both directions, from one probe of each.
 
     Args:
         a: The first image, as for `relax.explain`.
         b: The second.
-        encoder: Who looks.
-        similarity: "cosine", "l2", "dot" or "rbf".
-        settings: Further keywords of `relax.probe`: masks, cells, keep, fill, seed, ... Both images get the same.
+        encoder: As for `relax.explain`.
+        progress: As for `relax.explain`, anew for each image.
+        keywords: Keywords of `relax.probe`, and `similarity`. Both images get the same.
 
     Raises:
         ImageError, EncoderError, ValueError: As `relax.probe`.
     """
-    measure_named(similarity)
-    encoder = load_encoder(encoder, settings.pop("device", "auto"), settings.pop("pooling", "auto"))
-    return pair_of(probe(a, encoder, **settings), probe(b, encoder, **settings), similarity=similarity)
+    settings = Settings.of(keywords, PairKeywords, "explain_pair")
+    network = loaded(encoder, settings.execution)
+    first, second = (probe_image(image, network, settings, progress) for image in (a, b))
+    return pair_of(first, second, similarity=settings.request.similarity)
 
 
 def pair_of(a: Probe, b: Probe, *, similarity: str = "cosine") -> PairExplanation:

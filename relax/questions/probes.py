@@ -213,7 +213,7 @@ def _like(probe: Probe, vectors: Vectors, argument: str) -> Tensor:
 def _similarities(own: Tensor, vectors: Tensor, similarity: str) -> Tensor:
     """(K,) float64 similarity of an image (D,) to each vector (K, D)."""
     measure = measure_named(similarity)
-    if similarity != "rbf":  # the only one that is not the same in both directions
+    if measure.symmetric:
         return measure(vectors, own)
     return torch.stack([measure(own[None], one)[0] for one in vectors])
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 import numpy as np
 import torch
@@ -23,13 +23,14 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from encoders import Encoder
 from relax.estimators.budget import Progress
-from relax.explainer import explain
+from relax.explainer import explain_images
 from relax.explanation import Explanation
 from relax.io.images import ImageSource, read_image
 from relax.metrics.maps import Map, known_in_both, pearson
 from relax.plotting.caption import trust_in_words
 from relax.references import Corpus
-from relax.scene import EncoderSource, load_encoder
+from relax.scene import EncoderSource, loaded
+from relax.settings import ExplainKeywords, Settings, shows
 
 MASKS = 512  # of each of the four maps
 SHIFT = 10  # a tenth of the picture
@@ -74,16 +75,15 @@ class Trust:
         return replace(explanation, provenance={**explanation.provenance, "trust": made})
 
 
+@shows(ExplainKeywords, masks=MASKS)
 def assess(
     image: ImageSource,
     encoder: EncoderSource = "default",
     *,
     corpus: Corpus | None = None,
     neighbours: int = NEIGHBOURS,
-    masks: int | None = MASKS,
-    seed: int = 0,
     progress: Progress | None = None,
-    **settings: Any,
+    **keywords: Unpack[ExplainKeywords],
 ) -> Trust:
     """Ask how far the map and the embedding of one picture can be trusted.
 
@@ -98,37 +98,38 @@ def assess(
         encoder: As for `explain`.
         corpus: Other pictures, or their embeddings, among which neighbours are looked for (cosine).
         neighbours: How many; at most the size of the corpus.
-        masks: Of each map. None leaves the number to the method, for methods other than "relax".
-        seed: The only source of randomness; the ceiling takes the next one as well.
         progress: Called with (masks done, masks of all four maps).
-        settings: Further keywords of `explain`: the same as for the map that is to be judged.
+        keywords: Keywords of `explain`: the same as for the map that is to be judged. `masks` are those of each map,
+            512 by default; None leaves the number to the method, for methods other than "relax". The ceiling takes
+            `seed` and the next one.
 
     Raises:
         ImageError, EncoderError, ValueError: As `explain`; or if `neighbours` is below 1.
     """
     if neighbours < 1:
         raise ValueError(f"neighbours must be 1 or more; got {neighbours}")
-    loaded = load_encoder(encoder, settings.pop("device", "auto"), settings.pop("pooling", "auto"))
-    pixels = read_image(image, channels=loaded.channels)
-    found = [
-        explain(one, loaded, masks=masks, seed=number, progress=_part(progress, place), **settings).importance
-        for place, (one, number) in enumerate(
-            [(pixels, seed), (pixels, seed + 1), (pixels.flip(-1), seed), (shifted(pixels), seed)]
-        )
-    ]
-    own, again, mirrored, moved = found
-    embeddings, names = changed_embeddings(loaded.view(pixels), loaded, seed)
+    settings = Settings.of({"masks": MASKS, **keywords}, ExplainKeywords, "assess")
+    network, seed = loaded(encoder, settings.execution), settings.hiding.seed
+    pixels = read_image(image, channels=network.channels)
+
+    def importance(picture: Tensor, seed: int, place: int) -> Map:
+        seeded = replace(settings, hiding=replace(settings.hiding, seed=seed))
+        return explain_images([picture], network, seeded, _part(progress, place))[0].importance
+
+    plain, reseeded = importance(pixels, seed, 0), importance(pixels, seed + 1, 1)
+    mirrored, moved = importance(pixels.flip(-1), seed, 2), importance(shifted(pixels), seed, 3)
+    embeddings, names = changed_embeddings(network.view(pixels), network, seed)
     cosines = embeddings[1:] @ embeddings[0]
-    kept, k = _kept(embeddings, corpus, neighbours, loaded)
+    kept, k = _kept(embeddings, corpus, neighbours, network)
     return Trust(
-        ceiling=agreement(own, again),
-        mirrored=agreement(own, mirrored[:, ::-1]),
-        shifted=agreement(own, moved_back(moved)),
+        ceiling=agreement(plain, reseeded),
+        mirrored=agreement(plain, mirrored[:, ::-1]),
+        shifted=agreement(plain, moved_back(moved)),
         stability=round(float(cosines.mean()), 4),
         moved_most_by=names[int(cosines.argmin())],
         neighbours=kept,
         k=k,
-        masks=masks,
+        masks=settings.estimation.masks,
     )
 
 

@@ -14,12 +14,13 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relax.explainer import explain
+from relax.estimators.budget import Progress
+from relax.explainer import explain_images
 from relax.explanation import Explanation
 from relax.files import written_aside
 from relax.io.errors import ImageError
@@ -28,7 +29,8 @@ from relax.io.nifti import Volume, axis_number
 from relax.io.picture import AXES, Window
 from relax.io.volumes import write_volume
 from relax.maps import MAPS
-from relax.scene import EncoderSource, load_encoder
+from relax.scene import EncoderSource, loaded
+from relax.settings import ExplainKeywords, Settings, shows
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class VolumeExplanation:
         return [*written, record]
 
 
+@shows(ExplainKeywords)
 def explain_volume(
     path: str | Path,
     encoder: EncoderSource = "default",
@@ -90,7 +93,8 @@ def explain_volume(
     window: Window | None = None,
     started: Callable[[str], None] | None = None,
     done: Callable[[VolumeExplanation], None] | None = None,
-    **settings: Any,
+    progress: Progress | None = None,
+    **keywords: Unpack[ExplainKeywords],
 ) -> VolumeExplanation:
     """Explain slices of a NIfTI volume.
 
@@ -104,7 +108,8 @@ def explain_volume(
         window: (centre, width); None as for `read_nifti`. The same for all slices.
         started: Told the name of each slice before it starts.
         done: Given all that is done after each slice, so that an interrupted run need not lose it.
-        settings: Keywords of `relax.explain`.
+        progress: As for `relax.explain`, anew for each slice.
+        keywords: Keywords of `relax.explain`.
 
     Returns:
         The maps, stacked back into the volume.
@@ -113,24 +118,26 @@ def explain_volume(
         ImageError: If the volume or a slice cannot be read.
         ValueError, encoders.EncoderError: As `relax.explain`; before the first pass where there is no such slice.
     """
+    settings = Settings.of(keywords, ExplainKeywords, "explain_volume")
     opened = Volume.open(path, volume, window)
     name = list(AXES)[axis_number(axis)]
     every = range(opened.count(name))
-    wanted = every[indices or slice(None)] if isinstance(indices, slice | None) else list(dict.fromkeys(indices))
-    if not wanted:
+    numbers = every[indices or slice(None)] if isinstance(indices, slice | None) else list(dict.fromkeys(indices))
+    if not numbers:
         raise ValueError(f"indices must name at least one of the {len(every)} {name} slices; got {indices}")
-    for index in wanted:
+    for index in numbers:
         if index not in every:
             raise ImageError(f"{path}: {name} slice must be from 0 to {len(every) - 1}; got {index}")
-    looking = load_encoder(encoder, settings.pop("device", "auto"), settings.pop("pooling", "auto"))
-    so_far = VolumeExplanation(opened, name, {})
-    for index in wanted:
-        called = f"{name_of(path)}#{name}={index}"
+    network = loaded(encoder, settings.execution)
+    explained = VolumeExplanation(opened, name, {})
+    for index in numbers:
+        address = f"{name_of(path)}#{name}={index}"
         if started is not None:
-            started(called)
+            started(address)
         picture = opened.picture(name, index)
-        one = explain(picture.pixels, looking, **settings)
-        so_far.slices[index] = replace(one, provenance={**one.provenance, "image": called, "read": picture.how})
+        (explanation,) = explain_images([picture.pixels], network, settings, progress)
+        record = {**explanation.provenance, "image": address, "read": picture.how}
+        explained.slices[index] = replace(explanation, provenance=record)
         if done is not None:
-            done(so_far)
-    return so_far
+            done(explained)
+    return explained

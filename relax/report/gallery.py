@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relax.maps import MAPS, ExplanationLike, uncertainty_limit
-from relax.plotting.caption import recipe
-from relax.plotting.figure import UNITS
+from relax.plotting.caption import measure_unit, recipe
 from relax.plotting.panels import COLOURS
 from relax.report.content import Exhibit
 from relax.report.maps import LONGEST, NEVER, STEPS, averaged, fitted, jpeg, packed
@@ -66,7 +65,7 @@ def units(explanation: ExplanationLike) -> dict[str, str]:
     """What the values of each map are, in words."""
     made = explanation.provenance
     measure = str(made.get("similarity", "similarity"))
-    unit = plain(UNITS.get(measure, measure))
+    unit = plain(measure_unit(measure))
     value = plain(str(made["map"])) if made.get("map") else f"mean {unit}"  # other methods name their own
     if made.get("foil"):
         value, unit = f"mean difference in {unit}, to the reference minus to the foil", "difference"

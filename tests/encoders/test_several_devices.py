@@ -11,8 +11,8 @@ from torch import nn
 import relax
 from encoders import EncoderError, load
 from relax.estimators.budget import Budget
-from relax.hiding import Hiding
 from relax.scene import Scene
+from relax.settings import Hiding
 
 
 def network():

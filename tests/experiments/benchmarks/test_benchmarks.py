@@ -10,8 +10,8 @@ import relax
 from experiments.benchmarks import index_recall, memory, overhead, precision, speed
 from experiments.studies import coverage, designs, token_drop
 from masking import DESIGNS, RandomGrid
-from relax.hiding import Hiding
 from relax.scene import Scene
+from relax.settings import Hiding
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import relax
 from encoders import EncoderError
 from encoders.passes import Passes
 from relax.estimators.budget import Budget
-from relax.hiding import Hiding
 from relax.scene import Scene
+from relax.settings import Hiding
 
 
 def image():

@@ -10,7 +10,6 @@ from torch import nn
 
 from encoders import Encoder, load
 from encoders.preprocess import Preprocess
-from relax.hiding import Hiding
 from relax.metrics import (
     METRICS,
     Case,
@@ -26,6 +25,7 @@ from relax.metrics import (
 )
 from relax.references import Corpus, Question
 from relax.scene import Scene
+from relax.settings import Hiding
 
 SIZE = 8
 DECIDED = {name for name, one in METRICS.items() if one.needs == "trial"} - {"monotonicity"}

@@ -8,7 +8,6 @@ from torch import nn
 
 import relax
 from encoders import load
-from relax.hiding import Hiding
 from relax.metrics import (
     METRICS,
     Case,
@@ -21,6 +20,7 @@ from relax.metrics import (
 )
 from relax.metrics.maps import mid_ranks, pearson, spearman
 from relax.scene import Scene
+from relax.settings import Hiding
 
 CNN, VIT = "random:timm:test_resnet", "random:timm:test_vit"
 

@@ -11,11 +11,11 @@ from PIL import Image
 
 import relax
 from relax.cli.app import run
-from relax.hiding import Hiding
 from relax.metrics import Trial, auc, deletion, insertion
 from relax.metrics.maps import spearman
 from relax.references import Corpus
 from relax.scene import Scene
+from relax.settings import Hiding
 
 CNN = "default"  # the bundled network, 64 px
 FAST = ("--encoder", CNN, "--device", "cpu", "--masks", "12")

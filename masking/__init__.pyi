@@ -1,0 +1,14 @@
+from .fill import blend as blend
+from .fill import make_fill as make_fill
+from .grid import AuthorsGrid as AuthorsGrid
+from .grid import RandomGrid as RandomGrid
+from .patches import PatchMasks as PatchMasks
+from .segments import GivenMasks as GivenMasks
+from .segments import SlidingWindows as SlidingWindows
+from .segments import Superpixels as Superpixels
+from .source import MaskRequest as MaskRequest
+from .source import MaskSource as MaskSource
+from .surrogate import GridSurrogate as GridSurrogate
+from .tables import DESIGNS as DESIGNS
+from .tables import FILLS as FILLS
+from .tables import REGIONS as REGIONS

@@ -1,0 +1,26 @@
+"""What numbers a mask can be made of; nothing here loads torch."""
+
+from __future__ import annotations
+
+MAX_CELLS = 64
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that a generator cannot start from."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed must be a whole number, 0 or more; got {seed!r}")
+
+
+def check_keep(keep: float) -> None:
+    """Refuse a keep probability that hides nothing or everything."""
+    if not 0 < keep < 1:
+        raise ValueError(f"keep is the chance that a cell stays visible, strictly between 0 and 1; got {keep}")
+
+
+def check_cells(cells: int, shorter_side: int = MAX_CELLS) -> None:
+    """Refuse a number of cells along a side that is none, or would make cells smaller than a pixel."""
+    if isinstance(cells, bool) or not isinstance(cells, int) or cells < 1:
+        raise ValueError(f"cells must be a whole number, 1 or more; got {cells!r}")
+    if cells > min(shorter_side, MAX_CELLS):
+        limit = f"the shorter image side, here {shorter_side} px" if shorter_side < MAX_CELLS else str(MAX_CELLS)
+        raise ValueError(f"cells must be between 1 and {limit}; got {cells}")

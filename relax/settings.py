@@ -1,0 +1,330 @@
+"""What a caller can choose, each keyword once: its default stands here, its meaning in `relax.explain`.
+
+There is one dataclass per concern: `Request` (what is explained), `Hiding` (what is hidden), `Estimation` (how maps are
+estimated) and `Execution` (how it is run). `Settings.of` makes them of the flat keywords of the public functions and
+refuses what is impossible before an encoder is loaded or an image read. Nothing here loads torch, so that the command
+line has the defaults and the checks at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
+
+from masking import DESIGNS, FILLS, REGIONS
+from masking.checks import check_cells, check_keep, check_seed
+from relax.estimators.defaults import DEFAULT_MASKS
+from relax.text import nearest, one_of
+from similarity.measures import MEASURES
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from relax.baselines.scalar import Head
+    from relax.io.images import ImageSource
+    from relax.references import Reference
+
+Fill: TypeAlias = "str | float | Sequence[float] | ImageSource"
+BatchSize: TypeAlias = int | Literal["auto"]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+MAX_MASKS = 100_000  # where a tolerance gives up, unless told otherwise
+
+ESTIMATORS = {
+    "auto": "controlled where it can be",
+    "controlled": "the paper's maps from fewer masks, by control variates",
+    "plain": "the paper's averages",
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Several choices under one name; they take the place of what was chosen.
+
+    Attributes:
+        what: What it stands for.
+        regions, design, estimator: The choices.
+    """
+
+    what: str
+    regions: str
+    design: str = "independent"
+    estimator: str = "plain"
+
+
+PRESETS = {
+    "paper": Preset("the masks of the authors' package, and plain averages", "authors-grid"),
+    "paper-rise": Preset("independent masks of RISE, and plain averages", "grid"),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is explained: the similarity to a reference, or whatever else a method explains."""
+
+    method: str = "relax"
+    head: Head | None = None
+    target: str | int | None = None
+    similarity: str = "cosine"
+    reference: Reference = None
+    foil: Reference = None
+
+    def __post_init__(self) -> None:
+        one_of("similarity", self.similarity, MEASURES)
+
+
+@dataclass(frozen=True)
+class Hiding:
+    """What is hidden, and what hidden pixels show.
+
+    Attributes:
+        given: The caller's own masks, (N, 1, H, W) in [0, 1], instead of regions.
+    """
+
+    regions: str = "grid"
+    cells: int = 7
+    keep: float = 0.5
+    fill: Fill = "mean"
+    seed: int = 0
+    design: str = "orthogonal"
+    given: Tensor | None = field(default=None, metadata={"keyword": False})
+
+    def __post_init__(self) -> None:
+        one_of("regions", self.regions, REGIONS)
+        one_of("design", self.design, DESIGNS)
+        if self.drops and (not REGIONS[self.regions].patches or self.given is not None):
+            source = "given masks" if self.given is not None else f"regions={self.regions!r}"
+            raise ValueError(f'fill "drop" leaves out patches, so it needs regions="patches"; got {source}')
+        check_cells(self.cells)
+        check_keep(self.keep)
+        check_seed(self.seed)
+        _check_fill(self.fill)
+
+    @property
+    def drops(self) -> bool:
+        """Whether hidden patches are left out instead of filled."""
+        return isinstance(self.fill, str) and self.fill in FILLS and FILLS[self.fill].drops
+
+    @property
+    def controllable(self) -> bool:
+        """Whether averages over all masks are known, so that control variates can be used."""
+        return self.given is None and self.cells <= REGIONS[self.regions].controlled_cells
+
+
+@dataclass(frozen=True)
+class Estimation:
+    """How maps are estimated: from how many masks, and with which averages."""
+
+    masks: int | None = None
+    tolerance: float | None = None
+    estimator: str = "auto"
+
+    def __post_init__(self) -> None:
+        one_of("estimator", self.estimator, ESTIMATORS)
+        if self.tolerance is not None and not 0 < self.tolerance < math.inf:
+            raise ValueError(f"tolerance is the largest standard error to accept, above 0; got {self.tolerance}")
+        if self.masks is not None and (not _whole(self.masks) or self.masks < 2):
+            raise ValueError(f"masks must be a whole number, 2 or more; got {self.masks!r}")
+
+    @property
+    def count(self) -> int:
+        """Masks to use; with a tolerance, at most so many."""
+        if self.masks is not None:
+            return self.masks
+        return DEFAULT_MASKS if self.tolerance is None else MAX_MASKS
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How it is run: by which form of the encoder, where, and how much at a time."""
+
+    pooling: str = "auto"
+    device: str | torch.device = "auto"
+    batch_size: BatchSize = "auto"
+    precision: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size != "auto" and (not _whole(self.batch_size) or self.batch_size < 1):
+            raise ValueError(f'batch_size must be a whole number, 1 or more, or "auto"; got {self.batch_size!r}')
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a caller can choose, checked."""
+
+    request: Request = Request()
+    hiding: Hiding = Hiding()
+    estimation: Estimation = Estimation()
+    execution: Execution = Execution()
+
+    def __post_init__(self) -> None:
+        if self.estimation.estimator == "controlled" and not self.hiding.controllable:
+            source = f"{self.hiding.regions!r} with {self.hiding.cells}"
+            raise ValueError(
+                f'estimator "controlled" needs regions "grid" with at most {REGIONS["grid"].controlled_cells} cells; '
+                f'got {"given masks" if self.hiding.given is not None else source}: take "auto" or "plain"'
+            )
+
+    @property
+    def count(self) -> int:
+        """Masks to use; with a tolerance, at most so many."""
+        return self.estimation.count if self.hiding.given is None else len(self.hiding.given)
+
+    @classmethod
+    def of(cls, keywords: Mapping[str, Any], allowed: type | None = None, function: str = "explain") -> Settings:
+        """The settings that flat keywords mean.
+
+        Args:
+            keywords: Of a public function.
+            allowed: The TypedDict of the keywords that the function takes; None = all of `ExplainKeywords`.
+            function: Its name, for errors.
+
+        Raises:
+            TypeError: If there is no such keyword.
+            ValueError: If a value is impossible; the message begins with the keyword.
+        """
+        names = list((allowed or ExplainKeywords).__annotations__)
+        for name in keywords:
+            if name not in names:
+                raise TypeError(f"{function}() has no keyword {name!r}{nearest(name, names)}")
+        values = dict(keywords)
+        preset = values.pop("preset", None)
+        if preset is not None:
+            choices = PRESETS[one_of("preset", preset, PRESETS)]
+            values |= {"regions": choices.regions, "design": choices.design, "estimator": choices.estimator}
+        if hasattr(values.get("masks"), "unsqueeze"):  # a tensor, without torch
+            values["given"] = values.pop("masks")
+        return cls(*(_made_of(concern, values) for concern in CONCERNS))
+
+    def record(self) -> dict[str, Any]:
+        """What decides over the numbers, by keyword, as JSON types; reference and foil have records of their own."""
+        values = {**vars(self.request), **vars(self.hiding), **vars(self.estimation)}
+        values |= {"pooling": self.execution.pooling, "precision": self.execution.precision}
+        for name in ("method", "reference", "foil", "given"):
+            del values[name]
+        plain = (str, int, float, bool, list, tuple, type(None))
+        return {name: value if isinstance(value, plain) else str(value) for name, value in values.items()}
+
+
+CONCERNS: tuple[type, ...] = (Request, Hiding, Estimation, Execution)
+
+
+class HidingKeywords(TypedDict, total=False):
+    """What is hidden."""
+
+    regions: str
+    cells: int
+    keep: float
+    fill: Fill
+    seed: int
+    design: str
+
+
+class ExecutionKeywords(TypedDict, total=False):
+    """How it is run."""
+
+    pooling: str
+    device: str | torch.device
+    batch_size: BatchSize
+    precision: str | None
+
+
+class ProbeKeywords(HidingKeywords, ExecutionKeywords, total=False):
+    """What masked embeddings are made of, and the averages that are taken of them."""
+
+    masks: int | Tensor | None
+    estimator: str
+    preset: str | None
+
+
+class PairKeywords(ProbeKeywords, total=False):
+    """The same, with the measure."""
+
+    similarity: str
+
+
+class CompareKeywords(PairKeywords, total=False):
+    """What several methods or encoders have in common."""
+
+    tolerance: float | None
+    reference: Reference
+    foil: Reference
+
+
+class EvaluateKeywords(CompareKeywords, total=False):
+    """The same, with a head, whose class is then explained."""
+
+    head: Head | None
+    target: str | int | None
+
+
+class ExplainKeywords(EvaluateKeywords, total=False):
+    """All keywords of `relax.explain`, where their meaning stands."""
+
+    method: str
+
+
+class AuditKeywords(ExecutionKeywords, total=False):
+    """What an audit leaves to choose."""
+
+    masks: int
+    seed: int
+
+
+DEFAULTS: dict[str, Any] = {
+    "preset": None,
+    **{
+        setting.name: setting.default
+        for concern in CONCERNS
+        for setting in fields(concern)
+        if setting.metadata.get("keyword", True)
+    },
+}
+"""The default of every keyword."""
+
+
+def shows(keywords: type, **defaults: Any) -> Callable[[Function], Function]:
+    """Let `help` and `inspect.signature` show the keywords that a function takes as `**keywords`, with their defaults.
+
+    Args:
+        keywords: The TypedDict of `**keywords`.
+        defaults: Where a function has others than `DEFAULTS`.
+    """
+
+    def decorate(function: Function) -> Function:
+        plain = inspect.signature(function)
+        parameters = [p for p in plain.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        parameters += [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default={**DEFAULTS, **defaults}[name])
+            for name in keywords.__annotations__
+        ]
+        function.__signature__ = plain.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def _made_of(concern: type, values: Mapping[str, Any]) -> Any:
+    names = {setting.name for setting in fields(concern) if setting.default is not MISSING}
+    return concern(**{name: value for name, value in values.items() if name in names})
+
+
+def _check_fill(fill: Fill) -> None:
+    """Refuse colours outside [0, 1] and words that are neither a fill nor a file."""
+    if isinstance(fill, str) and fill not in FILLS and (guess := nearest(fill, FILLS)) and not Path(fill).exists():
+        raise ValueError(
+            f"fill must be {', '.join(FILLS)}, a value or colour in [0, 1], or an image; got {fill!r}, which is no file"
+            f"{guess}"
+        )
+    values = [fill] if isinstance(fill, int | float) else fill if isinstance(fill, list | tuple) else []
+    if not all(isinstance(value, int | float) and 0 <= value <= 1 for value in values):
+        raise ValueError(f"fill must lie in [0, 1], as the image's pixels do; got {fill}")
+
+
+def _whole(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)

@@ -1,0 +1,10 @@
+from .index import Index as Index
+from .measures import MEASURES as MEASURES
+from .measures import Measure as Measure
+from .measures import cosine as cosine
+from .measures import dot as dot
+from .measures import l2 as l2
+from .measures import measure_named as measure_named
+from .measures import rbf as rbf
+from .references import check_reference as check_reference
+from .references import mean_embedding as mean_embedding
