@@ -5,23 +5,10 @@
 
 Gradients, Shapley values, LIME and occlusion are captum's, class activation maps grad-cam's; what is small and
 known by its formula is here. Maps keep their unit, and no method changes the encoder or the global generators.
+
+The public names are listed in `__init__.pyi` and loaded on first use, so that the table of methods needs no torch.
 """
 
-from relax.baselines.explaining import Baseline
-from relax.baselines.methods import METHODS, Method, method_named
-from relax.baselines.rise import rise_of
-from relax.baselines.scalar import Head, Scalar
-from relax.baselines.task import Maps, MethodError, Task
+import lazy_loader
 
-__all__ = [
-    "METHODS",
-    "Baseline",
-    "Head",
-    "Maps",
-    "Method",
-    "MethodError",
-    "Scalar",
-    "Task",
-    "method_named",
-    "rise_of",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

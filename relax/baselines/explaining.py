@@ -103,7 +103,7 @@ class Baseline:
             progress=self.progress,
             expected=self.method.cost(self.samples, self.hiding.cells, scene.size),
         )
-        maps = self.method.function(task)
+        maps = self.method.implementation(task)
         made = {
             **self._record(scene, scalar, target, maps),
             "cost": {"passes": task.passes + asked, "in_words": self.method.passes_in_words},

@@ -1,30 +1,20 @@
-"""Every method by name, with what it needs and what it costs, as data.
+"""Every method by name, with what it needs and what it costs, as data. Nothing heavy is imported until one is run.
 
-Costs are in encoder passes of one image, without the one that embeds the reference or finds the predicted class.
-A gradient counts as three passes: one forward, and two for the way back.
+Costs are in encoder passes of one image, without the one that embeds the reference or predicts the class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, cast
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
 
-import torch
-
-from masking import SlidingWindows
-from relax.baselines.activations import lafam
-from relax.baselines.attention import attention, attention_rollout
-from relax.baselines.cam import eigencam, gradcam, gradcam_plus_plus, layercam
-from relax.baselines.controls import centre, random_map
-from relax.baselines.gradients import guided_backprop, input_x_gradient, integrated_gradients, saliency, smoothgrad
-from relax.baselines.occlusion import feature_ablation, occlusion, occlusion_windows, sbsm
-from relax.baselines.rise import mask_average
-from relax.baselines.scorecam import scorecam
-from relax.baselines.surrogates import kernel_shap, lime
-from relax.baselines.task import GRADIENT, Function
+from relax.baselines.costs import GRADIENT, windows_of
 from relax.estimators.defaults import DEFAULT_MASKS
-from relax.settings import Hiding
+
+if TYPE_CHECKING:
+    from relax.baselines.task import Maps, Task
 
 Family = Literal["masking", "gradient", "cam", "surrogate", "activation", "attention", "control"]
 Passes = Callable[[int, int, tuple[int, int]], int | None]  # of samples, cells, and (h, w) of the view
@@ -35,24 +25,24 @@ class Method:
     """One way to explain an image.
 
     Attributes:
-        name: What it is called in Python and on the command line.
+        name: Its name in Python and on the command line.
         family: "masking", "gradient", "cam", "surrogate", "activation", "attention" or "control".
         source: The paper.
-        function: From a `Task` to its `Maps`.
+        function: Where its code is, as "module:function" in this package: from a `Task` to its `Maps`.
         passes: Encoder passes, from samples, cells and (h, w) of the view; None where the network decides.
         passes_in_words: The same as a formula for people.
-        needs: What it cannot do without: "head" (a classifier on the embedding), "gradients" (an encoder that can be
-            differentiated), "layers" (one that is a module with feature maps) or "attention" (a vision transformer).
+        needs: What it requires: "head" (a classifier on the embedding), "gradients" (a differentiable encoder),
+            "layers" (an encoder that is a module with feature maps) or "attention" (a vision transformer).
         explains: "similarity", "class" (of a head), "either" (a class if there is a head), or "nothing".
-        class_score: What it explains of a class: its "probability" or its "logit".
+        class_score: Which score of a class it explains: its "probability" or its "logit".
         hides: "superpixels", "windows", "any" (the caller's `regions`) or "nothing".
-        samples: How many masks, noisy copies or steps it takes by default; None if it does not sample.
+        samples: Default number of masks, noisy copies or steps; None if it does not sample.
     """
 
     name: str
     family: Family
     source: str
-    function: Function
+    function: str
     passes: Passes
     passes_in_words: str
     needs: frozenset[str] = frozenset()
@@ -70,23 +60,21 @@ class Method:
         """Encoder passes for one image; a backward pass counts as two.
 
         Args:
-            masks: Masks, copies or steps; None = the method's default. With a tolerance, the most.
-            cells: Regions along each side. SLIC may find fewer than cells^2, which costs less.
-            size: (h, w) that the encoder sees.
+            masks: Masks, copies or steps; None is the method's default. With a tolerance, the largest number.
+            cells: Regions along each side. SLIC may return fewer than cells^2, which costs less.
+            size: (h, w) of the view.
 
         Returns:
             The passes; None where the network decides (Score-CAM: one per channel of its last layer).
         """
         return self.passes(self.samples or 0 if masks is None else masks, cells, size)
 
-
-def _windows(cells: int, size: tuple[int, int]) -> SlidingWindows:
-    return cast(SlidingWindows, Hiding(regions="windows", cells=cells).source(torch.empty(1, 1, *size)))
-
-
-def _occlusion_passes(_: int, cells: int, size: tuple[int, int]) -> int:
-    windows = _windows(cells, size)
-    return occlusion_windows(size, windows.window, windows.stride) + 1
+    @property
+    def implementation(self) -> Callable[[Task], Maps]:
+        """The function itself; the first use imports its module, and with it torch and perhaps captum or grad-cam."""
+        module, name = self.function.split(":")
+        function: Callable[[Task], Maps] = getattr(import_module(f"relax.baselines.{module}"), name)
+        return function
 
 
 LAYERS, GRADIENTS, ATTENTION = frozenset({"layers"}), frozenset({"gradients"}), frozenset({"attention", "layers"})
@@ -96,7 +84,7 @@ _ALL = (
         "relax",
         "masking",
         "Wickstrøm et al., IJCV 2023",
-        mask_average,
+        "rise:mask_average",
         lambda masks, cells, size: masks,
         "masks",
         explains="similarity",
@@ -107,7 +95,7 @@ _ALL = (
         "rise",
         "masking",
         "Petsiuk, Das & Saenko, BMVC 2018",
-        mask_average,
+        "rise:mask_average",
         lambda masks, cells, size: masks,
         "masks",
         needs=frozenset({"head"}),
@@ -119,7 +107,7 @@ _ALL = (
         "gradcam",
         "cam",
         "Selvaraju et al., ICCV 2017",
-        gradcam,
+        "cam:gradcam",
         lambda masks, cells, size: GRADIENT + 1,
         "1 to find the layer + a gradient",
         needs=LAYERS | GRADIENTS,
@@ -129,7 +117,7 @@ _ALL = (
         "gradcam++",
         "cam",
         "Chattopadhay et al., WACV 2018",
-        gradcam_plus_plus,
+        "cam:gradcam_plus_plus",
         lambda masks, cells, size: GRADIENT + 1,
         "1 to find the layer + a gradient",
         needs=LAYERS | GRADIENTS,
@@ -139,7 +127,7 @@ _ALL = (
         "layercam",
         "cam",
         "Jiang et al., TIP 2021",
-        layercam,
+        "cam:layercam",
         lambda masks, cells, size: GRADIENT + 1,
         "1 to find the layer + a gradient",
         needs=LAYERS | GRADIENTS,
@@ -149,7 +137,7 @@ _ALL = (
         "eigencam",
         "cam",
         "Muhammad & Yeasin, IJCNN 2020",
-        eigencam,
+        "cam:eigencam",
         lambda masks, cells, size: 2,
         "1 to find the layer + 1",
         needs=LAYERS,
@@ -159,7 +147,7 @@ _ALL = (
         "scorecam",
         "cam",
         "Wang et al., CVPR workshop 2020",
-        scorecam,
+        "scorecam:scorecam",
         lambda masks, cells, size: None,
         "1 to find the layer + 1 + channels",
         needs=LAYERS,
@@ -169,7 +157,7 @@ _ALL = (
         "lime",
         "surrogate",
         "Ribeiro, Singh & Guestrin, KDD 2016",
-        lime,
+        "surrogates:lime",
         lambda masks, cells, size: masks + 1,
         "masks + 1",
         hides="superpixels",
@@ -179,7 +167,7 @@ _ALL = (
         "saliency",
         "gradient",
         "Simonyan, Vedaldi & Zisserman, ICLR workshop 2014",
-        saliency,
+        "gradients:saliency",
         lambda masks, cells, size: GRADIENT,
         "a gradient",
         needs=GRADIENTS,
@@ -189,7 +177,7 @@ _ALL = (
         "input-x-gradient",
         "gradient",
         "Shrikumar et al., arXiv 1605.01713",
-        input_x_gradient,
+        "gradients:input_x_gradient",
         lambda masks, cells, size: GRADIENT,
         "a gradient",
         needs=GRADIENTS,
@@ -199,7 +187,7 @@ _ALL = (
         "smoothgrad",
         "gradient",
         "Smilkov et al., arXiv 1706.03825",
-        smoothgrad,
+        "gradients:smoothgrad",
         lambda masks, cells, size: GRADIENT * masks,
         "a gradient per copy",
         needs=GRADIENTS,
@@ -210,7 +198,7 @@ _ALL = (
         "integrated-gradients",
         "gradient",
         "Sundararajan, Taly & Yan, ICML 2017",
-        integrated_gradients,
+        "gradients:integrated_gradients",
         lambda masks, cells, size: GRADIENT * masks + 2,
         "a gradient per step + 2",
         needs=GRADIENTS,
@@ -221,7 +209,7 @@ _ALL = (
         "guided-backprop",
         "gradient",
         "Springenberg et al., ICLR workshop 2015",
-        guided_backprop,
+        "gradients:guided_backprop",
         lambda masks, cells, size: GRADIENT,
         "a gradient",
         needs=LAYERS | GRADIENTS,
@@ -231,8 +219,8 @@ _ALL = (
         "occlusion",
         "masking",
         "Zeiler & Fergus, ECCV 2014",
-        occlusion,
-        _occlusion_passes,
+        "occlusion:occlusion",
+        lambda masks, cells, size: windows_of(size, cells) + 1,
         "windows + 1",
         hides="windows",
     ),
@@ -240,7 +228,7 @@ _ALL = (
         "feature-ablation",
         "masking",
         "Zeiler & Fergus, ECCV 2014; superpixels: Achanta et al., TPAMI 2012",
-        feature_ablation,
+        "occlusion:feature_ablation",
         lambda masks, cells, size: cells**2 + 1,
         "superpixels + 1",
         hides="superpixels",
@@ -249,7 +237,7 @@ _ALL = (
         "kernel-shap",
         "surrogate",
         "Lundberg & Lee, NeurIPS 2017",
-        kernel_shap,
+        "surrogates:kernel_shap",
         lambda masks, cells, size: masks + 1,
         "masks + 1",
         hides="superpixels",
@@ -259,7 +247,7 @@ _ALL = (
         "lafam",
         "activation",
         "Karjauv & Albayrak, arXiv 2407.06059",
-        lafam,
+        "activations:lafam",
         lambda masks, cells, size: 2,
         "1 to find the layer + 1",
         needs=LAYERS,
@@ -269,8 +257,8 @@ _ALL = (
         "sbsm",
         "masking",
         "Dong, Collins & Hoogs, CVPR workshop 2019",
-        sbsm,
-        lambda masks, cells, size: _windows(cells, size).limit + 1,
+        "occlusion:sbsm",
+        lambda masks, cells, size: windows_of(size, cells) + 1,
         "windows + 1",
         explains="similarity",
         hides="windows",
@@ -279,7 +267,7 @@ _ALL = (
         "attention",
         "attention",
         "Caron et al., ICCV 2021",
-        attention,
+        "attention:attention",
         lambda masks, cells, size: 2,
         "1 to find the blocks + 1",
         needs=ATTENTION,
@@ -289,7 +277,7 @@ _ALL = (
         "attention-rollout",
         "attention",
         "Abnar & Zuidema, ACL 2020",
-        attention_rollout,
+        "attention:attention_rollout",
         lambda masks, cells, size: 2,
         "1 to find the blocks + 1",
         needs=ATTENTION,
@@ -299,7 +287,7 @@ _ALL = (
         "random",
         "control",
         "a control",
-        random_map,
+        "controls:random_map",
         lambda masks, cells, size: 0,
         "none",
         explains="nothing",
@@ -308,7 +296,7 @@ _ALL = (
         "centre",
         "control",
         "Judd, Durand & Torralba, MIT report 2012",
-        centre,
+        "controls:centre",
         lambda masks, cells, size: 0,
         "none",
         explains="nothing",

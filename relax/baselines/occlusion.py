@@ -9,6 +9,7 @@ from captum.attr import FeatureAblation, Occlusion
 from torch import Tensor
 
 from masking import SlidingWindows, Superpixels
+from relax.baselines.costs import count_windows
 from relax.baselines.task import Maps, Task
 
 
@@ -30,16 +31,10 @@ def occlusion(task: Task) -> Maps:
             baselines=task.fill,
             perturbations_per_eval=task.batch,
         )
-    count = occlusion_windows(task.scene.size, window, stride)
+    count = count_windows(task.scene.size, window, stride)
     return Maps(
         drops[0, 0], f"drop of the {task.scalar.unit}", settings={"window": window, "stride": stride}, masks=count
     )
-
-
-def occlusion_windows(size: tuple[int, int], window: int, stride: int) -> int:
-    """How many windows captum's occlusion hides in an image of `size` (h, w)."""
-    down, across = (-(-(side - window) // stride) + 1 for side in size)
-    return down * across
 
 
 def feature_ablation(task: Task) -> Maps:

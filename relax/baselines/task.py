@@ -1,12 +1,11 @@
 """What a method gets, one image as one encoder sees it with the number to explain, and what it gives back.
 
-A task runs the encoder for the method and counts its passes: one for an embedding, two more for a gradient
-through it (a backward pass costs about twice a forward pass; Kaplan et al., 2020, section 2.1).
+A task runs the encoder for the method and counts its passes: one for an embedding, two more for a gradient through it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,12 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from encoders import Encoder, EncoderError
+from relax.baselines.costs import GRADIENT
 from relax.baselines.scalar import Scalar
 from relax.estimators.budget import Budget, Progress
 from relax.scene import Scene
 from relax.settings import Hiding
-
-GRADIENT = 3  # passes of one image forward and back
 
 
 class MethodError(ValueError):
@@ -152,6 +150,3 @@ def gradients_allowed() -> Iterator[None]:
     """Gradients are recorded inside, whatever mode the caller is in."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
-
-
-Function = Callable[[Task], Maps]

@@ -2,6 +2,8 @@
 
 import gc
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import encoders
 import relax
 from encoders.preprocess import Preprocess
 from relax.baselines import METHODS, MethodError
+from relax.hiding import Hiding
 from tests.relax.baselines.small import Corner, SmallHead, bare, drawn, small_cnn
 from tests.relax.baselines.test_baselines_layers import small_timm_vit
 
@@ -31,7 +34,7 @@ def encoder_for(name):
     return bare(small_cnn(), preprocess=Preprocess(size=(16, 16)))
 
 
-def asked(name, encoder=None, *, image=None, **settings):
+def explained(name, encoder=None, *, image=None, **settings):
     """One cheap question to a method, about a class where it cannot do without."""
     settings = {"cells": 2, "masks": 24} | settings
     if name not in SAMPLED:
@@ -49,7 +52,37 @@ def test_every_method_is_there_with_what_it_needs_and_costs():
         assert method.family in FAMILIES
         assert method.needs <= {"head", "gradients", "layers", "attention"}
         assert method.source
-        assert callable(method.function)
+        assert callable(method.implementation)
+
+
+def test_the_table_of_methods_needs_neither_torch_nor_numpy_until_a_method_runs():
+    code = (
+        "import sys; from relax.baselines import METHODS; [method.cost() for method in METHODS.values()]; "
+        "print(sorted({'torch', 'numpy', 'captum', 'masking'} & set(sys.modules)))"
+    )
+
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert run.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("cells", [1, 2, 3, 5, 7, 16])
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (17, 31), (224, 224), (97, 64)])
+def test_the_price_of_windows_is_the_number_of_them_that_hiding_lays_over_the_view(size, cells):
+    windows = Hiding(regions="windows", cells=cells).source(torch.zeros(1, 3, *size))
+
+    for name in ("occlusion", "sbsm"):
+        assert METHODS[name].cost(None, cells, size) == windows.limit + 1
+
+
+@pytest.mark.parametrize("name", ["occlusion", "sbsm"])
+@pytest.mark.parametrize(("size", "cells"), [((17, 31), 3), ((30, 13), 4), ((16, 16), 5)])
+def test_the_price_of_windows_is_what_is_counted_where_they_do_not_fit_evenly(name, size, cells):
+    encoder = bare(small_cnn(), preprocess=Preprocess(size=size))
+
+    explanation = explained(name, encoder, cells=cells)
+
+    assert explanation.provenance["cost"]["passes"] == METHODS[name].cost(None, cells, size) + 1
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -58,7 +91,7 @@ def test_the_price_is_what_is_counted(name):
     method, encoder = METHODS[name], encoder_for(name)
     runs = []
 
-    found = asked(name, encoder, progress=lambda done, most: runs.append((done, most)))
+    found = explained(name, encoder, progress=lambda done, most: runs.append((done, most)))
 
     price = method.cost(24 if name in SAMPLED else None, 2, encoder.preprocess.size)
     passes = found.provenance["cost"]["passes"]
@@ -72,7 +105,7 @@ def test_the_price_is_what_is_counted(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_record_says_how_the_map_was_made(name):
-    made = asked(name).provenance
+    made = explained(name).provenance
 
     assert made["method"] == name
     assert json.loads(json.dumps(made)) == made
@@ -90,7 +123,7 @@ def test_maps_lie_in_the_frame_of_the_image_and_are_nan_where_a_crop_cut_away(na
     side = encoder.preprocess.size[0]
     cropping = bare(encoder.network, preprocess=Preprocess(size=(side, side), resize=side))
 
-    found = asked(name, cropping)
+    found = explained(name, cropping)
 
     assert found.importance.shape == (20, 30)
     assert found.importance.dtype == np.float32
@@ -110,7 +143,7 @@ def test_what_matters_is_found_where_it_is_in_the_image(name):
     head = SmallHead(2)
     head.weight = torch.tensor([[4.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
 
-    found = asked(name, encoder, image=image, masks=300, **({"head": head, "target": 0} if name == "rise" else {}))
+    found = explained(name, encoder, image=image, masks=300, **({"head": head, "target": 0} if name == "rise" else {}))
 
     quarters = found.importance.reshape(2, 20, 2, 30).mean((1, 3))
     assert quarters.argmax() == 2
@@ -119,8 +152,8 @@ def test_what_matters_is_found_where_it_is_in_the_image(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_seed_decides_and_the_batch_size_does_not(name):
-    one, again = asked(name, seed=1, batch_size=1), asked(name, seed=1, batch_size=7)
-    other = asked(name, seed=2, batch_size=7)
+    one, again = explained(name, seed=1, batch_size=1), explained(name, seed=1, batch_size=7)
+    other = explained(name, seed=2, batch_size=7)
 
     np.testing.assert_allclose(again.importance, one.importance, rtol=1e-3, atol=1e-6)
     assert np.array_equal(other.importance, again.importance) == (name not in RANDOM)
@@ -129,10 +162,10 @@ def test_the_seed_decides_and_the_batch_size_does_not(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_mode_of_the_caller_changes_nothing(name):
     encoder, head = encoder_for(name), SmallHead(6) if METHODS[name].explains == "class" else None
-    expected = asked(name, encoder, head=head)
+    expected = explained(name, encoder, head=head)
 
     with torch.inference_mode():
-        found = asked(name, encoder, head=head)
+        found = explained(name, encoder, head=head)
 
     np.testing.assert_array_equal(found.importance, expected.importance)
 
@@ -149,7 +182,7 @@ def test_the_heads_of_the_package_fit(kind):
 
     for name in NAMES:
         if METHODS[name].takes_head:
-            found = asked(name, head=head, target="b")
+            found = explained(name, head=head, target="b")
 
             assert found.provenance["target"] == "b"
             assert found.provenance["head"] == {"kind": kind, "classes": 3}
@@ -176,7 +209,7 @@ def test_nothing_is_left_behind_in_the_network_the_image_or_the_global_generator
     before, untouched = everything_about(encoder.network), image.clone()
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
 
-    asked(name, encoder, image=image)
+    explained(name, encoder, image=image)
 
     after = everything_about(encoder.network)
     assert after[:2] == before[:2]
@@ -200,7 +233,7 @@ def test_fifty_calls_leave_no_tensor_and_no_hook_behind(name):
     counts = []
 
     for call in range(51):
-        asked(name, encoder)
+        explained(name, encoder)
         if call in (0, 50):
             gc.collect()
             counts.append(sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects()))
@@ -216,7 +249,7 @@ def test_hooks_are_gone_even_when_the_encoder_fails_half_way():
 
     for name in ("gradcam", "lafam", "guided-backprop", "scorecam"):
         with pytest.raises((encoders.EncoderError, MethodError), match="finite"):
-            asked(name, encoder, image=drawn(3, 16, 16))
+            explained(name, encoder, image=drawn(3, 16, 16))
     assert not any(everything_about(network)[0])
 
 
@@ -238,11 +271,11 @@ def test_every_method_works_or_says_in_one_line_why_not(encoders_by_name, spec, 
 
     if lacks:
         with pytest.raises(MethodError) as caught:
-            asked(name, encoder, **settings)
+            explained(name, encoder, **settings)
         assert "\n" not in str(caught.value)
         assert str(caught.value).startswith(f"{name} needs ")
         return
-    found = asked(name, encoder, **settings)
+    found = explained(name, encoder, **settings)
 
     values = found.importance[np.isfinite(found.importance)]
     assert values.size > 0
@@ -305,6 +338,6 @@ def test_several_images_give_several_explanations_and_results_survive_saving(tmp
 def test_a_gpu_gives_the_same_maps(name):
     encoder = encoder_for(name)
 
-    here, there = asked(name, encoder), asked(name, encoder.to("cuda"))
+    here, there = explained(name, encoder), explained(name, encoder.to("cuda"))
 
     np.testing.assert_allclose(there.importance, here.importance, rtol=1e-2, atol=1e-4)

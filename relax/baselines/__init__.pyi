@@ -1,0 +1,10 @@
+from .explaining import Baseline as Baseline
+from .methods import METHODS as METHODS
+from .methods import Method as Method
+from .methods import method_named as method_named
+from .rise import rise_of as rise_of
+from .scalar import Head as Head
+from .scalar import Scalar as Scalar
+from .task import Maps as Maps
+from .task import MethodError as MethodError
+from .task import Task as Task
