@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack, overload
+from typing import Any, Protocol, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,13 @@ from relax.provenance import surroundings
 from relax.references import Question
 from relax.scene import EncoderSource, Scene, loaded
 from relax.settings import ExplainKeywords, Settings, shows
+
+
+class ExplainImage(Protocol):
+    """Explains one image."""
+
+    def __call__(self, image: ImageSource, progress: Progress | None = None) -> Explanation:
+        """As `explain`, of one image."""
 
 
 @overload
@@ -133,33 +140,35 @@ def explain(
 def explain_images(
     images: Sequence[ImageSource], encoder: Encoder, settings: Settings, progress: Progress | None = None
 ) -> list[Explanation]:
-    """`explain` of each of several images, by an encoder that is loaded and with settings that are checked.
+    """`explain` of each of several images, by an encoder that is loaded and with settings that are checked."""
+    explain_image = image_explainer(encoder, settings)
+    return [explain_image(image, progress) for image in images]
 
-    Without an image, reference and foil are embedded all the same, so that errors in them come first.
-    """
+
+def image_explainer(encoder: Encoder, settings: Settings) -> ExplainImage:
+    """The function that explains one image as the settings say; reference and foil are embedded here, once."""
     budget = Budget(settings.count, settings.estimation.tolerance, settings.execution.batch_size)
-    explain_image = _explainer(encoder, settings, budget, progress)
-    explanations = []
-    for image in images:
-        explanations.append(explain_image(image))
-        if explanations[-1].provenance["converged"] is False:
-            _warn_not_converged(explanations[-1], budget)
-    return explanations
+    explain_image = _explainer(encoder, settings, budget)
+
+    def explain_and_warn(image: ImageSource, progress: Progress | None = None) -> Explanation:
+        explanation = explain_image(image, progress)
+        if explanation.provenance["converged"] is False:
+            _warn_not_converged(explanation, budget)
+        return explanation
+
+    return explain_and_warn
 
 
-def _explainer(
-    encoder: Encoder, settings: Settings, budget: Budget, progress: Progress | None
-) -> Callable[[ImageSource], Explanation]:
-    """What explains one image as the settings say."""
+def _explainer(encoder: Encoder, settings: Settings, budget: Budget) -> ExplainImage:
     request = settings.request
     if (request.method, request.head, request.target) == ("relax", None, None):
         question = Question.of(request.similarity, request.reference, request.foil, encoder)
-        return partial(_relax, encoder, settings, budget, question, progress)
+        return partial(_relax, encoder, settings, budget, question)
     if request.foil is not None:
         raise ValueError(f'foil is for method "relax" without a head; got method={request.method!r}: leave it out')
     from relax.baselines import Baseline  # loads captum and grad-cam, which RELAX does not need
 
-    return Baseline.of(settings, encoder, budget, progress).explain
+    return Baseline.of(settings, encoder, budget).explain
 
 
 def _relax(
@@ -167,8 +176,8 @@ def _relax(
     settings: Settings,
     budget: Budget,
     question: Question,
-    progress: Progress | None,
     image: ImageSource,
+    progress: Progress | None = None,
 ) -> Explanation:
     """RELAX for one image."""
     start = time.perf_counter()

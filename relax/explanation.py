@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,14 +86,19 @@ class Explanation:
         ranges = {name: _range(getattr(self, name)) for name in MAPS}
         return json.dumps({**self.provenance, "height": height, "width": width, "maps": ranges}, indent=2)
 
+    def to_bytes(self) -> bytes:
+        """Everything, as the bytes of an `.npz` file."""
+        arrays = {name: getattr(self, name) for name in (*MAPS, "image")}
+        record = json.dumps({"format": FORMAT, "provenance": self.provenance})
+        stream = io.BytesIO()
+        np.savez_compressed(stream, how=np.array(record), **arrays)
+        return stream.getvalue()
+
     def save(self, path: str | Path) -> Path:
         """Write everything to one `.npz`, which appears whole or not at all. Returns its path."""
-        path = Path(path)
-        arrays = {name: getattr(self, name) for name in (*MAPS, "image")}
-        how = json.dumps({"format": FORMAT, "provenance": self.provenance})
-        with written_aside(path) as aside, aside.open("wb") as stream:
-            np.savez_compressed(stream, how=np.array(how), **arrays)
-        return path
+        with written_aside(path) as aside:
+            aside.write_bytes(self.to_bytes())
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Explanation:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
 
 from masking import DESIGNS, FILLS, REGIONS
 from masking.checks import check_cells, check_keep, check_seed
+from relax.baselines.methods import METHODS
 from relax.estimators.defaults import DEFAULT_MASKS
 from relax.text import nearest, one_of
 from similarity.measures import MEASURES
@@ -75,6 +76,7 @@ class Request:
     foil: Reference = None
 
     def __post_init__(self) -> None:
+        one_of("method", self.method, METHODS)
         one_of("similarity", self.similarity, MEASURES)
 
 
@@ -157,10 +159,10 @@ class Execution:
 class Settings:
     """All that a caller can choose, checked."""
 
-    request: Request = Request()
-    hiding: Hiding = Hiding()
-    estimation: Estimation = Estimation()
-    execution: Execution = Execution()
+    request: Request = field(default_factory=Request)
+    hiding: Hiding = field(default_factory=Hiding)
+    estimation: Estimation = field(default_factory=Estimation)
+    execution: Execution = field(default_factory=Execution)
 
     def __post_init__(self) -> None:
         if self.estimation.estimator == "controlled" and not self.hiding.controllable:

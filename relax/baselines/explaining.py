@@ -39,7 +39,6 @@ class Baseline:
         compared_with: (D,) its embedding; None = the image itself.
         head: For class scores instead of similarities.
         target: Number of the class; None = the one predicted for the image with nothing hidden.
-        progress: Called with (passes done, passes expected) after every batch.
     """
 
     method: Method
@@ -53,10 +52,9 @@ class Baseline:
     compared_with: Tensor | None
     head: Head | None
     target: int | None
-    progress: Progress | None
 
     @classmethod
-    def of(cls, settings: Settings, encoder: Encoder, budget: Budget, progress: Progress | None = None) -> Baseline:
+    def of(cls, settings: Settings, encoder: Encoder, budget: Budget) -> Baseline:
         """Check what a caller of `relax.explain` asks for; the keywords are explained there.
 
         Raises:
@@ -80,11 +78,14 @@ class Baseline:
             compared_with=None if request.reference is None else embed_reference(request.reference, encoder),
             head=head,
             target=None if head is None or target is None else head.class_index(target),
-            progress=progress,
         )
 
-    def explain(self, image: ImageSource) -> Explanation:
+    def explain(self, image: ImageSource, progress: Progress | None = None) -> Explanation:
         """Explain one image.
+
+        Args:
+            image: As for `relax.explain`.
+            progress: Called with (passes done, passes expected) after every batch.
 
         Raises:
             ImageError: If the image cannot be used.
@@ -100,7 +101,7 @@ class Baseline:
             hiding=self.hiding,
             budget=self.budget,
             samples=self.samples,
-            progress=self.progress,
+            progress=progress,
             expected=self.method.cost(self.samples, self.hiding.cells, scene.size),
         )
         maps = self.method.implementation(task)

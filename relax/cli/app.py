@@ -19,7 +19,7 @@ from relax.cli.audit import EXAMPLES as AUDIT_EXAMPLES
 from relax.cli.audit import audit
 from relax.cli.compare import EXAMPLES as COMPARE_EXAMPLES
 from relax.cli.compare import compare, methods
-from relax.cli.console import DONE, STOPPED, WRONG_USAGE, Stopped, UsageError, complain
+from relax.cli.console import DONE, SOME_FAILED, STOPPED, WRONG_USAGE, Stopped, UsageError, complain
 from relax.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from relax.cli.evaluate import evaluate, metrics
 from relax.cli.explain import EXAMPLES as EXPLAIN_EXAMPLES
@@ -31,6 +31,7 @@ from relax.cli.pair import EXAMPLES as PAIR_EXAMPLES
 from relax.cli.pair import pair
 from relax.cli.report import EXAMPLES as REPORT_EXAMPLES
 from relax.cli.report import report
+from relax.io.errors import ImageError
 
 # Newer typers carry a click of their own, so click's errors are found through typer's.
 _TyperUsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
@@ -93,6 +94,9 @@ def run(arguments: Sequence[str]) -> int:
         return STOPPED
     except UsageError as error:
         complain(str(error))
+    except ImageError as error:
+        complain(str(error))
+        return SOME_FAILED
     except _TyperUsageError as error:
         context = getattr(error, "ctx", None)
         message = str(cast(Any, error).format_message())

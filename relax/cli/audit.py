@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, Stopped, UsageError, complain, progress_bar
-from relax.cli.options import DEVICE_HELP, names
-from relax.cli.options import batch_size as whole_or_auto
+from relax.cli.console import DONE, SOME_FAILED, Stopped, complain, progress_bar
+from relax.cli.options import (
+    DEFAULT_OUT,
+    EXECUTION,
+    HIDING_PANEL,
+    RUN_PANEL,
+    Debug,
+    EncoderSpec,
+    Out,
+    Quiet,
+    listed,
+    takes,
+    usage_errors,
+)
 from relax.text import printable
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
@@ -19,7 +29,7 @@ if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
 EXAMPLES = """[bold]Examples[/bold]
 
 relax audit photos
-    relax-audit/report.html, with the bundled encoder; made again, it takes up only what is new
+    relax-out/audit/report.html, with the bundled encoder; made again, it takes up only what is new
 
 relax audit scans --encoder timm:vit_small_patch14_dinov2.lvd142m --metadata scans.csv --colour-by scanner
     scans.csv has the columns path,scanner,site,...: which of them does the embedding give away?
@@ -28,26 +38,20 @@ relax audit photos --explain 60 --hide 300 --masks 1000
     more pictures looked into: weaker shortcuts are found, maps have less noise
 """
 
-WHO, WHAT, HOW, OUT = "Which space", "What is looked for", "How it is computed", "What comes out"
+SPACE_PANEL = "What is looked for"
 
 
+@takes(("masks", "seed"), EXECUTION, masks=512)
 def audit(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The images; those in folders below it count too.")],
-    encoder: Annotated[
-        str, typer.Option(metavar="SPEC", help="Who looks; `relax encoders` lists the choice.", rich_help_panel=WHO)
-    ] = "default",
-    pooling: Annotated[
-        str,
-        typer.Option(
-            metavar="HOW", help="auto, cls or mean, for encoders that return tokens or maps.", rich_help_panel=WHO
-        ),
-    ] = "auto",
+    settings: dict[str, Any],
+    encoder: EncoderSpec = "default",
     metadata: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             help="CSV or Parquet with a column path (relative to DIR) and others, to look for in the space.",
-            rich_help_panel=WHAT,
+            rich_help_panel=SPACE_PANEL,
         ),
     ] = None,
     colour_by: Annotated[
@@ -55,48 +59,40 @@ def audit(
         typer.Option(
             metavar="COLUMN",
             help="Colours the map of the space; default: the most predictable column.",
-            rich_help_panel=WHAT,
+            rich_help_panel=SPACE_PANEL,
         ),
     ] = None,
     clusters: Annotated[
         int | None,
-        typer.Option(metavar="N", help="How many; default: as many as the silhouette says.", rich_help_panel=WHAT),
+        typer.Option(
+            metavar="N", help="How many; default: as many as the silhouette says.", rich_help_panel=SPACE_PANEL
+        ),
     ] = None,
     duplicates: Annotated[
         float | None,
         typer.Option(
             metavar="COSINE",
             help="From which a pair is a near-duplicate; default: relative to the typical neighbour.",
-            rich_help_panel=WHAT,
+            rich_help_panel=SPACE_PANEL,
         ),
     ] = None,
     layouts: Annotated[
-        str, typer.Option(metavar="NAMES", help="Maps of the space: pca, tsne, umap.", rich_help_panel=WHAT)
+        str, typer.Option(metavar="NAMES", help="Maps of the space: pca, tsne, umap.", rich_help_panel=SPACE_PANEL)
     ] = "pca,tsne",
     explain: Annotated[
-        int, typer.Option(metavar="N", help="Pictures that are explained; 0 for none.", rich_help_panel=HOW)
+        int, typer.Option(metavar="N", help="Pictures that are explained; 0 for none.", rich_help_panel=RUN_PANEL)
     ] = 24,
-    masks: Annotated[int, typer.Option(metavar="N", help="Masks of each explanation.", rich_help_panel=HOW)] = 512,
     hide: Annotated[
         int,
         typer.Option(
-            metavar="N", help="Pictures hidden cell by cell, to see which change cluster.", rich_help_panel=HOW
+            metavar="N",
+            help="Pictures hidden cell by cell, to see which change cluster.",
+            rich_help_panel=HIDING_PANEL,
         ),
     ] = 96,
-    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same result.", rich_help_panel=HOW)] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP, rich_help_panel=HOW)] = "auto",
-    batch_size: Annotated[
-        str, typer.Option(metavar="N", help="Images at a time, or auto: speed, not result.", rich_help_panel=HOW)
-    ] = "auto",
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.", rich_help_panel=OUT)
-    ] = Path("relax-audit"),
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="No progress and no findings; errors are still said.", rich_help_panel=OUT)
-    ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show where in the code an error came from.", rich_help_panel=OUT)
-    ] = False,
+    out: Out = DEFAULT_OUT / "audit",
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> int:
     """Ask how an encoder lays out a folder of images, and what it should not be looking at.
 
@@ -104,12 +100,13 @@ def audit(
     pictures (shortcuts). Written: report.html, and tables (.csv, .parquet, .json) beside it. What was embedded
     and explained is kept, so that a second run, or one after Ctrl-C, goes on from there.
     """
+    from relax.auditing.layout import METHODS
     from relax.auditing.run import audit as run
 
     progress = _Progress(shown=not quiet)
     try:
-        with progress.bar:
-            found = run(
+        with usage_errors(debug=debug, of_images=True), progress.bar:
+            result = run(
                 folder,
                 encoder,
                 out,
@@ -117,30 +114,24 @@ def audit(
                 colour_by=colour_by,
                 explain=explain,
                 hide=hide,
-                masks=masks,
                 clusters=clusters,
                 duplicates=duplicates,
-                layouts=names(layouts),
-                seed=seed,
-                pooling=pooling,
-                device=device,
-                batch_size=whole_or_auto(batch_size),
+                layouts=listed("--layouts", layouts, METHODS),
                 progress=progress.tell,
+                **{name: value for name, value in settings.items() if name != "precision"},
             )
     except KeyboardInterrupt:
         kept = f"what was embedded and explained is kept in {out}, the same command goes on from there"
         raise Stopped(kept) from None
-    except (ValueError, OSError, ImportError) as error:
-        if debug:
-            traceback.print_exc()
-        raise UsageError(str(error)) from None
-    for path, why in found.failed.items():
-        complain(why if path in why else f"{path}: {why}")
-    if found.failed:
-        complain(f"{len(found.failed)} of {len(found.failed) + len(found.paths)} images could not be used, see above")
+    for path, reason in result.failed.items():
+        complain(reason if path in reason else f"{path}: {reason}")
+    if result.failed:
+        complain(
+            f"{len(result.failed)} of {len(result.failed) + len(result.paths)} images could not be used, see above"
+        )
     if not quiet:
-        _print(found)
-    return SOME_FAILED if found.failed else DONE
+        _print(result)
+    return SOME_FAILED if result.failed else DONE
 
 
 class _Progress:
@@ -159,8 +150,8 @@ class _Progress:
         self.bar.update(self.task, completed=done, total=most)
 
 
-def _print(found: Audit) -> None:
+def _print(result: Audit) -> None:
     """The findings and where everything is, to stdout."""
-    for finding in found.findings:
+    for finding in result.findings:
         typer.echo(f"- {printable(finding)}")
-    typer.echo(f"written: {found.report}, and the tables beside it")
+    typer.echo(f"written: {result.report}, and the tables beside it")

@@ -1,4 +1,4 @@
-"""Explain many image files with one encoder: names for what is written, progress, a table at the end."""
+"""Explain many image files with one encoder: progress, what failed, a table at the end."""
 
 from __future__ import annotations
 
@@ -7,100 +7,48 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
-from encoders import Encoder
-from relax.cli.console import Stopped, complain
-from relax.explainer import explain
+from relax.cli.console import MaskProgress, Stopped, complain, plain_table, print_table
+from relax.cli.outputs import targets, write_outputs
+from relax.explainer import ExplainImage
 from relax.explanation import Explanation
-from relax.files import written_aside
-from relax.io.choice import stem_of
-from relax.plotting.figure import png
+from relax.files import file_names
 from relax.questions.trust import Trust
 from relax.text import number, shortened
 
-ENDINGS = (".png", ".npz", ".json")
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Assess: TypeAlias = Callable[..., Trust]  # `relax.assess` with everything set but the image and the progress
 
 
 @dataclass(frozen=True)
-class Made:
-    """One image that is done."""
+class ExplainedFile:
+    """One image that is done.
+
+    Attributes:
+        image: Its path.
+        files: What was written.
+        explanation: The maps.
+        notes: What the library warned of.
+    """
 
     image: str
-    target: Path  # what was written, without its endings
+    files: tuple[Path, ...]
     explanation: Explanation
-    notes: tuple[str, ...]  # what the library warned of
-
-
-class MaskProgress:
-    """Masks done over a whole run of images; draws nothing where nobody watches."""
-
-    def __init__(self, images: int, *, shown: bool) -> None:
-        console = Console(stderr=True)
-        self.images, self.done = images, 0
-        self.before, self.now = 0, 0  # masks of the images that are done, and of this one
-        self.bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("masks"),
-            _MasksPerSecond(),
-            TimeRemainingColumn(),
-            TextColumn("left", markup=False),
-            console=console,
-            transient=True,
-            disable=not (shown and console.is_terminal),
-            expand=True,
-        )
-        self.task = self.bar.add_task("", total=None)
-
-    def start(self, image: str) -> None:
-        """Say which image is next."""
-        place = f"{self.done + 1}/{self.images} " if self.images > 1 else ""
-        self.bar.update(self.task, description=place + shortened(Path(image).name, 32))
-
-    def masks(self, done: int, most: int) -> None:
-        """Masks of this image that are done, and how many there will be at most."""
-        self.now = done
-        expected = self.before + most * (self.images - self.done)
-        self.bar.update(self.task, completed=self.before + done, total=expected)
-
-    def further(self) -> Callable[[int, int], None]:
-        """What to tell of masks that come on top of those already done for this image."""
-        before = self.now
-        return lambda done, most: self.masks(before + done, before + most)
-
-    def turn(self, name: str) -> None:
-        """The next of several is to start; whatever came before it has ended."""
-        if self.bar.tasks[self.task].description:
-            self.finish()
-        self.start(name)
-
-    def finish(self) -> None:
-        """An image is done or has failed."""
-        self.before, self.now = self.before + self.now, 0
-        self.done += 1
-
-
-class _MasksPerSecond(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "–/s")
+    notes: tuple[str, ...]
 
 
 def explain_files(
     images: Sequence[str],
-    encoder: Encoder,
-    settings: dict[str, Any],
+    explain_image: ExplainImage,
     out: Path,
     *,
+    inputs: Sequence[str | Path] = (),
     assess: Assess | None = None,
     quiet: bool,
     debug: bool,
@@ -109,10 +57,10 @@ def explain_files(
 
     Args:
         images: Paths.
-        encoder: Who looks.
-        settings: Keywords of `relax.explain`.
+        explain_image: Explains one of them.
         out: The folder to write to.
-        assess: What asks how far a map can be trusted, if anything shall.
+        inputs: Further files that must not be replaced.
+        assess: How far a map can be trusted, if that is asked.
         quiet: No progress and no table.
         debug: Show the traceback of what fails.
 
@@ -122,55 +70,44 @@ def explain_files(
     Raises:
         Stopped: On Ctrl-C; says what is done.
     """
-    asked = [path for name in ("reference", "foil") for path in settings.get(name) or []]
-    spare = [*asked, *([settings["fill"]] if isinstance(settings["fill"], Path) else [])]
     progress = MaskProgress(len(images), shown=not quiet)
-    made: list[Made] = []
+    explained: list[ExplainedFile] = []
     try:
         with progress.bar:
-            for image, target in zip(images, targets(images, out, spare), strict=True):
+            for image, target in zip(images, targets(images, out, inputs), strict=True):
                 progress.start(image)
                 try:
-                    made.append(explain_file(image, target, encoder, settings, progress, assess))
-                    for note in made[-1].notes:
+                    explained.append(explain_file(image, target, explain_image, progress, assess))
+                    for note in explained[-1].notes:
                         complain(f"note: {note}")
                 except Exception as error:  # whatever it is, the other images are still to be done
-                    complain(_why(image, error))
+                    complain(_reason(image, error))
                     if debug:
                         traceback.print_exc()
                 progress.finish()
     except KeyboardInterrupt:
-        raise Stopped(f"{len(made)} of {len(images)} images are done, in {out}") from None
-    if made and not quiet:
-        print_table(made)
-    failed = len(images) - len(made)
+        raise Stopped(f"{len(explained)} of {len(images)} images are done, in {out}") from None
+    if explained and not quiet:
+        print_table(summary(explained))
+    failed = len(images) - len(explained)
     if failed and len(images) > 1:
         complain(f"{failed} of {len(images)} images failed, see above")
     return failed
 
 
-def _why(image: str, error: Exception) -> str:
-    """The image, what went wrong, and for errors that nobody foresaw their kind and the way to see more."""
-    if not isinstance(error, ValueError | OSError):
-        return f"{image}: {type(error).__name__}: {error} (--debug shows where)"
-    return str(error) if str(error).startswith(image) else f"{image}: {error}"
-
-
 def explain_file(
     image: str,
     target: Path,
-    encoder: Encoder,
-    settings: dict[str, Any],
+    explain_image: ExplainImage,
     progress: MaskProgress | None = None,
     assess: Assess | None = None,
-) -> Made:
-    """Explain one image and write its figure, maps and recipe beside each other.
+) -> ExplainedFile:
+    """Explain one image and write its outputs beside each other.
 
     Args:
         image: Path of the image.
-        target: What the three files are called, without their endings.
-        encoder: Who looks.
-        settings: Keywords of `relax.explain`.
+        target: What the files are called, without their endings.
+        explain_image: Explains it.
         progress: Told of every batch.
         assess: As for `explain_files`.
 
@@ -179,75 +116,36 @@ def explain_file(
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        explanation = explain(image, encoder, progress=progress.masks if progress else None, **settings)
+        explanation = explain_image(image, progress.masks if progress else None)
         if assess is not None:
             trust = assess(image, progress=progress.further() if progress else None)
             explanation = trust.beside(explanation)
-    picture = png(explanation)  # before anything is written: all three files or none
-    explanation.save(_ending(target, ".npz"))
-    with written_aside(_ending(target, ".json")) as aside:
-        aside.write_text(explanation.to_json() + "\n", encoding="utf-8")
-    with written_aside(_ending(target, ".png")) as aside:
-        aside.write_bytes(picture)
-    return Made(image, target, explanation, tuple(dict.fromkeys(str(warning.message) for warning in caught)))
+    files = tuple(write_outputs(explanation, target))
+    return ExplainedFile(image, files, explanation, tuple(dict.fromkeys(str(warning.message) for warning in caught)))
 
 
-def targets(images: Sequence[str], folder: Path, spare: Sequence[str | Path] = ()) -> list[Path]:
-    """What to call the files of each image, without their endings.
-
-    The image's own name in `folder`; where that is taken by another image, or would replace one of the images
-    or of the `spare` files, the first of NAME-2, NAME-3, ... that is free. Upper and lower case count as the same, as
-    on some file systems.
-    """
-    inputs = {Path(path).resolve() for path in (*images, *spare)}
-    taken: set[str] = set()
-
-    def free(name: str) -> bool:
-        replaced = {_ending(folder / name, ending).resolve() for ending in ENDINGS}
-        return name.casefold() not in taken and not replaced & inputs
-
-    chosen: dict[int, str] = {}
-    for index, image in enumerate(images):  # every name goes first to an image that has it
-        name = stem_of(image)
-        if free(name):
-            taken.add(name.casefold())
-            chosen[index] = name
-    for index, image in enumerate(images):
-        if index not in chosen:
-            stem = stem_of(image)
-            name = next(name for count in range(2, len(images) + len(inputs) + 3) if free(name := f"{stem}-{count}"))
-            taken.add(name.casefold())
-            chosen[index] = name
-    return [folder / chosen[index] for index in range(len(images))]
-
-
-def table(rows: Sequence[Made]) -> Table:
-    """What was made, one line per image."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("image", "written"):
-        made.add_column(title, overflow="fold")
-    for title in ("masks", "median standard error", "seconds"):
-        made.add_column(title, justify="right")
+def summary(rows: Sequence[ExplainedFile]) -> Table:
+    """One line per image: what was written, from how many masks, with what error, in what time."""
+    table = plain_table(["image", "written"], ["masks", "median standard error", "seconds"])
     for row in rows:
-        how, errors = row.explanation.provenance, row.explanation.standard_error
+        record, errors = row.explanation.provenance, row.explanation.standard_error
         errors = errors[np.isfinite(errors)]
-        made.add_row(
-            Text(shortened(row.image, 400)),
-            Text(f"{row.target} {' '.join(ENDINGS)}"),
-            f"{how['masks']['count']:,}",
+        table.add_row(
+            _cell(row.image, 400),
+            _cell(file_names(row.files), 1000),
+            f"{record['masks']['count']:,}",
             number(float(np.median(errors))) if errors.size else "undefined",
-            f"{how['seconds']:.1f}",
+            f"{record['seconds']:.1f}",
         )
-    return made
+    return table
 
 
-def print_table(rows: Sequence[Made]) -> None:
-    """Print `table` to stdout, not folded at 80 letters where that is a file or a pipe."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 200)
-    console.print(table(rows))
+def _cell(text: str, limit: int) -> Text:
+    return Text(shortened(text, limit))
 
 
-def _ending(target: Path, ending: str) -> Path:
-    return target.with_name(target.name + ending)  # with_suffix would cut "cat.v2"
+def _reason(image: str, error: Exception) -> str:
+    """The image, what went wrong, and for errors that nobody foresaw their kind and the way to see more."""
+    if not isinstance(error, ValueError | OSError):
+        return f"{image}: {type(error).__name__}: {error} (--debug shows where)"
+    return str(error) if str(error).startswith(image) else f"{image}: {error}"

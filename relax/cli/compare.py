@@ -8,12 +8,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, UsageError, complain
-from relax.cli.options import DEVICE_HELP
-from relax.cli.options import names as listed
+from relax.cli.console import DONE, SOME_FAILED, MaskProgress, complain, plain_table, print_table
+from relax.cli.options import (
+    DEFAULT_OUT,
+    ESTIMATION,
+    EXECUTION,
+    HEAD,
+    HIDING,
+    IMAGE_HELP,
+    QUESTION,
+    QUESTION_PANEL,
+    TOLERANCE,
+    Debug,
+    EncoderSpec,
+    Out,
+    Quiet,
+    check_out,
+    listed,
+    takes,
+    usage_errors,
+)
+from relax.files import file_names, write_files
+from relax.text import number
 
-if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
-    from encoders import Encoder, Head
+if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.questions.comparison import Comparison
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -34,67 +52,65 @@ relax compare cat.png --encoders default,random:default
 DEFAULT_METHODS = "relax,lafam,gradcam,lime,occlusion,random"
 
 
+@takes(HEAD, QUESTION, HIDING, ESTIMATION, TOLERANCE, EXECUTION)
 def compare(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, WebP or BMP; 8 or 16 bits.")],
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help=IMAGE_HELP)],
+    settings: dict[str, Any],
     methods: Annotated[
-        str, typer.Option(metavar="NAMES", help="With commas; `relax methods` lists what each needs and costs.")
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="With commas; `relax methods` lists what each needs and costs.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
     ] = DEFAULT_METHODS,
     encoders: Annotated[
-        str | None, typer.Option(metavar="SPECS", help="With commas: RELAX through each of these encoders instead.")
-    ] = None,
-    encoder: Annotated[str, typer.Option(metavar="SPEC", help="Who looks, when methods are compared.")] = "default",
-    head: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="Explain a class: a head of `relax head train`, or network for its own."),
+        typer.Option(
+            metavar="SPECS",
+            help="With commas: RELAX through each of these encoders instead.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
     ] = None,
-    target: Annotated[str | None, typer.Option(metavar="CLASS", help="The class; default: the predicted one.")] = None,
-    similarity: Annotated[str, typer.Option(metavar="MEASURE", help="cosine, l2, dot or rbf.")] = "cosine",
-    masks: Annotated[int, typer.Option(metavar="N", help="For relax and rise; others take their own number.")] = 3000,
-    cells: Annotated[int, typer.Option(metavar="N", help="Regions along each side, for all that hide some.")] = 7,
-    keep: Annotated[float, typer.Option(metavar="P", help="Chance that a region stays visible, in (0, 1).")] = 0.5,
-    fill: Annotated[str, typer.Option(metavar="FILL", help="mean, blur or noise: what hidden pixels show.")] = "mean",
-    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same maps.")] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP)] = "auto",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.")] = Path("relax-out"),
+    encoder: EncoderSpec = "default",
+    out: Out = DEFAULT_OUT,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> int:
     """Lay methods, or encoders, side by side on one image, with what each costs.
 
     Written: STEM-compare.png (the figure), STEM-compare.json (costs, settings, what failed) and the maps of each,
-    STEM-NAME.npz. What cannot be done is said in one line, and the others are still drawn.
+    STEM-NAME.npz. What cannot be done is said in one line, and the others are still drawn. --masks are for relax and
+    rise; the other methods take their own number of samples.
     """
-    from relax.cli.batch import MaskProgress
-    from relax.io.choice import stem_of
-    from relax.io.errors import ImageError
-    from relax.questions.comparison import compare_encoders, compare_methods
+    from relax.baselines.methods import METHODS
+    from relax.cli.prepare import prepared
+    from relax.questions.comparison import compare_encoders, compare_with
 
-    settings: dict[str, Any] = {"similarity": similarity, "cells": cells, "keep": keep, "fill": fill, "seed": seed}
-    names = listed(methods if encoders is None else encoders)
-    progress = MaskProgress(len(names), shown=True)
-    settings |= {"masks": masks, "progress": progress.masks, "started": progress.turn}
-    try:
-        with progress.bar:
-            if encoders is not None:
-                found = compare_encoders(image, names, device=device, **settings)
-            else:
-                loaded, classifier = _with_head(encoder, head, device)
-                found = compare_methods(image, names, loaded, head=classifier, target=target, **settings)
-        if not found.explanations:
-            raise ValueError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
-        files = write(found, out, stem_of(image))
-    except ImageError as error:
-        complain(str(error))
-        return SOME_FAILED
-    except (ValueError, OSError, ImportError) as error:
-        raise UsageError(str(error)) from None
-    for name, why in found.failures.items():
-        complain(why if why.startswith(name) else f"{name}: {why}")
-    print_costs(found, files)
-    return SOME_FAILED if found.failures else DONE
+    names = listed("--methods", methods, METHODS) if encoders is None else listed("--encoders", encoders)
+    progress = MaskProgress(len(names), shown=not quiet)
+    with progress.bar, usage_errors(debug=debug):
+        if encoders is None:
+            with usage_errors(debug=debug, of_images=True):
+                network, chosen = prepared(encoder, settings, out)
+            comparison = compare_with(image, names, network, chosen, progress.turn, progress.masks)
+        else:
+            check_out(out)
+            keywords: Any = {name: value for name, value in settings.items() if name not in HEAD}
+            comparison = compare_encoders(image, names, started=progress.turn, progress=progress.masks, **keywords)
+        if not comparison.explanations:
+            raise ValueError("; ".join(f"{name}: {reason}" for name, reason in comparison.failures.items()))
+        files = write(comparison, out, image)
+    for name, reason in comparison.failures.items():
+        complain(reason if reason.startswith(name) else f"{name}: {reason}")
+    if not quiet:
+        print_costs(comparison, files)
+    return SOME_FAILED if comparison.failures else DONE
 
 
 def methods() -> int:
     """List the methods that can be compared: what each explains, needs and costs."""
-    from relax.baselines import METHODS
+    from relax.baselines.methods import METHODS
 
     for method in METHODS.values():
         needs = f"needs {', '.join(sorted(method.needs))}" if method.needs else "needs nothing"
@@ -103,63 +119,41 @@ def methods() -> int:
     return DONE
 
 
-def write(found: Comparison, out: Path, stem: str) -> list[Path]:
+def write(comparison: Comparison, out: Path, image: str) -> list[Path]:
     """Write the figure, the costs and the maps of each; whole files or none. Returns their paths."""
-    from relax.files import written_aside
+    from relax.cli.outputs import targets
     from relax.plotting.comparison import comparison_figure
     from relax.plotting.panels import png_of
     from relax.questions.comparison import costs
 
-    figure, table = out / f"{stem}-compare.png", out / f"{stem}-compare.json"
-    picture = png_of(comparison_figure(found.explanations, found.failures, found.limits))
-    maps = []
-    for name, one in found.explanations.items():
-        maps.append(one.save(out / f"{stem}-{_as_file_name(name)}.npz"))
-    with written_aside(table) as aside:
-        how = {name: one.provenance for name, one in found.explanations.items()}
-        text = {"costs": costs(found), "failures": found.failures, "provenance": how}
-        aside.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
-    with written_aside(figure) as aside:
-        aside.write_bytes(picture)
-    return [figure, table, *maps]
+    explanations = comparison.explanations
+    maps = {f"-{_as_file_name(name)}.npz": explanation for name, explanation in explanations.items()}
+    (target,) = targets([image], out, endings=["-compare.png", "-compare.json", *maps])
+    record = {name: explanation.provenance for name, explanation in explanations.items()}
+    text = {"costs": costs(comparison), "failures": comparison.failures, "provenance": record}
+    return write_files(
+        target,
+        {
+            "-compare.png": png_of(comparison_figure(explanations, comparison.failures, comparison.limits)),
+            "-compare.json": (json.dumps(text, indent=2) + "\n").encode(),
+            **{ending: explanation.to_bytes() for ending, explanation in maps.items()},
+        },
+    )
 
 
-def print_costs(found: Comparison, files: list[Path]) -> None:
+def print_costs(comparison: Comparison, files: list[Path]) -> None:
     """Print passes, seconds and range of each map, and where the files are, to stdout."""
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from relax.questions.comparison import costs
-    from relax.text import number
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("name")
-    for title in ("passes", "seconds", "lowest", "highest"):
-        table.add_column(title, justify="right")
+    table = plain_table(["name"], ["passes", "seconds", "lowest", "highest"])
     table.add_column("unit", overflow="fold")
-    for row in costs(found):
+    for row in costs(comparison):
         span = row["highest"] - row["lowest"]
         ends = number(row["lowest"], span), number(row["highest"], span)
         table.add_row(Text(row["name"]), f"{row['passes']:,}", f"{row['seconds']:.1f}", *ends, Text(row["unit"]))
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 160)
-    console.print(table)
-    console.print(Text(f"written: {files[0]}, {files[1]} and {len(files) - 2} maps (.npz) beside them"))
-
-
-def _with_head(encoder: str, head: str | None, device: str) -> tuple[Encoder, Head | None]:
-    from encoders import load, load_head, network_head
-
-    if head == "network":
-        return network_head(encoder, device=device)
-    loaded = load(encoder, device=device)
-    if head is None:
-        return loaded, None
-    found = load_head(head)
-    found.check(loaded)
-    return loaded, found
+    print_table(table, f"written: {file_names(files)}")
 
 
 def _as_file_name(name: str) -> str:

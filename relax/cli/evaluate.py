@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-import traceback
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, Stopped, UsageError, complain, progress_bar
-from relax.cli.options import DEVICE_HELP
-from relax.cli.options import names as listed
+from relax.cli.console import DONE, SOME_FAILED, Stopped, UsageError, complain, plain_table, print_table, progress_bar
+from relax.cli.options import (
+    DEFAULT_OUT,
+    ESTIMATION,
+    EXECUTION,
+    HEAD,
+    HIDING,
+    QUESTION_PANEL,
+    SIMILARITY,
+    Debug,
+    EncoderSpec,
+    Out,
+    Quiet,
+    listed,
+    takes,
+    usage_errors,
+)
+from relax.files import file_names
+from relax.text import shortened
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from relax.metrics import Evaluation, Mean, Outcome, Truth
@@ -38,16 +53,25 @@ relax evaluate cats --corpus other-cats --foil dogs --metrics contrastive-insert
 DEFAULT_METHODS = "relax,lafam,gradcam,occlusion,random"
 
 
+@takes(SIMILARITY, HEAD, HIDING, ESTIMATION, EXECUTION)
 def evaluate(
     images: Annotated[str, typer.Argument(metavar="DIR", help="A folder of pictures, or one picture.")],
+    settings: dict[str, Any],
     truth: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH", help="A folder of masks or Pascal VOC files of the same names, or a CSV of boxes."
+            metavar="PATH",
+            help="A folder of masks or Pascal VOC files of the same names, or a CSV of boxes.",
+            rich_help_panel=QUESTION_PANEL,
         ),
     ] = None,
     methods: Annotated[
-        str, typer.Option(metavar="NAMES", help="With commas; `relax methods` lists what each needs and costs.")
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="With commas; `relax methods` lists what each needs and costs.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
     ] = DEFAULT_METHODS,
     metrics: Annotated[
         str | None,
@@ -55,47 +79,35 @@ def evaluate(
             metavar="NAMES",
             help="Metrics or families, with commas; `relax metrics` lists them. Default: localisation where there is a "
             "truth, faithfulness and complexity.",
+            rich_help_panel=QUESTION_PANEL,
         ),
     ] = None,
-    encoder: Annotated[
-        str, typer.Option(metavar="SPEC", help="Who looks; `relax encoders` lists the choice.")
-    ] = "default",
+    encoder: EncoderSpec = "default",
     corpus: Annotated[
-        str | None, typer.Option(metavar="DIR", help="For the contrastive metrics: images to be close to.")
+        str | None,
+        typer.Option(
+            metavar="DIR", help="For the contrastive metrics: images to be close to.", rich_help_panel=QUESTION_PANEL
+        ),
     ] = None,
-    foil: Annotated[str | None, typer.Option(metavar="DIR", help="And images to be far from.")] = None,
-    similarity: Annotated[str, typer.Option(metavar="MEASURE", help="cosine, l2, dot or rbf.")] = "cosine",
-    masks: Annotated[int, typer.Option(metavar="N", help="For relax and rise; others take their own number.")] = 3000,
-    cells: Annotated[int, typer.Option(metavar="N", help="Regions along each side, for all that hide some.")] = 7,
-    keep: Annotated[float, typer.Option(metavar="P", help="Chance that a region stays visible, in (0, 1).")] = 0.5,
-    fill: Annotated[
-        str, typer.Option(metavar="FILL", help="mean, blur or noise: what hidden pixels show, in metrics as well.")
-    ] = "mean",
-    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same values.")] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP)] = "auto",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.")] = Path("relax-out"),
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table; errors are still said.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where in the code an error came from.")] = False,
+    foil: Annotated[
+        str | None, typer.Option(metavar="DIR", help="And images to be far from.", rich_help_panel=QUESTION_PANEL)
+    ] = None,
+    out: Out = DEFAULT_OUT,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> int:
-    """Which method tells the truth about these pictures, and at what cost?
+    """Score methods on pictures: which is faithful to the encoder and points at the truth, and at what cost?
 
     Written to --out: evaluation.csv (image, method, metric, value), summary.csv and summary.json (mean, 95 % interval
-    over the pictures, rank). Asked again with the same settings, what is in --out already is not computed again,
-    also after Ctrl-C.
+    over the pictures, rank). With the same settings, what is in --out already is not computed again, also after Ctrl-C.
     """
     from relax.questions.evaluation import evaluation_of
 
-    settings = {"similarity": similarity, "masks": masks, "cells": cells, "keep": keep, "fill": fill, "seed": seed}
-    try:
+    with usage_errors(debug=debug, of_images=True):
         paths, truths = _pictures(images, truth)
-        plan = _plan(encoder, methods, metrics, corpus, foil, {**settings, "device": device}, len(paths), truth)
-        out.mkdir(parents=True, exist_ok=True)
-        digests = {path.name: _digest(path, found) for path, found in zip(paths, truths, strict=True)}
+        plan = _plan(encoder, methods, metrics, (corpus, foil), settings, out, len(paths), truth is not None)
+        digests = {path.name: _digest(path, mask) for path, mask in zip(paths, truths, strict=True)}
         outcomes = _done(out, plan, digests)
-    except (ValueError, OSError, ImportError) as error:
-        if debug:
-            traceback.print_exc()
-        raise UsageError(str(error)) from None
     if truth is not None and None in truths:
         complain(f"note: {truths.count(None)} of {len(paths)} pictures have no truth, and no localisation")
     stopped = False
@@ -103,19 +115,19 @@ def evaluate(
         _carry_out(plan, paths, truths, outcomes, quiet=quiet)
     except KeyboardInterrupt:
         stopped = True
-    found = evaluation_of(plan, outcomes)
-    found.settings["digests"] = digests
+    evaluation = evaluation_of(plan, outcomes)
+    evaluation.settings["digests"] = digests
     try:
-        files = found.save(out)
+        files = evaluation.save(out)
     except OSError as error:
         complain(f"cannot write to {out}: {error.strerror}")
         return SOME_FAILED
-    _complain_of(found)
+    _complain_of(evaluation)
     if stopped:
         raise Stopped(f"what is done is in {out}, and the same command goes on from there")
     if not quiet:
-        print_summary(found, files)
-    return SOME_FAILED if found.failures else DONE
+        print_summary(evaluation, files)
+    return SOME_FAILED if evaluation.failures else DONE
 
 
 def metrics() -> int:
@@ -130,43 +142,30 @@ def metrics() -> int:
     return DONE
 
 
-def print_summary(found: Evaluation, files: list[Path]) -> None:
+def print_summary(evaluation: Evaluation, files: list[Path]) -> None:
     """Print a table to stdout: a metric a line, a method a column, with intervals, ranks and cost."""
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    means = found.summary()
-    cells = {(one.metric, one.method): one for one in means}
-    names = list(dict.fromkeys(one.method for one in means))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("metric")
-    table.add_column("better")
+    means = evaluation.summary()
+    cells = {(mean.metric, mean.method): mean for mean in means}
+    names = list(dict.fromkeys(mean.method for mean in means))
+    table = plain_table(["metric", "better"])
     for name in names:
         table.add_column(Text(name), justify="right")
-    for metric in found.metrics:
+    for metric in evaluation.metrics:
         table.add_row(metric.name, metric.direction, *(_cell(cells.get((metric.name, name))) for name in names))
-    passes = found.passes
+    passes = evaluation.passes
     table.add_row("passes a picture", "", *(f"{passes[name]:,.0f}" for name in names))
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 200)
-    console.print(table)
-    images = len({one.image for one in found.outcomes if not one.failure})
-    console.print(
-        Text(
-            f"mean over {images} pictures (rank), below it the 95 % bootstrap interval over pictures\n"
-            f"written: {', '.join(map(str, files))}"
-        ),
-        soft_wrap=True,
-    )
+    images = len({outcome.image for outcome in evaluation.outcomes if not outcome.failure})
+    note = f"mean over {images} pictures (rank), below it the 95 % bootstrap interval over pictures"
+    print_table(table, note, f"written: {file_names(files)}")
 
 
-def _cell(one: Mean | None) -> str:
-    if one is None or not one.images:
-        return "undefined" if one is not None else ""
-    interval = f"{one.low:.3f} to {one.high:.3f}" if one.images > 1 else ""
-    return f"{one.mean:.3f} ({one.rank})\n{interval}"
+def _cell(mean: Mean | None) -> str:
+    if mean is None or not mean.images:
+        return "undefined" if mean is not None else ""
+    interval = f"{mean.low:.3f} to {mean.high:.3f}" if mean.images > 1 else ""
+    return f"{mean.mean:.3f} ({mean.rank})\n{interval}"
 
 
 def _pictures(images: str, truth: str | None) -> tuple[list[Path], list[Truth | None]]:
@@ -183,33 +182,35 @@ def _plan(
     encoder: str,
     methods: str,
     metrics: str | None,
-    corpus: str | None,
-    foil: str | None,
-    settings: dict[str, Any],
+    contrast: tuple[str | None, str | None],
+    options: dict[str, Any],
+    out: Path,
     images: int,
-    truth: str | None,
+    some_truth: bool,
 ) -> Plan:
-    from masking import FILLS
+    """What is to be computed, with everything checked that can be before a picture is read."""
+    from relax.baselines.methods import METHODS
+    from relax.cli.prepare import prepared
+    from relax.metrics import FAMILIES, METRICS
     from relax.questions.evaluation import Plan, check_images
     from relax.references import Corpus
 
-    if settings["fill"] not in FILLS:
-        raise ValueError(f"--fill must be {', '.join(FILLS)}; got {settings['fill']!r}")
+    names = listed("--methods", methods, METHODS)
+    chosen = None if metrics is None else listed("--metrics", metrics, [*METRICS, *FAMILIES])
+    corpus, foil = contrast
     if (corpus is None) != (foil is None):
-        raise ValueError("--corpus and --foil belong together: give both, or neither")
-    contrast = None if corpus is None or foil is None else (Corpus(corpus), Corpus(foil))
-    chosen = None if metrics is None else listed(metrics)
-    plan = Plan.of(encoder, listed(methods), chosen, contrast, **settings)
-    check_images(plan, images, truth is not None)
-    return plan
+        raise UsageError("--corpus and --foil belong together: give both, or neither")
+    wanted = Plan.check(names, chosen, contrast=corpus is not None, head=options["head"] is not None)
+    check_images(wanted, images, some_truth)
+    network, settings = prepared(encoder, options, out)
+    pair = None if corpus is None or foil is None else (Corpus(corpus), Corpus(foil))
+    return Plan.of(network, names, chosen, pair, settings)
 
 
 def _carry_out(
     plan: Plan, paths: list[Path], truths: list[Truth | None], outcomes: list[Outcome], *, quiet: bool
 ) -> None:
     """Add to `outcomes` what is missing there, one by one, so that Ctrl-C leaves what is done."""
-    from relax.text import shortened
-
     done = {(one.image, one.method) for one in outcomes}
     with progress_bar("maps", shown=not quiet) as bar:
         task = bar.add_task("", total=len(paths) * len(plan.methods), completed=len(done))

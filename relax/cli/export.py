@@ -7,10 +7,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, Stopped, UsageError, complain
-from relax.cli.options import DEVICE_HELP
+from relax.cli.console import DONE, MaskProgress, Stopped
+from relax.cli.options import (
+    DEFAULT_OUT,
+    ESTIMATION,
+    EXECUTION,
+    HEAD,
+    HIDING,
+    METHOD,
+    QUESTION,
+    TOLERANCE,
+    Debug,
+    EncoderSpec,
+    Out,
+    Quiet,
+    choice,
+    takes,
+    usage_errors,
+)
+from relax.files import file_names
+from relax.io.choice import parse, stem_of
+from relax.io.picture import AXES
+from relax.maps import MAPS
 
-if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
+if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.questions.volume import VolumeExplanation
 
 VOLUME_EXAMPLES = """[bold]Examples[/bold]
@@ -38,8 +58,10 @@ relax export relax-out/brain.npz --source brain.nii.gz#axial=40 --out map.nii.gz
 """
 
 
+@takes(METHOD, HEAD, QUESTION, HIDING, ESTIMATION, TOLERANCE, EXECUTION)
 def volume(
     source: Annotated[str, typer.Argument(metavar="VOLUME", help="A .nii or .nii.gz file.")],
+    settings: dict[str, Any],
     axis: Annotated[str, typer.Option(metavar="PLANE", help="axial, coronal or sagittal.")] = "axial",
     slices: Annotated[
         str,
@@ -55,54 +77,48 @@ def volume(
         str | None,
         typer.Option(metavar="CENTRE,WIDTH", help="Default: the header's display range, or percentiles 0.5 and 99.5."),
     ] = None,
-    encoder: Annotated[str, typer.Option(metavar="SPEC", help="Who looks; `relax encoders` lists them.")] = "default",
-    similarity: Annotated[str, typer.Option(metavar="MEASURE", help="cosine, l2, dot or rbf.")] = "cosine",
-    masks: Annotated[int, typer.Option(metavar="N", help="How many masks for each slice.")] = 3000,
-    cells: Annotated[int, typer.Option(metavar="N", help="Regions along each side; more show finer detail.")] = 7,
-    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same masks, same maps.")] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP)] = "auto",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.")] = Path("relax-out"),
+    encoder: EncoderSpec = "default",
+    out: Out = DEFAULT_OUT,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> int:
     """Explain a NIfTI volume slice by slice; the maps are volumes that viewers lay over it.
 
     Slices that were not explained are NaN. Ctrl-C writes the slices that are done.
     """
-    from relax.cli.batch import MaskProgress
-    from relax.io.choice import parse, stem_of
-    from relax.io.errors import ImageError
+    from relax.cli.prepare import prepared
+    from relax.questions.volume import explain_slices
 
     done: list[VolumeExplanation] = []
-    wishes: dict[str, Any] = {"masks": masks, "cells": cells, "seed": seed, "similarity": similarity, "device": device}
-    try:
-        from relax.questions.volume import explain_volume
-
-        chosen, stem = _slices(slices), stem_of(source)
-        wishes["window"] = parse(f"window={window}", "nifti")["window"] if window is not None else None
-        progress = MaskProgress(len(chosen) if isinstance(chosen, list) else 1, shown=True)
-        with progress.bar:
-            made = explain_volume(
-                source,
-                encoder,
-                axis=axis,
-                indices=chosen,
-                volume=number,
-                started=progress.turn,
-                progress=progress.masks,
-                done=done.append,
-                **wishes,
-            )
-        files = made.save(out / stem)
-    except KeyboardInterrupt:
-        files = done[-1].save(out / stem_of(source)) if done else []
-        raise Stopped(
-            f"{len(done[-1].slices) if done else 0} slices are done" + (f", in {out}" if done else "")
-        ) from None
-    except ImageError as error:
-        complain(str(error))
-        return SOME_FAILED
-    except (ValueError, OSError, ImportError) as error:
-        raise UsageError(str(error)) from None
-    typer.echo(f"{len(made.slices)} {axis} slices: " + ", ".join(str(file) for file in files))
+    with usage_errors(debug=debug):
+        choice("--axis", axis, AXES)
+        indices, stem = _slices(slices), stem_of(source)
+        limits = parse(f"window={window}", "nifti")["window"] if window is not None else None
+        progress = MaskProgress(len(indices) if isinstance(indices, list) else 1, shown=not quiet)
+        try:
+            with progress.bar:
+                with usage_errors(debug=debug, of_images=True):
+                    network, chosen = prepared(encoder, settings, out)
+                explained = explain_slices(
+                    source,
+                    network,
+                    chosen,
+                    axis=axis,
+                    indices=indices,
+                    volume=number,
+                    window=limits,
+                    started=progress.turn,
+                    done=done.append,
+                    progress=progress.masks,
+                )
+            files = explained.save(out / stem)
+        except KeyboardInterrupt:
+            if not done:
+                raise Stopped("0 slices are done") from None
+            done[-1].save(out / stem)
+            raise Stopped(f"{len(done[-1].slices)} slices are done, in {out}") from None
+    if not quiet:
+        typer.echo(f"{len(explained.slices)} {axis} slices: {file_names(files)}")
     return DONE
 
 
@@ -125,28 +141,21 @@ def export(
 
     Nothing that identifies the patient is copied unless --keep-identifiers asks for it.
     """
-    from relax.io.errors import ImageError
-
-    try:
+    with usage_errors():
+        from relax import write_dicom, write_nifti
         from relax.explanation import Explanation
-        from relax.io.secondary_capture import write_dicom
-        from relax.io.volumes import write_nifti
 
+        choice("--map", map, MAPS)
         nifti = out.name.endswith((".nii", ".nii.gz"))
         if not nifti and out.suffix.lower() != ".dcm":
             raise ValueError(f"--out must end in .dcm, .nii or .nii.gz; got {out}")
         if nifti and (overlay or keep_identifiers):
             raise ValueError("--overlay and --keep-identifiers are for DICOM; NIfTI maps hold values only")
-        loaded = Explanation.load(explanation)
+        saved = Explanation.load(explanation)
         if nifti:
-            write_nifti(loaded, source, out, map=map)
+            write_nifti(saved, source, out, map=map)
         else:
-            write_dicom(loaded, source, out, map=map, overlay=overlay, keep_identifiers=keep_identifiers)
-    except ImageError as error:
-        complain(str(error))
-        return SOME_FAILED
-    except (ValueError, OSError, ImportError) as error:
-        raise UsageError(str(error)) from None
+            write_dicom(saved, source, out, map=map, overlay=overlay, keep_identifiers=keep_identifiers)
     typer.echo(str(out))
     return DONE
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, WRONG_USAGE, UsageError, complain, progress_bar
-from relax.cli.options import DEVICE_HELP
+from relax.cli.console import DONE, SOME_FAILED, WRONG_USAGE, complain, plain_table, print_table, progress_bar
+from relax.cli.options import Debug, EncoderSpec, Quiet, choice, takes, usage_errors
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from torch import Tensor
@@ -46,35 +46,34 @@ def _head(context: typer.Context) -> None:
 
 
 @head_app.command(epilog=TRAIN_EXAMPLES)
+@takes(("seed", "device", "batch_size", "pooling"), batch_size=BATCH_SIZE)
 def train(
     images: Annotated[str, typer.Argument(metavar="DIR|CSV", help="A folder per class, or a CSV with path,label.")],
     out: Annotated[Path, typer.Option(metavar="PATH", help="Written: PATH.safetensors and PATH.json.")],
-    encoder: Annotated[str, typer.Option(metavar="SPEC", help="Whose embeddings; see `relax encoders`.")] = "default",
+    settings: dict[str, Any],
+    encoder: EncoderSpec = "default",
     kind: Annotated[str, typer.Option(metavar="KIND", help="linear, knn or prototype.")] = "linear",
     k: Annotated[int, typer.Option("--k", metavar="N", help="Neighbours that vote, for knn.")] = 20,
-    seed: Annotated[int, typer.Option(metavar="N", help="Draws the fifth that is kept for validation.")] = 0,
-    pooling: Annotated[
-        str, typer.Option(metavar="HOW", help="auto, cls or mean, for encoders that return tokens or maps.")
-    ] = "auto",
-    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP)] = "auto",
-    batch_size: Annotated[int, typer.Option(metavar="N", help="Images at a time: speed, not result.")] = BATCH_SIZE,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table; errors are still said.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> int:
     """Train a head: class probabilities from the embeddings of a frozen encoder.
 
-    A fifth of every class is kept for validation. Images that cannot be read are named and left out.
+    A fifth of every class, drawn from the seed, is kept for validation. Images that cannot be read are named and
+    left out.
     """
     from encoders import load
+    from encoders.heads.training import TRAINABLE
 
+    choice("--kind", kind, TRAINABLE)
+    batch_size = BATCH_SIZE if settings["batch_size"] == "auto" else settings["batch_size"]
+    with usage_errors(debug=debug, of_images=True):
+        data = _plan(images, out, kind, k)
+        network = load(encoder, device=settings["device"], pooling=settings["pooling"])
     try:
-        data = _plan(images, out, kind, k, batch_size)
-        loaded = load(encoder, device=device, pooling=pooling)
-    except (ValueError, OSError, ImportError) as error:
-        raise UsageError(str(error)) from None
-    try:
-        embeddings, bad = embed_images(data, loaded, batch_size, shown=not quiet)
-        read = data.without(bad)
-        head, record = _train(kind, embeddings, read, loaded, seed, k, shown=not quiet)
+        embeddings, bad = embed_images(data, network, batch_size, shown=not quiet)
+        readable = data.without(bad)
+        head, record = _train(kind, embeddings, readable, network, settings["seed"], k, shown=not quiet)
         head.save(out)
     except (ValueError, OSError) as error:
         complain(str(error))
@@ -136,19 +135,14 @@ def embed_images(
 
 def print_record(record: TrainingRecord, head: Head, out: Path) -> None:
     """Print images per class, accuracies and what was written to stdout."""
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from encoders.heads.files import head_paths
 
-    images, results = (Table(box=None, pad_edge=False, header_style="bold") for _ in range(2))
-    images.add_column("class", overflow="fold")
-    images.add_column("images", justify="right")
+    images = plain_table(["class"], ["images"])
     for name, count in record.images.items():
         images.add_row(Text(name), f"{count:,}")
-    for title in ("", "images", "accuracy", "always the largest class"):
-        results.add_column(title, justify="right" if title else "left")
+    results = plain_table([""], ["images", "accuracy", "always the largest class"])
     low, high = wilson(record.validation_accuracy, record.validation_images)
     results.add_row("train", f"{record.train_images:,}", f"{record.train_accuracy:.3f}", "")
     results.add_row(
@@ -157,15 +151,14 @@ def print_record(record: TrainingRecord, head: Head, out: Path) -> None:
         f"{record.validation_accuracy:.3f} (95 %: {low:.3f} to {high:.3f})",
         f"{record.baseline:.3f}",
     )
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 200)
-    console.print(images)
-    console.print()
-    console.print(results)
     epochs = f"; epoch {record.best_epoch} of {record.epochs} was the best" if record.epochs else ""
-    console.print(Text(f"\n{record.kind} head for {head.encoder_name}{epochs}"), soft_wrap=True)
-    console.print(Text("written: " + ", ".join(str(path) for path in head_paths(out))), soft_wrap=True)
+    print_table(
+        images,
+        "",
+        results,
+        f"\n{record.kind} head for {head.encoder_name}{epochs}",
+        "written: " + ", ".join(str(path) for path in head_paths(out)),
+    )
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
@@ -176,15 +169,12 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _plan(images: str, out: Path, kind: str, k: int, batch_size: int) -> LabelledImages:
+def _plan(images: str, out: Path, kind: str, k: int) -> LabelledImages:
     """Find what is wrong with the options before an image or an encoder is touched."""
     from encoders.heads.data import labelled_images
     from encoders.heads.files import head_paths
-    from encoders.heads.training import check_counts, check_kind, validation_count
+    from encoders.heads.training import check_counts, validation_count
 
-    check_kind(kind)
-    if batch_size < 1:
-        raise ValueError(f"--batch-size must be at least 1; got {batch_size}")
     for path in head_paths(out):
         if path.is_dir() or path.resolve() == Path(images).resolve():
             raise ValueError(f"--out {out} would replace {path}: choose another name")

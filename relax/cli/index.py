@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, Stopped, UsageError, complain, progress_bar
-from relax.cli.options import DEVICE_HELP
-from relax.cli.options import batch_size as whole_or_auto
+from relax.cli.console import DONE, SOME_FAILED, Stopped, complain, plain_table, print_table, progress_bar
+from relax.cli.options import EXECUTION, Debug, EncoderSpec, Quiet, choice, takes, usage_errors
 
-if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
+if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from rich.table import Table
 
     from relax.archive.archive import Archive
@@ -39,25 +37,20 @@ relax search photos-archive cat.png -k 1000 > neighbours.txt
 """
 
 
+@takes(EXECUTION)
 def index(
     images: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of images; folders in it count, too.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The archive: made, taken up again, or updated.")],
-    encoder: Annotated[str, typer.Option(metavar="SPEC", help="Who looks; see `relax encoders`.")] = "default",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The archive: created, continued or updated.")],
+    settings: dict[str, Any],
+    encoder: EncoderSpec = "default",
     kind: Annotated[
         str,
         typer.Option(metavar="KIND", help="flat: exact; hnsw: fast; ivfpq: fast, and some 15 times smaller in memory."),
     ] = "flat",
     metric: Annotated[str, typer.Option(metavar="METRIC", help="cosine, or l2 (negative distance).")] = "cosine",
-    pooling: Annotated[
-        str, typer.Option(metavar="HOW", help="auto, cls or mean, for encoders that return tokens or maps.")
-    ] = "auto",
-    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP)] = "auto",
-    batch_size: Annotated[
-        str, typer.Option(metavar="N", help="Images at a time, or auto: speed, not result.")
-    ] = "auto",
     recursive: Annotated[bool, typer.Option(help="Whether folders in DIR count, too.")] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table; errors are still said.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where in the code an error came from.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> int:
     """Embed a folder of images once, and keep the embeddings and an index over them.
 
@@ -67,35 +60,35 @@ def index(
     """
     from relax.archive.archive import make_archive
     from relax.scene import load_encoder
+    from similarity.index import KINDS, METRICS
 
+    choice("--kind", kind, KINDS)
+    choice("--metric", metric, METRICS)
+    batch_size = settings.pop("batch_size")
     try:
-        with progress_bar("images", shown=not quiet) as bar:
+        with usage_errors(debug=debug, of_images=True), progress_bar("images", shown=not quiet) as bar:
             task = bar.add_task("looking for images", total=None)
 
-            def progress(done: int, most: int) -> None:
-                stage = "embedding" if done < most else "indexing"
-                bar.update(task, description=stage, completed=done, total=most)
+            def progress(done: int, total: int) -> None:
+                stage = "embedding" if done < total else "indexing"
+                bar.update(task, description=stage, completed=done, total=total)
 
             archive = make_archive(
                 images,
-                load_encoder(encoder, device, pooling),
+                load_encoder(encoder, **settings),
                 out,
                 kind=kind,
                 metric=metric,
-                batch_size=whole_or_auto(batch_size),
+                batch_size=batch_size,
                 recursive=recursive,
                 progress=progress,
             )
-    except (ValueError, OSError, ImportError) as error:
-        if debug:
-            traceback.print_exc()
-        raise UsageError(str(error)) from None
     except KeyboardInterrupt:
         raise Stopped(f"{_kept(out)}: the same command goes on from there") from None
     for path, reason in archive.failed:
         complain(f"{path}: {reason}; left out")
     if not quiet:
-        _print(_summary(archive), f"written: {archive.index!r} in {out}")
+        print_table(_summary(archive), f"written: {archive.index!r} in {out}")
     return SOME_FAILED if archive.failed else DONE
 
 
@@ -103,7 +96,7 @@ def search(
     archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="The folder that `relax index` wrote.")],
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The image to start from; it need not be in there.")],
     k: Annotated[int, typer.Option("-k", "--k", metavar="K", help="How many images.", min=1)] = 10,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where in the code an error came from.")] = False,
+    debug: Debug = False,
 ) -> int:
     """List the images of an archive that are closest to an image, closest first.
 
@@ -111,26 +104,20 @@ def search(
     """
     from relax.archive.archive import load_archive
 
-    try:
-        found = load_archive(archive).search(image, k)
-    except (ValueError, OSError, ImportError) as error:
-        if debug:
-            traceback.print_exc()
-        raise UsageError(str(error)) from None
-    for neighbour in found:
+    with usage_errors(debug=debug, of_images=True):
+        neighbours = load_archive(archive).search(image, k)
+    for neighbour in neighbours:
         similarity = round(neighbour.similarity, 5) + 0  # never -0.00000
-        typer.echo(f"{similarity:9.5f}  {printable(neighbour.path)}")
+        typer.echo(f"{similarity:9.5f}  {escaped(neighbour.path)}")
     return DONE
 
 
-def printable(path: str) -> str:
+def escaped(path: str) -> str:
     """The path on one line: what would move a terminal's cursor is written as in Python source."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in path)
 
 
 def _summary(archive: Archive) -> Table:
-    from rich.table import Table
-
     changes = archive.changes
     assert changes is not None  # noqa: S101  make_archive counts them
     speed = f"{changes.embedded / changes.seconds:,.0f}" if changes.embedded else "–"
@@ -142,22 +129,9 @@ def _summary(archive: Archive) -> Table:
         "removed": changes.removed,
         "failed": changes.failed,
     }
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in (*counts, "seconds", "images/s"):
-        table.add_column(title, justify="right")
+    table = plain_table(right=(*counts, "seconds", "images/s"))
     table.add_row(*(f"{count:,}" for count in counts.values()), f"{changes.seconds:.1f}", speed)
     return table
-
-
-def _print(table: Table, note: str) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 200)
-    console.print(table)
-    console.print(Text(note), soft_wrap=True)
 
 
 def _kept(out: Path) -> str:

@@ -1,42 +1,331 @@
-"""What options of the command line mean, where several commands have them."""
+"""The options that several commands have, each told once: its name, its help, and how its text is read.
+
+An option of this table sets the keyword of that name of the public functions, whose default and checks are in
+`relax.settings`. A command names those that it takes:
+
+    @takes(HIDING, ESTIMATION, EXECUTION)
+    def pair(a: str, b: str, settings: Settings, out: Out = OUT) -> int: ...
+"""
 
 from __future__ import annotations
 
+import inspect
+import os
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated, Any
 
-if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
-    from relax.settings import BatchSize
+import typer
 
-DEVICE_HELP = "auto, cpu, cuda, cuda:1, mps; several share the masked images: cuda:0,cuda:1, or all GPUs."
+from masking import DESIGNS, FILLS, REGIONS
+from relax.cli.console import UsageError
+from relax.estimators.defaults import DEFAULT_MASKS
+from relax.io.errors import ImageError
+from relax.settings import DEFAULTS, ESTIMATORS, MAX_MASKS, PRESETS, Settings
+from relax.text import one_of
+from similarity.measures import MEASURES
+
+QUESTION_PANEL, HIDING_PANEL, RUN_PANEL, OUT_PANEL = (
+    "What is explained",
+    "What is hidden",
+    "How it is computed",
+    "What is written",
+)
+
+DEFAULT_OUT = Path("relax-out")
+
+IMAGE_HELP = "PNG, JPEG, TIFF, WebP or BMP, 8 or 16 bits; DICOM and NIfTI with the extra [medical]."
+EncoderSpec = Annotated[
+    str,
+    typer.Option(
+        "--encoder", metavar="SPEC", help="The encoder; `relax encoders` lists them.", rich_help_panel=QUESTION_PANEL
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option("--out", metavar="DIR", help="Folder for the files; created if needed.", rich_help_panel=OUT_PANEL),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", help="No progress and no summary; errors are still printed.", rich_help_panel=OUT_PANEL),
+]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show where in the code an error came from.", rich_help_panel=OUT_PANEL)
+]
 
 
-def names(text: str) -> list[str]:
-    """Names with commas between them, each once."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+@dataclass(frozen=True)
+class Option:
+    """One option.
 
-
-def batch_size(text: str) -> BatchSize:
-    """--batch-size: "auto" or a whole number.
-
-    Raises:
-        ValueError: If it is neither.
+    Attributes:
+        help: What it does; names every choice of its table.
+        metavar: What stands for its value.
+        panel: Under which heading the help lists it.
+        read: From its text to the value; None = the text itself.
+        several: Whether it can be repeated.
+        without: What happens without it, where the default of the keyword is None.
     """
-    if text == "auto":
-        return "auto"
+
+    help: str
+    metavar: str
+    panel: str
+    read: Callable[[str], Any] | None = None
+    several: bool = False
+    without: str = ""
+
+
+def whole(text: str) -> int:
+    """A whole number."""
     try:
         return int(text)
     except ValueError:
-        raise ValueError(f'--batch-size must be a whole number or "auto"; got {text!r}') from None
+        raise typer.BadParameter(f"must be a whole number; got {text!r}") from None
 
 
-def make_out(out: Path) -> None:
-    """Make the folder --out, if need be.
+def number(text: str) -> float:
+    """A number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"must be a number; got {text!r}") from None
+
+
+def whole_or_auto(text: str) -> int | str:
+    """A whole number, or "auto"."""
+    try:
+        return text if text == "auto" else int(text)
+    except ValueError:
+        raise typer.BadParameter(f'must be a whole number or "auto"; got {text!r}') from None
+
+
+def fill_value(text: str) -> str | float | list[float]:
+    """The fill that a word, a number, numbers with commas or a path mean."""
+    if text in FILLS:
+        return text
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        return text
+    return values[0] if len(values) == 1 else values
+
+
+def _rows(rows: Mapping[str, str]) -> str:
+    """Names with what each does, for a help text."""
+    return "; ".join(f"{name}: {what}" for name, what in rows.items())
+
+
+METHOD = ("method",)
+HEAD = ("head", "target")
+SIMILARITY = ("similarity",)
+QUESTION = (*SIMILARITY, "reference", "foil")
+HIDING = ("regions", "cells", "keep", "fill", "design", "seed")
+ESTIMATION = ("masks", "estimator", "preset")
+TOLERANCE = ("tolerance",)
+EXECUTION = ("device", "batch_size", "precision", "pooling")
+
+OPTIONS = {
+    "method": Option(
+        "Another method than relax, such as gradcam or lime; `relax methods` lists them.", "NAME", QUESTION_PANEL
+    ),
+    "head": Option(
+        "Explain a class: a head that `relax head train` made, or `network` for the network's own classifier.",
+        "PATH",
+        QUESTION_PANEL,
+    ),
+    "target": Option("The class of the head.", "CLASS", QUESTION_PANEL, without="the predicted one"),
+    "similarity": Option(
+        f"The measure: {_rows({name: measure.unit for name, measure in MEASURES.items()})}.", "MEASURE", QUESTION_PANEL
+    ),
+    "reference": Option(
+        "Compare with this image instead of the image itself; repeat it for the mean of several. A folder is a corpus: "
+        "the mean similarity to its images. 'text:a cat' is a prompt, for open_clip encoders.",
+        "IMAGE",
+        QUESTION_PANEL,
+        several=True,
+    ),
+    "foil": Option(
+        "Subtract the similarity to this: closer to the reference than to the foil. Given as --reference.",
+        "IMAGE",
+        QUESTION_PANEL,
+        several=True,
+    ),
+    "pooling": Option("auto, cls or mean, for encoders that return tokens or maps.", "HOW", QUESTION_PANEL),
+    "regions": Option(
+        f"What is hidden together: {_rows({name: row.what for name, row in REGIONS.items()})}.", "KIND", HIDING_PANEL
+    ),
+    "cells": Option("Regions along each side; more show finer detail.", "N", HIDING_PANEL, whole),
+    "keep": Option("Probability that a region stays visible, in (0, 1).", "P", HIDING_PANEL, number),
+    "fill": Option(
+        f"What hidden pixels show: {_rows({name: row.what for name, row in FILLS.items()})}; or a grey 0.5, a colour "
+        "0.5,0.4,0.3 or the path of an image.",
+        "FILL",
+        HIDING_PANEL,
+        fill_value,
+    ),
+    "design": Option(
+        f"How the masks of the grid are drawn together: {_rows({name: row.what for name, row in DESIGNS.items()})}. It "
+        "changes the error, not what is estimated.",
+        "DESIGN",
+        HIDING_PANEL,
+    ),
+    "seed": Option("Same seed, same masks, same maps.", "N", RUN_PANEL, whole),
+    "masks": Option(
+        "Number of masks.",
+        "N",
+        RUN_PANEL,
+        whole,
+        without=f"{DEFAULT_MASKS}; with --tolerance as many as it takes, at most {MAX_MASKS}",
+    ),
+    "tolerance": Option("Stop when every pixel's standard error is at most this.", "E", RUN_PANEL, number),
+    "estimator": Option(f"How maps are averaged: {_rows(ESTIMATORS)}.", "NAME", RUN_PANEL),
+    "preset": Option(
+        f"Several choices at once: {_rows({name: preset.what for name, preset in PRESETS.items()})}.", "NAME", RUN_PANEL
+    ),
+    "device": Option(
+        "auto, cpu, cuda, cuda:1, mps; several share the masked images: cuda:0,cuda:1, or all GPUs.",
+        "DEVICE",
+        RUN_PANEL,
+    ),
+    "batch_size": Option(
+        "Images in one forward pass, or auto: changes the speed, not the result.", "N", RUN_PANEL, whole_or_auto
+    ),
+    "precision": Option(
+        "exact (float32); auto: half precision where it is faster and agrees; fast: wherever it is faster.",
+        "HOW",
+        RUN_PANEL,
+    ),
+}
+COMMAND_LINE_DEFAULTS = {"precision": "exact"}  # where the library's None means what an Encoder was loaded with
+
+
+def takes(*groups: Iterable[str], **defaults: Any) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command the options of some groups; it gets their values as keywords of the public functions.
+
+    Args:
+        groups: Names of options.
+        defaults: Where the command has others than `relax.settings`.
+
+    Returns:
+        A decorator for a command with a parameter `settings`, in whose place the options stand.
+    """
+    names = [name for group in groups for name in group]
+    own = {**DEFAULTS, **COMMAND_LINE_DEFAULTS, **defaults}
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        @wraps(command)
+        def run(**values: Any) -> int:
+            settings = {name: values.pop(name) for name in names}
+            return command(settings=checked(settings), **values)
+
+        parameters = []
+        for parameter in inspect.signature(command, eval_str=True).parameters.values():
+            if parameter.name == "settings":
+                parameters += [_parameter(name, own[name]) for name in names]
+            else:
+                parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+def checked(settings: dict[str, Any]) -> dict[str, Any]:
+    """The keywords, once `relax.settings` has found nothing impossible in them.
 
     Raises:
-        OSError: If it cannot be one.
+        UsageError: Names the option, and where it is a word the nearest right one.
+    """
+    plain = {name: value for name, value in settings.items() if name != "head"}  # is a path until it is loaded
+    try:
+        Settings.of(plain)
+    except ValueError as error:
+        raise UsageError(in_option_words(error)) from None
+    return {name: value or None if OPTIONS[name].several else value for name, value in settings.items()}
+
+
+def in_option_words(error: Exception) -> str:
+    """The text of an error; the keyword that it begins with as the option of that name."""
+    keyword, separator, rest = str(error).partition(" ")
+    return f"{option_name(keyword)}{separator}{rest}" if keyword in OPTIONS else str(error)
+
+
+@contextmanager
+def usage_errors(*, debug: bool = False, of_images: bool = False) -> Iterator[None]:
+    """What goes wrong inside is wrong usage: one line that begins with the option, exit code 2.
+
+    An image that cannot be used is no wrong usage (exit code 1), unless the images are options themselves.
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"--out {out} cannot be a folder: {error.strerror}") from None
+        yield
+    except (ValueError, OSError, ImportError) as error:
+        if isinstance(error, ImageError) and not of_images:
+            raise
+        if debug:
+            traceback.print_exc()
+        raise UsageError(in_option_words(error)) from None
+
+
+def option_name(keyword: str) -> str:
+    """The option that sets a keyword."""
+    return f"--{keyword.replace('_', '-')}"
+
+
+def listed(option: str, text: str, known: Iterable[str] | None = None) -> list[str]:
+    """Names with commas between them, each once.
+
+    Raises:
+        UsageError: If one is not among the known ones.
+    """
+    listed = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    return [choice(option, name, known) for name in listed] if known is not None else listed
+
+
+def choice(option: str, value: str, known: Iterable[str]) -> str:
+    """The value, if it is one of the known words.
+
+    Raises:
+        UsageError: Names the option, the words and the nearest right one.
+    """
+    try:
+        return one_of(option, value, known)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def check_out(out: Path) -> None:
+    """Refuse an --out that cannot be created or written to; nothing is created yet.
+
+    Raises:
+        OSError: Says why.
+    """
+    existing = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise OSError(f"--out {out} cannot be a folder: {existing} is a file")
+    if not os.access(existing, os.W_OK):
+        raise OSError(f"--out {out} cannot be written to: permission denied")
+
+
+def _parameter(name: str, default: Any) -> inspect.Parameter:
+    option = OPTIONS[name]
+    details: dict[str, Any] = {"metavar": option.metavar, "help": option.help, "rich_help_panel": option.panel}
+    if option.read is not None:
+        details["parser"] = option.read
+    if default is None and option.without:
+        details["show_default"] = option.without
+    kind: Any = _type_of(option, default)
+    annotation = Annotated[kind, typer.Option(option_name(name), **details)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _type_of(option: Option, default: Any) -> Any:
+    if option.several:
+        return list[str] | None
+    if default is None:
+        return str | None
+    return type(default)

@@ -8,8 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, UsageError, complain
-from relax.cli.options import DEVICE_HELP, make_out
+from relax.cli.console import DONE, MaskProgress
+from relax.cli.options import (
+    DEFAULT_OUT,
+    ESTIMATION,
+    EXECUTION,
+    HIDING,
+    IMAGE_HELP,
+    SIMILARITY,
+    Debug,
+    EncoderSpec,
+    Out,
+    Quiet,
+    takes,
+    usage_errors,
+)
+from relax.files import file_names, write_files
+from relax.io.choice import stem_of
+from relax.text import number, shortened
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.questions.pairs import PairExplanation
@@ -24,87 +40,71 @@ relax pair scan1.png scan2.png --encoder timm:vit_small_patch14_dinov2.lvd142m -
 """
 
 
+@takes(SIMILARITY, HIDING, ESTIMATION, EXECUTION)
 def pair(
-    a: Annotated[str, typer.Argument(metavar="A", help="PNG, JPEG, TIFF, WebP or BMP; 8 or 16 bits.")],
+    a: Annotated[str, typer.Argument(metavar="A", help=IMAGE_HELP)],
     b: Annotated[str, typer.Argument(metavar="B", help="The image to which it is close, or not.")],
-    encoder: Annotated[str, typer.Option(metavar="SPEC", help="Who looks.")] = "default",
-    similarity: Annotated[str, typer.Option(metavar="MEASURE", help="cosine, l2, dot or rbf.")] = "cosine",
-    masks: Annotated[int, typer.Option(metavar="N", help="For each of the two images.")] = 3000,
-    cells: Annotated[int, typer.Option(metavar="N", help="Regions along each side; more show finer detail.")] = 7,
-    keep: Annotated[float, typer.Option(metavar="P", help="Chance that a region stays visible, in (0, 1).")] = 0.5,
-    fill: Annotated[str, typer.Option(metavar="FILL", help="mean, blur or noise: what hidden pixels show.")] = "mean",
-    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same maps.")] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help=DEVICE_HELP)] = "auto",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.")] = Path("relax-out"),
+    settings: dict[str, Any],
+    encoder: EncoderSpec = "default",
+    out: Out = DEFAULT_OUT,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> int:
     """Show what in each of two images brings it close to the other, and what of that goes beyond its own content.
 
     Written: A-B-pair.png (the figure), A-B-pair.json (similarity, settings) and for each image the maps for the other,
     for itself and beyond: A-B-pair-a-to-other.npz, ...
     """
-    from relax.cli.batch import MaskProgress
-    from relax.io.choice import stem_of
-    from relax.io.errors import ImageError
-    from relax.probing import probe
+    from relax.cli.prepare import prepared
+    from relax.probing import probe_image
     from relax.questions.pairs import pair_of
-    from relax.scene import load_encoder
-    from similarity import measure_named
 
-    progress = MaskProgress(2, shown=True)
-    try:
-        measure_named(similarity)
-        if fill not in (words := ("mean", "blur", "noise")):
-            raise ValueError(f"--fill is {', '.join(words)}; got {fill!r}")
-        make_out(out)
-        loaded = load_encoder(encoder, device)
-        with progress.bar:
-            probes = []
-            for image in (a, b):
-                progress.turn(image)
-                settings: dict[str, Any] = {"masks": masks, "cells": cells, "keep": keep, "fill": fill, "seed": seed}
-                probes.append(probe(image, loaded, progress=progress.masks, **settings))
-        found = pair_of(*probes, similarity=similarity)
-        files = write(found, out, f"{stem_of(a)}-{stem_of(b)}-pair")
-    except ImageError as error:
-        complain(str(error))
-        return SOME_FAILED
-    except (ValueError, OSError, ImportError) as error:
-        raise UsageError(str(error)) from None
-    typer.echo(in_words(found))
-    typer.echo(f"written: {files[0]}, {files[1]} and {len(files) - 2} maps (.npz) beside them")
+    progress = MaskProgress(2, shown=not quiet)
+    with progress.bar, usage_errors(debug=debug):
+        with usage_errors(debug=debug, of_images=True):
+            network, chosen = prepared(encoder, settings, out)
+        probes = []
+        for image in (a, b):
+            progress.turn(image)
+            probes.append(probe_image(image, network, chosen, progress.masks))
+        explained = pair_of(*probes, similarity=chosen.request.similarity)
+        files = write(explained, out, a, b)
+    if not quiet:
+        typer.echo(in_words(explained))
+        typer.echo(f"written: {file_names(files)}")
     return DONE
 
 
-def in_words(found: PairExplanation) -> str:
+def in_words(pair: PairExplanation) -> str:
     """The numbers of a pair, one line each."""
-    from relax.text import number, shortened
-
-    made = found.a.to_other.provenance
-    lines = [f"{made['similarity']} of the whole images: {number(found.similarity)}"]
-    for one in (found.a, found.b):
-        how = one.to_other.provenance
+    measure = pair.a.to_other.provenance["similarity"]
+    lines = [f"{measure} of the whole images: {number(pair.similarity)}"]
+    for direction in (pair.a, pair.b):
+        image = shortened(direction.to_other.provenance["image"], 60)
         lines.append(
-            f"{shortened(how['image'], 60)}: over the masks, the similarity to the other and that to itself correlate "
-            f"{number(one.correlation)}, slope {number(one.slope)}"
+            f"{image}: over the masks, the similarity to the other and that to itself correlate "
+            f"{number(direction.correlation)}, slope {number(direction.slope)}"
         )
     return "\n".join(lines)
 
 
-def write(found: PairExplanation, out: Path, stem: str) -> list[Path]:
+def write(pair: PairExplanation, out: Path, a: str, b: str) -> list[Path]:
     """Write the figure, the numbers and the maps; whole files or none. Returns their paths."""
-    from relax.files import written_aside
+    from relax.cli.outputs import FreeNames
     from relax.plotting.panels import png_of
     from relax.plotting.questions import pair_figure
 
-    picture = png_of(pair_figure(found))
-    maps = [
-        getattr(one, name).save(out / f"{stem}-{which}-{name.replace('_', '-')}.npz")
-        for which, one in (("a", found.a), ("b", found.b))
-        for name in ("to_other", "to_itself", "beyond")
-    ]
-    numbers, figure = out / f"{stem}.json", out / f"{stem}.png"
-    with written_aside(numbers) as aside:
-        aside.write_text(json.dumps(found.record(), indent=2) + "\n", encoding="utf-8")
-    with written_aside(figure) as aside:
-        aside.write_bytes(picture)
-    return [figure, numbers, *maps]
+    maps = {
+        f"-{side}-{part.replace('_', '-')}.npz": getattr(direction, part)
+        for side, direction in (("a", pair.a), ("b", pair.b))
+        for part in ("to_other", "to_itself", "beyond")
+    }
+    stem = FreeNames(out, (a, b), [".png", ".json", *maps]).numbered(f"{stem_of(a)}-{stem_of(b)}-pair")
+    return write_files(
+        out / stem,
+        {
+            ".png": png_of(pair_figure(pair)),
+            ".json": (json.dumps(pair.record(), indent=2) + "\n").encode(),
+            **{ending: explanation.to_bytes() for ending, explanation in maps.items()},
+        },
+    )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, overload
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, UsageError, complain, progress_bar
+from relax.cli.console import DONE, SOME_FAILED, complain, progress_bar
+from relax.cli.options import DEFAULT_OUT, OUT_PANEL, Debug, Quiet, usage_errors
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 EXAMPLES = """[bold]Examples[/bold]
 
 relax report relax-out/cat.npz relax-out/dog.npz
-    report.html: open it in a browser, or send it to somebody; it needs no network
+    relax-out/report.html: open it in a browser, or send it to somebody; it needs no network
 
 relax report relax-out --title "Retinas of clinic 3" --out retinas.html
     every saved explanation of a folder
@@ -31,10 +32,12 @@ def report(
     explanations: Annotated[
         list[Path], typer.Argument(metavar="NPZ|DIR", help="What `relax explain` saved, or a folder of it.")
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The HTML file that is written.")] = Path("report.html"),
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="The HTML file that is written.", rich_help_panel=OUT_PANEL)
+    ] = DEFAULT_OUT / "report.html",
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="The heading of the page.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary; errors are still said.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where in the code an error came from.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> int:
     """Put saved explanations into one HTML file: what stands out, and a gallery with a read-out under the pointer.
 
@@ -43,14 +46,12 @@ def report(
     """
     from relax.report import plain_report, write_report
 
-    try:
+    with usage_errors(debug=debug):
         paths = listed(explanations)
         if out.is_dir():
             raise ValueError(f"--out must be a file; {out} is a folder")
         if out.resolve() in {path.resolve() for path in paths}:
             raise ValueError(f"--out {out} would replace an explanation: choose another name")
-    except (ValueError, OSError) as error:
-        raise UsageError(str(error)) from None
     try:
         with progress_bar("pictures", shown=not quiet) as bar:
             good = readable(paths, bar, debug=debug)

@@ -112,16 +112,8 @@ class Plan:
         Raises:
             ValueError: If a name is unknown, or a metric needs what no picture could have; the message names it.
         """
-        if not methods:
-            raise ValueError("methods must be one or more names; got none")
-        for name in methods:
-            method_named(name)
-        chosen = None if metrics is None else tuple(metrics_named(metrics))
-        needs = {metric.needs: metric.name for metric in chosen or ()}
-        if contrast is None and "contrast" in needs:
-            raise ValueError(f"metric {needs['contrast']} needs a corpus and a foil: give both")
-        if settings.request.head is not None and "others" in needs:
-            raise ValueError(f"metric {needs['others']} asks for other references, and a head explains a class")
+        head = settings.request.head is not None
+        chosen = cls.check(methods, metrics, contrast=contrast is not None, head=head)
         network = loaded(encoder, settings.execution)
         similarity = settings.request.similarity
         return cls(
@@ -132,6 +124,23 @@ class Plan:
             contrast=None if contrast is None else Question.of(similarity, *contrast, network),
             settings=settings,
         )
+
+    @staticmethod
+    def check(
+        methods: Sequence[str], metrics: Sequence[str] | None, *, contrast: bool, head: bool
+    ) -> tuple[Metric, ...] | None:
+        """The metrics of these names; errors as for `of`."""
+        if not methods:
+            raise ValueError("methods must be one or more names; got none")
+        for name in methods:
+            method_named(name)
+        chosen = None if metrics is None else tuple(metrics_named(metrics))
+        needs = {metric.needs: metric.name for metric in chosen or ()}
+        if not contrast and "contrast" in needs:
+            raise ValueError(f"metric {needs['contrast']} needs a corpus and a foil: give both")
+        if head and "others" in needs:
+            raise ValueError(f"metric {needs['others']} asks for other references, and a head explains a class")
+        return chosen
 
     @property
     def seed(self) -> int:
@@ -269,7 +278,7 @@ def evaluate(
         )
     settings = Settings.of(keywords, EvaluateKeywords, "evaluate")
     plan = Plan.of(encoder, methods, metrics, contrast, settings)
-    check_images(plan, len(images), any(truth is not None for truth in truths or ()))
+    check_images(plan.metrics, len(images), any(truth is not None for truth in truths or ()))
     outcomes: list[Outcome] = []
 
     def started(name: str, method: str) -> None:
@@ -287,7 +296,7 @@ def evaluation_of(plan: Plan, outcomes: Sequence[Outcome]) -> Evaluation:
     return Evaluation(tuple(outcomes), tuple(metrics_named(used)) if used else (), plan.record)
 
 
-def check_images(plan: Plan, images: int, some_truth: bool) -> None:
+def check_images(metrics: Sequence[Metric] | None, images: int, some_truth: bool) -> None:
     """Refuse metrics that these pictures cannot have, before any is explained.
 
     Raises:
@@ -295,7 +304,7 @@ def check_images(plan: Plan, images: int, some_truth: bool) -> None:
     """
     if images < 1:
         raise ValueError("images must be one or more; got none")
-    needs = {metric.needs: metric.name for metric in plan.metrics or ()}
+    needs = {metric.needs: metric.name for metric in metrics or ()}
     if "truth" in needs and not some_truth:
         raise ValueError(f"metric {needs['truth']} needs masks or boxes: give the truth, or leave it out")
     if "others" in needs and images < 2:

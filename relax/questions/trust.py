@@ -106,21 +106,36 @@ def assess(
     Raises:
         ImageError, EncoderError, ValueError: As `explain`; or if `neighbours` is below 1.
     """
+    settings = Settings.of({"masks": MASKS, **keywords}, ExplainKeywords, "assess")
+    return assess_with(
+        image, loaded(encoder, settings.execution), settings, corpus=corpus, neighbours=neighbours, progress=progress
+    )
+
+
+def assess_with(
+    image: ImageSource,
+    encoder: Encoder,
+    settings: Settings,
+    *,
+    corpus: Corpus | None = None,
+    neighbours: int = NEIGHBOURS,
+    progress: Progress | None = None,
+) -> Trust:
+    """`assess` by an encoder that is loaded, with settings that are checked."""
     if neighbours < 1:
         raise ValueError(f"neighbours must be 1 or more; got {neighbours}")
-    settings = Settings.of({"masks": MASKS, **keywords}, ExplainKeywords, "assess")
-    network, seed = loaded(encoder, settings.execution), settings.hiding.seed
-    pixels = read_image(image, channels=network.channels)
+    seed = settings.hiding.seed
+    pixels = read_image(image, channels=encoder.channels)
 
     def importance(picture: Tensor, seed: int, place: int) -> Map:
         seeded = replace(settings, hiding=replace(settings.hiding, seed=seed))
-        return explain_images([picture], network, seeded, _part(progress, place))[0].importance
+        return explain_images([picture], encoder, seeded, _part(progress, place))[0].importance
 
     plain, reseeded = importance(pixels, seed, 0), importance(pixels, seed + 1, 1)
     mirrored, moved = importance(pixels.flip(-1), seed, 2), importance(shifted(pixels), seed, 3)
-    embeddings, names = changed_embeddings(network.view(pixels), network, seed)
+    embeddings, names = changed_embeddings(encoder.view(pixels), encoder, seed)
     cosines = embeddings[1:] @ embeddings[0]
-    kept, k = _kept(embeddings, corpus, neighbours, network)
+    kept, k = _kept(embeddings, corpus, neighbours, encoder)
     return Trust(
         ceiling=agreement(plain, reseeded),
         mirrored=agreement(plain, mirrored[:, ::-1]),

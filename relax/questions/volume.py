@@ -19,8 +19,9 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders import Encoder
 from relax.estimators.budget import Progress
-from relax.explainer import explain_images
+from relax.explainer import image_explainer
 from relax.explanation import Explanation
 from relax.files import written_aside
 from relax.io.errors import ImageError
@@ -119,6 +120,34 @@ def explain_volume(
         ValueError, encoders.EncoderError: As `relax.explain`; before the first pass where there is no such slice.
     """
     settings = Settings.of(keywords, ExplainKeywords, "explain_volume")
+    return explain_slices(
+        path,
+        loaded(encoder, settings.execution),
+        settings,
+        axis=axis,
+        indices=indices,
+        volume=volume,
+        window=window,
+        started=started,
+        done=done,
+        progress=progress,
+    )
+
+
+def explain_slices(
+    path: str | Path,
+    encoder: Encoder,
+    settings: Settings,
+    *,
+    axis: str | int,
+    indices: slice | Iterable[int] | None,
+    volume: int | None,
+    window: Window | None,
+    started: Callable[[str], None] | None = None,
+    done: Callable[[VolumeExplanation], None] | None = None,
+    progress: Progress | None = None,
+) -> VolumeExplanation:
+    """`explain_volume` by an encoder that is loaded, with settings that are checked."""
     opened = Volume.open(path, volume, window)
     name = list(AXES)[axis_number(axis)]
     every = range(opened.count(name))
@@ -128,14 +157,14 @@ def explain_volume(
     for index in numbers:
         if index not in every:
             raise ImageError(f"{path}: {name} slice must be from 0 to {len(every) - 1}; got {index}")
-    network = loaded(encoder, settings.execution)
+    explain_image = image_explainer(encoder, settings)
     explained = VolumeExplanation(opened, name, {})
     for index in numbers:
         address = f"{name_of(path)}#{name}={index}"
         if started is not None:
             started(address)
         picture = opened.picture(name, index)
-        (explanation,) = explain_images([picture.pixels], network, settings, progress)
+        explanation = explain_image(picture.pixels, progress)
         record = {**explanation.provenance, "image": address, "read": picture.how}
         explained.slices[index] = replace(explanation, provenance=record)
         if done is not None:

@@ -134,5 +134,5 @@ def test_an_array_larger_than_needed_serves_any_number_of_cells():
 
 
 def test_the_name_of_no_design_is_refused():
-    with pytest.raises(ValueError, match=r"design must be one of independent, antithetic, .*; got 'random'"):
+    with pytest.raises(ValueError, match=r"design must be one of orthogonal, sobol, antithetic, .*; got 'random'"):
         RandomGrid((20, 20), 4, design="random")

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from similarity import MEASURES, measure_named
-from similarity.references import MEMBERS_AT_ONCE, Target, mean_similarity
+from similarity.measures import MEMBERS_AT_ONCE
+from similarity.references import Target, mean_similarity
 from tests.reference import contrast_by_definition
 
 

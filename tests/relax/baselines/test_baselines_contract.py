@@ -12,8 +12,8 @@ import torch
 import encoders
 import relax
 from encoders.preprocess import Preprocess
+from masking import MaskRequest, SlidingWindows
 from relax.baselines import METHODS, MethodError
-from relax.hiding import Hiding
 from tests.relax.baselines.small import Corner, SmallHead, bare, drawn, small_cnn
 from tests.relax.baselines.test_baselines_layers import small_timm_vit
 
@@ -69,7 +69,7 @@ def test_the_table_of_methods_needs_neither_torch_nor_numpy_until_a_method_runs(
 @pytest.mark.parametrize("cells", [1, 2, 3, 5, 7, 16])
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (17, 31), (224, 224), (97, 64)])
 def test_the_price_of_windows_is_the_number_of_them_that_hiding_lays_over_the_view(size, cells):
-    windows = Hiding(regions="windows", cells=cells).source(torch.zeros(1, 3, *size))
+    windows = SlidingWindows.of(MaskRequest(torch.zeros(1, 3, *size), cells))
 
     for name in ("occlusion", "sbsm"):
         assert METHODS[name].cost(None, cells, size) == windows.limit + 1

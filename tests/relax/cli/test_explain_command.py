@@ -16,7 +16,8 @@ from PIL import Image
 
 import relax
 from relax.cli.app import run
-from relax.cli.batch import MaskProgress, targets
+from relax.cli.console import MaskProgress
+from relax.cli.outputs import targets
 from relax.files import written_aside
 
 ENCODER = "random:timm:test_resnet"  # a real network with its preprocessing, small and without download
@@ -64,7 +65,7 @@ def test_explain_writes_the_figure_the_maps_and_how_they_were_made(here, capsys)
     assert made["masks"]["count"] == 8
     assert Image.open("relax-out/cat.png").width > 1000
     out, err = capsys.readouterr()
-    assert re.search(r"cat\.png +relax-out/cat \.png \.npz \.json +8 ", out)
+    assert re.search(r"cat\.png +relax-out/cat\.png, cat\.npz, cat\.json +8 ", out)
     assert err == ""
 
 
@@ -135,15 +136,21 @@ def test_a_tolerance_that_is_not_reached_is_said(here, capsys):
         (["--cells", "0"], "cells"),
         (["--seed", "-1"], "seed"),
         (["--tolerance", "0"], "tolerance"),
-        (["--batch-size", "0"], "batch_size"),
-        (["--batch-size", "x"], "--batch-size must be a whole number or \"auto\"; got 'x'"),
-        (["--similarity", "manhattan"], "similarity"),
+        (["--batch-size", "0"], "--batch-size must be a whole number, 1 or more"),
+        (["--batch-size", "x"], "Invalid value for '--batch-size': must be a whole number or \"auto\"; got 'x'"),
+        (
+            ["--similarity", "cosin"],
+            "--similarity must be one of cosine, l2, dot, rbf; got 'cosin': did you mean 'cosine'",
+        ),
         (["--regions", "hexagons"], "regions must be one of"),
         (["--preset", "papers"], "preset must be one of"),
         (["--pooling", "max"], "pooling"),
         (["--device", "tpu9"], "device"),
-        (["--fill", "2"], "--fill takes values from 0 to 1; got 2"),
-        (["--fill", "gray"], "--fill is mean, blur, noise, a number, three numbers r,g,b or the path of an image"),
+        (["--fill", "2"], "--fill must lie in [0, 1], as the image's pixels do; got 2"),
+        (
+            ["--fill", "gray"],
+            "--fill is mean, blur, noise, drop, a number, three numbers r,g,b or the path",
+        ),
         (["--reference", "nowhere.png"], "nowhere.png: no such file"),
         (["--encoder", "timn:resnet18"], "timn:resnet18"),
         (["--out", "cat.png"], "--out cat.png cannot be a folder"),
@@ -222,7 +229,7 @@ def test_no_input_is_ever_replaced(here, capsys):
     assert run(["explain", "cat.png", "b/fill.jpg", *FAST, "--fill", "fill.png", "--out", "."]) == 0
 
     assert {name: Path(name).read_bytes() for name in before} == before
-    assert "cat-2 .png" in capsys.readouterr().out
+    assert "cat-2.png, cat-2.npz, cat-2.json" in capsys.readouterr().out
     assert Path("fill-2.npz").exists()
 
 
@@ -263,7 +270,7 @@ def test_ctrl_c_before_anything_is_done_says_so(here, capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(relax, "load_encoder", interrupted)
+    monkeypatch.setattr("relax.cli.prepare.load_encoder", interrupted)
 
     assert run(["explain", "cat.png"]) == 130
     one_line(capsys.readouterr().err, "stopped", "relax: stopped")

@@ -91,7 +91,10 @@ def test_images_that_fail_are_named_and_the_others_are_done(here, capsys):
             ["index", "photos", "--out", "x", *FAST, "--kind", "tree"],
             "kind must be one of flat, hnsw, ivfpq; got 'tree'",
         ),
-        (["index", "photos", "--out", "x", *FAST, "--batch-size", "many"], "--batch-size must be a whole number"),
+        (
+            ["index", "photos", "--out", "x", *FAST, "--batch-size", "many"],
+            "Invalid value for '--batch-size': must be a whole number",
+        ),
         (["index", "photos", "--out", "photos/0.png", *FAST], "File exists"),
         (["index", "photos", *FAST], "Missing option '--out'"),
         (["search", "nowhere", "photos/0.png"], "nowhere holds no archive: run relax index DIR --out nowhere"),

@@ -193,7 +193,7 @@ def test_a_probe_gives_the_maps_of_explain():
     ("settings", "message"),
     [
         ({"estimator": "exact"}, r"estimator must be one of auto, controlled, plain; got 'exact'"),
-        ({"design": "latin"}, r"design must be one of independent, .*; got 'latin'"),
+        ({"design": "latin"}, r"design must be one of orthogonal, .*; got 'latin'"),
         ({"estimator": "controlled", "regions": "superpixels"}, r'needs regions "grid" .* got \'superpixels\' with 7'),
         ({"estimator": "controlled", "cells": 40}, r"at most 36 cells; got 'grid' with 40"),
     ],

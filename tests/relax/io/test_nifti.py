@@ -355,15 +355,20 @@ def test_the_command_line_explains_a_volume(tmp_path, capsys):
 def test_ctrl_c_writes_the_slices_that_are_done(tmp_path, capsys, monkeypatch):
     from relax.questions import volume
 
-    real, calls = volume.explain, []
+    image_explainer, calls = volume.image_explainer, []
 
-    def interrupted(*arguments, **settings):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return real(*arguments, **settings)
+    def interrupted(encoder, settings):
+        explain_image = image_explainer(encoder, settings)
 
-    monkeypatch.setattr(volume, "explain", interrupted)
+        def explain_or_stop(image, progress):
+            calls.append(image)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return explain_image(image, progress)
+
+        return explain_or_stop
+
+    monkeypatch.setattr(volume, "image_explainer", interrupted)
     file, out = nifti(tmp_path / "a.nii", NOISE), tmp_path / "out"
 
     assert run(["volume", str(file), "--masks", "5", "--out", str(out)]) == 130

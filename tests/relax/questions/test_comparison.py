@@ -126,7 +126,7 @@ def test_the_command_explains_a_class_of_the_networks_own_head(picture, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["cat.png", "--methods", "relax,nonsense"], "method must be one of relax, rise"),
+        (["cat.png", "--methods", "relax,nonsense"], "--methods must be one of relax, rise"),
         (["cat.png", "--methods", ","], "methods must be one or more names; got none"),
         (["cat.png", "--methods", "relax", "--cells", "0"], "cells must be a whole number"),
         (["cat.png", "--encoder", "timm:nosuch"], "encoder 'timm:nosuch' is not known"),

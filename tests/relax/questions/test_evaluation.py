@@ -11,6 +11,7 @@ from PIL import Image
 
 import relax
 from relax.cli.app import run
+from relax.explainer import explain_images
 from relax.metrics import Trial, auc, deletion, insertion
 from relax.metrics.maps import spearman
 from relax.references import Corpus
@@ -128,7 +129,7 @@ def test_the_command_writes_every_value_and_the_summary(here, capsys):
     assert code == 0
     out, err = capsys.readouterr()
     one_line(err, "note: 1 of 3 pictures have no truth")
-    assert "relax-out/summary.json" in out.replace("\n", "")
+    assert "relax-out/evaluation.csv, summary.csv, summary.json" in out.replace("\n", "")
     found = rows()
     assert [(row["image"], row["method"], row["metric"]) for row in found[:4]] == [
         ("a.png", "relax", "passes"),
@@ -189,15 +190,14 @@ def test_a_stopped_run_goes_on_where_it_was(here, capsys, monkeypatch):
     arguments = ["evaluate", "photos", *FAST, "--methods", "relax,random", "--metrics", "entropy,insertion"]
     assert run([*arguments, "--out", "whole"]) == 0
     asked = []
-    explain = relax.explainer.explain
 
-    def stopping(image, encoder, **settings):
-        asked.append((Path(image).name, settings["method"]))
+    def stopping(images, encoder, settings, progress):
+        asked.append((Path(images[0]).name, settings.request.method))
         if len(asked) == 4:
             raise KeyboardInterrupt
-        return explain(image, encoder, **settings)
+        return explain_images(images, encoder, settings, progress)
 
-    monkeypatch.setattr("relax.questions.comparison.explain", stopping)
+    monkeypatch.setattr("relax.questions.comparison.explain_images", stopping)
     capsys.readouterr()
     assert run(arguments) == 130
     assert "stopped; what is done is in relax-out" in capsys.readouterr().err
@@ -216,13 +216,12 @@ def test_a_stopped_run_goes_on_where_it_was(here, capsys, monkeypatch):
 
 def test_other_settings_pictures_or_masks_are_computed_anew(here, monkeypatch):
     asked = []
-    explain = relax.explainer.explain
 
-    def counting(image, encoder, **settings):
-        asked.append(Path(image).name)
-        return explain(image, encoder, **settings)
+    def counting(images, encoder, settings, progress):
+        asked.append(Path(images[0]).name)
+        return explain_images(images, encoder, settings, progress)
 
-    monkeypatch.setattr("relax.questions.comparison.explain", counting)
+    monkeypatch.setattr("relax.questions.comparison.explain_images", counting)
     arguments = ["evaluate", "photos", "--truth", "masks", *FAST, "--methods", "random", "--metrics", "auc,entropy"]
 
     def asked_by(*more):
@@ -304,8 +303,8 @@ def test_contrastive_metrics_ask_for_the_corpus_minus_the_foil(here):
     ("arguments", "parts"),
     [
         (["nowhere"], ["nowhere"]),
-        (["photos", "--methods", "relax,magic"], ["method must be one of", "'magic'"]),
-        (["photos", "--metrics", "iou"], ["metric must be one of", "'iou'"]),
+        (["photos", "--methods", "relax,magic"], ["--methods must be one of", "'magic'"]),
+        (["photos", "--metrics", "iou"], ["--metrics must be one of", "'iou'"]),
         (["photos", "--metrics", "auc"], ["metric auc needs masks or boxes"]),
         (["photos", "--truth", "photos"], ["photos has nothing for any of the images"]),
         (["photos/a.png", "--metrics", "target-randomisation"], ["give two or more images"]),

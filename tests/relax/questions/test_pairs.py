@@ -190,8 +190,12 @@ def test_the_command_writes_the_figure_the_numbers_and_all_maps(pictures, tmp_pa
     [
         (["cat.png", "dog.png"], "dog.png: no such file", 1),
         (["cat.png"], "Missing argument 'B'", 2),
-        (["cat.png", "cup.png", "--similarity", "cosin"], "similarity must be one of cosine", 2),
-        (["cat.png", "cup.png", "--fill", "gold"], "--fill is mean, blur, noise; got 'gold'", 2),
+        (["cat.png", "cup.png", "--similarity", "cosin"], "--similarity must be one of cosine", 2),
+        (
+            ["cat.png", "cup.png", "--fill", "gold"],
+            "--fill is mean, blur, noise, drop, a number, three numbers r,g,b or the path of an image: gold",
+            2,
+        ),
         (["cat.png", "cup.png", "--cells", "0"], "cells must be a whole number", 2),
         (["cat.png", "cup.png", "--encoder", "timm:nosuch"], "encoder 'timm:nosuch' is not known", 2),
         (["cat.png", "cup.png", "--masks", "5", "--out", "cat.png"], "--out cat.png cannot be a folder", 2),

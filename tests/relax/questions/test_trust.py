@@ -136,7 +136,7 @@ def test_the_command_line_writes_trust_and_takes_neighbours_from_a_folder_or_an_
         assert trust["neighbours"] == 1  # there are only three others
 
     assert run(["explain", "photos/0.png", *fast, "--neighbours", "photos"]) == 2
-    assert "--neighbours goes with --trust" in capsys.readouterr().err
+    assert "--neighbours needs --trust" in capsys.readouterr().err
     other = ("--encoder", "random:timm:test_vit", "--trust", "--neighbours", "archive")
     assert run(["explain", "photos/0.png", *fast, *other]) == 2
     assert "holds embeddings of encoder" in capsys.readouterr().err

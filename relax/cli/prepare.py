@@ -1,0 +1,95 @@
+"""What commands do before an image is touched: find what is wrong with the options, the cheapest first, and load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from encoders import Encoder, Head
+from masking import FILLS
+from relax.cli.console import UsageError, progress_bar
+from relax.cli.options import check_out
+from relax.io.errors import ImageError
+from relax.io.images import read_image
+from relax.references import Corpus, image_files
+from relax.scene import load_encoder
+from relax.settings import Settings
+
+
+def prepared(spec: str, options: dict[str, Any], out: Path) -> tuple[Encoder, Settings]:
+    """Load the encoder, with a head if there is one, and make settings of options.
+
+    Folders among reference and foil become corpora, embedded once; `--head` becomes the head that it names.
+
+    Args:
+        spec: Of the encoder.
+        options: Keywords of the public functions, as `relax.cli.options.takes` gives them.
+        out: The folder to write to; created if needed.
+
+    Returns:
+        The encoder and the settings.
+
+    Raises:
+        UsageError: If the fill is no image.
+        ImageError, ValueError, OSError, ImportError: If the encoder, the head, reference, foil or the folder cannot be
+            used.
+    """
+    keywords = dict(options)
+    check_out(out)
+    _check_fill(keywords.get("fill"))
+    for name in ("reference", "foil"):
+        if keywords.get(name) is not None:
+            keywords[name] = _with_corpora(keywords[name])
+    encoder, head = load_with_head(spec, keywords.pop("head", None), keywords)
+    for name in ("reference", "foil"):
+        if isinstance(keywords.get(name), Corpus):
+            keywords[name] = embedded(keywords[name], encoder, name)
+    return encoder, Settings.of(keywords if head is None else {**keywords, "head": head})
+
+
+def load_with_head(spec: str, head: str | None, keywords: dict[str, Any]) -> tuple[Encoder, Head | None]:
+    """The encoder, and the head that `--head` names: a file of `relax head train`, or the network's own."""
+    from encoders import load_head, network_head
+
+    device, pooling, precision = (keywords.get(name) for name in ("device", "pooling", "precision"))
+    if head == "network":
+        if pooling not in (None, "auto"):
+            raise ValueError(
+                f"pooling cannot be chosen for --head network, whose classifier needs its own; got {pooling!r}"
+            )
+        encoder, classifier = network_head(spec, device=device or "auto")
+        return encoder if precision is None else encoder.with_precision(precision), classifier
+    encoder = load_encoder(spec, device or "auto", pooling or "auto", precision=precision)
+    if head is None:
+        return encoder, None
+    classifier = load_head(head)
+    classifier.check(encoder)
+    return encoder, classifier
+
+
+def embedded(corpus: Corpus, encoder: Encoder, name: str) -> Corpus:
+    """The corpus with its embeddings, made under a progress bar."""
+    with progress_bar("images") as bar:
+        task = bar.add_task(f"embedding the {name}", total=len(corpus))
+        return corpus.embedded(encoder, lambda done, total: bar.update(task, completed=done, total=total))
+
+
+def _check_fill(fill: Any) -> None:
+    if isinstance(fill, str) and fill not in FILLS:
+        try:
+            read_image(fill)
+        except ImageError as error:
+            words = ", ".join(FILLS)
+            raise UsageError(
+                f"--fill is {words}, a number, three numbers r,g,b or the path of an image: {error}"
+            ) from None
+
+
+def _with_corpora(paths: list[str]) -> list[str] | Corpus:
+    """The images, or a corpus as soon as there is a folder among them."""
+    folders = [path for path in paths if Path(path).is_dir()]
+    if not folders:
+        return paths
+    if len(paths) == 1:
+        return Corpus(paths[0])
+    return Corpus([image for path in paths for image in (image_files(path) if path in folders else [path])])
