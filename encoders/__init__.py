@@ -1,30 +1,11 @@
-"""Who looks: frozen image encoders with their preprocessing, pooling and checkpoints.
+"""Frozen image encoders with their preprocessing, pooling and checkpoints.
 
 encoder = load("default"); encoder(pixels) takes (B, C, H, W) in [0, 1] of any size to (B, D) float32.
+
+The public names stand in `__init__.pyi`. They are loaded when they are first used, so that listing the kinds of encoder
+need not wait for torch.
 """
 
-from encoders.catalogue import EncoderRow, available
-from encoders.checkpoints.report import CheckpointReport
-from encoders.encoder import Encoder
-from encoders.errors import EncoderError, EncoderWarning
-from encoders.heads.base import Head
-from encoders.heads.kinds import load_head
-from encoders.heads.networks import network_head
-from encoders.pooling import POOLINGS
-from encoders.preprocess import Preprocess
-from encoders.specs import load
+import lazy_loader
 
-__all__ = [
-    "POOLINGS",
-    "CheckpointReport",
-    "Encoder",
-    "EncoderError",
-    "EncoderRow",
-    "EncoderWarning",
-    "Head",
-    "Preprocess",
-    "available",
-    "load",
-    "load_head",
-    "network_head",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-import timm
-import torchvision
-
-from encoders.networks import BUNDLED
+from encoders.kinds import BUNDLED, KINDS, RANDOM_EXAMPLE, RANDOM_WHAT, SpecKind, random_forms, resolve
 
 
 @dataclass(frozen=True)
@@ -31,36 +28,26 @@ def available(pattern: str | None = None) -> list[EncoderRow]:
     Returns:
         Rows; none where no name fits.
     """
-    return _kinds() if pattern is None else _named(pattern)
+    return _by_kind() if pattern is None else _by_name(pattern)
 
 
-def _kinds() -> list[EncoderRow]:
-    here = "in the package, no network needed" if BUNDLED.exists() else "its weights are missing from this installation"
+def _by_kind() -> list[EncoderRow]:
+    rows = [EncoderRow(kind.example, kind.what, _notes(kind)) for kind in KINDS]
+    return [*rows, EncoderRow(RANDOM_EXAMPLE, RANDOM_WHAT, f"a sanity check; {', '.join(random_forms())}")]
+
+
+def _notes(kind: SpecKind) -> str:
+    missing = kind.prefix == "default" and not BUNDLED.exists()
+    return "its weights are missing from this installation" if missing else kind.notes
+
+
+def _by_name(pattern: str) -> list[EncoderRow]:
+    text = pattern.lower()
+    shell_pattern = text if any(sign in text for sign in "*?[") else f"*{text}*"
     return [
-        EncoderRow("default", "the bundled self-supervised ResNet-18-D, 64 px", here),
-        EncoderRow(
-            "timm:vit_small_patch14_dinov2.lvd142m", "timm, pretrained", "fetched once; the tag may be left out"
-        ),
-        EncoderRow("torchvision:resnet50", "torchvision, its default weights", "fetched once"),
-        EncoderRow("hub:facebookresearch/dino:main:dino_vits16", "torch.hub, or a local folder", "runs its code"),
-        EncoderRow("open_clip:ViT-B-32:laion2b_s34b_b79k", "open_clip, reads prompts too", "fetched once; an extra"),
-        EncoderRow(
-            "file:run.ckpt?arch=resnet50", "a checkpoint of your own", "arch is a timm name or torchvision:NAME"
-        ),
-        EncoderRow(
-            "random:timm:resnet50", "random weights, drawn from the seed", "a sanity check; also random:default"
-        ),
-    ]
-
-
-def _named(pattern: str) -> list[EncoderRow]:
-    wanted = pattern.lower() if any(sign in pattern for sign in "*?[") else f"*{pattern.lower()}*"
-    specs = [
-        *((f"timm:{name}", "timm") for name in timm.list_pretrained()),
-        *((f"torchvision:{name}", "torchvision") for name in torchvision.models.list_models(torchvision.models)),
-    ]
-    return [
-        EncoderRow(spec, f"{library}, pretrained", "fetched once")
-        for spec, library in specs
-        if fnmatchcase(spec.partition(":")[2].lower(), wanted)
+        EncoderRow(f"{kind.prefix}:{name}", f"{kind.prefix}, pretrained", "fetched once")
+        for kind in KINDS
+        if kind.names
+        for name in resolve(kind.names)()
+        if fnmatchcase(name.lower(), shell_pattern)
     ]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any, cast
 
@@ -12,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from encoders.checkpoints.report import CheckpointReport
+from encoders.checksum import network_checksum
+from encoders.contract import Network
 from encoders.devices import find_device, find_devices, out_of_memory
 from encoders.errors import EncoderError, one_line
 from encoders.fast import PRECISIONS, FastForm, Forms
 from encoders.pooling import check_pooling, pool
 from encoders.preprocess import Preprocess
 from encoders.tokens import patch_grid, visible_only
-
-Network = nn.Module | Callable[[Tensor], Tensor]
 
 
 class Encoder:
@@ -29,7 +27,8 @@ class Encoder:
     put in eval mode and frozen here, in place: `encoders.load` hands over a copy, so nobody else's changes.
 
     Attributes:
-        network: The network itself, public for methods that need its layers or gradients.
+        network: The network itself, as `encoders.contract.Network` says, public for methods that need its layers or
+            gradients.
         name: The spec that it was loaded by, or the class name of a module or function.
         preprocess: Size, crop, mean and std of its weights.
         device: Where it runs; with several, where the embeddings come together.
@@ -66,9 +65,9 @@ class Encoder:
         if isinstance(network, nn.Module):
             self.device, *further = find_devices(device)
             self._dtype = _freeze(network, self.device)
-            self.others = tuple(self._on(one) for one in further)
+            self.others = tuple(self._on(other) for other in further)
         else:
-            # What a function runs on is known to nobody but its author.
+            # Only its author knows what a function runs on.
             self.device = torch.device("cpu") if str(device) == "auto" else find_device(device)
         self._prefix_tokens = int(getattr(network, "num_prefix_tokens", 0) or 0)
 
@@ -79,8 +78,12 @@ class Encoder:
 
     @cached_property
     def checksum(self) -> str | None:
-        """SHA-256 of the weights (names, dtypes, shapes, bytes), the same on every device; None for a function."""
-        return state_checksum(self.network.state_dict()) if isinstance(self.network, nn.Module) else None
+        """SHA-256 of the weights (names, dtypes, shapes, bytes), the same on every device.
+
+        A network without parameters is told by its layers instead; None for a function, and where nothing tells the
+        network from another, see `encoders.checksum`.
+        """
+        return network_checksum(self.network)
 
     def view(self, pixels: Tensor) -> Tensor:
         """(B, C, H, W) in [0, 1] to (B, C, h, w) in [0, 1], as `Preprocess.view`."""
@@ -88,7 +91,7 @@ class Encoder:
         return self.preprocess.view(pixels)
 
     def seen(self, height: int, width: int) -> tuple[float, float, float, float]:
-        """(top, left, bottom, right) in image pixels that the encoder sees, as `Preprocess.seen`."""
+        """(top, left, bottom, right) in image pixels of what the encoder sees, as `Preprocess.seen`."""
         return self.preprocess.seen(height, width)
 
     @torch.inference_mode()
@@ -126,14 +129,14 @@ class Encoder:
 
     @torch.inference_mode()
     def started(self, prepared: Tensor, *, rounded: bool = False) -> Tensor:
-        """Embed what `prepare` gave; a GPU may not have finished yet, and nobody has looked at the values.
+        """Embed what `prepare` returned, without waiting for a GPU to finish and without checking the values.
 
-        Rounded is in half precision, where the device has it: faster, and a little off. See `encoders.passes`.
+        With `rounded` in half precision where the device has it: faster, at a small error. See `encoders.passes`.
         """
         return self._embed(prepared, self._rounded if rounded else self._exact)
 
     def checked(self, embedding: Tensor) -> Tensor:
-        """What `started` returned, once it is there; an EncoderError if a value is NaN or infinite."""
+        """What `started` returned, after waiting for it; an EncoderError if a value is NaN or infinite."""
         if not torch.isfinite(embedding).all():
             raise EncoderError(
                 f"encoder {self.name!r} must return finite embeddings; got NaN or infinity: check its weights "
@@ -143,11 +146,11 @@ class Encoder:
 
     @torch.inference_mode()
     def embed_visible(self, view: Tensor, kept: Tensor) -> Tensor:
-        """Embed one image N times, each time showing some of its patch tokens only; see `encoders.tokens`.
+        """Embed one image N times, each time with only a subset of its patch tokens; see `encoders.tokens`.
 
         Args:
             view: (1, C, h, w) in [0, 1].
-            kept: (N, K) numbers of the patches to show, in reading order.
+            kept: (N, K) indices of the patches to keep, in reading order.
 
         Returns:
             (N, D) float32 on `device`.
@@ -208,15 +211,15 @@ class Encoder:
         return self.embed(self.view(pixels))
 
     def to(self, device: str | torch.device) -> Encoder:
-        """The encoder itself if it is on `device` already, else a copy there; "auto" = cuda, else mps, else cpu."""
+        """The encoder itself if it is on `device` already, else a copy on it; "auto" = cuda, else mps, else cpu."""
         if find_devices(device) == self.devices:
             return self
         return self._on(device)
 
     @property
     def devices(self) -> tuple[torch.device, ...]:
-        """All that it runs on."""
-        return (self.device, *(one.device for one in self.others))
+        """All devices that it runs on."""
+        return (self.device, *(other.device for other in self.others))
 
     def _on(self, device: str | torch.device) -> Encoder:
         return Encoder(
@@ -254,7 +257,7 @@ class Encoder:
         height, width = size or ("h", "w")
         raise EncoderError(
             f"view must be (B, {channels or 'C'}, {height}, {width}) for encoder {self.name!r}; "
-            f"got {tuple(view.shape)}: {_way_out(view, channels)}"
+            f"got {tuple(view.shape)}: {_advice(view, channels)}"
         )
 
 
@@ -276,21 +279,11 @@ def copied(module: nn.Module) -> nn.Module:
         ) from error
 
 
-def state_checksum(state: dict[str, Tensor]) -> str:
-    """SHA-256 over sorted names, dtypes, shapes and bytes of a state dict."""
-    digest = hashlib.sha256()
-    for name in sorted(name for name, value in state.items() if isinstance(value, Tensor)):
-        value = state[name].detach().cpu().contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _freeze(network: nn.Module, device: torch.device) -> torch.dtype:
-    """Eval mode, no gradients, on the device; gives the dtype that its pixels must have."""
+    """Eval mode, no gradients, on the device; returns the dtype that its pixels must have."""
     with torch.inference_mode(False):  # weights made in inference mode would refuse gradients for ever
         network.eval().requires_grad_(False).to(device)
-    return next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
+    return next((weight.dtype for weight in network.parameters() if weight.is_floating_point()), torch.float32)
 
 
 def _check_pixels(argument: str, pixels: Tensor) -> None:
@@ -299,7 +292,7 @@ def _check_pixels(argument: str, pixels: Tensor) -> None:
         raise EncoderError(f"{argument} must be a float tensor (B, C, H, W) in [0, 1] with B, C, H, W >= 1; got {got}")
 
 
-def _way_out(view: Tensor, channels: int | None) -> str:
+def _advice(view: Tensor, channels: int | None) -> str:
     if channels is not None and view.shape[1] != channels:
         return "repeat or drop channels" if view.shape[1] != 1 else f"repeat the one channel {channels} times"
     return "call encoder.view(pixels) first, or the encoder itself: both resize"

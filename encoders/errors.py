@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class EncoderError(ValueError):
     """An encoder cannot be loaded or used; the message is one line that ends with the way out."""
@@ -16,3 +19,9 @@ def one_line(error: BaseException, limit: int = 200) -> str:
     lines = str(error).strip().splitlines()
     text = lines[0].strip() if lines else type(error).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
+    """The way out for a misspelt name: the three nearest of the right ones; `otherwise` where none is near."""
+    close = difflib.get_close_matches(name, list(names), n=3)
+    return f"did you mean {', '.join(close)}?" if close else otherwise

@@ -1,7 +1,7 @@
 """Networks from torch.hub: a GitHub repository, or a local folder, with a hubconf.py.
 
-Loading one runs the code in it. A folder on this machine is taken to be trusted by who names it; for a repository
-torch.hub asks once, unless it is known to it, and without a terminal to answer it is refused.
+Loading runs its code. A folder on this machine is trusted because the caller names it. For a repository that it does
+not trust yet, torch.hub asks once; without a terminal to answer, it is refused.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from encoders.contract import Built
 from encoders.errors import EncoderError, one_line
+from encoders.kinds import Spec
 from encoders.networks import drawn_from
 from encoders.preprocess import Preprocess
 
+OTHER_SEED = 1_000_003  # any that nobody chooses: two loads from different seeds tell random weights from trained ones
 MAX_RANDOM = 0.02  # share of the weight matrices that may be drawn at random, as an unused head
 
 # torch.hub knows no preprocessing. This is what self-supervised networks on ImageNet (DINO, DINOv2, SwAV, VICReg,
@@ -26,40 +29,37 @@ MAX_RANDOM = 0.02  # share of the weight matrices that may be drawn at random, a
 USUAL = Preprocess(size=(224, 224), resize=256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
-def hub_network(rest: str, arguments: dict[str, str]) -> tuple[nn.Module, Preprocess]:
+def build_hub(spec: Spec) -> Built:
     """Load REPO:NAME, where REPO is "owner/name", "owner/name:branch" or a local folder.
 
     Args:
-        rest: What stands between "hub:" and the question mark.
-        arguments: For the entry, as text: pretrained=true, weights=DEFAULT.
+        spec: Items that are not about preprocessing or pooling are arguments of the entry: pretrained=true,
+            weights=DEFAULT.
 
     Raises:
         EncoderError: If the entry cannot be had, or gives random weights.
     """
-    repo, _, name = rest.rpartition(":")
+    repo, _, name = spec.name.rpartition(":")
     if not repo or not name:
-        raise EncoderError(
-            f"encoder must be hub:REPO:NAME, as hub:facebookresearch/dino:main:dino_vits16; got hub:{rest}"
-        )
-    values = {key: _value(text) for key, text in arguments.items()}
-    network = _entry(repo, name, values)
-    with drawn_from(1_000_003):
-        share = _random_share(network, _entry(repo, name, values))
+        raise EncoderError(f"encoder must be {spec.kind.form}, as {spec.kind.example}; got hub:{spec.name}")
+    arguments = {key: _value(text) for key, text in spec.items.items() if key not in spec.kind.items}
+    network = _entry(repo, name, arguments)
+    with drawn_from(OTHER_SEED):
+        share = _random_share(network, _entry(repo, name, arguments))
     if share > MAX_RANDOM:
         raise EncoderError(
-            f"encoder 'hub:{rest}' gave weights of which {share:.0%} differ from one call to the next, so they are "
-            "random: ask for trained ones, for instance with ?pretrained=true or ?weights=DEFAULT"
+            f"encoder 'hub:{spec.name}' gave weights of which {share:.0%} differ from one call to the next, so they "
+            "are random: ask for trained ones, for instance with ?pretrained=true or ?weights=DEFAULT"
         )
-    return network, USUAL
+    return Built(network, USUAL)
 
 
-def _entry(repo: str, name: str, values: dict[str, Any]) -> nn.Module:
-    local = Path(repo).expanduser()
-    place = str(local) if local.is_dir() else repo
-    source = "local" if local.is_dir() else "github"
+def _entry(repo: str, name: str, arguments: dict[str, Any]) -> nn.Module:
+    folder = Path(repo).expanduser()
+    repo_or_folder, source = (str(folder), "local") if folder.is_dir() else (repo, "github")
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # it tells of its downloads where results belong
-            network = torch.hub.load(place, name, source=source, trust_repo="check", **values)
+        with contextlib.redirect_stdout(sys.stderr):  # it reports downloads on stdout, where results belong
+            network = torch.hub.load(repo_or_folder, name, source=source, trust_repo="check", **arguments)
     except EOFError as error:
         raise EncoderError(
             f"encoder 'hub:{repo}:{name}' would run code of {repo}, which nobody here has trusted yet: if you do, call "
@@ -77,12 +77,9 @@ def _entry(repo: str, name: str, values: dict[str, Any]) -> nn.Module:
 
 def _random_share(first: nn.Module, second: nn.Module) -> float:
     """Share of the weight matrices that differ between two loads from different seeds."""
-    pairs = [
-        (weight, again)
-        for weight, again in zip(first.parameters(), second.parameters(), strict=True)
-        if weight.ndim > 1
-    ]
-    return sum(not torch.equal(weight, again) for weight, again in pairs) / max(len(pairs), 1)
+    pairs = zip(first.parameters(), second.parameters(), strict=True)
+    differ = [not torch.equal(weight, other) for weight, other in pairs if weight.ndim > 1]
+    return sum(differ) / max(len(differ), 1)
 
 
 def _value(text: str) -> object:

@@ -1,18 +1,16 @@
 """Networks by name, from timm, torchvision and this package, each with the preprocessing of its weights.
 
-Every function gives a bare network on the CPU: classification head removed, weights pretrained or drawn at
+Every builder gives a bare network on the CPU: classification head removed, weights pretrained or drawn at
 random. Call them inside `drawn_from`, which keeps the random weights away from the caller's generator.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -22,11 +20,11 @@ from safetensors.torch import load_file
 from timm.data import resolve_data_config
 from torch import nn
 
-from encoders.errors import EncoderError, one_line
+from encoders.contract import Built
+from encoders.errors import EncoderError, did_you_mean, one_line
+from encoders.items import height_and_width
+from encoders.kinds import BUNDLED, BUNDLED_CARD, Spec
 from encoders.preprocess import Preprocess
-
-BUNDLED = Path(__file__).with_name("default.safetensors")
-BUNDLED_CARD = Path(__file__).with_name("default.json")
 
 
 @contextmanager
@@ -35,6 +33,64 @@ def drawn_from(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU too
         yield
+
+
+def build_default(spec: Spec) -> Built:
+    """The bundled encoder, or its network with random weights."""
+    return Built(*bundled_network(pretrained=spec.pretrained), pool=pool_with_timm)
+
+
+def build_timm(spec: Spec) -> Built:
+    """A timm model without its classification head, and timm's own evaluation preprocessing.
+
+    Args:
+        spec: Its name is as in timm, with or without a weights tag, or "hf-hub:USER/MODEL". Its item size is the size
+            that the model is built for instead of its usual one, which networks with position embeddings need.
+
+    Raises:
+        EncoderError: If timm has no such model or weights, or they cannot be fetched.
+    """
+    name, pretrained = spec.name, spec.pretrained
+    if not name.startswith(("hf-hub:", "hf_hub:")):
+        _check_timm_name(name, pretrained)
+    size = height_and_width(spec.items["size"]) if "size" in spec.items else None
+    with fetching(f"timm:{name}", pretrained):
+        network = _create_timm(name, pretrained, size)
+    return Built(network, timm_preprocess(name, resolve_data_config({}, model=network)), pool=pool_with_timm)
+
+
+def build_torchvision(spec: Spec) -> Built:
+    """A torchvision classifier without its head, and the preprocessing of its default weights.
+
+    Raises:
+        EncoderError: If torchvision has no such classifier, or its weights cannot be fetched.
+    """
+    name, names = spec.name, torchvision_names()
+    if name not in names:
+        raise EncoderError(_unknown(f"torchvision:{name}", name, names))
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    with fetching(f"torchvision:{name}", spec.pretrained):
+        network = torchvision.models.get_model(name, weights=weights if spec.pretrained else None)
+    _remove_head(network, name)
+    usual = weights.transforms()
+    preprocess = Preprocess(
+        size=(usual.crop_size[0], usual.crop_size[0]),
+        resize=usual.resize_size[0],
+        mean=tuple(usual.mean),
+        std=tuple(usual.std),
+        interpolation=usual.interpolation.value,
+    )
+    return Built(network, preprocess, pool=pool_with_torchvision)
+
+
+def timm_names() -> list[str]:
+    """Every pretrained network of timm."""
+    return list(timm.list_pretrained())
+
+
+def torchvision_names() -> list[str]:
+    """Every classifier of torchvision; all have weights."""
+    return list(torchvision.models.list_models(module=torchvision.models))
 
 
 def bundled_network(*, pretrained: bool) -> tuple[nn.Module, Preprocess]:
@@ -53,41 +109,6 @@ def bundled_network(*, pretrained: bool) -> tuple[nn.Module, Preprocess]:
         mean=tuple(card["mean"]),
         std=tuple(card["std"]),
         interpolation=card["interpolation"],
-    )
-    return network, preprocess
-
-
-def timm_network(name: str, *, pretrained: bool, size: tuple[int, int] | None = None) -> tuple[nn.Module, Preprocess]:
-    """A timm model without its classification head, and timm's own evaluation preprocessing.
-
-    Args:
-        name: As in timm, with or without a weights tag, or "hf-hub:USER/MODEL".
-        pretrained: Whether to fetch the weights, or leave them random.
-        size: (h, w) to build it for instead of its usual size; networks with position embeddings need it.
-    """
-    if not name.startswith(("hf-hub:", "hf_hub:")):
-        _check_timm_name(name, pretrained)
-    with _fetching(f"timm:{name}", pretrained):
-        network = _create_timm(name, pretrained, size)
-    return network, timm_preprocess(name, resolve_data_config({}, model=network))
-
-
-def torchvision_network(name: str, *, pretrained: bool) -> tuple[nn.Module, Preprocess]:
-    """A torchvision classifier without its head, and the preprocessing of its default weights."""
-    names = torchvision.models.list_models(module=torchvision.models)
-    if name not in names:
-        raise EncoderError(_unknown(f"torchvision:{name}", name, names))
-    weights = torchvision.models.get_model_weights(name).DEFAULT
-    with _fetching(f"torchvision:{name}", pretrained):
-        network = torchvision.models.get_model(name, weights=weights if pretrained else None)
-    _remove_head(network, name)
-    usual = weights.transforms()
-    preprocess = Preprocess(
-        size=(usual.crop_size[0], usual.crop_size[0]),
-        resize=usual.resize_size[0],
-        mean=tuple(usual.mean),
-        std=tuple(usual.std),
-        interpolation=usual.interpolation.value,
     )
     return network, preprocess
 
@@ -122,21 +143,25 @@ def pool_with_timm(network: nn.Module, pooling: str, name: str) -> None:
         return
     if pooling == "cls" and getattr(network, "cls_token", None) is None:
         raise EncoderError(f'pooling="cls" needs a class token, which {name!r} has not: choose "auto" or "mean"')
-    wanted = "token" if pooling == "cls" else "avg"
+    global_pool = "token" if pooling == "cls" else "avg"
     if getattr(network, "pool_include_prefix", False):
         network.pool_include_prefix = False  # type: ignore[assignment]  # registers are no part of the image
     try:
         reset: Callable[..., None] = network.reset_classifier  # type: ignore[assignment]
-        reset(0, global_pool=wanted)
+        reset(0, global_pool=global_pool)
     except (AssertionError, AttributeError, TypeError, ValueError) as error:
         raise EncoderError(f'pooling={pooling!r} is not offered by {name!r}: choose "auto"') from error
-    chosen = getattr(network, "global_pool", wanted)
-    if isinstance(chosen, str) and chosen != wanted:
-        raise EncoderError(f'pooling={pooling!r} is not offered by {name!r}, it keeps {chosen!r}: choose "auto"')
+    kept = getattr(network, "global_pool", global_pool)
+    if isinstance(kept, str) and kept != global_pool:
+        raise EncoderError(f'pooling={pooling!r} is not offered by {name!r}, it keeps {kept!r}: choose "auto"')
 
 
 def pool_with_torchvision(network: nn.Module, pooling: str, name: str) -> None:
-    """Check that the pooling torchvision built in is the one asked for; it offers no other."""
+    """Check that `pooling` is what torchvision built into the network; it offers no other.
+
+    Raises:
+        EncoderError: If it is not.
+    """
     built_in = "cls" if isinstance(network, torchvision.models.VisionTransformer) else "mean"
     averaged = getattr(getattr(network, "avgpool", None), "output_size", None) in (1, (1, 1))
     if pooling == "auto" or (pooling == built_in and (built_in == "cls" or averaged)):
@@ -181,7 +206,7 @@ def _remove_head(network: nn.Module, name: str) -> None:
 
 
 @contextmanager
-def _fetching(spec: str, pretrained: bool) -> Iterator[None]:
+def fetching(spec: str, pretrained: bool) -> Iterator[None]:
     """Turn whatever a download raises (each library has its own errors) into one line with the way out."""
     try:
         yield
@@ -198,6 +223,4 @@ def _fetching(spec: str, pretrained: bool) -> Iterator[None]:
 
 
 def _unknown(spec: str, name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=3)
-    hint = f"did you mean {', '.join(close)}?" if close else "relax encoders PATTERN lists the names"
-    return f"encoder {spec!r} is not known: {hint}"
+    return f"encoder {spec!r} is not known: {did_you_mean(name, names, 'relax encoders PATTERN lists the names')}"

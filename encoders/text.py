@@ -8,7 +8,6 @@ random:open_clip:MODEL              random weights, for sanity checks
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,9 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from encoders.contract import Built, ReadsText
 from encoders.encoder import Encoder
-from encoders.errors import EncoderError
-from encoders.networks import _fetching
+from encoders.errors import EncoderError, did_you_mean
+from encoders.kinds import Spec
+from encoders.networks import fetching
 from encoders.preprocess import Preprocess
 
 EXTRA = 'pip install "relax-explainer[text]"'
@@ -49,10 +50,10 @@ class OpenClip(nn.Module):
             EncoderError: If a prompt is longer than the text tower reads.
         """
         tokenizer = _tokenizer(self.name)
-        for prompt in prompts if hasattr(tokenizer, "encode") else ():  # open_clip's own would cut it in silence
-            most, got = tokenizer.context_length - 2, len(tokenizer.encode(prompt))
-            if got > most:
-                raise EncoderError(f"prompt must have at most {most} tokens; got {got}: shorten '{prompt[:40]}...'")
+        for prompt in prompts if hasattr(tokenizer, "encode") else ():  # open_clip's own would truncate it silently
+            maximum, got = tokenizer.context_length - 2, len(tokenizer.encode(prompt))
+            if got > maximum:
+                raise EncoderError(f"prompt must have at most {maximum} tokens; got {got}: shorten '{prompt[:40]}...'")
         tokens = tokenizer(list(prompts)).to(next(self.parameters()).device)
         features: Tensor = self.model.encode_text(tokens, normalize=True)  # type: ignore[operator]
         return features
@@ -63,8 +64,7 @@ def embed_text(encoder: Encoder, prompts: Sequence[str]) -> Tensor:
     """Embed prompts, such as "a photo of a cat", with the text tower of an encoder.
 
     Args:
-        encoder: Loaded from an `open_clip:` spec, or with a network that has a method `embed_text` from a list of
-            texts to (K, D), in the space of its images.
+        encoder: Loaded from an `open_clip:` spec, or with a network that is a `encoders.contract.ReadsText`.
         prompts: K texts.
 
     Returns:
@@ -73,34 +73,33 @@ def embed_text(encoder: Encoder, prompts: Sequence[str]) -> Tensor:
     Raises:
         EncoderError: If the encoder has no text tower, or a prompt is empty or too long.
     """
-    if not hasattr(encoder.network, "embed_text"):
+    network = encoder.network
+    if not isinstance(network, ReadsText):
         raise EncoderError(
             f"encoder {encoder.name!r} has no text tower to read a prompt: use one that has, such as "
             f"open_clip:ViT-B-32:laion2b_s34b_b79k ({EXTRA})"
         )
     if not all(prompt.strip() for prompt in prompts):
         raise EncoderError("a prompt must have words, as in text:a photo of a cat; got an empty one")
-    embeddings: Tensor = encoder.network.embed_text(prompts)  # type: ignore[operator]
-    return embeddings.float()
+    return network.embed_text(prompts).float()
 
 
-def open_clip_network(name: str, *, pretrained: bool) -> tuple[nn.Module, Preprocess]:
+def build_open_clip(spec: Spec) -> Built:
     """An open_clip model and the preprocessing of its weights.
 
     Args:
-        name: What follows `open_clip:` in a spec, as at the top of this module.
-        pretrained: Whether to load the weights, or leave them random.
+        spec: As at the top of this module.
 
     Raises:
         ImportError: If open_clip is not installed.
         EncoderError: If the model or tag is unknown, the weights cannot be had, or it pads images.
     """
-    open_clip = _open_clip()
+    open_clip, name, pretrained = _open_clip(), spec.name, spec.pretrained
     model_name, tag = (name, "") if name.startswith(SCHEMES) else name.partition(":")[::2]
     if not name.startswith(SCHEMES):
         _check_name(f"open_clip:{model_name}", model_name, open_clip.list_models())
         tag = _checked_tag(open_clip, model_name, tag) if pretrained else ""
-    with _fetching(f"open_clip:{name}", pretrained), _quiet():
+    with fetching(f"open_clip:{name}", pretrained), _quiet():
         model = open_clip.create_model(
             model_name,
             pretrained=tag or None,
@@ -108,7 +107,14 @@ def open_clip_network(name: str, *, pretrained: bool) -> tuple[nn.Module, Prepro
             require_pretrained=pretrained,
             pretrained_text=False,
         )
-    return OpenClip(model, model_name), _preprocess(name, open_clip.get_model_preprocess_cfg(model))
+    preprocess = _preprocess(name, open_clip.get_model_preprocess_cfg(model))
+    return Built(OpenClip(model, model_name), preprocess, pool=_pool)
+
+
+def _pool(network: nn.Module, pooling: str, name: str) -> None:
+    """Refuse another pooling than the one that CLIP was trained with."""
+    if pooling != "auto":
+        raise EncoderError(f'pooling={pooling!r} is not offered by {name!r}: choose "auto"')
 
 
 def _open_clip() -> Any:
@@ -120,7 +126,7 @@ def _open_clip() -> Any:
 
 @lru_cache(maxsize=4)
 def _tokenizer(name: str) -> Any:
-    with _fetching(f"open_clip:{name}", pretrained=True), _quiet():
+    with fetching(f"open_clip:{name}", pretrained=True), _quiet():
         return _open_clip().get_tokenizer(name)
 
 
@@ -137,9 +143,8 @@ def _checked_tag(open_clip: Any, model: str, tag: str) -> str:
 
 def _check_name(spec: str, name: str, names: list[str]) -> None:
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=3) or names[:3]
-        hint = f"did you mean {', '.join(close)}?" if close else "give the path of a checkpoint"
-        raise EncoderError(f"encoder {spec!r} is not known: {hint}")
+        examples = f"did you mean {', '.join(names[:3])}?" if names else "give the path of a checkpoint"
+        raise EncoderError(f"encoder {spec!r} is not known: {did_you_mean(name, names, examples)}")
 
 
 def _preprocess(name: str, config: dict[str, Any]) -> Preprocess:

@@ -1,7 +1,8 @@
-"""The classifier that a network came with, as a head on the encoder that is left; and all kinds of heads by name.
+"""The classifier that a network came with, as a head on the encoder that is left.
 
 A supervised network ends in a linear layer. `network_head` takes that layer off: what is before it is the encoder, the
-layer itself a head, and one after the other they are the network again, which is checked on one batch.
+layer itself a head, and one after the other they are the network again, which is checked on one batch. How the whole
+network of a spec is had is told by the classifiers that `encoders.kinds.KINDS` names.
 """
 
 from __future__ import annotations
@@ -16,24 +17,15 @@ from timm.data import ImageNetInfo, infer_imagenet_subset
 from torch import Tensor, nn
 
 from encoders.checkpoints.reading import read_checkpoint
+from encoders.contract import Built, Classifier
 from encoders.encoder import Encoder, copied
 from encoders.errors import EncoderError
 from encoders.heads.base import Head
-from encoders.heads.kinds import KINDS, KnnHead, LinearHead, NetworkHead, PrototypeHead, load_head
+from encoders.heads.kinds import NetworkHead
+from encoders.kinds import KINDS, RANDOM, Spec, parse_spec, resolve
 from encoders.networks import drawn_from
 from encoders.preprocess import Preprocess
-from encoders.specs import load
-
-__all__ = [
-    "KINDS",
-    "Head",
-    "KnnHead",
-    "LinearHead",
-    "NetworkHead",
-    "PrototypeHead",
-    "load_head",
-    "network_head",
-]
+from encoders.specs import build, pooling_of
 
 MAX_ERROR = 1e-3  # of the largest class score, between the network and its two parts: float32 in another order
 WAY_OUT = "train a head on its embeddings instead (relax head train)"
@@ -50,8 +42,8 @@ def network_head(
     """A network's own classifier: the encoder without its last linear layer, and that layer as a head.
 
     Args:
-        spec: timm:NAME, torchvision:NAME, file:PATH?arch=NAME or random:... of the first two, see `encoders.load`; or a
-            module from normalised pixels (B, C, h, w) to class scores (B, K) before the softmax, which is copied.
+        spec: A spec of a kind that has a classifier (timm, torchvision, file), see `encoders.kinds.KINDS`; or a module
+            from normalised pixels (B, C, h, w) to class scores (B, K) before the softmax, which is copied.
         classes: K names. None takes those of the library (torchvision's weights, timm's ImageNet lists), else
             "0" to "K-1", as for files, random weights and modules.
         preprocess: For a module: size, mean and std of its weights; None gives it pixels as they are. Names bring
@@ -74,17 +66,17 @@ def network_head(
     else:
         if preprocess is not None:
             raise EncoderError(f"preprocess is for modules; {spec!r} brings its own: leave it out")
-        encoder, names = _whole(spec.strip(), seed)
+        encoder, names = _whole(spec, seed)
     return _split(encoder, classes or names, device)
 
 
 def _split(whole: Encoder, classes: Sequence[str] | None, device: str | torch.device) -> tuple[Encoder, Head]:
     """Take the last linear layer off a network, in place."""
     network: Any = whole.network
-    where, weight, bias = _last_layer(network, whole.name)
-    pixels = _some_pixels(whole, network)
+    layer_name, weight, bias = _last_layer(network, whole.name)
+    pixels = _noise(whole, network)
     expected = whole.embed(pixels)
-    network.set_submodule(where, nn.Identity())
+    network.set_submodule(layer_name, nn.Identity())
     names = tuple(classes or (str(index) for index in range(len(weight))))
     if len(names) != len(weight):
         raise EncoderError(f"classes must be {len(weight)} names for {whole.name!r}; got {len(names)}")
@@ -92,8 +84,8 @@ def _split(whole: Encoder, classes: Sequence[str] | None, device: str | torch.de
     head = NetworkHead(names, weight, bias).made_for(encoder)
     if not _add_up(whole, head, pixels, expected):
         raise EncoderError(
-            f"encoder {whole.name!r} must end in one linear layer; {where!r} is the last, but the class scores are no "
-            f"linear function of what it sees: {WAY_OUT}"
+            f"encoder {whole.name!r} must end in one linear layer; {layer_name!r} is the last, but the class scores "
+            f"are no linear function of what it sees: {WAY_OUT}"
         )
     return encoder, head
 
@@ -101,26 +93,26 @@ def _split(whole: Encoder, classes: Sequence[str] | None, device: str | torch.de
 def _add_up(encoder: Encoder, head: Head, pixels: Tensor, expected: Tensor) -> bool:
     """Whether encoder and head, one after the other, give the class scores (N, K) that the network gave."""
     try:
-        found = head.logits(encoder.embed(pixels))
-    except EncoderError:  # what stood behind the last layer cannot work with what stood before it
+        logits = head.logits(encoder.embed(pixels))
+    except EncoderError:  # what follows the last layer cannot take what precedes it
         return False
-    return found.shape == expected.shape and bool((found - expected).abs().max() <= MAX_ERROR * expected.abs().max())
+    return logits.shape == expected.shape and bool((logits - expected).abs().max() <= MAX_ERROR * expected.abs().max())
 
 
 def _last_layer(network: nn.Module, name: str) -> tuple[str, Tensor, Tensor]:
-    """Where the last linear layer or 1 x 1 convolution is, its weight (K, D) and its bias (K,)."""
-    layers = [(where, layer) for where, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
-    where, layer = layers[-1] if layers else ("", None)
-    if layer is None or not where or (isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1)):
+    """Name of the last linear layer or 1 x 1 convolution, its weight (K, D) and its bias (K,)."""
+    layers = [(place, layer) for place, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    layer_name, layer = layers[-1] if layers else ("", None)
+    if layer is None or not layer_name or (isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1)):
         raise EncoderError(
             f"encoder {name!r} must end in a linear layer or a 1 x 1 convolution; got {type(layer).__name__} "
-            f"at {where!r}: {WAY_OUT}"
+            f"at {layer_name!r}: {WAY_OUT}"
         )
     weight = layer.weight.detach().flatten(1).float()
-    return where, weight, weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().float()
+    return layer_name, weight, weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().float()
 
 
-def _some_pixels(encoder: Encoder, network: nn.Module) -> Tensor:
+def _noise(encoder: Encoder, network: nn.Module) -> Tensor:
     """(2, C, h, w) noise in [0, 1], to compare the network with its two parts."""
     first = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
     channels = encoder.channels or len(encoder.mean or ()) or (first.in_channels if first else 3)
@@ -128,35 +120,43 @@ def _some_pixels(encoder: Encoder, network: nn.Module) -> Tensor:
     return torch.rand(2, channels, *size, generator=torch.Generator().manual_seed(0))
 
 
-def _whole(spec: str, seed: int) -> tuple[Encoder, Sequence[str] | None]:
+def _whole(text: str, seed: int) -> tuple[Encoder, Sequence[str] | None]:
     """The network of a spec with its classifier, as an encoder that gives class scores, and names of the classes."""
-    kind, _, rest = spec.partition(":")
-    if kind == "file":
-        return _from_file(spec, seed), None
-    pretrained = kind != "random"
-    library, _, name = (kind, _, rest) if pretrained else rest.partition(":")
-    if library not in ("timm", "torchvision"):
+    spec = parse_spec(text)
+    if not spec.kind.classifier:
         raise EncoderError(
-            "network_head needs timm:NAME, torchvision:NAME, file:PATH?arch=NAME, random:... or a module; "
-            f"got {spec!r}, which has no classifier that is known: {WAY_OUT}"
+            f"network_head needs {', '.join(_forms())} or a module; got {spec.text!r}, which has no classifier that is "
+            f"known: {WAY_OUT}"
         )
-    known = load(spec, device="cpu", seed=seed)  # says what is wrong with a spec, and knows its preprocessing
+    built = build(spec, pooling_of(spec, "auto"), seed)  # says what is wrong with a spec, and knows its preprocessing
+    classifier: Classifier = resolve(spec.kind.classifier)
     with drawn_from(seed):
-        network, names = (_of_torchvision if library == "torchvision" else _of_timm)(name, pretrained)
-    whole = Encoder(network, name=spec, preprocess=known.preprocess, device="cpu", channels=known.channels)
-    return whole, names if pretrained else None
+        network, names = classifier(spec, built)
+    whole = Encoder(network, name=spec.text, preprocess=built.preprocess, device="cpu", channels=3, report=built.report)
+    return whole, names if spec.pretrained else None
 
 
-def _of_torchvision(name: str, pretrained: bool) -> tuple[nn.Module, Sequence[str] | None]:
-    weights = torchvision.models.get_model_weights(name).DEFAULT
-    network = torchvision.models.get_model(name, weights=weights if pretrained else None)
+def _forms() -> list[str]:
+    kinds = [kind for kind in KINDS if kind.classifier]
+    return [*(kind.form for kind in kinds), *(f"{RANDOM}:{kind.random_form}" for kind in kinds if kind.random_form)]
+
+
+def torchvision_classifier(spec: Spec, built: Built) -> tuple[nn.Module, Sequence[str] | None]:
+    """The network as torchvision has it, and the categories of its default weights."""
+    weights = torchvision.models.get_model_weights(spec.name).DEFAULT
+    network = torchvision.models.get_model(spec.name, weights=weights if spec.pretrained else None)
     return network, weights.meta.get("categories")
 
 
-def _of_timm(name: str, pretrained: bool) -> tuple[nn.Module, Sequence[str] | None]:
-    network = timm.create_model(name, pretrained=pretrained)
+def timm_classifier(spec: Spec, built: Built) -> tuple[nn.Module, Sequence[str] | None]:
+    """The network as timm has it, and the names in its configuration or of its ImageNet subset.
+
+    Raises:
+        EncoderError: If it was trained without a classifier.
+    """
+    network = timm.create_model(spec.name, pretrained=spec.pretrained)
     if network.num_classes == 0:
-        raise EncoderError(f"encoder 'timm:{name}' was trained without a classifier: {WAY_OUT}")
+        raise EncoderError(f"encoder 'timm:{spec.name}' was trained without a classifier: {WAY_OUT}")
     names = network.pretrained_cfg.get("label_names")
     subset = infer_imagenet_subset(network)
     if names is None and subset:
@@ -165,43 +165,38 @@ def _of_timm(name: str, pretrained: bool) -> tuple[nn.Module, Sequence[str] | No
     return network, names
 
 
-def _from_file(spec: str, seed: int) -> Encoder:
-    """The encoder of a checkpoint, with the checkpoint's own last layer put back."""
-    encoder = load(spec, device="cpu", seed=seed)
-    network: Any = encoder.network
-    path = spec.removeprefix("file:").rpartition("?")[0]
-    tensors = read_checkpoint(path)
-    where = _place_of_last_layer(network, encoder.name)
-    prefix = encoder.report.part if encoder.report else ""
-    weight, bias = tensors.get(f"{prefix}{where}.weight"), tensors.get(f"{prefix}{where}.bias")
+def checkpoint_classifier(spec: Spec, built: Built) -> tuple[nn.Module, Sequence[str] | None]:
+    """The network of a checkpoint, with the checkpoint's own last layer put back; its classes have no names.
+
+    Raises:
+        EncoderError: If the checkpoint has no last layer where the network had one.
+    """
+    network: Any = built.network
+    tensors = read_checkpoint(spec.name)
+    layer_name = _place_of_last_layer(network, spec.text)
+    prefix = built.report.part if built.report else ""
+    weight, bias = tensors.get(f"{prefix}{layer_name}.weight"), tensors.get(f"{prefix}{layer_name}.bias")
     if weight is None or (weight.ndim != 2 and weight.shape[2:] != (1, 1)):
         raise EncoderError(
-            f"checkpoint {path!r} must hold its classifier as {prefix + where + '.weight'!r}; it does not: {WAY_OUT}"
+            f"checkpoint {spec.name!r} must hold its classifier as {prefix + layer_name + '.weight'!r}; it does not: "
+            f"{WAY_OUT}"
         )
-    with drawn_from(seed):
-        count, dim = weight.shape[:2]
-        layer = nn.Linear(dim, count) if weight.ndim == 2 else nn.Conv2d(dim, count, (1, 1))
+    count, dim = weight.shape[:2]
+    layer = nn.Linear(dim, count) if weight.ndim == 2 else nn.Conv2d(dim, count, (1, 1))
     layer.load_state_dict({"weight": weight, "bias": torch.zeros(count) if bias is None else bias})
-    network.set_submodule(where, layer.requires_grad_(False))
-    return Encoder(
-        network,
-        name=encoder.name,
-        preprocess=encoder.preprocess,
-        device="cpu",
-        channels=encoder.channels,
-        report=encoder.report,
-    )
+    network.set_submodule(layer_name, layer.requires_grad_(False))
+    return network, None
 
 
 def _place_of_last_layer(network: nn.Module, name: str) -> str:
-    """Where `encoders.networks` put nothing in place of the last layer."""
+    """Name of the layer that `encoders.networks` replaced by an identity."""
     config = getattr(network, "pretrained_cfg", None)  # timm's
     if config is not None:
         places = [config.get("classifier")]
     else:
         heads = ("fc", "classifier", "heads", "head")
-        places = [where for where, layer in network.named_modules() if isinstance(layer, nn.Identity)]
-        places = [where for where in places if where.split(".")[0] in heads][-1:]
+        places = [place for place, layer in network.named_modules() if isinstance(layer, nn.Identity)]
+        places = [place for place in places if place.split(".")[0] in heads][-1:]
     if not places or not isinstance(places[0], str):
         raise EncoderError(f"encoder {name!r} must end in one linear layer; it has {places or 'none'}: {WAY_OUT}")
     return places[0]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from encoders import Encoder, EncoderError, load
-from encoders.networks import BUNDLED
+from encoders.kinds import BUNDLED
 
 
 def small_module() -> nn.Module:

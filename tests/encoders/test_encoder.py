@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from encoders import Encoder, EncoderError, Preprocess, load
-from encoders.encoder import state_checksum
+from encoders.checksum import state_checksum
 
 
 def linear() -> nn.Module:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from encoders import EncoderError, load
-from encoders.networks import BUNDLED
+from encoders.kinds import BUNDLED
 
 
 @pytest.mark.skipif(not BUNDLED.exists(), reason="encoders/default.safetensors is not there yet")

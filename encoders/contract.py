@@ -1,0 +1,80 @@
+"""What the parts of an encoder promise each other: networks, the builders of `encoders.kinds`, and classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from encoders.checkpoints.report import CheckpointReport
+from encoders.kinds import Spec
+from encoders.preprocess import Preprocess
+
+
+class Network(Protocol):
+    """What an `Encoder` runs: a module of torch, or any function.
+
+    It is called on normalised pixels (B, C, h, w) of the size of its preprocessing (as they are where there is none),
+    and returns one of
+
+        (B, D)          a vector per image, taken as it is
+        (B, T, D)       tokens, pooled by "cls" (token 0) or "mean" (of the tokens after the prefix tokens)
+        (B, D, h, w)    feature maps, averaged over h and w
+
+    in any float dtype, every value finite. Each image's result depends on that image alone, and the same pixels give
+    the same result: a map is made of thousands of calls, in batches of any size.
+
+    A module is put in eval mode and frozen. It can be deep-copied: `encoders.load` copies it, so do several devices,
+    and so does the fast form, which also folds batch norms. Its checksum is that of `encoders.checksum`. A function is
+    called as it is, on float32 pixels on the encoder's device, and has no checksum.
+
+    Optional attributes, each read where it is needed and nowhere else:
+
+        num_prefix_tokens                       class and register tokens before the patch tokens: `Encoder`, `tokens`
+        embed_text(prompts)                     the text tower, see `ReadsText`: `encoders.text`
+        cls_token, global_pool,                 pooling in timm's own head: `networks.pool_with_timm`
+        pool_include_prefix, reset_classifier
+        avgpool                                 pooling that torchvision built in: `networks.pool_with_torchvision`
+        fc, classifier, heads, head             the classifier, which is removed or becomes a head: `networks`,
+                                                `heads.networks`
+        pretrained_cfg, num_classes             timm's names of the classes: `heads.networks`
+        patch_embed, patch_drop                 of timm's VisionTransformer, for hidden tokens: `tokens`
+    """
+
+    def __call__(self, pixels: Tensor, /) -> Tensor:
+        """Normalised pixels to vectors, tokens or feature maps."""
+
+
+@runtime_checkable
+class ReadsText(Protocol):
+    """A network with a text tower."""
+
+    def embed_text(self, prompts: Sequence[str]) -> Tensor:
+        """K texts to (K, D), in the space of its images."""
+
+
+class Built(NamedTuple):
+    """What a builder returns.
+
+    Attributes:
+        network: On the CPU, without a classifier; weights are loaded, or drawn from torch's default generator.
+        preprocess: What its weights were trained with.
+        report: How a checkpoint matched; None where none was read.
+        pool: Sets another pooling than "auto" in the network itself, given (network, pooling, name for messages), or
+            raises an EncoderError; None leaves pooling to `encoders.pooling`, on what the network returns.
+    """
+
+    network: nn.Module
+    preprocess: Preprocess
+    report: CheckpointReport | None = None
+    pool: Callable[[nn.Module, str, str], None] | None = None
+
+
+# Raises an EncoderError of one line; called inside `encoders.networks.drawn_from`.
+Builder = Callable[[Spec], Built]
+
+
+# The network of a spec with the classifier that it came with, and the names of its classes where they have names; given
+# the spec and what its builder returned, which it may take apart. It raises and is called as a builder.
+Classifier = Callable[[Spec, Built], tuple[nn.Module, Sequence[str] | None]]

@@ -1,0 +1,241 @@
+"""The kinds of encoder spec, as data: one row of `KINDS` each, from which specs are read, listed and explained.
+
+A new kind is one row here, the builder that the row names, a test of that builder, and a line of the table in
+README.md, which `tests/encoders/test_kinds.py` compares with the row. Nothing here imports torch, so that listing the
+kinds need not wait for it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from encoders.errors import EncoderError, did_you_mean
+
+RANDOM = "random"  # stands before another spec and asks for weights that are drawn from the seed
+RANDOM_EXAMPLE = "random:timm:resnet50"
+RANDOM_WHAT = "random weights, drawn from the seed"
+PREPROCESS_ITEMS = ("size", "resize", "mean", "std", "interpolation")  # see `encoders.items`
+POOLING_ITEM = "pooling"
+
+BUNDLED = Path(__file__).with_name("default.safetensors")  # the weights of the kind "default"
+BUNDLED_CARD = Path(__file__).with_name("default.json")
+
+
+@dataclass(frozen=True)
+class SpecKind:
+    """One kind of spec.
+
+    Attributes:
+        prefix: What stands before the first colon.
+        form: The spec with placeholders in capitals; the prefix alone where nothing follows it.
+        what: What it loads.
+        notes: What to know before it is loaded.
+        example: A spec of this kind.
+        builder: "module:function" of the `encoders.contract.Builder`.
+        random_form: The form behind "random:", where the network can be had with random weights; "" where it cannot.
+        items: Names that may follow a question mark, as name=value&name=value; none: a question mark is part of the
+            name.
+        arguments: Whether further items are allowed, for the network's own entry point.
+        architecture: Whether the spec may stand as arch= of a `file:` spec.
+        names: "module:function" that lists the pretrained networks of this kind; "" where nobody can list them.
+        classifier: "module:function" of the `encoders.contract.Classifier`, which gives the network with its own
+            classifier; "" where there is none.
+    """
+
+    prefix: str
+    form: str
+    what: str
+    notes: str
+    example: str
+    builder: str
+    random_form: str = ""
+    items: tuple[str, ...] = ()
+    arguments: bool = False
+    architecture: bool = False
+    names: str = ""
+    classifier: str = ""
+
+    @property
+    def takes_name(self) -> bool:
+        """Whether something must follow the prefix."""
+        return self.form != self.prefix
+
+
+KINDS = (
+    SpecKind(
+        prefix="default",
+        form="default",
+        what="the bundled ResNet-18-D at half width, SimCLR, 64 px",
+        notes="in the package, works offline",
+        example="default",
+        builder="encoders.networks:build_default",
+        random_form="default",
+        architecture=True,
+    ),
+    SpecKind(
+        prefix="timm",
+        form="timm:NAME",
+        what="timm, pretrained, with its own preprocessing",
+        notes="fetched once; the weights tag may be left out",
+        example="timm:vit_small_patch14_dinov2.lvd142m",
+        builder="encoders.networks:build_timm",
+        random_form="timm:NAME",
+        architecture=True,
+        names="encoders.networks:timm_names",
+        classifier="encoders.heads.networks:timm_classifier",
+    ),
+    SpecKind(
+        prefix="torchvision",
+        form="torchvision:NAME",
+        what="torchvision, its default weights and their preprocessing",
+        notes="fetched once",
+        example="torchvision:resnet50",
+        builder="encoders.networks:build_torchvision",
+        random_form="torchvision:NAME",
+        architecture=True,
+        names="encoders.networks:torchvision_names",
+        classifier="encoders.heads.networks:torchvision_classifier",
+    ),
+    SpecKind(
+        prefix="hub",
+        form="hub:REPO:NAME",
+        what="an entry of a torch.hub repository or of a local folder",
+        notes="runs its code",
+        example="hub:facebookresearch/dino:main:dino_vits16",
+        builder="encoders.hub:build_hub",
+        items=(*PREPROCESS_ITEMS, POOLING_ITEM),
+        arguments=True,
+    ),
+    SpecKind(
+        prefix="open_clip",
+        form="open_clip:MODEL:TAG",
+        what="open_clip, reads prompts too",
+        notes="fetched once; an extra",
+        example="open_clip:ViT-B-32:laion2b_s34b_b79k",
+        builder="encoders.text:build_open_clip",
+        random_form="open_clip:MODEL",
+    ),
+    SpecKind(
+        prefix="file",
+        form="file:PATH?arch=NAME",
+        what="a checkpoint of a lightly, MoCo, SimCLR, BYOL, SwAV, DINO or MAE run, or a plain backbone",
+        notes="arch is a timm name or torchvision:NAME",
+        example="file:run.ckpt?arch=resnet50",
+        builder="encoders.checkpoints.network:build_from_checkpoint",
+        items=("arch", "part", *PREPROCESS_ITEMS, POOLING_ITEM),
+        classifier="encoders.heads.networks:checkpoint_classifier",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A spec taken apart.
+
+    Attributes:
+        text: The whole spec.
+        kind: Its row of `KINDS`.
+        name: What stands between the prefix and the question mark.
+        items: What stands behind the question mark, by name.
+        pretrained: False behind "random:".
+    """
+
+    text: str
+    kind: SpecKind
+    name: str = ""
+    items: dict[str, str] = field(default_factory=dict)
+    pretrained: bool = True
+
+
+def parse_spec(text: str) -> Spec:
+    """Take a spec apart.
+
+    Raises:
+        EncoderError: If it is of no kind, lacks its name, or has an item that its kind does not take.
+    """
+    text = text.strip()
+    prefix, _, rest = text.partition(":")
+    pretrained = prefix != RANDOM
+    if not pretrained:
+        prefix, _, rest = rest.partition(":")
+    kind = kind_of(prefix)
+    if kind is None:
+        raise _refused(text, _nearest(prefix, rest, pretrained))
+    if not pretrained and not kind.random_form:
+        raise _refused(text, f"{kind.form} has no random weights")
+    if bool(rest) != kind.takes_name:
+        raise _refused(text, f"nothing follows {prefix}" if rest else f"a name must follow, as in {kind.example}")
+    name, items = _apart(rest) if kind.items else (rest, {})
+    spec = Spec(text, kind, name, items, pretrained)
+    _check_items(spec)
+    return spec
+
+
+def parse_architecture(text: str, items: dict[str, str]) -> Spec:
+    """What arch= names in a `file:` spec, for random weights: a spec, or a timm name alone; with the given items."""
+    prefix, _, name = text.partition(":")
+    kind = kind_of(prefix)
+    if kind is None or not kind.architecture or bool(name) != kind.takes_name:
+        kind, name = _TIMM, text
+    return Spec(text, kind, name, items, pretrained=False)
+
+
+def kind_of(prefix: str) -> SpecKind | None:
+    """The kind with this prefix; None where there is none."""
+    return next((kind for kind in KINDS if kind.prefix == prefix), None)
+
+
+def resolve(reference: str) -> Any:
+    """What "module:name" names."""
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)
+
+
+def forms() -> tuple[str, ...]:
+    """Every form of spec, random ones last."""
+    return (*(kind.form for kind in KINDS), *random_forms())
+
+
+def random_forms() -> tuple[str, ...]:
+    """The forms of spec for random weights."""
+    return tuple(f"{RANDOM}:{kind.random_form}" for kind in KINDS if kind.random_form)
+
+
+_TIMM = next(kind for kind in KINDS if kind.prefix == "timm")
+
+
+def _apart(rest: str) -> tuple[str, dict[str, str]]:
+    """What stands before the last question mark, and what follows it, by name."""
+    name, mark, items = rest.rpartition("?")
+    return (name, dict(parse_qsl(items, keep_blank_values=True))) if mark else (rest, {})
+
+
+def _check_items(spec: Spec) -> None:
+    unknown = sorted(spec.items.keys() - set(spec.kind.items))
+    if unknown and not spec.kind.arguments:
+        hint = did_you_mean(unknown[0], spec.kind.items, "leave it out")
+        raise EncoderError(
+            f"encoder {spec.text!r} has the item {unknown[0]!r}; known are {', '.join(spec.kind.items)}: {hint}"
+        )
+
+
+def _nearest(prefix: str, rest: str, pretrained: bool) -> str:
+    """The way out for a prefix that is none: the same spec with the nearest right one."""
+    kinds = [kind for kind in KINDS if kind.takes_name == bool(rest) and (pretrained or kind.random_form)]
+    prefixes = [*(kind.prefix for kind in kinds), *([RANDOM] if rest and pretrained else [])]
+    close = difflib.get_close_matches(prefix.lower(), prefixes, n=1)
+    before, after = "" if pretrained else f"{RANDOM}:", f":{rest}" if rest else ""
+    if close:
+        return f"did you mean {before}{close[0]}{after}?"
+    if prefix and not rest:
+        return f"a network's name needs its library before it, as in {before}{_TIMM.prefix}:{prefix}"
+    return "relax encoders lists them with examples"
+
+
+def _refused(text: str, way_out: str) -> EncoderError:
+    return EncoderError(f"encoder must be one of {', '.join(forms())}, a module or a function; got {text!r}: {way_out}")
