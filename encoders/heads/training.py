@@ -1,13 +1,12 @@
 """Make heads from labelled embeddings: a linear probe, a k-NN bank, class prototypes.
 
-The linear probe is multinomial logistic regression on standardised embeddings, minimised by L-BFGS on all training
-embeddings at once, from zero weights: nothing is random but the split. It stops when the loss on the validation
-embeddings no longer falls, and keeps the weights where that loss was lowest.
+The linear probe is the regression of `encoders.heads.regression` on standardised embeddings: nothing is random but the
+split (`encoders.heads.labels`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -18,10 +17,12 @@ from encoders.encoder import Encoder
 from encoders.errors import EncoderError
 from encoders.heads.base import Head
 from encoders.heads.kinds import KnnHead, LinearHead, PrototypeHead
+from encoders.heads.labels import Split, check_labelled, class_counts, split_by_class
+from encoders.heads.labels import check_counts as check_counts
+from encoders.heads.labels import validation_count as validation_count
+from encoders.heads.regression import Progress, fit_standardised
 
-MIN_IMAGES = 5  # of every class, so that one can be kept for validation and a few are left
 TRAINABLE = ("linear", "knn", "prototype")
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,6 @@ class TrainingRecord:
     seed: int
 
 
-@dataclass(frozen=True)
-class _Split:
-    """The indices of the embeddings to learn from, and of those kept back."""
-
-    train: Tensor
-    validation: Tensor
-
-
 def train_head(
     kind: str,
     embeddings: Tensor,
@@ -82,7 +75,7 @@ def train_head(
         seed: What the split is drawn from.
         k: Neighbours that vote, for knn.
         encoder: Whose embeddings they are: the head remembers it.
-        progress: Called with (epochs done, epochs at most), for linear.
+        progress: Called with (epochs done, largest number of epochs), for linear.
 
     Returns:
         The head of the training embeddings alone, for which the record's accuracies hold.
@@ -93,8 +86,8 @@ def train_head(
     check_kind(kind)
     if kind == "linear":
         return train_linear(embeddings, labels, classes, seed=seed, encoder=encoder, progress=progress)
-    z, y = _checked(embeddings, labels, classes)
-    split = _split(y, classes, seed)
+    z, y = check_labelled(embeddings, labels, classes)
+    split = split_by_class(y, classes, seed)
     head: Head
     if kind == "knn":
         head = knn_head(z[split.train], y[split.train], classes, k=k, encoder=encoder)
@@ -130,30 +123,26 @@ def train_linear(
         patience: Stop after so many iterations without a lower validation loss.
         penalty: Weight of half the squared weights beside the mean cross entropy (bias free); 0 or more.
         encoder: Whose embeddings they are: the head remembers it.
-        progress: Called with (epochs done, epochs at most) after every one.
+        progress: Called with (epochs done, largest number of epochs) after every epoch.
 
     Returns:
         The head, and how its training went.
 
     Raises:
-        EncoderError: If there are fewer than 2 classes or `MIN_IMAGES` of one, the labels do not fit, or the embeddings
-            are not finite.
+        EncoderError: If there are fewer than 2 classes or `labels.MIN_IMAGES` of one, the labels do not fit, or the
+            embeddings are not finite.
     """
     for name, value in (("epochs", epochs), ("patience", patience)):
         if value < 1:
             raise EncoderError(f"{name} must be at least 1; got {value}")
     if penalty < 0:
         raise EncoderError(f"penalty must be 0 or more; got {penalty}")
-    z, y = _checked(embeddings, labels, classes)
-    split = _split(y, classes, seed)
-    with torch.inference_mode(False), torch.enable_grad():
-        z, y = z.clone(), y.clone()  # made under inference mode they would refuse gradients
-        mean, scale = _standards(z[split.train])
-        standard = (z - mean) / scale
-        fitted = _fit(standard, y, split, len(classes), epochs, patience, penalty, progress)
-    weight = fitted.weight.double() / scale.double()
-    bias = fitted.bias.double() - weight @ mean.double()
-    head = LinearHead(tuple(classes), weight, bias).made_for(encoder)
+    z, y = check_labelled(embeddings, labels, classes)
+    split = split_by_class(y, classes, seed)
+    fitted = fit_standardised(
+        z, y, split, len(classes), epochs=epochs, patience=patience, penalty=penalty, progress=progress
+    )
+    head = LinearHead(tuple(classes), fitted.weight, fitted.bias).made_for(encoder)
     record = replace(_record(head, z, y, split, seed), epochs=fitted.epochs, best_epoch=fitted.best_epoch)
     return replace(head, training=asdict(record)), record
 
@@ -182,7 +171,7 @@ def knn_head(
 
     Source: Wu et al., CVPR 2018, section 3.4 (k = 200 and temperature 0.07 there, for all of ImageNet).
     """
-    z, y = _checked(embeddings, labels, classes)
+    z, y = check_labelled(embeddings, labels, classes)
     return KnnHead(tuple(classes), F.normalize(z, dim=1), y, k=k, temperature=temperature).made_for(encoder)
 
 
@@ -206,7 +195,7 @@ def prototype_head(
     Raises:
         EncoderError: If an argument does not fit; the message names it.
     """
-    z, y = _checked(embeddings, labels, classes)
+    z, y = check_labelled(embeddings, labels, classes)
     unit = F.normalize(z.double(), dim=1)
     sums = unit.new_zeros(len(classes), z.shape[1]).index_add(0, y, unit)
     prototypes = F.normalize(sums, dim=1)  # the same direction as the means
@@ -219,121 +208,13 @@ def check_kind(kind: str) -> None:
         raise EncoderError(f"kind must be one of {', '.join(TRAINABLE)}; got {kind!r}")
 
 
-def check_counts(images: dict[str, int], least: int = MIN_IMAGES) -> None:
-    """Refuse fewer than 2 classes, or fewer than `least` images of one.
-
-    Raises:
-        EncoderError: Names the classes that have too few.
-    """
-    if len(images) < 2:
-        raise EncoderError(f"classes must be at least 2 to tell apart; got {', '.join(images) or 'none'}")
-    small = [f"{name!r} has {count}" for name, count in images.items() if count < least]
-    if small:
-        more = f" and {len(small) - 3} more" if len(small) > 3 else ""
-        few = ", ".join(small[:3]) + more
-        raise EncoderError(f"every class needs at least {least} images; {few}: add images or leave the class out")
-
-
-def validation_count(images: int) -> int:
-    """How many images of a class are kept for validation: a fifth, at least one."""
-    return max(1, round(images / 5))
-
-
-def _checked(embeddings: Tensor, labels: Tensor | Sequence[int], classes: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Embeddings (N, D) float32 and labels (N,) int64 beside them, every class there."""
-    shape = tuple(embeddings.shape)
-    if len(shape) != 2 or 0 in shape or not embeddings.is_floating_point():
-        raise EncoderError(f"embeddings must be a float tensor (N, D); got {shape} {embeddings.dtype}")
-    if not embeddings.isfinite().all():
-        raise EncoderError("embeddings must be finite; got NaN or infinity: leave those images out")
-    y = torch.as_tensor(labels)
-    if tuple(y.shape) != shape[:1] or y.is_floating_point():
-        raise EncoderError(f"labels must be {shape[0]} whole numbers, one an embedding; got {tuple(y.shape)} {y.dtype}")
-    if len(set(classes)) != len(classes):
-        raise EncoderError(f"classes must be different names; got {', '.join(classes)}")
-    if y.min() < 0 or y.max() >= len(classes):
-        raise EncoderError(f"labels must be from 0 to {len(classes) - 1}; got {int(y.min())} to {int(y.max())}")
-    y = y.long().to(embeddings.device)
-    check_counts(_counts(y, classes), 1)
-    return embeddings.detach().float(), y
-
-
-def _counts(labels: Tensor, classes: Sequence[str]) -> dict[str, int]:
-    return dict(zip(classes, labels.bincount(minlength=len(classes)).tolist(), strict=True))
-
-
-def _split(labels: Tensor, classes: Sequence[str], seed: int) -> _Split:
-    """A fifth of every class for validation, drawn on the CPU, so that it is the same on every device."""
-    check_counts(_counts(labels, classes))
-    generator = torch.Generator().manual_seed(seed)
-    train, validation = [], []
-    for number in range(len(classes)):
-        members = (labels.cpu() == number).nonzero()[:, 0]
-        members = members[torch.randperm(len(members), generator=generator)]
-        cut = validation_count(len(members))
-        validation.append(members[:cut])
-        train.append(members[cut:])
-    return _Split(*(torch.cat(part).sort().values.to(labels.device) for part in (train, validation)))
-
-
-def _standards(embeddings: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (D,) each; 1 where an embedding does not vary, so that nothing is blown up."""
-    mean, deviation = embeddings.mean(0), embeddings.std(0, correction=0)
-    return mean, deviation.where(deviation > 1e-6 * deviation.max(), 1.0)
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    weight: Tensor  # (K, D) on standardised embeddings
-    bias: Tensor  # (K,)
-    epochs: int
-    best_epoch: int
-
-
-def _fit(
-    z: Tensor,
-    y: Tensor,
-    split: _Split,
-    classes: int,
-    epochs: int,
-    patience: int,
-    penalty: float,
-    progress: Progress | None,
-) -> _Fitted:
-    """Weights with the lowest cross entropy on the validation embeddings along the way of L-BFGS from zero."""
-    weight = z.new_zeros(classes, z.shape[1]).requires_grad_()
-    bias = z.new_zeros(classes).requires_grad_()
-    train, kept = (z[split.train], y[split.train]), (z[split.validation], y[split.validation])
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=1, history_size=20, line_search_fn="strong_wolfe")
-
-    def objective() -> Tensor:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(F.linear(train[0], weight, bias), train[1]) + penalty / 2 * weight.square().sum()
-        loss.backward()
-        return loss
-
-    best, lowest = _Fitted(weight.detach().clone(), bias.detach().clone(), 0, 0), float("inf")
-    epoch = 0
-    while epoch < epochs and epoch - best.best_epoch < patience:
-        epoch += 1
-        optimizer.step(objective)
-        with torch.no_grad():
-            loss = float(F.cross_entropy(F.linear(kept[0], weight, bias), kept[1]))
-        if loss < lowest:
-            lowest = loss
-            best = _Fitted(weight.detach().clone(), bias.detach().clone(), epoch, epoch)
-        if progress is not None:
-            progress(epoch, epochs)
-    return replace(best, epochs=epoch)
-
-
-def _record(head: Head, z: Tensor, y: Tensor, split: _Split, seed: int) -> TrainingRecord:
+def _record(head: Head, z: Tensor, y: Tensor, split: Split, seed: int) -> TrainingRecord:
     truth, kept = y[split.train], y[split.validation]
     scores = head.leave_one_out() if isinstance(head, KnnHead) else _in_batches(head, z[split.train])
     largest = truth.bincount(minlength=len(head.classes)).argmax()
     return TrainingRecord(
         kind=head.kind,
-        images=_counts(y, head.classes),
+        images=class_counts(y, head.classes),
         train_images=len(truth),
         validation_images=len(kept),
         train_accuracy=_share(scores.argmax(1) == truth),

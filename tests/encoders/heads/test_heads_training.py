@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from encoders import Encoder, EncoderError
 from encoders.heads.kinds import KnnHead, LinearHead, PrototypeHead
-from encoders.heads.training import _split, knn_head, prototype_head, train_head, train_linear
+from encoders.heads.labels import split_by_class
+from encoders.heads.training import knn_head, prototype_head, train_head, train_linear
 
 CLASSES = ("a", "b", "c")
 
@@ -61,7 +62,7 @@ def test_training_stops_early_with_the_weights_of_the_lowest_validation_loss() -
     assert record.epochs == record.best_epoch + 4
     assert told == [(epoch, 100) for epoch in range(1, record.epochs + 1)]
     assert torch.equal(head.scores(z), stopped_there.scores(z))
-    kept = _split(y, CLASSES, 0).validation
+    kept = split_by_class(y, CLASSES, 0).validation
     losses = [
         float(F.cross_entropy(train_linear(z, y, CLASSES, epochs=epoch)[0].logits(z[kept]), y[kept]))
         for epoch in range(1, record.epochs + 1)
@@ -77,7 +78,7 @@ def test_the_record_counts_what_the_definition_counts() -> None:
     for kind in ("linear", "knn", "prototype"):
         head, record = train_head(kind, z, y, CLASSES, seed=3, k=5)
 
-        split = _split(y, CLASSES, 3)
+        split = split_by_class(y, CLASSES, 3)
         assert record.kind == head.kind == kind
         assert record.images == {"a": 40, "b": 20, "c": 10}
         assert (record.train_images, record.validation_images) == (56, 14)
@@ -91,12 +92,12 @@ def test_the_record_counts_what_the_definition_counts() -> None:
 def test_a_fifth_of_every_class_is_kept_and_nothing_is_in_both() -> None:
     y = torch.tensor([0] * 5 + [1] * 50 + [2] * 8)
 
-    split = _split(y, CLASSES, 0)
+    split = split_by_class(y, CLASSES, 0)
 
     assert y[split.validation].bincount().tolist() == [1, 10, 2]
     assert sorted([*split.train.tolist(), *split.validation.tolist()]) == list(range(63))
-    assert _split(y, CLASSES, 0).validation.tolist() == split.validation.tolist()
-    assert _split(y, CLASSES, 1).validation.tolist() != split.validation.tolist()
+    assert split_by_class(y, CLASSES, 0).validation.tolist() == split.validation.tolist()
+    assert split_by_class(y, CLASSES, 1).validation.tolist() != split.validation.tolist()
 
 
 @pytest.mark.parametrize("kind", ["linear", "knn", "prototype"])
