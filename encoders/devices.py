@@ -33,7 +33,7 @@ def find_devices(device: str | torch.device = "auto") -> tuple[torch.device, ...
         EncoderError: If this machine does not have one of them, or for "all" no GPU.
     """
     if str(device) != "all":
-        return tuple(find_device(one) for one in str(device).split(","))
+        return tuple(find_device(name) for name in str(device).split(","))
     if not torch.cuda.is_available():
         raise EncoderError('device "all" means every GPU, and torch finds none here: use "auto"')
     return tuple(find_device(f"cuda:{number}") for number in range(torch.cuda.device_count()))

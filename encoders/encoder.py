@@ -23,8 +23,8 @@ from encoders.tokens import patch_grid, visible_only
 class Encoder:
     """Embeds images: `encoder(pixels)` resizes, normalises, runs the network and pools.
 
-    The masking loop uses the halves: `view` once per image, then `embed` on every masked view. The network is
-    put in eval mode and frozen here, in place: `encoders.load` hands over a copy, so nobody else's changes.
+    The masking loop uses the halves: `view` once per image, then `embed` on every masked view. The network is put in
+    eval mode and frozen here, in place; `encoders.load` hands over a copy, so that the caller's stays as it is.
 
     Attributes:
         network: The network itself, as `encoders.contract.Network` says, public for methods that need its layers or
@@ -32,12 +32,12 @@ class Encoder:
         name: The spec that it was loaded by, or the class name of a module or function.
         preprocess: Size, crop, mean and std of its weights.
         device: Where it runs; with several, where the embeddings come together.
-        others: Copies on further devices, which take their share of the masked views, see `encoders.passes`.
+        others: Copies on further devices, which share the masked views, see `encoders.passes`.
         pooling: "auto", "cls" or "mean".
-        channels: Channels that it needs, 3 for colour; None = not known.
+        channels: Number of channels it needs, 3 for colour; None = unknown.
         precision: "exact", "auto" or "fast": how masked views may be embedded, see `encoders.passes`.
         report: How the checkpoint's keys matched, for `file:` specs; None for all others.
-        forms: The fast forms of the network, made where they are needed.
+        forms: The fast forms of the network, made on first use.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Encoder:
 
     @property
     def mean(self) -> tuple[float, ...] | None:
-        """The colour that is 0 after normalising, one value in [0, 1] per channel; None where nothing is normalised."""
+        """The colour that becomes 0 by normalising, one value in [0, 1] per channel; None without normalising."""
         return self.preprocess.mean
 
     @cached_property
@@ -106,14 +106,14 @@ class Encoder:
 
         Raises:
             EncoderError: If the view has another size than the network needs, or the network fails, returns
-                something else than one vector per image, or NaN or infinity.
+                anything but one vector per image, or NaN or infinity.
         """
         return self.checked(self.started(self.prepare(view)))
 
     def prepare(self, view: Tensor) -> Tensor:
-        """What `embed` gives to the network: the pixels on `device`, normalised.
+        """The network's input: the pixels on `device`, normalised.
 
-        Blending prepared images gives the prepared blend, so that masked views need not be prepared one by one.
+        A blend of prepared images is the prepared blend, so that masked views need not be prepared one by one.
 
         Args:
             view: (B, C, h, w) in [0, 1], as `view` returns it, on any device.
@@ -168,22 +168,22 @@ class Encoder:
         return patch_grid(self.network, (int(view.shape[-2]), int(view.shape[-1])), self.name)
 
     def embed_with_gradients(self, view: Tensor) -> Tensor:
-        """`embed` as a function that autograd can follow: gradients reach the pixels, never the frozen weights.
+        """`embed` with gradients: they reach the pixels, never the frozen weights.
 
-        Arguments, result and errors as for `embed`. A network that detaches what it computes gives no gradients.
+        Arguments, result and errors as for `embed`. A network that detaches its output has no gradients.
         """
         return self.checked(self._embed(self.prepare(view), self.network))
 
     @torch.inference_mode()
     def compile(self, prepared: Tensor) -> None:
-        """Compile the rounded form for batches like this; raises whatever the compiler raises."""
+        """Compile the rounded form for batches of this shape; raises whatever the compiler raises."""
         form = self.form
         if form is not None and form.half is not None:
             form.compile(prepared.to(self.device, self._dtype))
 
     @property
     def form(self) -> FastForm | None:
-        """The network's fast form; None for a function, and while hooks watch the network's layers."""
+        """The network's fast form; None for a function, and while hooks are on the network's layers."""
         return self.forms.of(self.network, copied, self.device)
 
     def _exact(self, pixels: Tensor) -> Tensor:
@@ -242,7 +242,7 @@ class Encoder:
         return other
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the fast forms, which are made again where they are needed."""
+        """All but the fast forms, which are made anew on first use."""
         return {**self.__dict__, "forms": Forms()}
 
     def __repr__(self) -> str:
@@ -262,14 +262,14 @@ class Encoder:
 
 
 def check_precision(precision: str) -> str:
-    """The same word, if it is one of `PRECISIONS`."""
+    """The precision itself, if it is one of `PRECISIONS`; else an EncoderError."""
     if precision not in PRECISIONS:
         raise EncoderError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
     return precision
 
 
 def copied(module: nn.Module) -> nn.Module:
-    """A copy that shares nothing with the module, whatever inference mode the caller is in."""
+    """A deep copy with ordinary tensors, even if the caller is in inference mode."""
     try:
         with torch.inference_mode(False):
             return copy.deepcopy(module)
@@ -281,7 +281,7 @@ def copied(module: nn.Module) -> nn.Module:
 
 def _freeze(network: nn.Module, device: torch.device) -> torch.dtype:
     """Eval mode, no gradients, on the device; returns the dtype that its pixels must have."""
-    with torch.inference_mode(False):  # weights made in inference mode would refuse gradients for ever
+    with torch.inference_mode(False):  # weights made in inference mode could never have gradients
         network.eval().requires_grad_(False).to(device)
     return next((weight.dtype for weight in network.parameters() if weight.is_floating_point()), torch.float32)
 

@@ -1,8 +1,8 @@
 """The same network, faster: a private copy that computes what the network computes.
 
-On a processor the images lie channels last, and every batch norm directly behind a convolution is folded into its
-weights. Which these are is found by watching one forward pass, not by knowing architectures, and is then proven: a
-copy that does not give the network's own output is thrown away. The network itself is never changed.
+On a processor, images are laid out channels last and every batch norm directly behind a convolution is folded into its
+weights. Which ones these are is observed in one forward pass, so that no architecture needs to be listed, and then
+verified: a copy whose output differs from the network's is discarded. The network itself is never changed.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ class Forms:
     """What encoders on one network share.
 
     Attributes:
-        passes_asked: How many passes they were asked for.
+        passes_expected: How many passes they were told to expect.
         gains: How many times faster half precision was, by the shape of a batch.
     """
 
-    passes_asked: int = 0
+    passes_expected: int = 0
     gains: dict[torch.Size, float] = field(default_factory=dict)
     _state: Hashable = None
     _form: FastForm | None = None
 
     def of(self, network: object, copied: Callable[[nn.Module], nn.Module], device: torch.device) -> FastForm | None:
-        """The fast form of a network; None for a function, and while hooks watch the network's layers."""
+        """The fast form of a network; None for a function, and while hooks are on the network's layers."""
         state = state_of(network) if isinstance(network, nn.Module) else None
         if state is None:
             return None
@@ -52,8 +52,8 @@ class FastForm:
 
     Attributes:
         half: The 16-bit type of `rounded`; None where the device has none.
-        applied: What was done to the copy, in words; empty where nothing could be gained.
-        layout: How pixels lie that need not be laid out again.
+        applied: What was changed in the copy, in words; empty where there was nothing to gain.
+        layout: Memory format of pixels that spares a conversion.
     """
 
     def __init__(self, network: nn.Module, copied: Callable[[nn.Module], nn.Module], device: torch.device) -> None:
@@ -71,7 +71,7 @@ class FastForm:
         """The network's output in its own precision, to rounding."""
         if pixels.device.type != "cuda":
             return self._run(pixels)
-        # Else convolutions would round their inputs to 10 bits (TF32), which torch allows unless told otherwise.
+        # Otherwise convolutions round their inputs to 10 bits (TF32), which torch allows by default.
         with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
             return self._run(pixels)
 
@@ -80,7 +80,7 @@ class FastForm:
         run = self._compiled if self._compiled is not None and pixels.shape == self._compiled_shape else self._run
         with torch.autocast(pixels.device.type, self.half):
             output = run(pixels)
-        # A compiled GPU network writes every result to the same place.
+        # A compiled network on a GPU writes every result to the same memory.
         return output.clone() if run is self._compiled and isinstance(output, Tensor) else output
 
     def compile(self, pixels: Tensor) -> None:
@@ -98,7 +98,7 @@ class FastForm:
             self._compiled = torch.compile(self._network, dynamic=False, options=options)
             self.rounded(pixels)
         except Exception:
-            self._compiled = None  # the shape stays: what failed once is not tried for every image
+            self._compiled = None  # the shape stays, so that a failure is not repeated for every image
             raise
 
     @property
@@ -107,7 +107,7 @@ class FastForm:
         return self._compiled is not None
 
     def _run(self, pixels: Tensor) -> Tensor:
-        if len(pixels) == 1:  # does not repay a copy, and must not depend on whether there is one by now
+        if len(pixels) == 1:  # too little to repay a copy, and the result shall not depend on whether one exists
             return cast(Tensor, self._original(pixels.contiguous()))
         if self._copied is not None:
             copied, self._copied = self._copied, None
@@ -116,7 +116,7 @@ class FastForm:
         return cast(Tensor, self._network(pixels.contiguous(memory_format=self.layout)))
 
     def _prepare(self, copied: Callable[[nn.Module], nn.Module], pixels: Tensor) -> bool:
-        """Run on a copy from now on, if it gives what the network gives for these pixels; says whether it does."""
+        """Run on a copy from now on, if its output for these pixels is the network's; returns whether it is."""
         try:
             expected = self._network(pixels)
             with torch.inference_mode(False), torch.no_grad():
@@ -125,16 +125,16 @@ class FastForm:
                 copy.to(memory_format=self.layout)
             if not _same(copy(pixels.contiguous(memory_format=self.layout)), expected):
                 return False
-        except Exception:  # whatever a stranger's network may raise when it is copied: it is run as it is
+        except Exception:  # foreign networks raise anything when copied: run it as it is
             return False
         self._network = copy
-        done = {f"{folded} batch norms folded": folded > 0, "channels last": self.layout == torch.channels_last}
-        self.applied = tuple(name for name, true in done.items() if true)
+        changes = {f"{folded} batch norms folded": folded > 0, "channels last": self.layout == torch.channels_last}
+        self.applied = tuple(name for name, applies in changes.items() if applies)
         return True
 
 
 def fold_batch_norms(network: nn.Module, pixels: Tensor) -> int:
-    """Fold every batch norm that follows a convolution into it, in place; gives their number.
+    """Fold every batch norm that follows a convolution into it, in place; returns their number.
 
     Args:
         network: In eval mode.
@@ -149,17 +149,16 @@ def fold_batch_norms(network: nn.Module, pixels: Tensor) -> int:
 
 
 def state_of(network: nn.Module) -> Hashable | None:
-    """Something that changes when the network does (modules or weights); None while hooks watch its layers.
+    """A value that changes when the network does (modules or weights); None while hooks are on its layers.
 
-    A copy would leave a hook without a call, and would not know of new weights. What is written through
-    `parameter.data` cannot be seen.
+    A copy would not call the hooks and would not have new weights. Writes through `parameter.data` go unnoticed.
     """
     modules = list(network.modules())
     if any(module._forward_hooks or module._forward_pre_hooks for module in modules):
         return None
-    owned = (tensors for module in modules for tensors in (module._parameters, module._buffers))
-    tensors = [one for some in owned for one in some.values() if one is not None]
-    versions = tuple((id(one), one.data_ptr(), 0 if one.is_inference() else one._version) for one in tensors)
+    owned = (weights for module in modules for weights in (module._parameters, module._buffers))
+    tensors = [tensor for weights in owned for tensor in weights.values() if tensor is not None]
+    versions = tuple((id(x), x.data_ptr(), 0 if x.is_inference() else x._version) for x in tensors)
     return tuple(id(module) for module in modules), versions
 
 
@@ -170,7 +169,7 @@ def _pairs(network: nn.Module, pixels: Tensor) -> list[tuple[str, str]]:
         for name, module in network.named_modules()
         if type(module) is nn.Conv2d or (type(module) is nn.BatchNorm2d and module.track_running_stats)
     }
-    calls: list[tuple[nn.Module, Tensor, Tensor]] = []  # tensors are kept, so that none takes another's place
+    calls: list[tuple[nn.Module, Tensor, Tensor]] = []  # keeps the tensors alive, so that no two share an id
 
     def remember(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
         calls.append((module, given[0], output))
@@ -183,17 +182,17 @@ def _pairs(network: nn.Module, pixels: Tensor) -> list[tuple[str, str]]:
             handle.remove()
     modules = [module for module, _, _ in calls]
     once = {module for module in modules if modules.count(module) == 1}
-    made_by = {id(output): module for module, _, output in calls if isinstance(module, nn.Conv2d)}
-    found = []
+    producers = {id(output): module for module, _, output in calls if isinstance(module, nn.Conv2d)}
+    pairs = []
     for norm, given, _ in calls:
-        convolution = made_by.get(id(given))
+        convolution = producers.get(id(given))
         if isinstance(norm, nn.BatchNorm2d) and convolution in once and norm in once:
-            found.append((names[convolution], names[norm]))
-    return found
+            pairs.append((names[convolution], names[norm]))
+    return pairs
 
 
-def _same(found: object, expected: object) -> bool:
-    if not isinstance(found, Tensor) or not isinstance(expected, Tensor) or found.shape != expected.shape:
+def _same(output: object, expected: object) -> bool:
+    if not isinstance(output, Tensor) or not isinstance(expected, Tensor) or output.shape != expected.shape:
         return False
     limit = ROUNDING * expected.abs().max()
-    return bool(((found - expected).abs() <= limit).all())
+    return bool(((output - expected).abs() <= limit).all())

@@ -159,18 +159,18 @@ def parse_spec(text: str) -> Spec:
         EncoderError: If it is of no kind, lacks its name, or has an item that its kind does not take.
     """
     text = text.strip()
-    prefix, _, rest = text.partition(":")
+    prefix, _, tail = text.partition(":")
     pretrained = prefix != RANDOM
     if not pretrained:
-        prefix, _, rest = rest.partition(":")
+        prefix, _, tail = tail.partition(":")
     kind = kind_of(prefix)
     if kind is None:
-        raise _refused(text, _nearest(prefix, rest, pretrained))
+        raise _refused(text, _nearest(prefix, tail, pretrained))
     if not pretrained and not kind.random_form:
         raise _refused(text, f"{kind.form} has no random weights")
-    if bool(rest) != kind.takes_name:
-        raise _refused(text, f"nothing follows {prefix}" if rest else f"a name must follow, as in {kind.example}")
-    name, items = _apart(rest) if kind.items else (rest, {})
+    if bool(tail) != kind.takes_name:
+        raise _refused(text, f"nothing follows {prefix}" if tail else f"a name must follow, as in {kind.example}")
+    name, items = _apart(tail) if kind.items else (tail, {})
     spec = Spec(text, kind, name, items, pretrained)
     _check_items(spec)
     return spec
@@ -209,10 +209,10 @@ def random_forms() -> tuple[str, ...]:
 _TIMM = next(kind for kind in KINDS if kind.prefix == "timm")
 
 
-def _apart(rest: str) -> tuple[str, dict[str, str]]:
+def _apart(tail: str) -> tuple[str, dict[str, str]]:
     """What stands before the last question mark, and what follows it, by name."""
-    name, mark, items = rest.rpartition("?")
-    return (name, dict(parse_qsl(items, keep_blank_values=True))) if mark else (rest, {})
+    name, mark, items = tail.rpartition("?")
+    return (name, dict(parse_qsl(items, keep_blank_values=True))) if mark else (tail, {})
 
 
 def _check_items(spec: Spec) -> None:
@@ -224,15 +224,15 @@ def _check_items(spec: Spec) -> None:
         )
 
 
-def _nearest(prefix: str, rest: str, pretrained: bool) -> str:
+def _nearest(prefix: str, tail: str, pretrained: bool) -> str:
     """The way out for a prefix that is none: the same spec with the nearest right one."""
-    kinds = [kind for kind in KINDS if kind.takes_name == bool(rest) and (pretrained or kind.random_form)]
-    prefixes = [*(kind.prefix for kind in kinds), *([RANDOM] if rest and pretrained else [])]
+    kinds = [kind for kind in KINDS if kind.takes_name == bool(tail) and (pretrained or kind.random_form)]
+    prefixes = [*(kind.prefix for kind in kinds), *([RANDOM] if tail and pretrained else [])]
     close = difflib.get_close_matches(prefix.lower(), prefixes, n=1)
-    before, after = "" if pretrained else f"{RANDOM}:", f":{rest}" if rest else ""
+    before, after = "" if pretrained else f"{RANDOM}:", f":{tail}" if tail else ""
     if close:
         return f"did you mean {before}{close[0]}{after}?"
-    if prefix and not rest:
+    if prefix and not tail:
         return f"a network's name needs its library before it, as in {before}{_TIMM.prefix}:{prefix}"
     return "relax encoders lists them with examples"
 

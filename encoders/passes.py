@@ -1,13 +1,13 @@
-"""Many masked views of one image through an encoder, as fast as its precision allows, and a record of what that meant.
+"""Masked views of one image through an encoder, as fast as its precision allows, and a record of how.
 
 exact   float32: the encoder's own numbers
 auto    half precision, where it is faster here and the first masked views show that it agrees
-fast    half precision, where it is faster here, whatever the agreement, which is recorded
+fast    half precision, where it is faster here, whatever the agreement, which goes into the record
 
-A map is made of small differences between the scores of masked views, so close embeddings say nothing: what counts is
-the correlation of the scores. It is measured on the first 32 views, image by image and for the question that is asked;
-encoders whose scores lie in a narrow band fail, though their embeddings agree to 0.9998. The image itself and
-references are always embedded exactly. Of several devices each takes an equal part of every batch.
+A map is made of small differences between the scores of masked views, so agreement of the embeddings is not enough:
+what counts is the correlation of the scores. It is measured on the first 32 views, per image and for the question at
+hand; encoders whose scores lie in a narrow band fail it, though their embeddings agree to 0.9998. The image itself and
+references are always embedded exactly. Several devices take equal parts of every batch.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from encoders.encoder import Encoder
 from encoders.errors import EncoderError, one_line
 from encoders.fast import Run
 
-AGREEMENT = 0.9995  # what "auto" asks for: maps were up to twice as far from 1 as scores, and shall have 0.999
+AGREEMENT = 0.9995  # least of "auto": maps were up to twice as far from 1 as scores, and shall have 0.999
 TRIAL = 32  # views that are embedded both ways
 TIMED = 8  # views that tell which form is faster on a processor
-WORTH = 4 * TRIAL  # fewer passes than this would spend on the trial what they gain
+WORTH = 4 * TRIAL  # with fewer passes the trial costs what it gains
 COMPILE_SECONDS = 60.0  # what compiling takes, on two cores
 COMPILE_GAIN = 0.15  # share of the time that it saves, as measured in experiments/benchmarks/precision.py
 
@@ -45,7 +45,7 @@ class Passes:
         self._notes: list[str] = []
 
     def prepare(self, view: Tensor) -> Tensor:
-        """As `Encoder.prepare`, and laid out as the network wants it, which blending keeps."""
+        """As `Encoder.prepare`, in the memory format of the fast form, which blending keeps."""
         form, prepared = self.encoder.form, self.encoder.prepare(view)
         return prepared if form is None else prepared.contiguous(memory_format=form.layout)
 
@@ -55,23 +55,23 @@ class Passes:
             return self._shared(prepared)
         try:
             return self._shared(prepared, rounded=True)
-        except EncoderError:  # beyond the range of half precision; if it is the view, exactly says so
+        except EncoderError:  # beyond the range of half precision; a bad view fails again, exactly
             self._note("batches beyond half precision done exactly")
             return self._shared(prepared)
 
     def _shared(self, prepared: Tensor, *, rounded: bool = False) -> Tensor:
         """Embed a batch on all devices; a GPU is given its work and not waited for."""
         started = [(encoder, encoder.started(part, rounded=rounded)) for encoder, part in self._shares(prepared)]
-        found = [encoder.checked(embedding) for encoder, embedding in started]
-        return torch.cat([one.to(self.encoder.device) for one in found]) if len(found) > 1 else found[0]
+        parts = [encoder.checked(embedding) for encoder, embedding in started]
+        return torch.cat([part.to(self.encoder.device) for part in parts]) if len(parts) > 1 else parts[0]
 
     def _shares(self, prepared: Tensor) -> list[tuple[Encoder, Tensor]]:
-        """Each device's encoder with its part of the views; fewer than there are, if the views are."""
+        """Each device's encoder with its part of the views; with fewer views than devices, fewer encoders."""
         encoders = (self.encoder, *self.encoder.others)
         return list(zip(encoders, prepared.chunk(len(encoders)), strict=False))
 
     def wants_trial(self, coming: int) -> bool:
-        """Whether anything but exact passes is wished for, and `coming` passes are worth a trial."""
+        """Whether the precision allows anything but exact passes, and `coming` passes are worth a trial."""
         return self.encoder.precision == "fast" or (self.encoder.precision == "auto" and coming >= WORTH)
 
     def settle(self, views: Tensor, score: Score, coming: int, batch: int) -> None:
@@ -92,7 +92,7 @@ class Passes:
             if gain <= 1:
                 self._note(f"not rounded: {gain:.2f} x as fast")
                 return
-            exact, rounded = (torch.cat([run(some) for some in views.split(batch)]) for run in self._both)
+            exact, rounded = (torch.cat([run(part) for part in views.split(batch)]) for run in self._both)
         except EncoderError as error:
             self._note(f"not rounded: {one_line(error)}")
             return
@@ -105,7 +105,7 @@ class Passes:
             self._compile(views, batch)
 
     def record(self) -> dict[str, Any]:
-        """Precision asked for, what was done, dtype and agreement, as JSON types."""
+        """The precision chosen, what was done, dtype and agreement, as JSON types."""
         form = self.encoder.form
         applied = list(form.applied) if form is not None else []
         if form is not None and self.rounded:
@@ -116,14 +116,14 @@ class Passes:
             "applied": [*applied, *self._notes],
             "dtype": half,
             "agreement": None if self.agreement is None else round(self.agreement, 6),
-            **({"devices": [str(one) for one in self.encoder.devices]} if self.encoder.others else {}),
+            **({"devices": [str(device) for device in self.encoder.devices]} if self.encoder.others else {}),
         }
 
     def gain(self, views: Tensor) -> float:
-        """How many times faster half precision is than exact, for a batch like this; measured once an encoder.
+        """How many times faster half precision is than exact, for a batch of this shape; measured once per encoder.
 
-        A GPU is taken at its word: so few images do not fill it. Some processors have the instructions and are slower
-        with them.
+        On a GPU it is taken to be faster, since so few images do not fill it. Some processors have the instructions and
+        are slower with them.
         """
         if self.encoder.device.type != "cpu":
             return math.inf
@@ -140,17 +140,17 @@ class Passes:
         return lambda views: checked(started(views)), lambda views: checked(started(views, rounded=True))
 
     def _repays(self, views: Tensor, coming: int) -> bool:
-        """Whether compiling saves more time than it takes, over all passes that this encoder was asked for so far."""
-        self.encoder.forms.passes_asked += coming
+        """Whether compiling saves more time than it takes, over all passes expected of this encoder so far."""
+        self.encoder.forms.passes_expected += coming
         each = _seconds(self._both[1], views) / len(views)
-        return self.encoder.forms.passes_asked * each * COMPILE_GAIN > COMPILE_SECONDS
+        return self.encoder.forms.passes_expected * each * COMPILE_GAIN > COMPILE_SECONDS
 
     def _compile(self, views: Tensor, batch: int) -> None:
         whole = views.repeat(-(-batch // len(views)), 1, 1, 1)[:batch]
         try:
             for encoder, part in self._shares(whole):
                 encoder.compile(part)
-        except Exception as error:  # a compiler's errors are of every type, and nobody needs it
+        except Exception as error:  # compilers raise errors of every type, and compiling is optional
             self._note(f"not compiled: {one_line(error)}")
 
     def _note(self, note: str) -> None:
@@ -164,8 +164,8 @@ def _seconds(run: Callable[[Tensor], Tensor], views: Tensor) -> float:
     return time.perf_counter() - start
 
 
-def agreement(found: Tensor, expected: Tensor) -> float:
+def agreement(scores: Tensor, expected: Tensor) -> float:
     """Correlation of two sets of scores (N,); 0 where a set is constant, as when rounding leaves nothing."""
-    found, expected = (one.double() - one.double().mean() for one in (found, expected))
-    scale = float(found.norm() * expected.norm())
-    return float(found @ expected) / scale if scale > 0 else 0.0
+    centred, expected = (values.double() - values.double().mean() for values in (scores, expected))
+    scale = float(centred.norm() * expected.norm())
+    return float(centred @ expected) / scale if scale > 0 else 0.0

@@ -66,25 +66,25 @@ def load_weights(
     Raises:
         EncoderError: If too much does not fit, as `encoders.checkpoints.report.judge` says.
     """
-    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    prefix, names = _find_part(tensors, wanted, _names_in_sequence(network), part, path)
-    found = {name: tensors[key] for key, name in names.items()}
-    fitted = _fitted_by_timm(network, found, wanted)
-    report = _compare(tensors, found, fitted, wanted, prefix)
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    prefix, names = _find_part(tensors, shapes, _names_in_sequence(network), part, path)
+    weights = {name: tensors[key] for key, name in names.items()}
+    fitted = _fitted_by_timm(network, weights, shapes)
+    report = _compare(tensors, weights, fitted, shapes, prefix)
     judge(report, path, arch)
     network.load_state_dict({name: fitted[name] for name in report.matched}, strict=False)
     return report
 
 
 def _find_part(
-    tensors: dict[str, Tensor], wanted: dict[str, tuple[int, ...]], in_sequence: dict[str, str], part: str, path: str
+    tensors: dict[str, Tensor], shapes: dict[str, tuple[int, ...]], in_sequence: dict[str, str], part: str, path: str
 ) -> tuple[str, dict[str, str]]:
     """The best prefix, and the checkpoint's names under it with the names that the network gives them."""
     fits: Counter[tuple[str, bool]] = Counter()
     for key, value in tensors.items():
-        for prefix, rest in _splits(key):
-            for sequence, name in ((False, rest), (True, _rename(rest, in_sequence))):
-                if wanted.get(name) == tuple(value.shape) and (rest != name) == sequence and part in prefix:
+        for prefix, suffix in _splits(key):
+            for sequence, name in ((False, suffix), (True, _rename(suffix, in_sequence))):
+                if shapes.get(name) == tuple(value.shape) and (suffix != name) == sequence and part in prefix:
                     fits[prefix, sequence] += 1
     if part and not fits:
         raise EncoderError(
@@ -93,12 +93,12 @@ def _find_part(
         )
     prefix, sequence = min(fits, key=lambda fit: (-fits[fit], _preference(fit[0]), fit), default=("", False))
     under = (key for key in tensors if key.startswith(prefix))
-    rests = {key: key.removeprefix(prefix) for key in under}
-    return prefix, {key: _rename(rest, in_sequence) if sequence else rest for key, rest in rests.items()}
+    suffixes = {key: key.removeprefix(prefix) for key in under}
+    return prefix, {key: _rename(suffix, in_sequence) if sequence else suffix for key, suffix in suffixes.items()}
 
 
 def _splits(key: str) -> Iterable[tuple[str, str]]:
-    """Every way to cut a dotted name into a prefix and a rest: "a.b" is ("", "a.b") and ("a.", "b")."""
+    """Every way to cut a dotted name into a prefix and a suffix: "a.b" is ("", "a.b") and ("a.", "b")."""
     yield "", key
     for dot in re.finditer(r"\.", key):
         yield key[: dot.end()], key[dot.end() :]
@@ -110,8 +110,8 @@ def _names_in_sequence(network: nn.Module) -> dict[str, str]:
 
 
 def _rename(name: str, in_sequence: dict[str, str]) -> str:
-    first, dot, rest = name.partition(".")
-    return in_sequence.get(first, first) + dot + rest
+    first, dot, remainder = name.partition(".")
+    return in_sequence.get(first, first) + dot + remainder
 
 
 def _preference(prefix: str) -> int:
@@ -119,49 +119,51 @@ def _preference(prefix: str) -> int:
 
 
 def _fitted_by_timm(
-    network: nn.Module, found: dict[str, Tensor], wanted: dict[str, tuple[int, ...]]
+    network: nn.Module, weights: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]
 ) -> dict[str, Tensor]:
     """The weights as timm's own filter for this family converts them, where that makes more of them fit.
 
     It resamples position embeddings to another image size and knows the names that the authors used.
     """
     convert = getattr(sys.modules.get(type(network).__module__), "checkpoint_filter_fn", None)
-    if convert is None or not type(network).__module__.startswith("timm.") or _count(found, wanted) == len(wanted):
-        return found
+    if convert is None or not type(network).__module__.startswith("timm.") or _count(weights, shapes) == len(shapes):
+        return weights
     try:
-        fitted: dict[str, Tensor] = convert(dict(found), network)
+        fitted: dict[str, Tensor] = convert(dict(weights), network)
     except Exception:
-        return found  # it was written for other weights; the report will say what does not fit
-    return fitted if _count(fitted, wanted) > _count(found, wanted) else found
+        return weights  # it was written for other weights; the report will say what does not fit
+    return fitted if _count(fitted, shapes) > _count(weights, shapes) else weights
 
 
-def _count(found: dict[str, Tensor], wanted: dict[str, tuple[int, ...]]) -> int:
-    return sum(name in found and tuple(found[name].shape) == shape for name, shape in wanted.items())
+def _count(weights: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> int:
+    return sum(name in weights and tuple(weights[name].shape) == shape for name, shape in shapes.items())
 
 
 def _compare(
     tensors: dict[str, Tensor],
-    found: dict[str, Tensor],
+    weights: dict[str, Tensor],
     fitted: dict[str, Tensor],
-    wanted: dict[str, tuple[int, ...]],
+    shapes: dict[str, tuple[int, ...]],
     prefix: str,
 ) -> CheckpointReport:
-    unequal = [name for name, shape in wanted.items() if name in fitted and tuple(fitted[name].shape) != shape]
-    left = [name for name in fitted if name not in wanted]
+    unequal = [name for name, shape in shapes.items() if name in fitted and tuple(fitted[name].shape) != shape]
+    left = [name for name in fitted if name not in shapes]
     return CheckpointReport(
         layout=next(
             (row[0] for row in LAYOUTS if all(_any(pattern, tensors) for pattern in row[1:])), "plain backbone"
         ),
         part=prefix,
-        matched=tuple(name for name in wanted if name in fitted and name not in unequal),
-        missing=tuple(name for name in wanted if name not in fitted and not _is_counter(name)),
+        matched=tuple(name for name in shapes if name in fitted and name not in unequal),
+        missing=tuple(name for name in shapes if name not in fitted and not _is_counter(name)),
         unexpected=tuple(name for name in left if not HEADS.match(name) and not _is_counter(name)),
         set_aside=tuple(
             [prefix + name for name in left if HEADS.match(name)]
             + [key for key in tensors if not key.startswith(prefix)]
         ),
-        mismatched=tuple(f"{name}: {tuple(fitted[name].shape)}, {wanted[name]}" for name in unequal),
-        resampled=tuple(n for n in wanted if n in found and n in fitted and found[n].shape != fitted[n].shape),
+        mismatched=tuple(f"{name}: {tuple(fitted[name].shape)}, {shapes[name]}" for name in unequal),
+        resampled=tuple(
+            name for name in shapes if name in weights and name in fitted and weights[name].shape != fitted[name].shape
+        ),
     )
 
 

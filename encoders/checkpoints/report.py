@@ -37,14 +37,14 @@ class CheckpointReport:
     resampled: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        found = f"{self.layout}, part {self.part!r}: {len(self.matched)} weights loaded"
-        rest = [
+        loaded = f"{self.layout}, part {self.part!r}: {len(self.matched)} weights loaded"
+        misfits = [
             f"{len(names)} {word} ({_examples(names)})"
             for word in ("mismatched", "missing", "unexpected", "resampled")
             if (names := getattr(self, word))
         ]
         aside = [f"{len(self.set_aside)} set aside"] if self.set_aside else []
-        return ", ".join([found, *rest, *aside])
+        return ", ".join([loaded, *misfits, *aside])
 
 
 def judge(report: CheckpointReport, path: str, arch: str) -> None:

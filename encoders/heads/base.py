@@ -18,18 +18,18 @@ from encoders.heads.files import write_head_files
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Head(ABC):
-    """Class scores of embeddings. Its own tensors are copies, frozen; gradients flow to the embeddings.
+    """Class scores of embeddings. Its tensors are frozen copies; gradients flow to the embeddings.
 
-    Tensors follow the embeddings to their device at every call; `to` moves them once.
+    At every call, its tensors are moved to the device of the embeddings; `to` moves them once.
 
     Attributes:
         kind: "linear", "network", "prototype" or "knn".
         classes: K names, in the order of the columns of `scores`.
         dim: D of the embeddings that it takes.
-        encoder_checksum: `Encoder.checksum` of the encoder whose embeddings it was made from; None = not known.
-        encoder_name: That encoder's name; None = not known.
-        encoder_pooling: That encoder's pooling; None = not known.
-        training: How it was made, as JSON types; None = not known.
+        encoder_checksum: `Encoder.checksum` of the encoder whose embeddings it was made from; None = unknown.
+        encoder_name: That encoder's name; None = unknown.
+        encoder_pooling: That encoder's pooling; None = unknown.
+        training: How it was made, as JSON types; None = unknown.
     """
 
     kind: ClassVar[str]
@@ -70,41 +70,43 @@ class Head(ABC):
         return self.logits(embeddings).softmax(1)
 
     def class_index(self, name_or_index: str | int) -> int:
-        """Which column a class has. A text is a name first; where no class has it, "3" is the number 3.
+        """The column of a class. A text is a name first; if no class has that name, "3" is the number 3.
 
         Raises:
             EncoderError: If there is no such class, or two classes share the name.
         """
         count = len(self.classes)
         if isinstance(name_or_index, str):
-            found = [index for index, name in enumerate(self.classes) if name == name_or_index]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                raise EncoderError(f"class {name_or_index!r} is the name of {found}: give one of the numbers")
+            matches = [index for index, name in enumerate(self.classes) if name == name_or_index]
+            if len(matches) == 1:
+                return matches[0]
+            if matches:
+                raise EncoderError(f"class {name_or_index!r} is the name of {matches}: give one of the numbers")
             if not name_or_index.isdecimal():
-                raise EncoderError(f"class must be one of the head's {count}; got {name_or_index!r}: {self._near()}")
+                raise EncoderError(
+                    f"class must be one of the head's {count}; got {name_or_index!r}: {self._first_classes()}"
+                )
         index = int(name_or_index) if isinstance(name_or_index, str) else operator.index(name_or_index)
         if not 0 <= index < count:
             raise EncoderError(f"class must be a name, or a number from 0 to {count - 1}; got {name_or_index!r}")
         return index
 
     def check(self, encoder: Encoder) -> None:
-        """Refuse another encoder than the one whose embeddings the head was made from, as far as that is known.
+        """Refuse any encoder but that of the embeddings it was made from, as far as that is known.
 
         Raises:
-            EncoderError: If its weights or its pooling are others.
+            EncoderError: If its weights or its pooling differ.
         """
-        made_for = f"head ({self.kind}) was made for encoder {self.encoder_name!r}"
+        origin = f"head ({self.kind}) was made for encoder {self.encoder_name!r}"
         if self.encoder_checksum is not None and encoder.checksum != self.encoder_checksum:
-            theirs = "no weights to compare" if encoder.checksum is None else f"weights {encoder.checksum[:12]}"
+            got = "no weights to compare" if encoder.checksum is None else f"weights {encoder.checksum[:12]}"
             raise EncoderError(
-                f"{made_for} with weights {self.encoder_checksum[:12]}; got {encoder.name!r} with {theirs}: "
+                f"{origin} with weights {self.encoder_checksum[:12]}; got {encoder.name!r} with {got}: "
                 "use that encoder, or train a head for this one"
             )
         if self.encoder_pooling is not None and encoder.pooling != self.encoder_pooling:
             raise EncoderError(
-                f"{made_for} with pooling={self.encoder_pooling!r}; got pooling={encoder.pooling!r}: load it with the "
+                f"{origin} with pooling={self.encoder_pooling!r}; got pooling={encoder.pooling!r}: load it with the "
                 "head's pooling, or train a head for this one"
             )
 
@@ -114,7 +116,7 @@ class Head(ABC):
         return replace(self, **moved)
 
     def made_for(self, encoder: Encoder | None) -> Self:
-        """A copy that remembers whose embeddings it was made from; None = not known."""
+        """A copy that records the encoder whose embeddings it was made from; None = unknown."""
         if encoder is None:
             return replace(self, encoder_checksum=None, encoder_name=None, encoder_pooling=None)
         return replace(
@@ -127,17 +129,17 @@ class Head(ABC):
         Raises:
             OSError: If a file cannot be written.
         """
-        common = {one.name for one in fields(Head)}
-        numbers = {
-            one.name: getattr(self, one.name)
-            for one in fields(self)
-            if one.name not in common and one.name not in self._tensors()
+        common = {field.name for field in fields(Head)}
+        settings = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in common and field.name not in self._tensors()
         }
         card = {
             "kind": self.kind,
             "classes": list(self.classes),
             "dim": self.dim,
-            "settings": numbers,
+            "settings": settings,
             "encoder": {
                 "name": self.encoder_name,
                 "checksum": self.encoder_checksum,
@@ -152,11 +154,11 @@ class Head(ABC):
         return f"{type(self).__name__}({len(self.classes)} classes, D={self.dim}{encoder})"
 
     def _tensors(self) -> dict[str, Tensor]:
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
     def _keep(self, dtype: torch.dtype, **shapes: tuple[int, ...]) -> None:
-        """Check the tensors of these names, and replace them by frozen copies."""
+        """Check the tensors of these names and replace them by frozen copies."""
         object.__setattr__(self, "classes", tuple(str(name) for name in self.classes))
         if len(self.classes) < 2:
             raise EncoderError(f"classes must be at least 2 names; got {len(self.classes)}")
@@ -166,7 +168,7 @@ class Head(ABC):
                 raise EncoderError(f"{name} must be {shape} for {len(self.classes)} classes; got {tuple(value.shape)}")
             if not value.isfinite().all():
                 raise EncoderError(f"{name} must be finite; got NaN or infinity")
-            with torch.inference_mode(False):  # else gradients through the head would be refused
+            with torch.inference_mode(False):  # otherwise gradients through the head would be refused
                 object.__setattr__(self, name, value.detach().to(dtype, copy=True).contiguous())
 
     def _checked(self, embeddings: Tensor) -> Tensor:
@@ -178,6 +180,6 @@ class Head(ABC):
             )
         return embeddings.float()
 
-    def _near(self, shown: int = 5) -> str:
-        rest = f", ... ({len(self.classes)} in all)" if len(self.classes) > shown else ""
-        return f"they are {', '.join(self.classes[:shown])}{rest}"
+    def _first_classes(self, count: int = 5) -> str:
+        more = f", ... ({len(self.classes)} in all)" if len(self.classes) > count else ""
+        return f"they are {', '.join(self.classes[:count])}{more}"

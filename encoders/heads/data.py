@@ -38,10 +38,10 @@ class LabelledImages:
 
     def without(self, left_out: Iterable[int]) -> LabelledImages:
         """The same classes without the images at these positions."""
-        gone = set(left_out)
-        rest = [index for index in range(len(self.paths)) if index not in gone]
+        dropped = set(left_out)
+        kept = [index for index in range(len(self.paths)) if index not in dropped]
         return LabelledImages(
-            tuple(self.paths[index] for index in rest), tuple(self.labels[index] for index in rest), self.classes
+            tuple(self.paths[index] for index in kept), tuple(self.labels[index] for index in kept), self.classes
         )
 
 
@@ -84,7 +84,7 @@ def _of_folders(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _of_csv(file: Path) -> list[tuple[Path, str]]:
-    found: dict[Path, str] = {}
+    labels: dict[Path, str] = {}
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             rows = csv.DictReader(lines)
@@ -94,18 +94,18 @@ def _of_csv(file: Path) -> list[tuple[Path, str]]:
                 path, label = ((row[column] or "").strip() for column in COLUMNS)
                 if not path or not label:
                     raise EncoderError(f"{file} line {rows.line_num} must have a path and a label; got {row}")
-                place = file.parent / Path(path).expanduser()
-                if found.setdefault(place, label) != label:
+                image = file.parent / Path(path).expanduser()
+                if labels.setdefault(image, label) != label:
                     raise EncoderError(
-                        f"{file} line {rows.line_num} calls {path} {label!r}, after {found[place]!r}: keep one"
+                        f"{file} line {rows.line_num} calls {path} {label!r}, after {labels[image]!r}: keep one"
                     )
     except EncoderError:
         raise
     except (OSError, ValueError, csv.Error) as error:
         raise EncoderError(f"{file} cannot be read as a CSV ({one_line(error, 120)}): save it as UTF-8 text") from error
-    if not found:
+    if not labels:
         raise EncoderError(f"{file} must have at least one line below its header; it has none")
-    return list(found.items())
+    return list(labels.items())
 
 
 def _ordered(names: set[str]) -> tuple[str, ...]:
