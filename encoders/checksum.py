@@ -1,8 +1,8 @@
 """A checksum of a network, so that a stored result is never taken for that of another network.
 
-With parameters, the weights tell networks apart. Without, the checksum covers the class and the settings of every
-layer, and the buffers. There is none where these say too little: a class outside torch, without buffers, is told by
-its code alone, and a setting that is an object, such as a function, has no text to compare.
+With parameters, the weights identify a network. Without, the checksum covers the class and the settings of every layer,
+and the buffers. There is none where these do not identify it: a class outside torch without buffers is its code alone,
+and a setting that is an object, such as a function, has no text to compare.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def network_checksum(network: object) -> str | None:
-    """SHA-256 of a network, the same on every device; None for a function, and where nothing tells networks apart.
+    """SHA-256 of a network, the same on every device; None for a function, and where nothing identifies the network.
 
     With parameters it is `state_checksum`.
     """
@@ -60,12 +60,12 @@ def _lines(tensors: dict[str, Tensor]) -> Iterable[bytes]:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether the text of a setting says all about it."""
+    """Whether the repr of a setting identifies it."""
     if isinstance(value, tuple | list):
         return all(_is_plain(item) for item in value)
     return value is None or isinstance(value, bool | int | float | complex | str | bytes | torch.dtype | torch.Size)
 
 
 def _is_of_torch(module: nn.Module) -> bool:
-    """Whether the class and its settings say what the module computes, as for torch's own layers."""
+    """Whether this is a layer of torch, which its class and settings identify."""
     return type(module).__module__.startswith("torch.nn.")

@@ -1,4 +1,4 @@
-"""What the parts of an encoder promise each other: networks, the builders of `encoders.kinds`, and classifiers."""
+"""The contracts of a network, of the builders that `encoders.kinds` names, and of the classifiers."""
 
 from __future__ import annotations
 
@@ -75,6 +75,6 @@ class Built(NamedTuple):
 Builder = Callable[[Spec], Built]
 
 
-# The network of a spec with the classifier that it came with, and the names of its classes where they have names; given
-# the spec and what its builder returned, which it may take apart. It raises and is called as a builder.
+# From a spec, and what its builder returned, to the network with the classifier that it came with, and the names of the
+# classes where they have names. It may change what the builder returned, and raises and is called as a builder.
 Classifier = Callable[[Spec, Built], tuple[nn.Module, Sequence[str] | None]]

@@ -42,19 +42,19 @@ def find_devices(device: str | torch.device = "auto") -> tuple[torch.device, ...
 def half_type(device: torch.device) -> torch.dtype | None:
     """The 16-bit type that the device multiplies in hardware, where that is worth it; None where it has none.
 
-    A processor without AMX or AVX512_BF16 only imitates bfloat16, slower than float32. On a GPU float16 rounds eight
-    times finer than bfloat16 at the same speed; what leaves its range is found and done again in float32.
+    A processor without AMX or AVX512_BF16 only emulates bfloat16, slower than float32. On a GPU float16 rounds eight
+    times finer than bfloat16 at the same speed; what leaves its range is noticed and redone in float32.
     """
     if device.type == "cuda":
         return torch.float16
     if device.type == "cpu":
-        has = torch.cpu.get_capabilities()
-        return torch.bfloat16 if has.get("avx512_bf16") or has.get("amx_bf16") else None
+        capabilities = torch.cpu.get_capabilities()
+        return torch.bfloat16 if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else None
     return None
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller batch might do: torch says so in one error type on a GPU and in words on a processor."""
+    """Whether a smaller batch might fit: torch has an error type for it on a GPU, and only a text on a processor."""
     words = ("out of memory", "not enough memory", "can't allocate memory")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and any(word in str(error) for word in words)

@@ -1,4 +1,4 @@
-"""What the encoders room says when it cannot go on, and when it goes on with a doubt."""
+"""Errors and warnings of the encoders room, and the wording of their messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class EncoderError(ValueError):
 
 
 class EncoderWarning(UserWarning):
-    """An encoder was loaded, but something about it should be known before its maps are believed."""
+    """An encoder was loaded, but with a flaw to know about before its maps are trusted."""
 
 
 def one_line(error: BaseException, limit: int = 200) -> str:

@@ -1,4 +1,4 @@
-"""The same network, faster: a private copy that computes what the network computes.
+"""The fast form of a network: a private copy with the same output.
 
 On a processor, images are laid out channels last and every batch norm directly behind a convolution is folded into its
 weights. Which ones these are is observed in one forward pass, so that no architecture needs to be listed, and then
@@ -68,7 +68,7 @@ class FastForm:
         self.layout = torch.channels_last if several and device.type == "cpu" else torch.contiguous_format
 
     def exact(self, pixels: Tensor) -> Tensor:
-        """The network's output in its own precision, to rounding."""
+        """The network's output in its own precision, up to rounding."""
         if pixels.device.type != "cuda":
             return self._run(pixels)
         # Otherwise convolutions round their inputs to 10 bits (TF32), which torch allows by default.

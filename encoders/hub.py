@@ -21,7 +21,7 @@ from encoders.kinds import Spec
 from encoders.networks import drawn_from
 from encoders.preprocess import Preprocess
 
-OTHER_SEED = 1_000_003  # any that nobody chooses: two loads from different seeds tell random weights from trained ones
+OTHER_SEED = 1_000_003  # unlikely to be the caller's: only random weights differ between two loads from other seeds
 MAX_RANDOM = 0.02  # share of the weight matrices that may be drawn at random, as an unused head
 
 # torch.hub knows no preprocessing. This is what self-supervised networks on ImageNet (DINO, DINOv2, SwAV, VICReg,
@@ -76,14 +76,14 @@ def _entry(repo: str, name: str, arguments: dict[str, Any]) -> nn.Module:
 
 
 def _random_share(first: nn.Module, second: nn.Module) -> float:
-    """Share of the weight matrices that differ between two loads from different seeds."""
+    """Share of the weight matrices that differ between two networks."""
     pairs = zip(first.parameters(), second.parameters(), strict=True)
     differ = [not torch.equal(weight, other) for weight, other in pairs if weight.ndim > 1]
     return sum(differ) / max(len(differ), 1)
 
 
 def _value(text: str) -> object:
-    """What a text says as Python: "3" is 3, "true" is True, and what is no Python value stays text."""
+    """A text as a Python value: "3" is 3, "true" is True; anything else stays text."""
     try:
         return ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text.lower(), text))
     except (ValueError, SyntaxError):

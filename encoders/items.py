@@ -11,7 +11,7 @@ from encoders.preprocess import Preprocess
 
 
 def with_items(usual: Preprocess, items: Mapping[str, str]) -> Preprocess:
-    """The usual preprocessing with what the items say otherwise; a new size keeps the share that the crop shows.
+    """The usual preprocessing with the changes of the items; a new size keeps the share of the image in the crop.
 
     Raises:
         EncoderError: If an item is no size or number, or the result does not fit together.

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from encoders.errors import EncoderError, did_you_mean
 
-RANDOM = "random"  # stands before another spec and asks for weights that are drawn from the seed
+RANDOM = "random"  # before another spec: weights are drawn from the seed
 RANDOM_EXAMPLE = "random:timm:resnet50"
 RANDOM_WHAT = "random weights, drawn from the seed"
 PREPROCESS_ITEMS = ("size", "resize", "mean", "std", "interpolation")  # see `encoders.items`
@@ -31,7 +31,7 @@ class SpecKind:
     """One kind of spec.
 
     Attributes:
-        prefix: What stands before the first colon.
+        prefix: The text before the first colon.
         form: The spec with placeholders in capitals; the prefix alone where nothing follows it.
         what: What it loads.
         notes: What to know before it is loaded.
@@ -42,7 +42,7 @@ class SpecKind:
             name.
         arguments: Whether further items are allowed, for the network's own entry point.
         architecture: Whether the spec may stand as arch= of a `file:` spec.
-        names: "module:function" that lists the pretrained networks of this kind; "" where nobody can list them.
+        names: "module:function" that lists the pretrained networks of this kind; "" where there is no list.
         classifier: "module:function" of the `encoders.contract.Classifier`, which gives the network with its own
             classifier; "" where there is none.
     """
@@ -140,8 +140,8 @@ class Spec:
     Attributes:
         text: The whole spec.
         kind: Its row of `KINDS`.
-        name: What stands between the prefix and the question mark.
-        items: What stands behind the question mark, by name.
+        name: The text between the prefix and the question mark.
+        items: The name=value pairs after the question mark.
         pretrained: False behind "random:".
     """
 
@@ -177,7 +177,12 @@ def parse_spec(text: str) -> Spec:
 
 
 def parse_architecture(text: str, items: dict[str, str]) -> Spec:
-    """What arch= names in a `file:` spec, for random weights: a spec, or a timm name alone; with the given items."""
+    """The arch= of a `file:` spec, which is a spec or the bare name of a timm network, for random weights.
+
+    Args:
+        text: The value of arch=.
+        items: Items for the builder.
+    """
     prefix, _, name = text.partition(":")
     kind = kind_of(prefix)
     if kind is None or not kind.architecture or bool(name) != kind.takes_name:
@@ -191,7 +196,7 @@ def kind_of(prefix: str) -> SpecKind | None:
 
 
 def resolve(reference: str) -> Any:
-    """What "module:name" names."""
+    """The object of "module:name", importing the module."""
     module, _, name = reference.partition(":")
     return getattr(import_module(module), name)
 
@@ -210,7 +215,7 @@ _TIMM = next(kind for kind in KINDS if kind.prefix == "timm")
 
 
 def _apart(tail: str) -> tuple[str, dict[str, str]]:
-    """What stands before the last question mark, and what follows it, by name."""
+    """The name before the last question mark, and the items after it."""
     name, mark, items = tail.rpartition("?")
     return (name, dict(parse_qsl(items, keep_blank_values=True))) if mark else (tail, {})
 

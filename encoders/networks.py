@@ -29,7 +29,7 @@ from encoders.preprocess import Preprocess
 
 @contextmanager
 def drawn_from(seed: int) -> Iterator[None]:
-    """Weights made inside come from `seed`, on the CPU; the caller's generators are left as they were."""
+    """Weights created inside are drawn from `seed`, on the CPU; the caller's generators are left as they were."""
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU too
         yield
@@ -134,7 +134,7 @@ def timm_preprocess(name: str, config: dict[str, Any]) -> Preprocess:
 
 
 def pool_with_timm(network: nn.Module, pooling: str, name: str) -> None:
-    """Let a timm network pool by "cls" or "mean" in its own head; "auto" leaves what its authors chose.
+    """Make a timm network pool by "cls" or "mean" in its own head; "auto" keeps its authors' choice.
 
     Raises:
         EncoderError: If it has no class token, or cannot change its pooling.
@@ -194,7 +194,7 @@ def _check_timm_name(name: str, pretrained: bool) -> None:
 
 
 def _remove_head(network: nn.Module, name: str) -> None:
-    """Replace the layer that makes class scores by nothing: the last linear (or 1 x 1 convolution) of the head."""
+    """Replace the layer that makes class scores, the last linear or 1 x 1 convolution of the head, by an identity."""
     for head_name in ("fc", "classifier", "heads", "head"):
         head = getattr(network, head_name, None)
         if isinstance(head, nn.Module):
@@ -207,7 +207,7 @@ def _remove_head(network: nn.Module, name: str) -> None:
 
 @contextmanager
 def fetching(spec: str, pretrained: bool) -> Iterator[None]:
-    """Turn whatever a download raises (each library has its own errors) into one line with the way out."""
+    """Turn any error of a download (each library has its own types) into one line with the way out."""
     try:
         yield
     except EncoderError:

@@ -36,7 +36,7 @@ Score = Callable[[Tensor], Tensor]
 
 
 class Passes:
-    """How the masked views of one image are embedded: exactly, until `settle` found something faster."""
+    """How the masked views of one image are embedded: exactly, unless `settle` chose half precision."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder

@@ -10,7 +10,7 @@ POOLINGS = ("auto", "cls", "mean")
 
 
 def check_pooling(pooling: str) -> str:
-    """The same word, if it is one of `POOLINGS`."""
+    """The pooling itself, if it is one of `POOLINGS`; else an EncoderError."""
     if pooling not in POOLINGS:
         raise EncoderError(f"pooling must be one of {', '.join(POOLINGS)}; got {pooling!r}")
     return pooling
@@ -31,7 +31,7 @@ def pool(features: object, count: int, pooling: str, prefix_tokens: int, name: s
         (B, D), in the network's own dtype.
 
     Raises:
-        EncoderError: If that is no vector per image, or the pooling does not fit.
+        EncoderError: If the output is not one vector per image, or the pooling does not fit it.
     """
     if not isinstance(features, Tensor):
         raise EncoderError(
@@ -48,6 +48,6 @@ def pool(features: object, count: int, pooling: str, prefix_tokens: int, name: s
             return features[:, prefix_tokens:].mean(1)
         if len(shape) == 4 and pooling != "cls":
             return features.mean((2, 3))
-    way_out = {3: 'choose pooling="cls" or "mean"', 4: 'feature maps have no class token, choose pooling="mean"'}
-    advice = way_out.get(len(shape), "wrap it in a function that returns one vector per image")
+    advice_by_rank = {3: 'choose pooling="cls" or "mean"', 4: 'feature maps have no class token, choose pooling="mean"'}
+    advice = advice_by_rank.get(len(shape), "wrap it in a function that returns one vector per image")
     raise EncoderError(f"encoder {name!r} returned {shape}; expected ({count}, D), one vector per image: {advice}")

@@ -1,4 +1,4 @@
-"""Pictures and prompts in one space: networks of open_clip, an optional extra.
+"""Images and prompts in one space: networks of open_clip, an optional extra.
 
 open_clip:MODEL:TAG                 weights by their tag, or the path of a checkpoint
 open_clip:hf-hub:USER/MODEL         a model of the Hugging Face hub
@@ -31,7 +31,7 @@ SCHEMES = ("hf-hub:", "local-dir:")  # open_clip's own
 
 
 class OpenClip(nn.Module):
-    """Both towers of an open_clip model; as a network it is the image tower. Embeddings have length 1, as CLIP's do."""
+    """Both towers of an open_clip model; called, it is the image tower. Embeddings have length 1, as CLIP's do."""
 
     def __init__(self, model: nn.Module, name: str) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ def embed_text(encoder: Encoder, prompts: Sequence[str]) -> Tensor:
     """Embed prompts, such as "a photo of a cat", with the text tower of an encoder.
 
     Args:
-        encoder: Loaded from an `open_clip:` spec, or with a network that is a `encoders.contract.ReadsText`.
+        encoder: Loaded from an `open_clip:` spec, or with a network that is an `encoders.contract.ReadsText`.
         prompts: K texts.
 
     Returns:
@@ -131,7 +131,7 @@ def _tokenizer(name: str) -> Any:
 
 
 def _checked_tag(open_clip: Any, model: str, tag: str) -> str:
-    """The tag or path of the weights, which must be named where there are several."""
+    """The tag or path of the weights; an EncoderError where several exist and none is named."""
     tags = open_clip.list_pretrained_tags_by_model(model)
     if not tag and len(tags) != 1:
         choice = f"one of {', '.join(tags)}" if tags else "the path of a checkpoint"
@@ -164,7 +164,7 @@ def _preprocess(name: str, config: dict[str, Any]) -> Preprocess:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without open_clip's log lines, which say what the spec or the error says already."""
+    """Silence open_clip's log lines, which only repeat the spec or the error."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

@@ -1,8 +1,8 @@
-"""Vision transformers that are shown some of their patch tokens only: hidden patches are left out, not painted over.
+"""Vision transformers on a subset of their patch tokens: hidden patches are left out, not painted over.
 
-The tokens of the image are made once, with their positions; each mask then picks some, and only these (with the class
-and register tokens) go through the blocks. Half the tokens take half the time, and the network sees no fill colour,
-as a masked autoencoder (He et al., CVPR 2022) sees none in training.
+The tokens of the image are computed once, with their positions; each mask selects a subset, and only these (with the
+class and register tokens) go through the blocks. Half the tokens take half the time, and the network sees no fill
+colour, as a masked autoencoder (He et al., CVPR 2022) sees none in training.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def patch_grid(network: object, size: tuple[int, int], name: str) -> tuple[int, 
 
 
 def visible_only(network: nn.Module, pixels: Tensor, kept: Tensor) -> Tensor:
-    """What the network returns for one image (1, C, h, w), shown N times with the patch tokens `kept`, (N, K), only."""
-    # A twin that shares every layer and weight but one: timm's place for dropping tokens, behind the positions.
+    """The network's output for one image (1, C, h, w), N times, each with the patch tokens `kept` (N, K) only."""
+    # A twin that shares all layers but timm's place for dropping tokens, behind the positions.
     twin = copy.copy(network)
     twin._modules = {**network._modules, "patch_drop": _Keep(kept, int(network.num_prefix_tokens))}  # type: ignore[arg-type]
     output: Tensor = twin(pixels)

@@ -1,4 +1,4 @@
-"""What every head is: class scores of embeddings, made for one encoder, kept on disk without pickle."""
+"""The base of every head: class scores of embeddings, made for one encoder, stored without pickle."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class KnnHead(Head):
         return self.scores(embeddings).clamp_min(torch.finfo(torch.float32).tiny).log()
 
     def leave_one_out(self) -> Tensor:
-        """(M, K) scores of the bank itself, no embedding voting on its own class; needs k below M."""
+        """(M, K) scores of the bank itself, where no embedding votes on itself; needs k below M."""
         if self.k == len(self.bank):
             raise EncoderError(
                 f"k must be below {len(self.bank)} where an embedding may not vote on itself; got {self.k}"

@@ -1,4 +1,4 @@
-"""Labelled embeddings: what is refused, and which of every class are kept back for validation."""
+"""Checks of labelled embeddings, and the split into training and validation."""
 
 from __future__ import annotations
 

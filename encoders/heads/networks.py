@@ -1,8 +1,8 @@
 """The classifier that a network came with, as a head on the encoder that is left.
 
 A supervised network ends in a linear layer. `network_head` takes that layer off: what is before it is the encoder, the
-layer itself a head, and one after the other they are the network again, which is checked on one batch. How the whole
-network of a spec is had is told by the classifiers that `encoders.kinds.KINDS` names.
+layer itself a head, and one after the other they are the network again, which is checked on one batch. The functions
+that build the whole network of a spec are named in `encoders.kinds.KINDS`.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _whole(text: str, seed: int) -> tuple[Encoder, Sequence[str] | None]:
             f"network_head needs {', '.join(_forms())} or a module; got {spec.text!r}, which has no classifier that is "
             f"known: {WAY_OUT}"
         )
-    built = build(spec, pooling_of(spec, "auto"), seed)  # says what is wrong with a spec, and knows its preprocessing
+    built = build(spec, pooling_of(spec, "auto"), seed)  # raises for a wrong spec, and has its preprocessing
     classifier: Classifier = resolve(spec.kind.classifier)
     with drawn_from(seed):
         network, names = classifier(spec, built)

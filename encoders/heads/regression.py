@@ -70,7 +70,7 @@ def fit_standardised(
 
 
 def _standards(embeddings: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (D,) each; 1 where an embedding does not vary, so that nothing is blown up."""
+    """Mean and standard deviation (D,) each; 1 where an embedding does not vary, so that none is divided by 0."""
     mean, deviation = embeddings.mean(0), embeddings.std(0, correction=0)
     return mean, deviation.where(deviation > 1e-6 * deviation.max(), 1.0)
 

@@ -31,13 +31,13 @@ class TrainingRecord:
 
     Attributes:
         kind: "linear", "knn" or "prototype".
-        images: Per class, training and validation together.
-        train_images: How many the head was made from.
-        validation_images: How many were kept back, the same share of every class.
+        images: Number per class, training and validation together.
+        train_images: Number that the head was made from.
+        validation_images: Number kept for validation, the same share of every class.
         train_accuracy: Share in [0, 1]; for knn no image votes on itself.
         validation_accuracy: Share in [0, 1]. For linear a little optimistic, since this set also chose the epoch.
         baseline: Validation accuracy of always answering the largest class.
-        epochs: L-BFGS iterations that were made; 0 where nothing is fitted.
+        epochs: L-BFGS iterations that were run; 0 where nothing is fitted.
         best_epoch: The one whose weights were kept; 0 where nothing is fitted.
         seed: What the split was drawn from.
     """
@@ -65,7 +65,7 @@ def train_head(
     encoder: Encoder | None = None,
     progress: Progress | None = None,
 ) -> tuple[Head, TrainingRecord]:
-    """Keep a fifth of every class for validation, make a head of the rest, and say how well it does.
+    """Keep a fifth of every class for validation, make a head of the others, and measure its accuracy.
 
     Args:
         kind: "linear", "knn" or "prototype".

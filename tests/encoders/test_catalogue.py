@@ -7,7 +7,7 @@ import timm
 from encoders import available, load
 
 
-def test_without_a_pattern_every_kind_of_spec_is_shown_once() -> None:
+def test_without_a_pattern_every_kind_of_spec_is_listed_once() -> None:
     kinds = [row.spec.partition(":")[0] for row in available()]
 
     assert kinds == ["default", "timm", "torchvision", "hub", "open_clip", "file", "random"]

@@ -100,7 +100,7 @@ def test_embedding_leaves_no_trace_in_the_network(encoder: Encoder, pixels: Tens
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_embeddings_carry_no_gradient_even_when_pixels_ask_for_one(encoder: Encoder, pixels: Tensor) -> None:
+def test_embeddings_carry_no_gradient_even_when_pixels_require_it(encoder: Encoder, pixels: Tensor) -> None:
     assert not encoder(pixels.clone().requires_grad_()).requires_grad
 
 

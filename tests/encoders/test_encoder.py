@@ -1,4 +1,4 @@
-"""An encoder says in one line what it cannot do, and its checksum tells its weights apart and nothing else."""
+"""An encoder says in one line what it cannot do, and its checksum tells its weights apart."""
 
 from __future__ import annotations
 
@@ -99,9 +99,9 @@ def test_equal_weights_have_equal_checksums_and_any_change_shows() -> None:
 
 
 def test_the_seed_decides_random_weights() -> None:
-    first, again, other = (load("random:timm:test_vit", device="cpu", seed=seed) for seed in (1, 1, 2))
+    first, same, other = (load("random:timm:test_vit", device="cpu", seed=seed) for seed in (1, 1, 2))
 
-    assert first.checksum == again.checksum
+    assert first.checksum == same.checksum
     assert first.checksum != other.checksum
 
 

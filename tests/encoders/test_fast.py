@@ -27,7 +27,7 @@ needs_half = pytest.mark.skipif(half_type(CPU) is None, reason="this processor h
 
 @pytest.fixture(autouse=True)
 def half_precision_gains(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether it does depends on the processor; what is tested here is what happens then."""
+    """Whether it is faster depends on the processor; these tests are about what follows."""
     monkeypatch.setattr(Passes, "gain", lambda self, views: 2.0)
 
 
@@ -70,9 +70,9 @@ def test_every_batch_norm_behind_a_convolution_is_folded_and_the_numbers_stay(na
     with torch.inference_mode():
         expected = network(pixels())
 
-    found = encoder.embed(pixels())
+    embedding = encoder.embed(pixels())
 
-    assert float((found - expected).abs().max()) <= 1e-5 * float(expected.abs().max())
+    assert float((embedding - expected).abs().max()) <= 1e-5 * float(expected.abs().max())
     assert encoder.form is not None
     assert encoder.form.applied == (f"{norms} batch norms folded", "channels last")
 
@@ -81,11 +81,11 @@ def test_the_bundled_network_is_folded_too() -> None:
     encoder = load("default", device="cpu")
     view = pixels(4)
 
-    found = encoder.embed(view)
+    embedding = encoder.embed(view)
 
     with torch.inference_mode():
         expected = encoder.network(encoder.preprocess.normalise(view))
-    assert float((found - expected).abs().max()) <= 1e-5 * float(expected.abs().max())
+    assert float((embedding - expected).abs().max()) <= 1e-5 * float(expected.abs().max())
     assert encoder.form is not None
     assert encoder.form.applied == ("22 batch norms folded", "channels last")
 
@@ -121,10 +121,10 @@ def test_a_network_that_cannot_be_copied_or_watched_is_run_as_it_is() -> None:
     network = seeded(lambda: Counts(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 3)))
     encoder = Encoder(network, device="cpu")
 
-    found = encoder.embed(pixels())
+    embedding = encoder.embed(pixels())
 
     with torch.inference_mode():
-        assert torch.equal(found, network(pixels()).mean((2, 3)))
+        assert torch.equal(embedding, network(pixels()).mean((2, 3)))
     assert encoder.form is not None
     assert encoder.form.applied == ()
 
@@ -141,7 +141,7 @@ def test_the_network_its_checksum_and_the_callers_module_stay_as_they_were() -> 
         assert all(torch.equal(state[name], before[name]) for name in before)
     assert [name for name, _ in encoder.network.named_modules()] == names
     assert Encoder(encoder.network, device="cpu").checksum == checksum
-    assert any(isinstance(one, nn.BatchNorm2d) for one in encoder.network.modules())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in encoder.network.modules())
     assert encoder.network.conv1.weight.is_contiguous()
 
 
@@ -167,10 +167,10 @@ def test_blends_of_prepared_images_are_embedded_as_the_blends_of_their_pixels(na
     image, fill, masks = pixels(1), pixels(1, seed=1), pixels(3, seed=2)[:, :1]
     passes = Passes(encoder)
 
-    found = passes.embed(blend(passes.prepare(image), masks, passes.prepare(fill)))
+    embedding = passes.embed(blend(passes.prepare(image), masks, passes.prepare(fill)))
 
     rounding = 16 * torch.finfo(dtype).eps if dtype is torch.bfloat16 else 1e-4
-    torch.testing.assert_close(found, encoder.embed(blend(image, masks, fill)), rtol=rounding, atol=rounding)
+    torch.testing.assert_close(embedding, encoder.embed(blend(image, masks, fill)), rtol=rounding, atol=rounding)
 
 
 def test_the_network_need_not_lay_out_blends_of_prepared_images() -> None:
@@ -204,7 +204,7 @@ def test_hooks_on_the_network_are_called_and_new_weights_are_seen() -> None:
     assert encoder.embed(pixels()).shape == (3, 256)
 
 
-def test_an_encoder_that_ran_fast_can_be_pickled_copied_and_asked_for_another_precision() -> None:
+def test_an_encoder_that_ran_fast_can_be_pickled_copied_and_given_another_precision() -> None:
     encoder = load(seeded(NETWORKS["timm resnet18"][0]), device="cpu", precision="auto")
     expected = encoder.embed(pixels())
 
@@ -253,10 +253,10 @@ def test_the_map_at_auto_agrees_with_the_exact_one(name: str) -> None:
     exact, auto = (relax.explain(image, encoder, masks=128, precision=wish) for wish in ("exact", "auto"))
 
     assert np.corrcoef(exact.importance.ravel(), auto.importance.ravel())[0, 1] >= 0.999
-    made = auto.provenance["precision"]
-    assert made["dtype"] == "bfloat16"
-    assert made["agreement"] >= 0.9995
-    assert "autocast" in made["applied"]
+    record = auto.provenance["precision"]
+    assert record["dtype"] == "bfloat16"
+    assert record["agreement"] >= 0.9995
+    assert "autocast" in record["applied"]
     assert exact.provenance["precision"]["dtype"] == "float32"
     assert exact.provenance["precision"]["agreement"] is None
 
@@ -282,24 +282,24 @@ def test_auto_refuses_to_round_what_would_not_agree_and_fast_says_how_badly() ->
     exact, auto, fast = (relax.explain(image, encoder, masks=200, precision=wish) for wish in ("exact", "auto", "fast"))
 
     assert np.array_equal(auto.importance, exact.importance)
-    made = auto.provenance["precision"]
-    assert made["dtype"] == "float32"
-    assert made["agreement"] < 0.9995
-    assert "not rounded: agreement below 0.9995" in made["applied"]
+    record = auto.provenance["precision"]
+    assert record["dtype"] == "float32"
+    assert record["agreement"] < 0.9995
+    assert "not rounded: agreement below 0.9995" in record["applied"]
     assert fast.provenance["precision"]["dtype"] == "bfloat16"
-    assert fast.provenance["precision"]["agreement"] == made["agreement"]
+    assert fast.provenance["precision"]["agreement"] == record["agreement"]
     assert not np.array_equal(fast.importance, exact.importance)
 
 
 @needs_half
-def test_the_question_that_is_asked_decides_and_not_another() -> None:
+def test_the_agreement_is_judged_by_the_scores_of_the_question() -> None:
     """The same masked views, compared with the image and with a vector at a right angle to all that they show."""
     encoder, image = load("default", device="cpu", precision="auto"), pixels(1, seed=3)[0]
     spread = relax.probe(image, encoder, masks=130, precision="exact").embeddings
     dullest = torch.linalg.svd(spread.double() - spread.double().mean(0))[2][-1].float()
 
     itself, other = (
-        relax.explain(image, encoder, masks=130, reference=one, similarity="dot") for one in (None, dullest)
+        relax.explain(image, encoder, masks=130, reference=reference, similarity="dot") for reference in (None, dullest)
     )
 
     assert itself.provenance["precision"]["dtype"] == "bfloat16"
@@ -311,18 +311,18 @@ def test_the_question_that_is_asked_decides_and_not_another() -> None:
 def test_few_masks_are_not_worth_a_trial() -> None:
     encoder = load("default", device="cpu")
 
-    made = relax.explain(pixels(1)[0], encoder, masks=127, precision="auto").provenance["precision"]
+    record = relax.explain(pixels(1)[0], encoder, masks=127, precision="auto").provenance["precision"]
 
-    assert (made["dtype"], made["agreement"]) == ("float32", None)
+    assert (record["dtype"], record["agreement"]) == ("float32", None)
 
 
 def test_a_device_without_half_precision_stays_exact_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoders.fast, "half_type", lambda device: None)
 
-    made = relax.explain(pixels(1)[0], "default", masks=130, precision="fast").provenance["precision"]
+    record = relax.explain(pixels(1)[0], "default", masks=130, precision="fast").provenance["precision"]
 
-    assert made["dtype"] == "float32"
-    assert "no half precision here" in made["applied"]
+    assert record["dtype"] == "float32"
+    assert "no half precision here" in record["applied"]
 
 
 @needs_half
@@ -330,10 +330,10 @@ def test_a_device_without_half_precision_stays_exact_and_says_so(monkeypatch: py
 def test_half_precision_that_is_slower_here_is_not_used(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Passes, "gain", lambda self, views: 0.8)
 
-    made = relax.explain(pixels(1)[0], "default", masks=130, precision=precision).provenance["precision"]
+    record = relax.explain(pixels(1)[0], "default", masks=130, precision=precision).provenance["precision"]
 
-    assert (made["dtype"], made["agreement"]) == ("float32", None)
-    assert "not rounded: 0.80 x as fast" in made["applied"]
+    assert (record["dtype"], record["agreement"]) == ("float32", None)
+    assert "not rounded: 0.80 x as fast" in record["applied"]
 
 
 def test_the_gain_is_that_of_the_times_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,11 +402,11 @@ def test_compiling_waits_until_it_repays_and_then_serves_batches_of_its_size(mon
     monkeypatch.setattr(encoders.passes, "COMPILE_SECONDS", 0.0)
     passes.settle(pixels(TRIAL, 8), first, coming=1000, batch=48)
     whole, part = pixels(48, 8), pixels(7, 8)
-    found = [passes.embed(whole), passes.embed(part)]
+    embeddings = [passes.embed(whole), passes.embed(part)]
 
     assert calls == [48, 48]
     assert "compiled" in passes.record()["applied"]
-    assert torch.equal(found[0][:7], found[1])
+    assert torch.equal(embeddings[0][:7], embeddings[1])
 
 
 @needs_half

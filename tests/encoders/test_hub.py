@@ -1,4 +1,4 @@
-"""torch.hub entries load from a local folder; random weights and code that nobody trusts are refused."""
+"""torch.hub entries load from a local folder; random weights and untrusted code are refused."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def test_an_entry_of_a_local_folder_embeds_as_its_network_does(folder: Path) -> 
 
 def test_the_preprocessing_is_the_usual_one_of_imagenet_unless_the_spec_says_otherwise(folder: Path) -> None:
     usual = load(f"hub:{folder}:net", device="cpu").preprocess
-    own = load(f"hub:{folder}:net?size=96&mean=0.5,0.5,0.5&std=0.5,0.5,0.5", device="cpu").preprocess
+    changed = load(f"hub:{folder}:net?size=96&mean=0.5,0.5,0.5&std=0.5,0.5,0.5", device="cpu").preprocess
 
     assert (usual.size, usual.resize, usual.mean) == ((224, 224), 256, (0.485, 0.456, 0.406))
-    assert (own.size, own.resize, own.mean) == ((96, 96), 109, (0.5, 0.5, 0.5))
+    assert (changed.size, changed.resize, changed.mean) == ((96, 96), 109, (0.5, 0.5, 0.5))
 
 
 def test_other_items_are_arguments_of_the_entry(folder: Path) -> None:
@@ -85,8 +85,8 @@ def test_a_name_or_argument_that_the_folder_does_not_have_is_one_line(folder: Pa
         assert "\n" not in str(caught.value)
 
 
-def test_code_of_a_repository_that_nobody_trusts_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch.hub asks before it fetches; with nobody at the keyboard the answer is no."""
+def test_code_of_an_untrusted_repository_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.hub prompts before it fetches; without a terminal the answer is no."""
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
 

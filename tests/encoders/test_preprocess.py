@@ -152,8 +152,8 @@ def test_the_mean_colour_becomes_exactly_zero_and_one_std_more_becomes_one() -> 
     mean = torch.tensor(preprocess.mean).view(1, 3, 1, 1)
 
     assert torch.equal(preprocess.normalise(mean), torch.zeros(1, 3, 1, 1))
-    one = preprocess.normalise(mean + torch.tensor(preprocess.std).view(1, 3, 1, 1))
-    torch.testing.assert_close(one, torch.ones(1, 3, 1, 1))
+    one_deviation = preprocess.normalise(mean + torch.tensor(preprocess.std).view(1, 3, 1, 1))
+    torch.testing.assert_close(one_deviation, torch.ones(1, 3, 1, 1))
 
 
 def test_normalising_does_not_write_into_its_input_and_lets_gradients_through() -> None:

@@ -28,23 +28,23 @@ def image():
 def test_each_device_sees_an_equal_part_of_every_batch():
     encoder = load(network(), device="cpu,cpu,cpu")
     seen = [[] for _ in encoder.devices]
-    for one, batches in zip((encoder, *encoder.others), seen, strict=True):
-        one.network.register_forward_hook(lambda _, pixels, __, batches=batches: batches.append(len(pixels[0])))
+    for copy, batches in zip((encoder, *encoder.others), seen, strict=True):
+        copy.network.register_forward_hook(lambda _, pixels, __, batches=batches: batches.append(len(pixels[0])))
 
     relax.explain(image(), encoder, masks=30, batch_size=12)
 
-    own, *others = seen
-    assert own == [1, 4, 4, 2]  # the image itself first
+    first, *others = seen
+    assert first == [1, 4, 4, 2]  # the image itself first
     assert others == [[4, 4, 2], [4, 4, 2]]
 
 
 def test_the_map_is_that_of_one_device():
-    one, two = (relax.explain(image(), network(), masks=200, device=device) for device in ("cpu", "cpu,cpu"))
+    single, double = (relax.explain(image(), network(), masks=200, device=device) for device in ("cpu", "cpu,cpu"))
 
-    np.testing.assert_allclose(two.importance, one.importance, rtol=1e-5, atol=0)
-    np.testing.assert_allclose(two.uncertainty, one.uncertainty, rtol=1e-3, atol=1e-12)
-    assert two.provenance["precision"]["devices"] == ["cpu", "cpu"]
-    assert "devices" not in one.provenance["precision"]
+    np.testing.assert_allclose(double.importance, single.importance, rtol=1e-5, atol=0)
+    np.testing.assert_allclose(double.uncertainty, single.uncertainty, rtol=1e-3, atol=1e-12)
+    assert double.provenance["precision"]["devices"] == ["cpu", "cpu"]
+    assert "devices" not in single.provenance["precision"]
 
 
 def test_the_automatic_batch_grows_with_the_devices():
@@ -68,7 +68,7 @@ def test_the_encoder_moves_to_other_devices_and_back():
 
     two = encoder.to("cpu,cpu")
 
-    assert [str(one) for one in two.devices] == ["cpu", "cpu"]
+    assert [str(device) for device in two.devices] == ["cpu", "cpu"]
     assert two.to("cpu,cpu") is two
     assert two.to("cpu").others == ()
     assert two.checksum == encoder.checksum == two.others[0].checksum
@@ -82,6 +82,6 @@ def test_all_gpus_of_a_machine_without_one_is_refused():
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there are no two GPUs here")
 def test_two_gpus_give_the_map_of_one():
-    one, two = (relax.explain(image(), network(), masks=500, device=device) for device in ("cuda:0", "all"))
+    single, double = (relax.explain(image(), network(), masks=500, device=device) for device in ("cuda:0", "all"))
 
-    np.testing.assert_allclose(two.importance, one.importance, rtol=1e-4, atol=0)
+    np.testing.assert_allclose(double.importance, single.importance, rtol=1e-4, atol=0)

@@ -94,12 +94,12 @@ def test_a_prompt_as_reference_is_its_embedding_as_reference(folder: Path) -> No
     probe = relax.probe(picture(40, 40), encoder, masks=30)
 
     for prompt, foil in (("text:a photo of a cat", None), ("text:a photo of a cat", "text:a chest x-ray")):
-        found = probe.explain(prompt, foil=foil)
+        explanation = probe.explain(prompt, foil=foil)
 
         first, second = embed_text(encoder, PROMPTS)
         by_vector = probe.explain(first, foil=None if foil is None else second)
-        np.testing.assert_allclose(found.importance, by_vector.importance, atol=1e-6)
-        assert found.provenance["reference"] == "text:a photo of a cat"
+        np.testing.assert_allclose(explanation.importance, by_vector.importance, atol=1e-6)
+        assert explanation.provenance["reference"] == "text:a photo of a cat"
     corpus = probe.explain(relax.Corpus([f"text:{prompt}" for prompt in PROMPTS]))
     np.testing.assert_allclose(
         corpus.importance, probe.explain(relax.Corpus(embed_text(encoder, PROMPTS))).importance, atol=1e-6

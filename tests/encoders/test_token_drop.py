@@ -41,9 +41,9 @@ def kept(count: int = 6) -> Tensor:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_with_every_patch_kept_it_is_the_ordinary_embedding(name: str) -> None:
-    found = encoder(name).embed_visible(view(), torch.arange(16).expand(3, -1))
+    embedding = encoder(name).embed_visible(view(), torch.arange(16).expand(3, -1))
 
-    torch.testing.assert_close(found, encoder(name).embed(view()).expand(3, -1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(embedding, encoder(name).embed(view()).expand(3, -1), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -59,51 +59,51 @@ def test_it_equals_the_blocks_run_by_hand_on_the_tokens_that_are_left(name: str)
             pooled = z[:, prefix:].mean(1) if "avg" in str(NETWORKS[name].get("global_pool")) else z[:, 0]
             expected.append(model.fc_norm(pooled)[0])
 
-    found = encoder(name).embed_visible(view(), patches)
+    embedding = encoder(name).embed_visible(view(), patches)
 
-    torch.testing.assert_close(found, torch.stack(expected), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(embedding, torch.stack(expected), rtol=1e-4, atol=1e-5)
 
 
 def test_hidden_pixels_make_no_difference_and_shown_ones_do() -> None:
-    changed, shown = view(), torch.tensor([[1, 2, 5, 7]])
+    changed, visible = view(), torch.tensor([[1, 2, 5, 7]])
     changed[..., :16, :16] = 0.9  # patch 0, which is hidden
 
-    one = encoder()
-    assert torch.equal(one.embed_visible(changed, shown), one.embed_visible(view(), shown))
+    vit = encoder()
+    assert torch.equal(vit.embed_visible(changed, visible), vit.embed_visible(view(), visible))
     changed[..., :16, 16:32] = 0.9  # patch 1
-    assert not torch.allclose(one.embed_visible(changed, shown), one.embed_visible(view(), shown), atol=1e-3)
+    assert not torch.allclose(vit.embed_visible(changed, visible), vit.embed_visible(view(), visible), atol=1e-3)
 
 
 def test_the_network_is_left_as_it_was() -> None:
-    one = encoder()
-    before = one.embed(view())
+    vit = encoder()
+    before = vit.embed(view())
 
-    one.embed_visible(view(), kept())
+    vit.embed_visible(view(), kept())
 
-    assert torch.equal(one.embed(view()), before)
-    assert isinstance(one.network.patch_drop, torch.nn.Identity)
+    assert torch.equal(vit.embed(view()), before)
+    assert isinstance(vit.network.patch_drop, torch.nn.Identity)
 
 
 def test_explain_drops_the_tokens_of_its_masks() -> None:
-    one, masks = encoder(), PatchMasks((64, 64), (4, 4), 0.5, 7)
-    scores = torch.cosine_similarity(one.embed_visible(view(), masks.kept(0, 60)), one.embed(view())).double()
+    vit, masks = encoder(), PatchMasks((64, 64), (4, 4), 0.5, 7)
+    scores = torch.cosine_similarity(vit.embed_visible(view(), masks.kept(0, 60)), vit.embed(view())).double()
     weights = masks.masks(0, 60)[:, 0].double()
     expected = (scores[:, None, None] * weights).sum(0) / weights.sum(0)
 
-    found = relax.explain(view()[0], one, masks=60, regions="patches", fill="drop", seed=7, batch_size=25)
+    explanation = relax.explain(view()[0], vit, masks=60, regions="patches", fill="drop", seed=7, batch_size=25)
 
-    np.testing.assert_allclose(found.importance, expected, atol=1e-6)
-    assert found.provenance["fill"] == "drop"
-    assert found.provenance["masks"]["visible"] == 8
+    np.testing.assert_allclose(explanation.importance, expected, atol=1e-6)
+    assert explanation.provenance["fill"] == "drop"
+    assert explanation.provenance["masks"]["visible"] == 8
 
 
 def test_patches_can_be_filled_as_well() -> None:
-    one, masks = encoder(), PatchMasks((64, 64), (4, 4), 0.5, 7).masks(0, 60)
+    vit, masks = encoder(), PatchMasks((64, 64), (4, 4), 0.5, 7).masks(0, 60)
 
-    found = relax.explain(view()[0], one, masks=60, regions="patches", fill=0.5, seed=7)
+    explanation = relax.explain(view()[0], vit, masks=60, regions="patches", fill=0.5, seed=7)
 
-    expected = relax.explain(view()[0], one, masks=masks, fill=0.5)
-    np.testing.assert_allclose(found.importance, expected.importance, atol=1e-6)
+    expected = relax.explain(view()[0], vit, masks=masks, fill=0.5)
+    np.testing.assert_allclose(explanation.importance, expected.importance, atol=1e-6)
 
 
 @pytest.mark.parametrize("fill", ["drop", "mean"])

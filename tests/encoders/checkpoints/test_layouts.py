@@ -337,7 +337,7 @@ def test_a_torchvision_resnet_in_a_row_as_lightlys_tutorials_save_it(tmp_path: P
     assert encoder.preprocess.resize == 73  # 256 / 224 of 64: the crop shows the same share as at the usual size
 
 
-def test_the_other_part_can_be_asked_for(tmp_path: Path) -> None:
+def test_the_other_part_can_be_chosen(tmp_path: Path) -> None:
     _, content = dino()
     student = vit()
     student.load_state_dict(

@@ -70,13 +70,13 @@ def test_a_knn_head_is_the_weighted_vote_of_the_nearest() -> None:
 
 
 def test_a_knn_head_leaves_each_of_its_own_out() -> None:
-    """By the definition: the head of all others, asked about the one."""
+    """By the definition: the score of each embedding by the head of all others."""
     bank, labels = unit(numbers(0, 12, 3)), torch.arange(12) % 3
     scores = KnnHead(CLASSES, bank, labels, k=4).leave_one_out()
 
     for index in range(12):
-        rest = torch.arange(12) != index
-        expected = KnnHead(CLASSES, bank[rest], labels[rest], k=4).scores(bank[index][None])[0]
+        others = torch.arange(12) != index
+        expected = KnnHead(CLASSES, bank[others], labels[others], k=4).scores(bank[index][None])[0]
         torch.testing.assert_close(scores[index], expected)
 
 
@@ -97,9 +97,9 @@ def test_scores_are_probabilities_and_the_softmax_of_the_logits(head: Head) -> N
 def test_scores_do_not_depend_on_the_batch(head: Head) -> None:
     embeddings = numbers(8, 20, 4)
 
-    one_by_one = torch.cat([head.scores(row[None]) for row in embeddings])
+    in_single_rows = torch.cat([head.scores(row[None]) for row in embeddings])
 
-    torch.testing.assert_close(one_by_one, head.scores(embeddings))
+    torch.testing.assert_close(in_single_rows, head.scores(embeddings))
 
 
 def test_gradients_reach_the_embeddings_and_nothing_else(head: Head) -> None:
@@ -138,7 +138,7 @@ def test_a_class_is_found_by_its_name_first_and_then_by_its_number(head: Head) -
 
 
 @pytest.mark.parametrize(
-    ("wanted", "message"),
+    ("name_or_index", "message"),
     [
         ("cow", r"class must be one of the head's 3; got 'cow': they are cat, dog, 3"),
         ("5", r"class must be a name, or a number from 0 to 2; got '5'"),
@@ -146,12 +146,12 @@ def test_a_class_is_found_by_its_name_first_and_then_by_its_number(head: Head) -
         (-1, r"number from 0 to 2; got -1"),
     ],
 )
-def test_a_class_that_is_not_there_is_refused(wanted: str | int, message: str) -> None:
+def test_a_class_that_is_not_there_is_refused(name_or_index: str | int, message: str) -> None:
     with pytest.raises(EncoderError, match=message):
-        heads()[0].class_index(wanted)
+        heads()[0].class_index(name_or_index)
 
 
-def test_a_name_of_two_classes_asks_for_the_number() -> None:
+def test_a_name_of_two_classes_is_refused_and_the_numbers_are_named() -> None:
     """Some lists of ImageNet names have two cranes, the bird and the machine."""
     head = LinearHead(("crane", "crane"), torch.zeros(2, 4), torch.zeros(2))
 
@@ -189,16 +189,16 @@ def test_a_head_comes_back_from_disk_as_it_was(head: Head, tmp_path: Path, name:
     head = head.made_for(encoder(1))
 
     head.save(tmp_path / "new folder" / name)
-    again = load_head(tmp_path / "new folder" / name)
+    loaded = load_head(tmp_path / "new folder" / name)
 
     stem = "v1.2" if name == "v1.2" else "probe"
     assert sorted(p.name for p in (tmp_path / "new folder").iterdir()) == [f"{stem}.json", f"{stem}.safetensors"]
-    assert type(again) is type(head)
-    assert (again.classes, again.dim, again.kind) == (head.classes, head.dim, head.kind)
-    assert again.encoder_checksum == head.encoder_checksum
-    assert again.encoder_name == "encoder 1"
+    assert type(loaded) is type(head)
+    assert (loaded.classes, loaded.dim, loaded.kind) == (head.classes, head.dim, head.kind)
+    assert loaded.encoder_checksum == head.encoder_checksum
+    assert loaded.encoder_name == "encoder 1"
     embeddings = numbers(10, 9, 4)
-    assert torch.equal(again.scores(embeddings), head.scores(embeddings))
+    assert torch.equal(loaded.scores(embeddings), head.scores(embeddings))
 
 
 def test_files_that_are_no_head_are_refused(tmp_path: Path) -> None:

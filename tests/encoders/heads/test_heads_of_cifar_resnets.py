@@ -31,7 +31,7 @@ present = pytest.mark.skipif(
 )
 
 
-def some(split: str, count: int) -> tuple[Tensor, Tensor]:
+def cifar_images(split: str, count: int) -> tuple[Tensor, Tensor]:
     """Images (N, 3, 32, 32) in [0, 1] and classes (N,), drawn from a split without reading all of it."""
     with zipfile.ZipFile(DATA / "cifar10" / f"{split}.zip") as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
@@ -75,7 +75,7 @@ def test_every_batch_normalisation_meets_the_statistics_of_its_training() -> Non
         if isinstance(layer, nn.BatchNorm2d):
             layer.register_forward_hook(compare)
     with torch.no_grad():
-        network(PREPROCESS.normalise(some("train", 200)[0]))
+        network(PREPROCESS.normalise(cifar_images("train", 200)[0]))
 
     assert len(distances) == 19
     assert sum(distances) / 19 < 0.15
@@ -85,7 +85,7 @@ def test_every_batch_normalisation_meets_the_statistics_of_its_training() -> Non
 @pytest.mark.parametrize(("depth", "count"), [(20, 1000), (56, 250)])
 def test_encoder_and_head_are_the_network_and_know_the_classes(depth: int, count: int) -> None:
     network = load_cifar_resnet(WEIGHTS[depth], depth)
-    pixels, truth = some("test", count)
+    pixels, truth = cifar_images("test", count)
 
     encoder, head = network_head(network, classes=CIFAR10, preprocess=PREPROCESS, device="cpu")
 

@@ -33,7 +33,7 @@ def test_random_networks_are_those_that_the_library_draws(name: str) -> None:
     head.check(encoder)
 
 
-def test_the_encoder_is_the_one_that_load_gives() -> None:
+def test_the_encoder_equals_that_of_load() -> None:
     encoder, head = network_head("random:torchvision:mobilenet_v3_small", device="cpu", seed=2)
     loaded = load("random:torchvision:mobilenet_v3_small", device="cpu", seed=2)
 
@@ -67,10 +67,10 @@ def test_a_checkpoint_gives_its_own_classifier(library: str, tmp_path: Path) -> 
 
 
 def test_pretrained_networks_bring_the_names_of_their_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a download: the library is asked for the same network with random weights."""
+    """Without a download: the library builds the same network with random weights."""
     of_torchvision, of_timm = torchvision.models.get_model, timm.create_model
     monkeypatch.setattr("torchvision.models.get_model", lambda name, weights: of_torchvision(name, weights=None))
-    monkeypatch.setattr("timm.create_model", lambda name, pretrained, **rest: of_timm(name, pretrained=False, **rest))
+    monkeypatch.setattr("timm.create_model", lambda name, pretrained, **other: of_timm(name, pretrained=False, **other))
 
     _, of_weights = network_head("torchvision:mobilenet_v3_small", device="cpu")
     _, of_list = network_head("timm:test_resnet.r160_in1k", device="cpu")

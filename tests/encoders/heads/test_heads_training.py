@@ -33,8 +33,8 @@ def test_a_linear_head_finds_the_posterior_of_two_normal_classes() -> None:
 
     head, _ = train_linear(embeddings, labels, ("minus", "plus"))
 
-    asked = torch.tensor([[4000.0, 3.0], [5000.0, 3.0], [6000.0, 3.0]])
-    logits = head.logits(asked)
+    probes = torch.tensor([[4000.0, 3.0], [5000.0, 3.0], [6000.0, 3.0]])
+    logits = head.logits(probes)
     torch.testing.assert_close(logits[:, 1] - logits[:, 0], torch.tensor([-2.0, 0.0, 2.0]), atol=0.08, rtol=0)
 
 
@@ -55,13 +55,13 @@ def test_training_stops_early_with_the_weights_of_the_lowest_validation_loss() -
     told: list[tuple[int, int]] = []
 
     head, record = train_linear(
-        z, y, CLASSES, epochs=100, patience=4, progress=lambda done, most: told.append((done, most))
+        z, y, CLASSES, epochs=100, patience=4, progress=lambda done, total: told.append((done, total))
     )
-    stopped_there, _ = train_linear(z, y, CLASSES, epochs=max(record.best_epoch, 1), patience=4)
+    shortened, _ = train_linear(z, y, CLASSES, epochs=max(record.best_epoch, 1), patience=4)
 
     assert record.epochs == record.best_epoch + 4
     assert told == [(epoch, 100) for epoch in range(1, record.epochs + 1)]
-    assert torch.equal(head.scores(z), stopped_there.scores(z))
+    assert torch.equal(head.scores(z), shortened.scores(z))
     kept = split_by_class(y, CLASSES, 0).validation
     losses = [
         float(F.cross_entropy(train_linear(z, y, CLASSES, epochs=epoch)[0].logits(z[kept]), y[kept]))
@@ -108,11 +108,11 @@ def test_only_the_seed_decides(kind: str) -> None:
     first, record = train_head(kind, z, y, CLASSES, seed=1, k=3)
     with torch.inference_mode():
         torch.manual_seed(5)
-        again, _ = train_head(kind, z.clone(), y.tolist(), CLASSES, seed=1, k=3)
+        repeated, _ = train_head(kind, z.clone(), y.tolist(), CLASSES, seed=1, k=3)
         torch.random.set_rng_state(state)
     other, _ = train_head(kind, z, y, CLASSES, seed=2, k=3)
 
-    assert torch.equal(first.scores(z), again.scores(z))
+    assert torch.equal(first.scores(z), repeated.scores(z))
     assert not torch.equal(first.scores(z), other.scores(z))
     assert record.validation_accuracy > 0.8
     assert torch.equal(torch.random.get_rng_state(), state)
