@@ -1,13 +1,15 @@
 """A checksum of a network, so that a stored result is never taken for that of another network.
 
-With parameters, the weights identify a network. Without, the checksum covers the class and the settings of every layer,
-and the buffers. There is none where these do not identify it: a class outside torch without buffers is its code alone,
-and a setting that is an object, such as a function, has no text to compare.
+With parameters, the weights identify a network. Without, the checksum covers the buffers, and of every layer its
+settings, its class and, outside torch, the source of that class (not of functions that it calls). There is none where
+the source is not to be had or does not say all (a class made in a function), or where a setting is an object, such as a
+function, that has no text to compare.
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Iterable
 
 import torch
@@ -42,10 +44,10 @@ def _structure_checksum(network: nn.Module) -> str | None:
     digest = hashlib.sha256(b"layers\n")
     for name, module in network.named_modules(remove_duplicate=False):
         settings = {key: value for key, value in vars(module).items() if key not in _OF_EVERY_MODULE}
-        if not all(_is_plain(value) for value in settings.values()) or not (buffers or _is_of_torch(module)):
+        code = _code(type(module))
+        if code is None or not all(_is_plain(value) for value in settings.values()):
             return None
-        extra = repr(sorted(settings.items())), module.extra_repr()
-        digest.update(f"{name} {type(module).__module__}.{type(module).__qualname__} {extra}\n".encode())
+        digest.update(repr((name, code, sorted(settings.items()), module.extra_repr())).encode())
     for line in _lines(buffers):
         digest.update(line)
     return digest.hexdigest()
@@ -66,6 +68,17 @@ def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, bool | int | float | complex | str | bytes | torch.dtype | torch.Size)
 
 
-def _is_of_torch(module: nn.Module) -> bool:
-    """Whether this is a layer of torch, which its class and settings identify."""
-    return type(module).__module__.startswith("torch.nn.")
+def _code(layer: type) -> list[tuple[str, str]] | None:
+    """Names of a class and its bases, up to torch's own, each with its source; None where that does not tell."""
+    code: list[tuple[str, str]] = []
+    for base in layer.__mro__:
+        name = f"{base.__module__}.{base.__qualname__}"
+        if base.__module__.startswith("torch.nn."):
+            return [*code, (name, "")]
+        if "<locals>" in name:  # its source does not tell the values around it
+            return None
+        try:
+            code.append((name, inspect.getsource(base)))
+        except (OSError, TypeError):
+            return None
+    return code

@@ -80,8 +80,8 @@ class Encoder:
     def checksum(self) -> str | None:
         """SHA-256 of the weights (names, dtypes, shapes, bytes), the same on every device.
 
-        A network without parameters is told by its layers instead; None for a function, and where nothing tells the
-        network from another, see `encoders.checksum`.
+        For a network without parameters it covers the layers instead; None for a function, and where nothing identifies
+        the network, see `encoders.checksum`.
         """
         return network_checksum(self.network)
 

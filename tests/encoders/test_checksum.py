@@ -1,4 +1,4 @@
-"""The checksum tells networks apart by their weights, and without weights by their layers, or not at all."""
+"""The checksum identifies a network by its weights, or without weights by its layers, or not at all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import copy
 import hashlib
 import json
 import struct
+import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
@@ -48,8 +51,27 @@ class Wrapped(nn.Module):
         self.register_buffer("mean", torch.zeros(3))
 
 
+def scaled(factor: float) -> nn.Module:
+    """The factor stands neither in the source of the class nor in its objects."""
+
+    class Scaled(nn.Module):
+        def forward(self, pixels: Tensor) -> Tensor:
+            return factor * pixels.mean((2, 3))
+
+    return Scaled()
+
+
 def pooled(layer: nn.Module) -> nn.Module:
     return nn.Sequential(layer, nn.Flatten())
+
+
+BRIGHTEST = """
+from torch import nn
+
+class Brightest(nn.Module):
+    def forward(self, pixels):
+        return pixels.amax((2, 3))
+"""
 
 
 WITHOUT_PARAMETERS = {
@@ -70,6 +92,8 @@ WITHOUT_PARAMETERS = {
     "fixed, not saved": lambda: Fixed(2, saved=False),
     "fixed, not saved, another seed": lambda: Fixed(3, saved=False),
     "fixed, maximum": FixedMaximum,
+    "own class": MeanColour,
+    "own class in torch's": lambda: pooled(MeanColour()),
 }
 
 
@@ -111,18 +135,43 @@ def test_the_same_network_without_parameters_has_the_same_checksum(name: str) ->
     assert load(network, device="cpu", pooling="mean").checksum == checksum
 
 
+@pytest.mark.parametrize(("change", "differs"), [("amax", False), ("amin", True)])
+def test_a_class_that_was_edited_is_another_network(
+    change: str, differs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checksums = []
+    for version in ("amax", change):
+        path = tmp_path / version / "brightest.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(BRIGHTEST.replace("amax", version))
+        monkeypatch.syspath_prepend(path.parent)
+        monkeypatch.delitem(sys.modules, "brightest", raising=False)
+        checksums.append(network_checksum(import_module("brightest").Brightest()))
+
+    assert None not in checksums
+    assert (checksums[0] != checksums[1]) == differs
+
+
 @pytest.mark.parametrize(
     "network",
     [
-        MeanColour(),
-        pooled(MeanColour()),
+        pooled(type("Assembled", (MeanColour,), {})()),
+        scaled(2.0),
         Wrapped(torch.sin),
         Wrapped(nn.Linear(3, 2)),
         MeanColour().forward,
         torch.sin,
         "default",
     ],
-    ids=["own class", "own class in torch's", "keeps a function", "keeps a network", "method", "function", "text"],
+    ids=[
+        "class without source",
+        "class made in a function",
+        "keeps a function",
+        "keeps a network",
+        "method",
+        "function",
+        "text",
+    ],
 )
-def test_what_nothing_tells_from_another_network_has_no_checksum(network: object) -> None:
+def test_what_nothing_identifies_has_no_checksum(network: object) -> None:
     assert network_checksum(network) is None
