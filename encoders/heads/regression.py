@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from encoders.errors import EncoderError
 from encoders.heads.labels import Split
 
 Progress = Callable[[int, int], None]  # given (epochs done, largest number of epochs)
@@ -35,16 +36,33 @@ class Regression:
     best_epoch: int
 
 
+@dataclass(frozen=True)
+class Descent:
+    """How far and against what to fit.
+
+    Attributes:
+        epochs: L-BFGS iterations at most.
+        patience: Stop after so many iterations without a lower validation loss.
+        penalty: Weight of half the squared weights beside the mean cross entropy (bias free).
+
+    Raises:
+        EncoderError: If a number is out of range.
+    """
+
+    epochs: int
+    patience: int
+    penalty: float
+
+    def __post_init__(self) -> None:
+        for name, value in (("epochs", self.epochs), ("patience", self.patience)):
+            if value < 1:
+                raise EncoderError(f"{name} must be at least 1; got {value}")
+        if self.penalty < 0:
+            raise EncoderError(f"penalty must be 0 or more; got {self.penalty}")
+
+
 def fit_standardised(
-    embeddings: Tensor,
-    labels: Tensor,
-    split: Split,
-    classes: int,
-    *,
-    epochs: int,
-    patience: int,
-    penalty: float,
-    progress: Progress | None,
+    embeddings: Tensor, labels: Tensor, split: Split, classes: int, descent: Descent, progress: Progress | None
 ) -> Regression:
     """Fit to standardised embeddings, and fold mean and standard deviation into the weights (float64).
 
@@ -53,9 +71,7 @@ def fit_standardised(
         labels: (N,) int64.
         split: Which to train on, and which to stop by.
         classes: K.
-        epochs: L-BFGS iterations at most.
-        patience: Stop after so many iterations without a lower validation loss.
-        penalty: Weight of half the squared weights beside the mean cross entropy (bias free).
+        descent: How far and against what to fit.
         progress: Called after every epoch.
 
     Returns:
@@ -64,7 +80,7 @@ def fit_standardised(
     with torch.inference_mode(False), torch.enable_grad():
         z, y = embeddings.clone(), labels.clone()  # made under inference mode they would refuse gradients
         mean, scale = _standards(z[split.train])
-        fitted = _fit((z - mean) / scale, y, split, classes, epochs, patience, penalty, progress)
+        fitted = _fit((z - mean) / scale, y, split, classes, descent, progress)
     weight = fitted.weight.double() / scale.double()
     return replace(fitted, weight=weight, bias=fitted.bias.double() - weight @ mean.double())
 
@@ -75,16 +91,7 @@ def _standards(embeddings: Tensor) -> tuple[Tensor, Tensor]:
     return mean, deviation.where(deviation > 1e-6 * deviation.max(), 1.0)
 
 
-def _fit(
-    z: Tensor,
-    y: Tensor,
-    split: Split,
-    classes: int,
-    epochs: int,
-    patience: int,
-    penalty: float,
-    progress: Progress | None,
-) -> Regression:
+def _fit(z: Tensor, y: Tensor, split: Split, classes: int, descent: Descent, progress: Progress | None) -> Regression:
     """The weights with the lowest cross entropy on the validation embeddings, of all that L-BFGS passes from zero."""
     weight = z.new_zeros(classes, z.shape[1]).requires_grad_()
     bias = z.new_zeros(classes).requires_grad_()
@@ -93,13 +100,13 @@ def _fit(
 
     def objective() -> Tensor:
         optimizer.zero_grad()
-        loss = F.cross_entropy(F.linear(train[0], weight, bias), train[1]) + penalty / 2 * weight.square().sum()
+        loss = F.cross_entropy(F.linear(train[0], weight, bias), train[1]) + descent.penalty / 2 * weight.square().sum()
         loss.backward()
         return loss
 
     best, lowest = Regression(weight.detach().clone(), bias.detach().clone(), 0, 0), float("inf")
     epoch = 0
-    while epoch < epochs and epoch - best.best_epoch < patience:
+    while epoch < descent.epochs and epoch - best.best_epoch < descent.patience:
         epoch += 1
         optimizer.step(objective)
         with torch.no_grad():
@@ -108,5 +115,5 @@ def _fit(
             lowest = loss
             best = Regression(weight.detach().clone(), bias.detach().clone(), epoch, epoch)
         if progress is not None:
-            progress(epoch, epochs)
+            progress(epoch, descent.epochs)
     return replace(best, epochs=epoch)

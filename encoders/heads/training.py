@@ -20,7 +20,7 @@ from encoders.heads.kinds import KnnHead, LinearHead, PrototypeHead
 from encoders.heads.labels import Split, check_labelled, class_counts, split_by_class
 from encoders.heads.labels import check_counts as check_counts
 from encoders.heads.labels import validation_count as validation_count
-from encoders.heads.regression import Progress, fit_standardised
+from encoders.heads.regression import Descent, Progress, fit_standardised
 
 TRAINABLE = ("linear", "knn", "prototype")
 
@@ -132,16 +132,10 @@ def train_linear(
         EncoderError: If there are fewer than 2 classes or `labels.MIN_IMAGES` of one, the labels do not fit, or the
             embeddings are not finite.
     """
-    for name, value in (("epochs", epochs), ("patience", patience)):
-        if value < 1:
-            raise EncoderError(f"{name} must be at least 1; got {value}")
-    if penalty < 0:
-        raise EncoderError(f"penalty must be 0 or more; got {penalty}")
+    descent = Descent(epochs, patience, penalty)
     z, y = check_labelled(embeddings, labels, classes)
     split = split_by_class(y, classes, seed)
-    fitted = fit_standardised(
-        z, y, split, len(classes), epochs=epochs, patience=patience, penalty=penalty, progress=progress
-    )
+    fitted = fit_standardised(z, y, split, len(classes), descent, progress)
     head = LinearHead(tuple(classes), fitted.weight, fitted.bias).made_for(encoder)
     record = replace(_record(head, z, y, split, seed), epochs=fitted.epochs, best_epoch=fitted.best_epoch)
     return replace(head, training=asdict(record)), record
