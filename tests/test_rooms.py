@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,113 @@ def test_a_room_imports_only_what_the_arrows_allow(room):
     for path in files:
         extra = imported_rooms(path) - ALLOWED[room]
         assert not extra, f"{path.relative_to(ROOT)} imports {', '.join(sorted(extra))}"
+
+
+LAYERS = [  # inside relax/, lowest first: a module imports from its own layer and those below
+    {"rooms", "files", "text", "maps", "provenance"},
+    {"baselines.methods", "baselines.costs", "estimators.defaults", "settings"},  # tables and choices, free of torch
+    {"plotting"},
+    {"io"},
+    {"estimators"},
+    {"explanation", "hiding", "references"},
+    {"scene"},
+    {"probing", "baselines", "metrics"},
+    {"explainer"},
+    {"questions"},
+    {"archive", "report"},
+    {"auditing"},
+    {"cli", "__main__"},
+]
+LAZY = {  # imports inside functions, each for start-up time or an extra that may be missing
+    "torch",
+    "faiss",
+    "scipy",
+    "sklearn",
+    "umap",
+    "open_clip",
+    "tifffile",
+    "torchvision",
+    "matplotlib",
+    "rich",
+}
+
+
+def modules(*rooms):
+    """Path by dotted name of every module of the rooms."""
+    paths = [path for room in rooms for path in sorted((ROOT / room).rglob("*.py"))]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+def imports(path, known):
+    """(module, whether inside a function) for each of the known modules that a file imports, types only left out."""
+    tree = ast.parse(path.read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inside = {id(node) for function in functions for node in ast.walk(function)}
+    typing_only = {
+        id(node)
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.dump(test.test)
+        for node in ast.walk(test)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in known else node.module for name in whole]
+        yield from ((name, id(node) in inside) for name in names)
+
+
+def layer_of(module):
+    """The number of the layer that a module of relax is in."""
+    parts = module.split(".")[1:]
+    for depth in range(len(parts), 0, -1):  # a module before its room
+        for number, layer in enumerate(LAYERS):
+            if ".".join(parts[:depth]) in layer:
+                return number
+    raise AssertionError(f"{module} is in no layer: put it into LAYERS and docs/architecture.md")
+
+
+def test_no_modules_import_each_other_in_a_circle_not_even_inside_functions():
+    known = modules("relax", "encoders", "masking", "similarity", "experiments")
+    graph = {module: {name for name, _ in imports(path, known) if name in known} for module, path in known.items()}
+
+    order = [*TopologicalSorter(graph).static_order()]  # a CycleError names the circle
+
+    assert len(order) == len(known)
+
+
+def test_the_layers_inside_relax_are_in_order():
+    known = modules("relax")
+
+    for module, path in known.items():
+        if module == "relax":
+            continue
+        for name, inside in imports(path, known):
+            if name in known and name != "relax" and not (inside and name.startswith("relax.plotting")):
+                assert layer_of(name) <= layer_of(module), f"{module} imports {name}, which is above it"
+
+
+def test_imports_inside_functions_are_for_start_up_time_or_for_extras():
+    """The command line waits for torch only where it needs it, so its commands may import the library late."""
+    known = modules("relax", "encoders", "masking", "similarity")
+
+    for module, path in known.items():
+        if module.startswith("relax.cli"):
+            continue
+        for name, inside in imports(path, known):
+            if inside:
+                assert name.split(".")[0] in LAZY or (module, name) in LATE, f"{module} imports {name} in a function"
+
+
+LATE = {
+    ("relax.explainer", "relax.baselines"),  # captum and grad-cam
+    ("relax.explanation", "relax.plotting.figure"),  # matplotlib
+    ("relax.io.medical", "relax.io.dicom"),  # the extra [medical]
+    ("relax.io.medical", "relax.io.nifti"),
+    ("relax.io.choice", "relax.io.header"),
+}
 
 
 def test_a_foreign_room_is_named_with_the_way_out(tmp_path):
