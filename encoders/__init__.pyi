@@ -1,12 +1,13 @@
 from .catalogue import EncoderRow as EncoderRow
 from .catalogue import available as available
 from .checkpoints.report import CheckpointReport as CheckpointReport
+from .choices import POOLINGS as POOLINGS
+from .choices import PRECISIONS as PRECISIONS
 from .encoder import Encoder as Encoder
 from .errors import EncoderError as EncoderError
 from .errors import EncoderWarning as EncoderWarning
 from .heads.base import Head as Head
 from .heads.kinds import load_head as load_head
 from .heads.networks import network_head as network_head
-from .pooling import POOLINGS as POOLINGS
 from .preprocess import Preprocess as Preprocess
 from .specs import load as load

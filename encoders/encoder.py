@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from encoders.checkpoints.report import CheckpointReport
 from encoders.checksum import network_checksum
+from encoders.choices import check_pooling, check_precision
 from encoders.contract import Network
 from encoders.devices import find_device, find_devices, out_of_memory
 from encoders.errors import EncoderError, one_line
-from encoders.fast import PRECISIONS, FastForm, Forms
-from encoders.pooling import check_pooling, pool
+from encoders.fast import FastForm, Forms
+from encoders.pooling import pool
 from encoders.preprocess import Preprocess
 from encoders.tokens import patch_grid, visible_only
 
@@ -259,13 +260,6 @@ class Encoder:
             f"view must be (B, {channels or 'C'}, {height}, {width}) for encoder {self.name!r}; "
             f"got {tuple(view.shape)}: {_advice(view, channels)}"
         )
-
-
-def check_precision(precision: str) -> str:
-    """The precision itself, if it is one of `PRECISIONS`; else an EncoderError."""
-    if precision not in PRECISIONS:
-        raise EncoderError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
-    return precision
 
 
 def copied(module: nn.Module) -> nn.Module:

@@ -19,7 +19,6 @@ from encoders.devices import half_type
 
 Run = Callable[[Tensor], Tensor]  # normalised pixels (B, C, h, w) to whatever the network returns
 
-PRECISIONS = ("exact", "auto", "fast")
 ROUNDING = 1e-4  # largest difference of a copy's output to the network's, in units of its largest value
 
 

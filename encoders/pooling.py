@@ -6,15 +6,6 @@ from torch import Tensor
 
 from encoders.errors import EncoderError
 
-POOLINGS = ("auto", "cls", "mean")
-
-
-def check_pooling(pooling: str) -> str:
-    """The pooling itself, if it is one of `POOLINGS`; else an EncoderError."""
-    if pooling not in POOLINGS:
-        raise EncoderError(f"pooling must be one of {', '.join(POOLINGS)}; got {pooling!r}")
-    return pooling
-
 
 def pool(features: object, count: int, pooling: str, prefix_tokens: int, name: str) -> Tensor:
     """Reduce a network's output to one vector per image.

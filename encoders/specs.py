@@ -11,13 +11,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from encoders.choices import check_pooling, check_precision
 from encoders.contract import Builder, Built
-from encoders.encoder import Encoder, check_precision, copied
+from encoders.encoder import Encoder, copied
 from encoders.errors import EncoderError
 from encoders.items import with_items
 from encoders.kinds import POOLING_ITEM, RANDOM, Spec, forms, parse_spec, resolve
 from encoders.networks import drawn_from
-from encoders.pooling import check_pooling
 
 
 def load(

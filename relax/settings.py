@@ -15,6 +15,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
 
+from encoders import POOLINGS, PRECISIONS
 from masking import DESIGNS, FILLS, REGIONS
 from masking.checks import check_cells, check_keep, check_seed
 from relax.baselines.methods import METHODS
@@ -151,6 +152,9 @@ class Execution:
     precision: str | None = None
 
     def __post_init__(self) -> None:
+        one_of("pooling", self.pooling, POOLINGS)
+        if self.precision is not None:
+            one_of("precision", self.precision, PRECISIONS)
         if self.batch_size != "auto" and (not _whole(self.batch_size) or self.batch_size < 1):
             raise ValueError(f'batch_size must be a whole number, 1 or more, or "auto"; got {self.batch_size!r}')
 

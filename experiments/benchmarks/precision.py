@@ -25,8 +25,9 @@ from torch import Tensor, nn
 
 import relax
 from encoders import Encoder
+from encoders.choices import PRECISIONS
 from encoders.devices import half_type
-from encoders.fast import PRECISIONS, Run, fold_batch_norms
+from encoders.fast import Run, fold_batch_norms
 from experiments.benchmarks.overhead import seconds
 from experiments.named import NAMES, encoder_named
 from experiments.record import write_results

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 
 import typer
 
+from encoders import POOLINGS, PRECISIONS
 from masking import DESIGNS, FILLS, REGIONS
 from relax.cli.console import UsageError
 from relax.estimators.defaults import DEFAULT_MASKS
@@ -154,7 +155,7 @@ OPTIONS = {
         QUESTION_PANEL,
         several=True,
     ),
-    "pooling": Option("auto, cls or mean, for encoders that return tokens or maps.", "HOW", QUESTION_PANEL),
+    "pooling": Option(f"How encoders that return tokens or maps are pooled: {_rows(POOLINGS)}.", "HOW", QUESTION_PANEL),
     "regions": Option(
         f"What is hidden together: {_rows({name: row.what for name, row in REGIONS.items()})}.", "KIND", HIDING_PANEL
     ),
@@ -195,7 +196,7 @@ OPTIONS = {
         "Images in one forward pass, or auto: changes the speed, not the result.", "N", RUN_PANEL, whole_or_auto
     ),
     "precision": Option(
-        "exact (float32); auto: half precision where it is faster and agrees; fast: wherever it is faster.",
+        f"How exactly masked images are embedded: {_rows(PRECISIONS)}.",
         "HOW",
         RUN_PANEL,
     ),

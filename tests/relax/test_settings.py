@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import relax
+from encoders import POOLINGS, PRECISIONS
 from masking import DESIGNS, FILLS, REGIONS
 from relax import settings as module
 from relax.cli.app import app
@@ -24,6 +25,8 @@ TABLES = {
     "design": DESIGNS,
     "estimator": ESTIMATORS,
     "preset": PRESETS,
+    "pooling": POOLINGS,
+    "precision": PRECISIONS,
 }
 FUNCTIONS = {
     relax.explain: module.ExplainKeywords,
