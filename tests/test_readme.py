@@ -1,12 +1,16 @@
-"""Every line of Python in the README runs, and every file it links to is there."""
+"""Every line of Python in the README runs, every file it links to is there, and what it names is public."""
 
+import importlib
 import re
-from pathlib import Path
 
+import pytest
 import skimage.data
 from PIL import Image
 
-README = Path(__file__).parent.parent / "README.md"
+import relax
+from tests.paths import ROOT
+
+README = ROOT / "README.md"
 
 
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
@@ -29,3 +33,30 @@ def test_the_links_of_the_readme_lead_somewhere():
 
     for link in links:
         assert (README.parent / link).exists(), link
+
+
+def test_what_is_public_is_in_the_readme():
+    text = README.read_text()
+
+    missing = [name for name in relax.__all__ if not re.search(rf"relax\.{name}\b", text)]
+
+    assert not missing
+
+
+@pytest.mark.parametrize("page", sorted([README, *(ROOT / "docs").glob("*.md")]), ids=lambda page: page.name)
+def test_what_a_page_names_is_there(page):
+    """`relax.NAME` is public, and a dotted path such as `relax.questions.probes` leads to a module or into one."""
+    for path in re.findall(r"(?<![\w/-])relax((?:\.[a-zA-Z_]\w*)+)", page.read_text()):
+        value = relax
+        first, *rest = path.strip(".").split(".")
+        if first not in relax.__all__:
+            importlib.import_module(f"relax.{first}")
+        for name in (first, *rest):
+            value = getattr(value, name, None) or importlib.import_module(f"{value.__name__}.{name}")
+
+
+def test_the_sections_of_the_changelog_open_with_numbers_that_change():
+    text = (ROOT / "CHANGELOG.md").read_text()
+
+    for release in text.split("\n## ")[1:]:
+        assert release.split("\n### ")[1].startswith("Numbers that change\n")
