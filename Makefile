@@ -19,10 +19,11 @@ lint: $(READY)
 clean:
 	rm -rf .venv demo
 
-# uv keeps one copy of the large packages on a machine, so that further set-ups take seconds.
+# uv keeps one copy of the large packages on a machine, so that further set-ups take seconds. It reads the pinned versions,
+# its own among them, from pyproject.toml.
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version + "; name another one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^ *"\(uv==[^"]*\)",$$/\1/p' pyproject.toml)"
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
 	touch $@
