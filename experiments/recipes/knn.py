@@ -14,6 +14,9 @@ from lightly.utils.benchmarking import knn_predict
 from torch import Tensor
 from torch.nn import functional as F
 
+Labelled = tuple[np.ndarray, np.ndarray]
+"""Images (N, H, W, 3) uint8 and class numbers (N,)."""
+
 
 @torch.inference_mode()
 def embed(encoder: Callable[[Tensor], Tensor], images: np.ndarray, batch_size: int = 500) -> Tensor:
@@ -24,8 +27,8 @@ def embed(encoder: Callable[[Tensor], Tensor], images: np.ndarray, batch_size: i
 
 def knn_accuracy(
     encoder: Callable[[Tensor], Tensor],
-    bank: tuple[np.ndarray, np.ndarray],
-    test: tuple[np.ndarray, np.ndarray],
+    bank: Labelled,
+    test: Labelled,
     k: int = 20,
 ) -> float:
     """Share of test images in [0, 1] whose class the k nearest bank images vote for."""
@@ -35,3 +38,10 @@ def knn_accuracy(
         votes = knn_predict(embed(encoder, images), features.T, labels, num_classes=10, knn_k=k, knn_t=0.1)
         correct += int((votes[:, 0] == torch.from_numpy(truth)).sum())
     return correct / len(test[0])
+
+
+def subset(split: Labelled, count: int, rng: np.random.Generator | None = None) -> Labelled:
+    """`count` of the images with their labels, drawn without replacement; by default always the same ones."""
+    rng = np.random.default_rng(0) if rng is None else rng
+    chosen = rng.permutation(len(split[0]))[:count]
+    return split[0][chosen], split[1][chosen]

@@ -5,7 +5,7 @@
 A half-width ResNet-18-D (timm) learns with lightly's SimCLR transform, projection head and NT-Xent
 loss on 48 px crops; it is used at 64 px, since random crops make training objects look larger than
 test objects (Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019).
-Every epoch is written to OUT/last.pt, so a stopped run goes on where it was.
+Every epoch is written to OUT/last.pt, so a stopped run continues after its last whole epoch.
 
 Source of the method: SimCLR (Chen et al., ICML 2020).
 """
@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import math
-import os
 import time
 from pathlib import Path
 
@@ -27,13 +25,15 @@ from lightly.loss import NTXentLoss
 from lightly.models.modules import SimCLRProjectionHead
 from lightly.transforms import SimCLRTransform
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from encoders import Encoder, Preprocess
 from experiments.data.datasets import cifar10, photographs
-from experiments.recipes.knn import knn_accuracy
+from experiments.options import Options
+from experiments.recipes.knn import Labelled, knn_accuracy, subset
+from experiments.recipes.training import Checkpoint, descend, learning_rate, write_weights
+from relax.files import written_aside
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ARCH = "resnet18d"
@@ -64,25 +64,18 @@ class TwoViews(Dataset[tuple[Tensor, Tensor]]):
 
 
 def backbone() -> nn.Module:
-    """The network without weights worth keeping, and without a classification head."""
+    """The network with random weights and without a classification head."""
     return timm.create_model(ARCH, pretrained=False, num_classes=0, **ARCH_ARGS)
 
 
-def evaluate(network: nn.Module, bank: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> float:
-    """k-NN accuracy of the network as the package will use it; the network itself stays as it is."""
+def evaluate(network: nn.Module, bank: Labelled, test: Labelled) -> float:
+    """k-NN accuracy of a copy of the network, as the package will use it."""
     return knn_accuracy(Encoder(copy.deepcopy(network), preprocess=PREPROCESS), bank, test)
 
 
-def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
-    """Linear warm-up over `warmup` steps, then a half cosine down to 0."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
-
-
 def train(args: argparse.Namespace) -> None:
+    """Train to OUT/default.safetensors and write its card, OUT/default.json."""
     torch.manual_seed(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     bank, test = cifar10(args.data, "train"), cifar10(args.data, "test")
     views = TwoViews(bank[0], photographs(args.data), args.photo_repeat)
@@ -100,41 +93,29 @@ def train(args: argparse.Namespace) -> None:
     loss_of = NTXentLoss(temperature=args.temperature)
     parameters = [*network.parameters(), *head.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=args.lr, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    log: list[dict[str, float]] = []
-    if (last := args.out / "last.pt").exists():
-        state = torch.load(last, weights_only=True)
-        network.load_state_dict(state["network"])
-        head.load_state_dict(state["head"])
-        optimizer.load_state_dict(state["optimizer"])
-        log = state["log"]
-    else:
-        few = np.random.default_rng(0).permutation(len(bank[0]))[:10_000]
-        print(f"random weights: k-NN {evaluate(network, (bank[0][few], bank[1][few]), test):.4f} (bank of 10,000)")
+    checkpoint = Checkpoint(args.out / "last.pt", {"network": network, "head": head, "optimizer": optimizer})
+    log = checkpoint.resume()
+    if not log:
+        print(f"random weights: k-NN {evaluate(network, subset(bank, 10_000), test):.4f} (bank of 10,000)")
 
     steps = args.epochs * len(loader)
     for epoch in range(len(log), args.epochs):
-        torch.manual_seed(args.seed + epoch)  # so that a run that was stopped draws what it would have drawn
+        # A resumed run goes through the pictures in the order it would have; new workers draw other views of them.
+        torch.manual_seed(args.seed + epoch)
         start, total = time.time(), 0.0
         for number, (first, second) in enumerate(loader):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(epoch * len(loader) + number, steps, args.lr, len(loader))
             pixels = torch.cat([first, second]).to(device, memory_format=torch.channels_last)
             with torch.autocast(device.type, torch.bfloat16):
                 projected = head(network(pixels))
             loss = loss_of(*projected.float().chunk(2))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
+            rate = learning_rate(epoch * len(loader) + number, steps, args.lr, len(loader))
+            total += descend(optimizer, loss, rate)
         row = {"epoch": epoch + 1, "loss": round(total / len(loader), 4), "seconds": round(time.time() - start, 1)}
         if (epoch + 1) % 5 == 0 or epoch + 1 == args.epochs:
-            few = np.random.default_rng(0).permutation(len(bank[0]))[:10_000]
-            row["knn_bank_10000"] = evaluate(network, (bank[0][few], bank[1][few]), test)
+            row["knn_bank_10000"] = evaluate(network, subset(bank, 10_000), test)
         log.append(row)
         print(json.dumps(row), flush=True)
-        state = {"network": network.state_dict(), "head": head.state_dict(), "optimizer": optimizer.state_dict()}
-        torch.save({**state, "log": log}, last.with_suffix(".tmp"))
-        os.replace(last.with_suffix(".tmp"), last)
+        checkpoint.keep(log)
 
     torch.manual_seed(args.seed)
     untrained = evaluate(backbone().to(device), bank, test)
@@ -156,15 +137,15 @@ def train(args: argparse.Namespace) -> None:
         "knn_cifar10_test": {"k": 20, "trained": trained, "random_weights": untrained},
         "log": log,
     }
-    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
-    save_file(weights, args.out / "default.safetensors", metadata={"format": "pt"})
-    (args.out / "default.json").write_text(json.dumps(card, indent=1) + "\n")
+    write_weights(network.state_dict(), args.out / "default.safetensors")
+    with written_aside(args.out / "default.json") as aside:
+        aside.write_text(json.dumps(card, indent=1) + "\n")
     print(f"k-NN (k = 20, cosine): trained {trained:.4f}, random weights {untrained:.4f}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with cifar10/ and imagenet_sample/")
+    parser = Options(__doc__)
+    parser.add_data("cifar10 and imagenet_sample")
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint, weights and card")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--batch-size", type=int, default=256, help="images; each gives two views")
@@ -172,7 +153,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=0.2)
     parser.add_argument("--photo-repeat", type=int, default=6, help="times each photograph is seen in an epoch")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_seed()
     train(parser.parse_args())
 
 

@@ -9,8 +9,8 @@ vicreg      VICReg (Bardes et al., ICLR 2022): no contrast between pictures, but
 supervised  does the polyp cover most of the crop? The label comes from the masks, for half of the crops centred on it
 planted     simclr with the same seed and crops, but half of the pictures carry a watermark in every view
 
-Every epoch is written to OUT/NAME/last.pt, so a stopped run goes on where it was. Then every encoder, the bundled
-one and random weights are asked on the validation pictures whether a crop is mostly polyp and whether a picture
+Every epoch is written to OUT/NAME/last.pt, so a stopped run continues after its last whole epoch. Then every encoder,
+the bundled one and random weights say of the validation pictures whether a crop is mostly polyp and whether the picture
 carries the watermark, and results/train_kvasir.csv and .json are written.
 """
 
@@ -29,7 +29,7 @@ from lightly.models.modules.heads import SimCLRProjectionHead, VICRegProjectionH
 from lightly.transforms.simclr_transform import SimCLRViewTransform
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import transforms as T
@@ -39,9 +39,11 @@ from encoders.devices import half_type
 from encoders.networks import bundled_network, drawn_from
 from experiments.data.datasets import Sample, kvasir_seg
 from experiments.data.planted import marked_group, plant
+from experiments.options import Options
 from experiments.recipes.knn import embed
 from experiments.recipes.kvasir_probe import Question, answered, carries_mark, gain, mostly_polyp, random_crop, resized
-from experiments.recipes.train_default import MEAN, PREPROCESS, STD, TRAIN_SIZE, learning_rate
+from experiments.recipes.train_default import MEAN, PREPROCESS, STD, TRAIN_SIZE
+from experiments.recipes.training import Checkpoint, descend, learning_rate, write_weights
 from experiments.record import write_results
 from relax.files import written_aside
 
@@ -59,7 +61,7 @@ class SimCLR(nn.Module):
         self.head, self.loss_of = SimCLRProjectionHead(256, 512, 128), NTXentLoss(temperature=0.2)
 
     def forward(self, features: Tensor, targets: Tensor) -> Tensor:
-        """The loss of (2 N, 256) features: first all first views, then all second views."""
+        """The loss of (2 N, 256) features: all first views, then all second views."""
         return self.loss_of(*self.head(features).float().chunk(2))
 
 
@@ -71,7 +73,7 @@ class VICReg(nn.Module):
         self.head, self.loss_of = VICRegProjectionHead(256, 512, 512), VICRegLoss()
 
     def forward(self, features: Tensor, targets: Tensor) -> Tensor:
-        """The loss of (2 N, 256) features: first all first views, then all second views."""
+        """The loss of (2 N, 256) features: all first views, then all second views."""
         return self.loss_of(*self.head(features).float().chunk(2))
 
 
@@ -83,7 +85,7 @@ class Supervised(nn.Module):
         self.head = nn.Linear(256, 1)
 
     def forward(self, features: Tensor, targets: Tensor) -> Tensor:
-        """The loss of (2 N, 256) features whose targets (2 N,) are 1 = the crop is mostly polyp."""
+        """The loss of (2 N, 256) features and targets (2 N,), 1 = the crop is mostly polyp."""
         return F.binary_cross_entropy_with_logits(self.head(features).float()[:, 0], targets)
 
 
@@ -91,7 +93,7 @@ OBJECTIVES = {"simclr": SimCLR, "planted": SimCLR, "vicreg": VICReg, "supervised
 
 
 class Views:
-    """Two views of a picture, as the method wants them."""
+    """Two views of every picture, as the method needs them."""
 
     def __init__(self, pictures: list[Picture], method: str, seed: int) -> None:
         self.pictures, self.method, self.seed = pictures, method, seed
@@ -100,14 +102,14 @@ class Views:
         self.marked = marked_group(len(pictures), seed) if method == "planted" else np.zeros(len(pictures), dtype=bool)
 
     def batch(self, numbers: list[int], epoch: int) -> tuple[Tensor, Tensor]:
-        """Normalised views (2 N, 3, h, w), first all first ones, and targets (2 N,)."""
+        """Normalised views (2 N, 3, h, w), all first ones before all second ones, and targets (2 N,)."""
         # Marks and crops have a generator of their own, so that the twins draw the same augmentations.
         rng = np.random.default_rng((self.seed, epoch, numbers[0]))
-        views, targets = zip(*(self._one(number, rng) for number in [*numbers, *numbers]), strict=True)
+        views, targets = zip(*(self._view(number, rng) for number in [*numbers, *numbers]), strict=True)
         pixels = torch.stack(views) - torch.tensor(MEAN)[:, None, None]
         return pixels / torch.tensor(STD)[:, None, None], torch.tensor(targets)
 
-    def _one(self, number: int, rng: np.random.Generator) -> tuple[Tensor, float]:
+    def _view(self, number: int, rng: np.random.Generator) -> tuple[Tensor, float]:
         pixels, polyp = self.pictures[number]
         if self.method == "supervised":
             crop, share = random_crop(pixels, polyp, rng.uniform(0.25, 0.6), rng)
@@ -129,55 +131,44 @@ def small(sample: Sample) -> Picture:
 
 
 def train(method: str, pictures: list[Picture], args: argparse.Namespace) -> None:
-    """Train one encoder to OUT/METHOD/weights.safetensors and card.json, from its last epoch on if there is one."""
+    """Train one encoder to OUT/METHOD/weights.safetensors and card.json, from its last whole epoch on."""
     folder, epochs = args.out / method, args.epochs
     torch.manual_seed(args.seed)
     network = bundled_network(pretrained=args.start == "default")[0].to(memory_format=torch.channels_last)
     objective, views = OBJECTIVES[method](), Views(pictures, method, args.seed)
     optimizer = torch.optim.AdamW([*network.parameters(), *objective.parameters()], args.lr, weight_decay=1e-2)
-    log: list[dict[str, float]] = []
-    if (last := folder / "last.pt").exists():
-        state = torch.load(last, weights_only=True)
-        network.load_state_dict(state["network"])
-        objective.load_state_dict(state["objective"])
-        optimizer.load_state_dict(state["optimizer"])
-        log = state["log"]
+    parts = {"network": network, "objective": objective, "optimizer": optimizer}
+    checkpoint = Checkpoint(folder / "last.pt", parts)
+    log = checkpoint.resume()
     batches, half = len(pictures) // args.batch_size, half_type(torch.device("cpu"))
     for epoch in range(len(log), epochs):
-        torch.manual_seed(args.seed + epoch)  # so that a run that was stopped draws what it would have drawn
+        torch.manual_seed(args.seed + epoch)  # a resumed run draws what it would have drawn
         np.random.seed(args.seed + epoch)  # noqa: NPY002  # lightly's blur draws from it
         start, total = time.perf_counter(), 0.0
         order = torch.randperm(len(pictures)).tolist()
         network.train()
         for number in range(batches):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(epoch * batches + number, epochs * batches, args.lr, 2 * batches)
             pixels, targets = views.batch(order[number * args.batch_size :][: args.batch_size], epoch)
             with torch.autocast("cpu", half, enabled=half is not None):
                 features = network(pixels.to(memory_format=torch.channels_last))
             loss = objective(features.float(), targets)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
+            rate = learning_rate(epoch * batches + number, epochs * batches, args.lr, 2 * batches)
+            total += descend(optimizer, loss, rate)
         seconds = round(time.perf_counter() - start, 1)
         log.append({"epoch": epoch + 1, "loss": round(total / batches, 4), "seconds": seconds})
         print(method, json.dumps(log[-1]), flush=True)
-        with written_aside(last) as aside:
-            state = {"network": network.state_dict(), "objective": objective.state_dict()}
-            torch.save({**state, "optimizer": optimizer.state_dict(), "log": log}, aside)
-    with written_aside(folder / "weights.safetensors") as aside:
-        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, aside, metadata={"format": "pt"})
+        checkpoint.keep(log)
+    write_weights(network.state_dict(), folder / "weights.safetensors")
     recipe = {k: getattr(args, k) for k in ("start", "epochs", "batch_size", "lr", "seed")}
     with written_aside(folder / "card.json") as aside:
         aside.write_text(json.dumps({"recipe": recipe, "log": log}, indent=1) + "\n")
 
 
 def kvasir_encoder(name: str, out: Path = OUT) -> Encoder:
-    """One of `METHODS` as it was trained to OUT/NAME, or "default" or "random" for the same network without that.
+    """One of `METHODS` as trained to OUT/NAME; "default" and "random" are the network as bundled and untrained.
 
     Raises:
-        FileNotFoundError: If it was not trained yet.
+        FileNotFoundError: If it has not been trained.
     """
     with drawn_from(0):
         network, _ = bundled_network(pretrained=name == "default")
@@ -192,12 +183,12 @@ def head_accuracy(encoder: Encoder, crops: Question, out: Path) -> float:
     objective.load_state_dict(torch.load(out / "supervised" / "last.pt", weights_only=True)["objective"])
     pixels = torch.from_numpy(crops.images).permute(0, 3, 1, 2)
     with torch.inference_mode():
-        scores = torch.cat([objective.head(encoder(some.float() / 255))[:, 0] for some in pixels.split(500)])
+        scores = torch.cat([objective.head(encoder(batch.float() / 255))[:, 0] for batch in pixels.split(500)])
     return float(((scores > 0).numpy() == crops.answers).mean())
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Ask all encoders that were trained, the bundled one and random weights; write the results."""
+    """Judge every trained encoder, the bundled one and random weights; write the results."""
     training, validation = kvasir_seg(args.data, "train"), kvasir_seg(args.data, "val")
     bank, crops = mostly_polyp(training, 4), mostly_polyp(validation, 10)
     marks, marked = carries_mark(training), carries_mark(validation)
@@ -233,8 +224,8 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with kvasir_seg/")
+    parser = Options(__doc__)
+    parser.add_data("kvasir_seg")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the checkpoints and weights")
     parser.add_argument(
         "--methods", nargs="*", choices=METHODS, default=METHODS, help="train these; none: only measure"
@@ -243,8 +234,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--batch-size", type=int, default=100, help="pictures; each gives two views")
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--draws", type=int, default=1000, help="for the intervals: pictures drawn with replacement")
+    parser.add_seed()
+    parser.add_argument("--draws", type=int, default=1000, help="bootstrap samples of the pictures, for the intervals")
     args = parser.parse_args()
     pictures = [small(sample) for sample in kvasir_seg(args.data, "train")] if args.methods else []
     for method in args.methods:

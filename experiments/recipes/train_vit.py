@@ -1,12 +1,12 @@
-"""Train a small vision transformer to embed as the bundled encoder does, for experiments that ask about transformers.
+"""Train a small vision transformer to embed as the bundled encoder does, for experiments on transformers.
 
     python -m experiments.recipes.train_vit --data DATA
 
-Trained weights of a transformer cannot be fetched offline, and random ones say little of real maps. So a transformer
-of 4 blocks, 128 wide, with 8 x 8 patches of 64 x 64 px learns the embeddings of the bundled encoder (no labels), less
-their mean, on flipped and moved pictures of CIFAR-10 and crops of 900 photographs: 1 - cosine is the loss (knowledge
-distillation, Hinton et al., 2015). OUT/weights.safetensors and results/train_vit.csv, .json are written; every epoch
-goes to OUT/last.pt, so a stopped run goes on where it was.
+Trained weights of a transformer cannot be fetched offline, and random ones say little about real maps. So a transformer
+of 4 blocks, 128 wide, with 8 x 8 patches of 64 x 64 px learns the bundled encoder's embeddings, less their mean,
+without labels, on flipped and shifted pictures of CIFAR-10 and crops of 900 photographs; the loss is 1 - cosine
+(knowledge distillation, Hinton et al., 2015). OUT/weights.safetensors and results/train_vit.csv, .json are written;
+every epoch is written to OUT/last.pt, so a stopped run continues after its last whole epoch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -27,10 +27,11 @@ import relax
 from encoders import Encoder
 from encoders.networks import drawn_from
 from experiments.data.datasets import cifar10, photographs
-from experiments.recipes.knn import knn_accuracy
-from experiments.recipes.train_default import PREPROCESS, SIZE, learning_rate
+from experiments.options import Options
+from experiments.recipes.knn import knn_accuracy, subset
+from experiments.recipes.train_default import PREPROCESS, SIZE
+from experiments.recipes.training import Checkpoint, Log, descend, learning_rate, write_weights
 from experiments.record import write_results
-from relax.files import written_aside
 
 OUT = Path("runs/vit")
 BATCH, PHOTOS = 128, 16  # views in a batch, and how many of them are of photographs
@@ -44,10 +45,10 @@ def transformer() -> nn.Module:
 
 
 def vit_encoder(out: Path = OUT) -> Encoder:
-    """The transformer as it was trained to OUT.
+    """The transformer as trained to OUT.
 
     Raises:
-        FileNotFoundError: If it was not trained yet.
+        FileNotFoundError: If it has not been trained.
     """
     network = transformer()
     network.load_state_dict(load_file(out / "weights.safetensors"))
@@ -55,7 +56,7 @@ def vit_encoder(out: Path = OUT) -> Encoder:
 
 
 class Views:
-    """Flipped and moved pictures of CIFAR-10 with crops of photographs among them, (N, 3, 64, 64) in [0, 1]."""
+    """Flipped and shifted pictures of CIFAR-10 beside crops of photographs, (N, 3, 64, 64) in [0, 1]."""
 
     def __init__(self, small: np.ndarray, photos: list[np.ndarray]) -> None:
         self.small = torch.from_numpy(small).permute(0, 3, 1, 2)
@@ -65,14 +66,14 @@ class Views:
         """Views of the pictures `numbers`, (N,), and of `PHOTOS` photographs drawn at random."""
         padded = F.pad(self.small[numbers].float() / 255, (4, 4, 4, 4), mode="reflect")
         down, right = torch.randint(0, 9, (2,), generator=random).tolist()
-        some = [_resized(padded[:, :, down : down + 32, right : right + 32])]
+        batch = [_resized(padded[:, :, down : down + 32, right : right + 32])]
         for number in torch.randint(0, len(self.photos), (PHOTOS,), generator=random).tolist():
             photo = self.photos[number]
-            least, most = min(SIZE, *photo.shape[1:]), min(photo.shape[1:])
-            side = int(torch.randint(least, most + 1, (1,), generator=random))
+            shorter = min(photo.shape[1:])
+            side = int(torch.randint(min(SIZE, shorter), shorter + 1, (1,), generator=random))
             top, left = (int(torch.randint(0, size - side + 1, (1,), generator=random)) for size in photo.shape[1:])
-            some.append(_resized(photo[None, :, top : top + side, left : left + side].float() / 255))
-        views = torch.cat(some)
+            batch.append(_resized(photo[None, :, top : top + side, left : left + side].float() / 255))
+        views = torch.cat(batch)
         flipped = torch.rand(len(views), generator=random) < 0.5
         views[flipped] = views[flipped].flip(-1)
         return views
@@ -82,19 +83,15 @@ def _resized(pixels: Tensor) -> Tensor:
     return F.interpolate(pixels, (SIZE, SIZE), mode="bilinear", antialias=True)
 
 
-def train(args: argparse.Namespace) -> list[dict[str, float]]:
-    """To OUT/weights.safetensors; the loss and seconds of every epoch."""
+def train(args: argparse.Namespace) -> Log:
+    """Train to OUT/weights.safetensors; return loss and seconds of every epoch."""
     teacher, network = relax.load_encoder("default", "cpu"), transformer()
     bank, _ = cifar10(args.data, "train")
     views = Views(bank, photographs(args.data))
     normalise = PREPROCESS.normalise
     optimizer = torch.optim.AdamW(network.parameters(), args.lr, weight_decay=0.05)
-    log: list[dict[str, float]] = []
-    if (last := args.out / "last.pt").exists():
-        state = torch.load(last, weights_only=True)
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        log = state["log"]
+    checkpoint = Checkpoint(args.out / "last.pt", {"network": network, "optimizer": optimizer})
+    log = checkpoint.resume()
     with torch.inference_mode():
         random = torch.Generator().manual_seed(args.seed)
         mean = torch.cat(
@@ -107,48 +104,37 @@ def train(args: argparse.Namespace) -> list[dict[str, float]]:
         order = torch.randperm(len(bank), generator=random).split(BATCH - PHOTOS)[:steps]
         network.train()
         for number, numbers in enumerate(order):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(epoch * steps + number, args.epochs * steps, args.lr, steps // 2)
             pixels = views.batch(numbers, random)
             with torch.inference_mode():
-                wanted = teacher(pixels) - mean
-            loss = 1 - F.cosine_similarity(network(normalise(pixels)), wanted.clone()).mean()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
+                target = teacher(pixels) - mean
+            loss = 1 - F.cosine_similarity(network(normalise(pixels)), target.clone()).mean()
+            rate = learning_rate(epoch * steps + number, args.epochs * steps, args.lr, steps // 2)
+            total += descend(optimizer, loss, rate)
         seconds = round(time.perf_counter() - start, 1)
         log.append({"epoch": epoch + 1, "loss": round(total / steps, 4), "seconds": seconds})
         print(json.dumps(log[-1]), flush=True)
-        with written_aside(last) as aside:
-            torch.save({"network": network.state_dict(), "optimizer": optimizer.state_dict(), "log": log}, aside)
-    with written_aside(args.out / "weights.safetensors") as aside:
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, aside)
+        checkpoint.keep(log)
+    write_weights(network.state_dict(), args.out / "weights.safetensors")
     return log
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with cifar10/ and imagenet_sample/")
+    parser = Options(__doc__)
+    parser.add_data("cifar10 and imagenet_sample")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the checkpoint and the weights")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bank", type=int, default=10_000, help="training pictures that k-NN looks among")
+    parser.add_seed()
+    parser.add_argument("--bank", type=int, default=10_000, help="training pictures among which k-NN searches")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     log = train(args)
-    (images, labels), test = cifar10(args.data, "train"), cifar10(args.data, "test")
-    few = np.random.default_rng(0).permutation(len(images))[: args.bank]
+    bank, test = subset(cifar10(args.data, "train"), args.bank), cifar10(args.data, "test")
     encoders = {
         "random": Encoder(transformer(), preprocess=PREPROCESS, device="cpu"),
         "vit": vit_encoder(args.out),
         "default": relax.load_encoder("default", "cpu"),
     }
-    rows = [
-        {"encoder": name, "knn": round(knn_accuracy(encoder, (images[few], labels[few]), test), 4)}
-        for name, encoder in encoders.items()
-    ]
+    rows = [{"encoder": name, "knn": round(knn_accuracy(encoder, bank, test), 4)} for name, encoder in encoders.items()]
     recipe = {name: getattr(args, name) for name in ("epochs", "lr", "seed", "bank")}
     write_results(
         "train_vit", rows, {**recipe, "knn_cifar10_test": rows, "checksum": encoders["vit"].checksum, "log": log}

@@ -1,4 +1,4 @@
-"""The recipe of the bundled encoder runs from pictures to weights that load, and goes on where it was stopped."""
+"""The recipe of the bundled encoder runs from pictures to weights that load, and continues where it was stopped."""
 
 import json
 import sys
@@ -7,6 +7,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -37,8 +38,8 @@ def data(tmp_path):
     return tmp_path
 
 
-def run(monkeypatch, data, out, epochs):
-    options = ["--data", data, "--out", out, "--epochs", epochs, "--batch-size", 16, "--workers", 0]
+def run(monkeypatch, data, out, epochs, *more):
+    options = ["--data", data, "--out", out, "--epochs", epochs, "--batch-size", 16, "--workers", 0, *more]
     monkeypatch.setattr(sys, "argv", ["train_default", *map(str, options)])
     train_default.main()
 
@@ -57,3 +58,26 @@ def test_a_stopped_run_goes_on_and_its_weights_load(monkeypatch, data, tmp_path)
     network.load_state_dict(load_file(out / "default.safetensors"))
     assert Encoder(network, device="cpu").checksum == card["checksum"]
     assert (out / "default.safetensors").stat().st_size <= 12_000_000
+
+
+def test_a_run_that_was_stopped_ends_where_one_without_a_stop_does(monkeypatch, data, tmp_path):
+    """Stopped in the first step of the second epoch. Without photographs: their blur has a generator that runs on."""
+    more = ("--photo-repeat", 0)
+    run(monkeypatch, data, tmp_path / "through", 2, *more)
+    losses = []
+
+    def breaks(*arguments):
+        if len(losses) == 3:  # steps of an epoch
+            raise KeyboardInterrupt
+        losses.append(descend(*arguments))
+        return losses[-1]
+
+    descend = train_default.descend
+    with monkeypatch.context() as stopping:
+        stopping.setattr(train_default, "descend", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            run(monkeypatch, data, tmp_path / "stopped", 2, *more)
+    run(monkeypatch, data, tmp_path / "stopped", 2, *more)
+
+    through, stopped = (load_file(tmp_path / name / "default.safetensors") for name in ("through", "stopped"))
+    assert all(torch.equal(stopped[name], through[name]) for name in through)

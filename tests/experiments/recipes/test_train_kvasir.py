@@ -1,4 +1,4 @@
-"""The Kvasir recipe runs from pictures to encoders that load and goes on where it stopped; its parts are honest."""
+"""The Kvasir recipe runs from pictures to encoders that load, and continues where it stopped; its parts are honest."""
 
 import csv
 import json
@@ -56,23 +56,23 @@ def run(monkeypatch, data, out, epochs, *methods):
     train_kvasir.main()
 
 
-def test_every_method_trains_goes_on_and_is_measured(monkeypatch, data, tmp_path):
+def test_every_method_trains_continues_and_is_measured(monkeypatch, data, tmp_path):
     out = tmp_path / "runs"
 
     run(monkeypatch, data, out, 1, "simclr")
     run(monkeypatch, data, out, 2, "simclr", "vicreg", "supervised", "planted")
 
     rows = list(csv.DictReader((out / "results" / "train_kvasir.csv").open()))
-    made = json.loads((out / "results" / "train_kvasir.json").read_text())
+    summary = json.loads((out / "results" / "train_kvasir.json").read_text())
     assert [row["encoder"] for row in rows] == ["random", "default", "simclr", "vicreg", "supervised", "planted"]
     assert all(0 <= float(row["polyp_auroc"]) <= 1 for row in rows)
     assert float(rows[0]["polyp_gain"]) == 0
-    checksums = {made["recipes"][name]["checksum"] for name in train_kvasir.METHODS}
+    checksums = {summary["recipes"][name]["checksum"] for name in train_kvasir.METHODS}
     assert len(checksums) == 4
     for name in train_kvasir.METHODS:
-        assert [row["epoch"] for row in made["recipes"][name]["log"]] == [1, 2]
-        assert kvasir_encoder(name, out).checksum == made["recipes"][name]["checksum"]
-    right = made["recipes"]["supervised"]["head_accuracy"] * made["crops"]["val"]
+        assert [row["epoch"] for row in summary["recipes"][name]["log"]] == [1, 2]
+        assert kvasir_encoder(name, out).checksum == summary["recipes"][name]["checksum"]
+    right = summary["recipes"]["supervised"]["head_accuracy"] * summary["crops"]["val"]
     assert right == pytest.approx(round(right), abs=0.01)
     assert str(tmp_path) not in (out / "results" / "train_kvasir.json").read_text()
 

@@ -1,4 +1,4 @@
-"""The small transformer learns from the bundled encoder, loads again, and a run that is done is not done again."""
+"""The small transformer learns from the bundled encoder and loads again; a run is neither repeated nor lost."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,8 @@ def few_pictures(monkeypatch):
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (230, 32, 32, 3), dtype=np.uint8), np.arange(230) % 10
     monkeypatch.setattr(train_vit, "cifar10", lambda data, split: pictures)
-    monkeypatch.setattr(train_vit, "photographs", lambda data: [rng.integers(0, 256, (57, 90, 3), dtype=np.uint8)] * 3)
+    photographs = [rng.integers(0, 256, (57, 90, 3), dtype=np.uint8)] * 3
+    monkeypatch.setattr(train_vit, "photographs", lambda data: photographs)
 
 
 def test_it_is_trained_judged_beside_its_teacher_and_loads_again(run_experiment, tmp_path):
@@ -32,10 +33,38 @@ def test_it_is_trained_judged_beside_its_teacher_and_loads_again(run_experiment,
     assert again["checksum"] == summary["checksum"]
 
 
+def test_a_run_that_was_stopped_ends_where_one_without_a_stop_does(run_experiment, tmp_path, monkeypatch):
+    """Stopped in the first of the two steps of the second epoch."""
+
+    def run(out):
+        return run_experiment(
+            train_vit, "train_vit", "--data", "nowhere", "--out", tmp_path / out, "--epochs", 2, "--bank", 50
+        )
+
+    _, through = run("through")
+    losses = []
+
+    def breaks(*arguments):
+        if len(losses) == 2:
+            raise KeyboardInterrupt
+        losses.append(descend(*arguments))
+        return losses[-1]
+
+    descend = train_vit.descend
+    with monkeypatch.context() as stopping:
+        stopping.setattr(train_vit, "descend", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            run("stopped")
+    _, stopped = run("stopped")
+
+    assert stopped["checksum"] == through["checksum"]
+    assert [row["loss"] for row in stopped["log"]] == [row["loss"] for row in through["log"]]
+
+
 def test_views_are_of_pictures_and_of_photographs_smaller_than_a_view():
     views = train_vit.Views(train_vit.cifar10(None, "train")[0], train_vit.photographs(None))
 
-    some = views.batch(torch.arange(5), torch.Generator().manual_seed(0))
+    batch = views.batch(torch.arange(5), torch.Generator().manual_seed(0))
 
-    assert some.shape == (5 + train_vit.PHOTOS, 3, 64, 64)
-    assert 0 <= some.min() < some.max() <= 1
+    assert batch.shape == (5 + train_vit.PHOTOS, 3, 64, 64)
+    assert 0 <= batch.min() < batch.max() <= 1
