@@ -1,4 +1,4 @@
-"""Explain three pictures of different kind with the bundled encoder: what `make demo` runs.
+"""Explain three pictures of different kinds with the bundled encoder: what `make demo` runs.
 
     python -m experiments.demo --out demo
 
@@ -7,7 +7,6 @@ A photograph (Chelsea the cat) and a retina, both from scikit-image, and a blood
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -15,14 +14,14 @@ from pathlib import Path
 import skimage.data
 from PIL import Image
 
+from experiments.data.pictures import SMEAR
+from experiments.options import Options
 from relax.cli.app import main as relax_command
 from relax.files import written_aside
 
-SMEAR = Path(__file__).parent / "samples" / "blood_smear.jpg"
-
 
 def write_pictures(folder: Path) -> list[Path]:
-    """Lay the three pictures into `folder` and return their paths."""
+    """Write the three pictures to `folder` and return their paths."""
     pictures = []
     for name, array in (("cat", skimage.data.chelsea()), ("retina", skimage.data.retina())):
         pictures.append(folder / f"{name}.png")
@@ -35,7 +34,7 @@ def write_pictures(folder: Path) -> list[Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Options(__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the pictures and results")
     out = parser.parse_args().out
     pictures = [str(path) for path in write_pictures(out / "pictures")]

@@ -1,4 +1,4 @@
-"""The pictures of the README and of the model card: what the bundled encoder looks at.
+"""The figures of the README and of the model card: maps of the bundled encoder.
 
     python -m experiments.gallery
 
@@ -7,18 +7,16 @@ Photographs and a retina from scikit-image, a tissue section (ihc), and the bloo
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import skimage.data
 from PIL import Image
 
 import relax
-from experiments.demo import SMEAR
+from experiments.data.pictures import SMEAR
+from experiments.options import Options
+from experiments.record import IMAGES
 from relax.files import written_aside
 
-IMAGES = Path(__file__).parent.parent / "docs" / "images"
 SHRINK_TO = 640  # px on the longer side, so that the figures stay small
 
 
@@ -32,17 +30,17 @@ def pictures() -> dict[str, Image.Image]:
         "retina": skimage.data.retina(),
         "ihc": skimage.data.immunohistochemistry(),
     }
-    found = {name: Image.fromarray(array) for name, array in arrays.items()}
-    found["blood_smear"] = Image.open(SMEAR)
-    for image in found.values():
+    images = {name: Image.fromarray(array) for name, array in arrays.items()}
+    images["blood_smear"] = Image.open(SMEAR)
+    for image in images.values():
         image.thumbnail((SHRINK_TO, SHRINK_TO))
-    return found
+    return images
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Options(__doc__)
     parser.add_argument("--encoder", default="default")
-    parser.add_argument("--masks", type=int, default=3000)
+    parser.add_masks(3000)
     args = parser.parse_args()
     encoder = relax.load_encoder(args.encoder)
     for name, image in pictures().items():

@@ -1,4 +1,4 @@
-"""Encoders that the experiments know by a name, beside all specs."""
+"""Encoders that the experiments call by a name, besides all specs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMES = "a spec; vit (after train_vit); resnet50-thin, salience or salience-112 
 
 
 def encoder_named(name: str, data: Path | None = None) -> Encoder:
-    """One of `NAMES`, on the CPU where it is no spec; cifar-resnet20 needs the data folder."""
+    """One of `NAMES`, on the CPU unless it is a spec; cifar-resnet20 needs the data folder."""
     if name == "vit":
         from experiments.recipes.train_vit import vit_encoder
 

@@ -1,4 +1,4 @@
-"""How every experiment leaves its results: a table and a JSON file that says how it was made."""
+"""How every experiment writes its results: a table, and a JSON file with the summary and how it was produced."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from relax.files import written_aside
 from relax.provenance import versions
 
 RESULTS = Path(__file__).parent / "results"
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
 
 
 def machine() -> dict[str, Any]:
@@ -39,7 +40,7 @@ def write_results(name: str, rows: Sequence[dict[str, Any]], summary: dict[str, 
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    made = {
+    record = {
         "command": shlex.join(["python", "-m", _running_module(), *map(_without_folder, sys.argv[1:])]),
         **summary,
         "machine": machine(),
@@ -47,17 +48,17 @@ def write_results(name: str, rows: Sequence[dict[str, Any]], summary: dict[str, 
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     with written_aside(RESULTS / f"{name}.json") as aside:
-        aside.write_text(json.dumps(made, indent=1) + "\n")
+        aside.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def _running_module() -> str:
-    """What stands after `python -m`."""
+    """The name after `python -m`."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return spec.name.removesuffix(".__main__") if spec else "__main__"
 
 
 def _without_folder(argument: str) -> str:
-    """Where the data lie on this machine is nobody else's business."""
+    """The last part of a path that exists: where data lie on this machine is private."""
     return Path(argument).name if Path(argument).exists() else argument
 
 

@@ -1,1 +1,1 @@
-"""Is it fast, and does it give the same numbers."""
+"""Is it fast, and does it give the same numbers?"""

@@ -1,12 +1,12 @@
-"""The SHA-256 of every map that a few dozen settings give, to see whether a change of the code moves a number.
+"""Did a change of the code move a number? The SHA-256 of the maps of some seventy settings.
 
     python -m experiments.benchmarks.fingerprint --out before.json
     python -m experiments.benchmarks.fingerprint --out after.json --compare before.json
 
-Every region, fill, design, estimator, preset, measure, kind of reference and method is asked once, with few masks, by
-the bundled encoder (a random vision transformer for patches and attention) on one small photograph; beside them a
-probe, a pair, a comparison of encoders, a trust check and an evaluation. Only the public functions are used, so that
-one file runs on two versions. Bits are only comparable on one machine with one version of torch.
+Every region, fill, design, estimator, preset, measure, kind of reference and method once, with few masks, on one small
+photograph through the bundled encoder (a random vision transformer for patches and attention); then a probe, a pair, a
+comparison of encoders, a trust check and an evaluation. Only public functions are called, so that this one file runs
+on both versions. Digests are comparable on one machine with one version of torch.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ def maps_of(explanation: relax.Explanation) -> str:
 
 
 def fingerprints() -> Iterator[tuple[str, str]]:
-    """Name and digest of every result, as it is ready."""
+    """Name and digest of every result, one after the other."""
     image, other = skimage.data.chelsea()[::3, ::3], skimage.data.astronaut()[::4, ::4]
     encoder = relax.load_encoder("default", device="cpu")
     transformer = relax.load_encoder("random:timm:vit_tiny_patch16_224", device="cpu")
     for name, settings in explanations(other):
-        looking = transformer if settings.get("regions") == "patches" else encoder
-        yield f"explain {name}", maps_of(relax.explain(image, looking, **{"masks": MASKS, **settings}))
+        model = transformer if settings.get("regions") == "patches" else encoder
+        yield f"explain {name}", maps_of(relax.explain(image, model, **{"masks": MASKS, **settings}))
     for method in sorted(relax.baselines.METHODS):
         if method == "rise":
             continue
-        looking = transformer if method.startswith("attention") else encoder
-        yield f"method {method}", maps_of(relax.explain(image, looking, method=method, masks=MASKS // 6))
+        model = transformer if method.startswith("attention") else encoder
+        yield f"method {method}", maps_of(relax.explain(image, model, method=method, masks=MASKS // 6))
     yield from questions(image, other, encoder)
 
 
@@ -87,7 +87,7 @@ def explanations(other: np.ndarray) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def questions(image: np.ndarray, other: np.ndarray, encoder: Any) -> Iterator[tuple[str, str]]:
-    """What is asked beyond one map."""
+    """Name and digest of what goes beyond one map."""
     probe = relax.probe(image, encoder, masks=MASKS)
     yield "probe", maps_of(probe.explain())
     yield "probe l2 to another", maps_of(probe.explain(reference=other, similarity="l2"))

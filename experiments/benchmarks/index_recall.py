@@ -5,19 +5,14 @@
 Vectors (N, 384) in clusters of some 200: centres evenly over the unit sphere, around each a Gaussian cloud, then
 lengths that vary by 10 %, so that cosine and L2 order them differently. "flat" clouds have the same width in all 384
 directions, which is the worst case: within a cluster everything is about as far from everything. "falling" ones have
-widths that fall as 1 / sqrt(i) in a rotated frame, which makes about 26 effective dimensions, as embeddings of images
-rather have. 1,000 queries come from the same clusters. Every build is a process of its own on one thread; times are
-those of the processor, which other programs on the machine lengthen less than those of the clock.
+widths that fall as 1 / sqrt(i) in a rotated frame, which makes about 26 effective dimensions, closer to embeddings of
+images. 1,000 queries come from the same clusters. Every build is a process of its own on one thread; times are
+processor times, which other programs on the machine lengthen less than they do wall-clock times.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from experiments.benchmarks.measuring import in_fresh_process, peak_mib
+from experiments.options import Options
 from experiments.record import write_results
 from similarity.index import EF_CONSTRUCTION, EF_SEARCH, KINDS, LINKS, METRICS, PER_LIST, RERANKED, Index
 
@@ -52,10 +49,10 @@ def write_vectors(path: Path, cloud: str, count: int, seed: int = 0) -> None:
     vectors = np.lib.format.open_memmap(path, "w+", np.float32, (total, D))
     for start in range(0, total, CHUNK):
         size = min(CHUNK, total - start)
-        found = centres[rng.integers(0, len(centres), size)]
-        found += rng.standard_normal((size, D), dtype=np.float32) @ frame
-        found *= rng.normal(1, 0.1, (size, 1)).astype(np.float32) / np.linalg.norm(found, axis=1, keepdims=True)
-        vectors[start : start + size] = found
+        chunk = centres[rng.integers(0, len(centres), size)]
+        chunk += rng.standard_normal((size, D), dtype=np.float32) @ frame
+        chunk *= rng.normal(1, 0.1, (size, 1)).astype(np.float32) / np.linalg.norm(chunk, axis=1, keepdims=True)
+        vectors[start : start + size] = chunk
     vectors.flush()
 
 
@@ -63,7 +60,7 @@ def measure(path: Path, kind: str, metric: str, truth: Path) -> list[dict[str, A
     """Build and search one index in this process; flat writes the truth, the others are compared with it."""
     stored = np.load(path, mmap_mode="r")
     vectors, queries = stored[:-QUERIES], np.array(stored[-QUERIES:])
-    before = peak()
+    before = peak_mib()
     start = time.process_time()
     index = Index.build(vectors, kind=kind, metric=metric)
     built = time.process_time() - start
@@ -73,7 +70,7 @@ def measure(path: Path, kind: str, metric: str, truth: Path) -> list[dict[str, A
     rows = []
     for exact in [False, True] if kind == "ivfpq" else [False]:
         start = time.process_time()
-        _, ids = index.search(queries, K, (lambda wanted: vectors[wanted]) if exact else None)
+        _, ids = index.search(queries, K, (lambda numbers: vectors[numbers]) if exact else None)
         searched = time.process_time() - start
         if kind == "flat":
             np.save(truth, ids)
@@ -85,20 +82,15 @@ def measure(path: Path, kind: str, metric: str, truth: Path) -> list[dict[str, A
                 "build_cpu_s": round(built, 1),
                 "search_cpu_ms_per_query": round(1000 * searched / QUERIES, 3),
                 "index_mib": round(size / 2**20, 1),
-                "peak_mib": round(peak()),
+                "peak_mib": round(peak_mib()),
                 "peak_before_mib": round(before),
             }
         )
     return rows
 
 
-def peak() -> float:
-    """Peak resident memory of this process in MiB; pages of the mapped file count."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Options(__doc__)
     parser.add_argument("--most", type=int, default=1_000_000, help="leave out larger cases")
     parser.add_argument(
         "--one", nargs=4, metavar=("VECTORS", "KIND", "METRIC", "TRUTH"), help="measure in this process"
@@ -119,30 +111,24 @@ def main() -> None:
                 for kind in KINDS:
                     rows += [
                         {"cloud": cloud, "vectors": count, "metric": metric, **row}
-                        for row in in_own_process(vectors, kind, metric, truth)
+                        for row in measured_apart(vectors, kind, metric, truth)
                     ]
                     print(rows[-1], flush=True)
-                    write_results("index_recall", rows, settings())  # what is there counts if the rest takes too long
+                    write_results("index_recall", rows, settings())  # so that a run that is cut short leaves its rows
 
 
-def in_own_process(vectors: Path, kind: str, metric: str, truth: Path) -> list[dict[str, Any]]:
-    command = [
-        sys.executable,
-        "-m",
-        "experiments.benchmarks.index_recall",
-        "--one",
-        str(vectors),
-        kind,
-        metric,
-        str(truth),
-    ]
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    run = subprocess.run(command, check=True, capture_output=True, text=True, env=one_thread)
-    found: list[dict[str, Any]] = json.loads(run.stdout)
-    return found
+def measured_apart(vectors: Path, kind: str, metric: str, truth: Path) -> list[dict[str, Any]]:
+    """`measure` in a fresh process with one thread."""
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    arguments = ("--one", vectors, kind, metric, truth)
+    rows: list[dict[str, Any]] = in_fresh_process(
+        "experiments.benchmarks.index_recall", *arguments, environment=one_thread
+    )
+    return rows
 
 
 def settings() -> dict[str, Any]:
+    """How the indexes were built and searched."""
     import faiss
 
     return {

@@ -7,47 +7,34 @@ Each measurement is a process of its own, which explains one picture and reports
 
 from __future__ import annotations
 
-import argparse
-import resource
-import subprocess
-import sys
-
 import torch
 
+from experiments.benchmarks.measuring import in_fresh_process, peak_mib
+from experiments.options import Options
 from experiments.record import write_results
 
 COUNTS = (1000, 10_000)
 ENCODERS = ("default", "random:timm:test_resnet")  # 64 px and 160 px views
 
 
-def measure(encoder: str, masks: int) -> float:
-    """Peak resident memory in MiB of a fresh process that explains one picture."""
-    run = subprocess.run(
-        [sys.executable, "-m", "experiments.benchmarks.memory", "--one", encoder, str(masks)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return float(run.stdout)
-
-
-def one(encoder: str, masks: int) -> float:
+def peak_of_explaining(encoder: str, masks: int) -> float:
+    """Peak resident memory in MiB of this process after it has explained one picture."""
     import relax
 
     relax.explain(torch.rand(3, 480, 640), encoder, masks=masks, device="cpu")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_mib()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Options(__doc__)
     parser.add_argument("--one", nargs=2, metavar=("ENCODER", "MASKS"), help="measure in this process")
     args = parser.parse_args()
     if args.one:
-        print(one(args.one[0], int(args.one[1])))
+        print(peak_of_explaining(args.one[0], int(args.one[1])))
         return
     rows = []
     for encoder in ENCODERS:
-        few, many = (measure(encoder, masks) for masks in COUNTS)
+        few, many = (in_fresh_process("experiments.benchmarks.memory", "--one", encoder, masks) for masks in COUNTS)
         rows.append(
             {
                 "encoder": encoder,

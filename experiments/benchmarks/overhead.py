@@ -3,41 +3,31 @@
     python -m experiments.benchmarks.overhead
     python -m experiments.benchmarks.overhead --encoder default --masks 3008 --name overhead_default
 
-By default of a ResNet-18, 224 px, float32, random weights: the same number of images in the same batches through the
+By default for a ResNet-18, 224 px, float32, random weights: the same number of images in the same batches through the
 bare network, in its fastest exact form (`encoders.fast`) and as it is, and through `relax.explain`, alternating in one
-process; the medians of the ratios of neighbouring rounds.
+process; the median over rounds of the ratio of their times.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
 
 import relax
+from experiments.benchmarks.measuring import seconds
+from experiments.options import Options
 from experiments.record import write_results
-
-
-def seconds(action: Callable[[], object]) -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    action()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+from experiments.summaries import median_and_range
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Options(__doc__)
     parser.add_argument("--encoder", default="random:torchvision:resnet18")
-    parser.add_argument("--masks", type=int, default=320, help="images per round")
+    parser.add_masks(320, "images per round")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--name", default="overhead", help="of the files in results/")
+    parser.add_rounds(7)
+    parser.add_name("overhead")
     args = parser.parse_args()
     encoder = relax.load_encoder(args.encoder)
     height, width = encoder.preprocess.size or (224, 224)
@@ -54,7 +44,7 @@ def main() -> None:
     def explain() -> None:
         relax.explain(image, encoder, masks=args.masks, batch_size=args.batch_size)
 
-    explain()  # makes the fast form
+    explain()  # prepares the fast form
     form = encoder.form
     assert form is not None
     bare(form.exact), bare(encoder.network)
@@ -68,8 +58,7 @@ def main() -> None:
         print(rows[-1], flush=True)
     summary = {"encoder": encoder.name, "masks": args.masks, "batch_size": args.batch_size}
     for name in ("ratio", "ratio_to_plain"):
-        ratios = [row[name] for row in rows]
-        summary[name] = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
+        summary[name] = median_and_range([row[name] for row in rows])
     write_results(args.name, rows, summary)
     print(summary["ratio"], summary["ratio_to_plain"])
 

@@ -1,25 +1,22 @@
-"""What does each step of a faster encoder gain here, and do its maps stay the same?
+"""What does each step towards a faster encoder gain here, and do its maps stay the same?
 
     OMP_NUM_THREADS=1 python -m experiments.benchmarks.precision
     OMP_NUM_THREADS=1 python -m experiments.benchmarks.precision --compile
 
 Speed: one batch through each form of the network in turn, round after round; the median over rounds of the time of the
 plain network (float32, channels first, batch norms as they are) over that of the form. Agreement: `relax.explain` at
-every precision, correlation of the importance maps with that at "exact". Weights are random but for the bundled
-encoder's: that leaves the time as it is, and makes agreement harder, since random networks tell images apart less.
-With --compile the compiled forms too, and how long compiling took (minutes, so apart).
+every precision, correlation of the importance maps with that at "exact". All weights but the bundled encoder's are
+random: times are the same, and agreement is harder to reach, since random networks tell images apart less well.
+With --compile the compiled forms too, and how long compiling took (minutes, hence separate).
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,9 +25,12 @@ from encoders import Encoder
 from encoders.choices import PRECISIONS
 from encoders.devices import half_type
 from encoders.fast import Run, fold_batch_norms
-from experiments.benchmarks.overhead import seconds
+from experiments.benchmarks.measuring import seconds
+from experiments.data.pictures import SMEAR
 from experiments.named import NAMES, encoder_named
+from experiments.options import Options
 from experiments.record import write_results
+from experiments.summaries import map_correlation
 
 ENCODERS = (
     "default",
@@ -39,7 +39,6 @@ ENCODERS = (
     "random:timm:vit_tiny_patch16_224",
     "random:timm:vit_small_patch16_224",
 )
-PICTURE = Path(__file__).parents[1] / "samples" / "blood_smear.jpg"
 
 
 def forms(encoder: Encoder, pixels: Tensor, compiled: bool) -> dict[str, Run]:
@@ -49,40 +48,43 @@ def forms(encoder: Encoder, pixels: Tensor, compiled: bool) -> dict[str, Run]:
     folded = copy.deepcopy(network)
     norms = fold_batch_norms(folded, pixels[:2])
     last = copy.deepcopy(folded).to(memory_format=torch.channels_last)
-    found: dict[str, Run] = {
+    runs: dict[str, Run] = {
         "plain": network,
         "channels last": on_channels_last(copy.deepcopy(network).to(memory_format=torch.channels_last)),
     }
     if norms:
-        found["folded"] = folded
-        found["folded, channels last"] = on_channels_last(last)
+        runs["folded"] = folded
+        runs["folded, channels last"] = on_channels_last(last)
     half = half_type(device)
     if half is not None:
-        found["half"] = rounded(network, half, device)
-        found["half, folded, channels last"] = rounded(on_channels_last(last), half, device)
+        runs["half"] = rounded(network, half, device)
+        runs["half, folded, channels last"] = rounded(on_channels_last(last), half, device)
     if compiled:
         options: dict[str, Any] = {"freezing": True} if device.type == "cpu" else {"triton.cudagraphs": True}
-        found["compiled"] = on_channels_last(torch.compile(last, dynamic=False, options=options))
+        runs["compiled"] = on_channels_last(torch.compile(last, dynamic=False, options=options))
         if half is not None:
             other = torch.compile(copy.deepcopy(last), dynamic=False, options=options)
-            found["compiled, half"] = rounded(on_channels_last(other), half, device)
-    return found
+            runs["compiled, half"] = rounded(on_channels_last(other), half, device)
+    return runs
 
 
 def on_channels_last(run: Run) -> Run:
+    """The form, given pixels that lie channels last in memory."""
     return lambda pixels: run(pixels.contiguous(memory_format=torch.channels_last))
 
 
 def rounded(run: Run, half: torch.dtype, device: torch.device) -> Run:
-    def rounds(pixels: Tensor) -> Tensor:
+    """The form under autocast to half precision."""
+
+    def run_rounded(pixels: Tensor) -> Tensor:
         with torch.autocast(device.type, half):
             return run(pixels)
 
-    return rounds
+    return run_rounded
 
 
 def speeds(encoder: Encoder, rounds: int, compiled: bool) -> list[dict[str, Any]]:
-    """One row a form: milliseconds an image and how many times faster than the plain network."""
+    """A row per form: milliseconds per image, and how many times faster than the plain network."""
     height, width = encoder.preprocess.size or (224, 224)
     batch = 20 if height > 100 else 64
     pixels = torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(0)).to(encoder.device)
@@ -95,7 +97,7 @@ def speeds(encoder: Encoder, rounds: int, compiled: bool) -> list[dict[str, Any]
                 times[name].append(seconds(lambda run=run: run(pixels)))
     rows = []
     for name, taken in times.items():
-        ratios = [plain / own for plain, own in zip(times["plain"], taken, strict=True)]
+        ratios = [plain / time_taken for plain, time_taken in zip(times["plain"], taken, strict=True)]
         rows.append(
             {
                 "encoder": encoder.name,
@@ -113,39 +115,38 @@ def speeds(encoder: Encoder, rounds: int, compiled: bool) -> list[dict[str, Any]
 
 
 def agreements(encoder: Encoder, masks: int) -> dict[str, Any]:
-    """Correlation of the maps with those at "exact", what was done, and the seconds that it took."""
-    found: dict[str, Any] = {}
+    """Per precision: correlation of the map with that at "exact", seconds, and what the encoder did."""
+    table: dict[str, Any] = {}
     exact = None
     for precision in PRECISIONS:
         start = time.perf_counter()
-        made = relax.explain(PICTURE, encoder, masks=masks, precision=precision)
-        values = made.importance[np.isfinite(made.importance)]
-        exact = values if exact is None else exact
-        found[precision] = {
-            "map_correlation": round(float(np.corrcoef(exact, values)[0, 1]), 6),
+        explanation = relax.explain(SMEAR, encoder, masks=masks, precision=precision)
+        exact = explanation.importance if exact is None else exact
+        table[precision] = {
+            "map_correlation": round(map_correlation(exact, explanation.importance), 6),
             "seconds": round(time.perf_counter() - start, 2),
-            **made.provenance["precision"],
+            **explanation.provenance["precision"],
         }
-    return found
+    return table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoders", nargs="+", default=list(ENCODERS), help=f"each {NAMES}")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--masks", type=int, default=160)
+    parser = Options(__doc__)
+    parser.add_argument("--encoders", nargs="+", default=list(ENCODERS), help=f"each one of: {NAMES}")
+    parser.add_rounds(7)
+    parser.add_masks(160)
     parser.add_argument("--compile", action="store_true", help="time compiled forms too, under another name")
     args = parser.parse_args()
-    rows, agreed = [], {}
+    rows, agreement = [], {}
     for name in args.encoders:
         encoder = encoder_named(name)
         rows += speeds(encoder, args.rounds, args.compile)
         if not args.compile:
-            agreed[name] = agreements(encoder, args.masks)
-            print(name, agreed[name], flush=True)
+            agreement[name] = agreements(encoder, args.masks)
+            print(name, agreement[name], flush=True)
     summary: dict[str, Any] = {"rounds": args.rounds}
-    if agreed:
-        summary |= {"masks": args.masks, "agreement": agreed}
+    if agreement:
+        summary |= {"masks": args.masks, "agreement": agreement}
     write_results("precision_compiled" if args.compile else "precision", rows, summary)
 
 

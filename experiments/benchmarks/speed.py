@@ -1,21 +1,21 @@
-"""How fast are the maps, side by side with the peers, and how long until the same error?
+"""How fast are the maps, side by side with those of the peers, and how soon is the same error reached?
 
     python -m experiments.benchmarks.speed --images FOLDER            # after: uv pip install --group speed
 
 In one run, alternating, the same image and network: this project at every precision, relax-xai, xaitk-saliency (RISE
-masks and SBSM with similarity scoring), captum (feature ablation and Kernel SHAP on the cosine), dianna and, where they
-are installed by hand, TorchRay's RISE; and the bare network on as many normalised images, the floor. Peers that are not
+masks and SBSM with similarity scoring), captum (feature ablation and Kernel SHAP on the cosine), dianna and, where it
+is installed by hand, TorchRay's RISE; and the bare network on as many normalised images, the floor. Peers that are not
 installed are left out and named. A round takes --masks masked images of each; medians, minima and maxima over rounds.
 
 Then the time to the error that relax-xai has after its 3,000 masks. Error = mean squared error over pixels, as a share
-of the map's variance, each against its own estimand: relax-xai's masks are other masks. Its squared error after N masks
-is told by the standard error of the plain estimator under its masks (`experiments.studies.coverage` shows that this is
-honest) and falls as 1 / N; ours is the variance between maps from separate blocks of 256, 512, ... of 2,048 masks.
+of the map's variance, each against its own estimand, since the two draw different masks. The squared error of relax-xai
+after N masks is the squared standard error of the plain estimator under its masks (`experiments.studies.coverage` shows
+that it is honest), which falls as 1 / N; ours is the variance between maps from separate blocks of 256, 512, ... of
+2,048 masks.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import threading
 import warnings
@@ -31,8 +31,10 @@ from torch import Tensor, nn
 
 import relax
 from encoders import Encoder
-from experiments.benchmarks.overhead import seconds
+from experiments.benchmarks.measuring import seconds
+from experiments.data.pictures import photographs_in
 from experiments.named import NAMES, encoder_named
+from experiments.options import Options
 from experiments.record import write_results
 from relax.scene import Scene
 from relax.settings import Hiding
@@ -45,7 +47,7 @@ ENCODERS = (
 )
 PRECISIONS = ("exact", "auto", "fast")
 PEERS_MASKS, CELLS, KEEP = 3000, 7, 0.5
-BLOCK, MOST = 256, 2048  # masks of ours: the error is told from separate blocks of the most
+BLOCK, TOTAL = 256, 2048  # masks of ours: the error is the variance between blocks of the total
 BATCH = 20
 Run = Callable[[int], object]  # explain with so many masks
 
@@ -53,11 +55,11 @@ Run = Callable[[int], object]  # explain with so many masks
 def similarity_to(network: nn.Module, image: Tensor) -> Callable[[Tensor], Tensor]:
     """Normalised pixels (N, C, H, W) to their cosine (N,) with one image."""
     with torch.inference_mode():
-        own = network(image)
+        embedding = network(image)
 
     def scores(pixels: Tensor) -> Tensor:
         with torch.inference_mode():
-            return torch.cat([torch.cosine_similarity(network(some), own) for some in pixels.split(BATCH)])
+            return torch.cat([torch.cosine_similarity(network(batch), embedding) for batch in pixels.split(BATCH)])
 
     return scores
 
@@ -210,13 +212,13 @@ def _squares(image: Tensor, side: int) -> Tensor:
 
 @contextmanager
 def peak_memory() -> Iterator[list[float]]:
-    """Puts the growth of this process's memory in MiB, at its peak inside, into the list; of the GPU's where one is."""
-    found: list[float] = []
+    """At the end, put the peak growth of this process's memory (with a GPU, of the GPU's) into the list, in MiB."""
+    growth: list[float] = []
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        yield found
-        found.append((torch.cuda.max_memory_allocated() - before) / 2**20)
+        yield growth
+        growth.append((torch.cuda.max_memory_allocated() - before) / 2**20)
         return
     before, highest, done = _resident(), 0, threading.Event()
 
@@ -227,10 +229,10 @@ def peak_memory() -> Iterator[list[float]]:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    yield found
+    yield growth
     done.set()
     watcher.join()
-    found.append(max(0, highest - before) / 2**20)
+    growth.append(max(0, highest - before) / 2**20)
 
 
 def _resident() -> int:
@@ -239,64 +241,60 @@ def _resident() -> int:
 
 
 def relative(error: float, importance: np.ndarray) -> float:
-    """The squared error over the map's variance between pixels, without the part of that which is error."""
+    """The squared error as a share of the map's variance over pixels, from which the error itself is subtracted."""
     return error / (float(np.nanvar(importance)) - error)
 
 
 def masks_to_same_error(image: str, encoder: Encoder, precision: str) -> tuple[float, int]:
-    """relax-xai's relative squared error after 3,000 masks, and how many of ours have no more, a multiple of 256."""
+    """relax-xai's relative squared error after 3,000 masks, and how many masks of ours reach it, in steps of 256."""
     theirs = relax.explain(image, encoder, masks=2000, preset="paper", precision=precision)
     squared = float(np.nanmean(np.square(theirs.standard_error, dtype=np.float64)))  # NaN: cropped away
     goal = relative(squared, theirs.importance.astype(np.float64)) * 2000 / PEERS_MASKS
-    probe = relax.probe(image, encoder, masks=MOST, precision=precision)
+    probe = relax.probe(image, encoder, masks=TOTAL, precision=precision)
     scores = torch.cosine_similarity(probe.embeddings.double(), probe.own_embedding.double()[None])
-    for count in range(BLOCK, MOST // 2 + 1, BLOCK):
-        maps = torch.stack([importance(probe, scores, first, count) for first in range(0, MOST - count + 1, count)])
-        if relative(float(maps.var(0).mean()), importance(probe, scores, 0, MOST).cpu().numpy()) <= goal:
+    for count in range(BLOCK, TOTAL // 2 + 1, BLOCK):
+        maps = torch.stack([importance(probe, scores, first, count) for first in range(0, TOTAL - count + 1, count)])
+        if relative(float(maps.var(0).mean()), importance(probe, scores, 0, TOTAL).cpu().numpy()) <= goal:
             return goal, count
-    return goal, MOST
+    return goal, TOTAL
 
 
 def importance(probe: relax.Probe, scores: Tensor, first: int, count: int) -> Tensor:
-    """The map that so many masks, from one of them on, would have given."""
+    """(H, W) the map from `count` of the probe's masks, starting with mask `first`."""
     moments = probe.scene.estimator(first)
     moments.add(scores[first : first + count], torch.empty(0))
     return moments.importance
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--images", type=Path, required=True, help="folder of *.jpg; the errors and times are means over --count"
-    )
-    parser.add_argument("--count", type=int, default=3)
-    parser.add_argument("--encoders", nargs="*", default=ENCODERS, help=f"each {NAMES}")
-    parser.add_argument("--masks", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = Options(__doc__)
+    parser.add_images(3)
+    parser.add_argument("--encoders", nargs="*", default=ENCODERS, help=f"each one of: {NAMES}")
+    parser.add_masks(300, "of a round")
+    parser.add_rounds(3)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="who runs beside this project")
-    parser.add_argument("--name", default="speed", help="of the files in results/")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="run these beside this project")
+    parser.add_name("speed")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    paths = sorted(args.images.glob("*.jpg"))
-    paths = paths[len(paths) // (2 * args.count) :: len(paths) // args.count][: args.count]
+    paths = photographs_in(args.images, args.count)
     missing = [name for name in args.peers if find_spec(PEERS[name][0]) is None]
     peers = [name for name in args.peers if name not in missing]
     print(f"left out, not installed: {', '.join(missing) or 'none'}", flush=True)
     rows: list[dict[str, Any]] = []
     summary: dict[str, Any] = {"masks_per_round": args.masks, "rounds": args.rounds, "not_installed": missing}
     for spec in args.encoders:
-        timed, found = measure(encoder_named(spec).to(args.device), paths, args.masks, args.rounds, peers)
+        timed, reached = measure(encoder_named(spec).to(args.device), paths, args.masks, args.rounds, peers)
         rows += timed
-        summary[spec] = found
-        print(spec, found, flush=True)
+        summary[spec] = reached
+        print(spec, reached, flush=True)
         write_results(args.name, rows, summary)
 
 
 def measure(
     encoder: Encoder, paths: list[Path], masks: int, rounds: int, peers: list[str]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows of one encoder, one per method, and the time to relax-xai's error."""
+    """Rows of one encoder, a row per method, and the time to relax-xai's error."""
     scene = Scene.of(str(paths[0]), encoder, Hiding())
     network = encoder.network
     assert isinstance(network, nn.Module)
@@ -304,9 +302,9 @@ def measure(
     runs: dict[str, Run] = {"bare network": bare(network, image)}
     runs |= {f"RELAX Explainer, {name}": ours(scene, encoder, name) for name in PRECISIONS}
     runs |= {name: PEERS[name][1](network, image) for name in peers}
-    took: dict[str, list[float]] = {name: [] for name in runs}
+    times: dict[str, list[float]] = {name: [] for name in runs}
     memory, failed = {}, {}
-    for name, run in runs.items():  # warms up, compiles, and tells what cannot run here
+    for name, run in runs.items():  # warms up, compiles, and shows what cannot run here
         try:
             with peak_memory() as peak:
                 run(masks)
@@ -315,38 +313,38 @@ def measure(
             failed[name] = f"{type(error).__name__}: {error}"[:200]
     names = list(memory)
     for number in range(rounds):
-        for name in names[number:] + names[:number]:  # none is always the one after the slowest
-            took[name].append(seconds(lambda run=runs[name]: run(masks)))
-    floor = statistics.median(took["bare network"])
+        for name in names[number:] + names[:number]:  # so that no method always follows the slowest
+            times[name].append(seconds(lambda run=runs[name]: run(masks)))
+    floor = statistics.median(times["bare network"])
     rows = []
     for name in memory:
-        middle = statistics.median(took[name])
+        middle = statistics.median(times[name])
         rows.append(
             {
                 "encoder": encoder.name,
                 "method": name,
                 "masks": masks,
                 "seconds": round(middle, 3),
-                "min": round(min(took[name]), 3),
-                "max": round(max(took[name]), 3),
+                "min": round(min(times[name]), 3),
+                "max": round(max(times[name]), 3),
                 "masks_per_second": round(masks / middle, 1),
                 "over_bare": round(middle / floor, 3),
                 "peak_memory_mib": memory[name],
             }
         )
-    found: dict[str, Any] = {"failed": failed}
+    reached: dict[str, Any] = {"failed": failed}
     if "relax-xai" in memory:
         errors, counts = zip(*(masks_to_same_error(str(path), encoder, "exact") for path in paths), strict=True)
-        theirs = statistics.median(took["relax-xai"]) / masks * PEERS_MASKS
-        found["relax_xai_error_after_3000"] = [round(error, 5) for error in errors]
-        found["our_masks_to_it"] = list(counts)
-        found["relax_xai_seconds_for_3000"] = round(theirs, 2)
+        theirs = statistics.median(times["relax-xai"]) / masks * PEERS_MASKS
+        reached["relax_xai_error_after_3000"] = [round(error, 5) for error in errors]
+        reached["our_masks_to_it"] = list(counts)
+        reached["relax_xai_seconds_for_3000"] = round(theirs, 2)
         for precision in PRECISIONS:
             run = runs[f"RELAX Explainer, {precision}"]
-            own = statistics.mean(seconds(lambda run=run, count=count: run(count)) for count in counts)
-            found[f"times_faster_to_it_{precision}"] = round(theirs / own, 2)
-            found[f"seconds_to_it_{precision}"] = round(own, 2)
-    return rows, found
+            taken = statistics.mean(seconds(lambda run=run, count=count: run(count)) for count in counts)
+            reached[f"times_faster_to_it_{precision}"] = round(theirs / taken, 2)
+            reached[f"seconds_to_it_{precision}"] = round(taken, 2)
+    return rows, reached
 
 
 if __name__ == "__main__":

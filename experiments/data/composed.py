@@ -1,15 +1,14 @@
-"""Pictures whose truth is exact: one object on a texture, and beside it a disc of another texture, to distract.
+"""Pictures whose truth is exact: one object on a texture, and a disc of another texture as distractor.
 
-    python -m experiments.data.composed --out FOLDER     writes some to look at, with the truth outlined
+    python -m experiments.data.composed --out FOLDER     writes some, with the truth outlined
 
-Everything is drawn from the seed and from pictures in `skimage.data` (public domain or CC0): cut-outs of the cat,
-the cup, the astronaut's face and the logo, a horse's outline filled with tissue, a drawn star and a ring. A pixel is
-the object's or it is not, edges are not blended, so the truth is known to the pixel.
+Everything comes from the seed and from pictures in `skimage.data` (public domain or CC0): cut-outs of the cat, the cup
+and the astronaut's face, a horse's outline filled with tissue, a drawn star and a ring. Edges are not blended: every
+pixel belongs to the object or does not, so the truth is exact.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -19,6 +18,9 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+
+from experiments.options import Options
+from relax.files import written_aside
 
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 Mask = NDArray[np.bool_]  # (H, W)
@@ -34,10 +36,10 @@ TEXTURES = (*PHOTOGRAPHED, "clouds", "stripes")
 
 @dataclass(frozen=True)
 class Composed:
-    """One picture of the benchmark, made when asked; it has the face of `experiments.data.datasets.Sample`.
+    """One picture of the benchmark, drawn on first use; read as an `experiments.data.datasets.Sample` is.
 
     Attributes:
-        number: Which picture; every number is a picture of its own, whatever came before.
+        number: Which picture; it does not depend on what was drawn before.
         seed: The only other source of randomness.
         size: (H, W) in pixels, at least 64 each.
     """
@@ -62,18 +64,18 @@ class Composed:
 
     def pixels(self) -> Pixels:
         """(H, W, 3) uint8."""
-        return self._made[0].copy()
+        return self._layers[0].copy()
 
     def truth(self) -> Mask:
         """(H, W) True on the object."""
-        return self._made[1].copy()
+        return self._layers[1].copy()
 
     def distractor(self) -> Mask:
-        """(H, W) True on the disc of another texture, which never covers the object."""
-        return self._made[2].copy()
+        """(H, W) True on the disc of another texture, which never overlaps the object."""
+        return self._layers[2].copy()
 
     @cached_property
-    def _made(self) -> tuple[Pixels, Mask, Mask]:
+    def _layers(self) -> tuple[Pixels, Mask, Mask]:
         rng = np.random.default_rng((self.seed, self.number))
         ground, other = rng.choice(TEXTURES, 2, replace=False)
         picture, short = texture(ground, self.size, rng), min(self.size)
@@ -103,7 +105,7 @@ def somewhere(taken: Mask, size: tuple[int, ...], rng: np.random.Generator) -> t
 
 
 def turned(picture: Image.Image, side: int, rng: np.random.Generator) -> tuple[Pixels, Mask]:
-    """The object with a random turn of up to 20 degrees, half of the time mirrored, its longer side `side` px."""
+    """The object turned at random by up to 20 degrees, mirrored half of the time, its longer side `side` px."""
     if rng.random() < 0.5:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     picture = picture.rotate(rng.uniform(-20, 20), Image.Resampling.BICUBIC, expand=True)
@@ -181,19 +183,19 @@ def disc(side: int) -> Mask:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Options(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
-    parser.add_argument("--count", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_count(20, "pictures")
+    parser.add_seed()
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     for sample in composed(args.count, args.seed):
         pixels, truth = sample.pixels(), sample.truth()
         inner = truth.copy()
         for step, axis in ((1, 0), (-1, 0), (1, 1), (-1, 1)):
             inner &= np.roll(truth, step, axis)
         pixels[truth & ~inner] = (255, 0, 255)
-        Image.fromarray(pixels).save(args.out / f"{sample.name}.png")
+        with written_aside(args.out / f"{sample.name}.png") as aside:
+            Image.fromarray(pixels).save(aside, format="PNG")
 
 
 if __name__ == "__main__":

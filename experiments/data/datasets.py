@@ -1,14 +1,13 @@
-"""The real images that the recipes and evaluations read, from a folder that the caller names.
+"""The real images of the recipes, studies and benchmarks, in a folder that the caller names.
 
     python -m experiments.data.datasets --data DATA      lists what is wrong with the files
 
-`kvasir_seg`, `kvasir_shortcuts`, `bccd` and `imagenet_sample` list pictures as `Sample`s, which read pixels and
-truth only when asked. A loader that finds no picture raises; `check` opens every file and lists what is wrong.
+`kvasir_seg`, `kvasir_shortcuts`, `bccd` and `imagenet_sample` list pictures as `Sample`s, which read pixels and truth
+only when these are used. A loader that finds no picture raises; `check` opens every file and lists what is wrong.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import sys
 import zipfile
@@ -22,6 +21,8 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+
+from experiments.options import Options
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CELLS = ("WBC", "RBC", "Platelets")
@@ -43,14 +44,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture and what is known about it; files are read when asked.
+    """One picture and its truth; files are read when they are used.
 
     Attributes:
         name: File name without its ending.
         path: The picture.
-        mask_path: A picture of the same size, white where the truth lies, if there is one.
-        find_boxes: Gives the truth as boxes, where there is no mask.
-        label: Class of the whole picture, "" where there is none.
+        mask_path: A picture of the same size, white where the truth lies; None without a mask.
+        find_boxes: Returns the truth as boxes, where there is no mask.
+        label: Class of the whole picture, "" without one.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Sample:
         """(H, W, 3) uint8, upright.
 
         Raises:
-            OSError: If the file is not there or is no whole picture; the message names it.
+            OSError: If the file is missing, damaged or no picture; the message names it.
         """
         return np.asarray(_opened(self.path).convert("RGB"))
 
@@ -71,8 +72,8 @@ class Sample:
         """(H, W) True where the truth lies: on the mask, or in a box (of one of `kinds`, if any is named).
 
         Raises:
-            OSError: If a file is not there or cannot be read.
-            ValueError: If the mask has not the picture's size, the boxes cannot be understood, or there is neither.
+            OSError: If a file is missing or cannot be read.
+            ValueError: If the mask's size is not the picture's, the boxes cannot be parsed, or there is neither.
         """
         width, height = _opened(self.path).size
         if self.mask_path is not None:
@@ -93,10 +94,18 @@ def inside(size: tuple[int, int], boxes: Sequence[Box]) -> NDArray[np.bool_]:
     return mask
 
 
+def jpegs(folder: Path) -> list[Path]:
+    """Every *.jpg in a folder, by name. FileNotFoundError if there is none."""
+    paths = sorted(folder.glob("*.jpg"))
+    if not paths:
+        raise FileNotFoundError(f"no *.jpg in {folder}")
+    return paths
+
+
 def kvasir_seg(data: Path, split: str) -> list[Sample]:
     """Colonoscopy pictures with a polyp mask each, 800 in "train" and 100 in "val" (Jha et al., MMM 2020)."""
     folder = data / "kvasir_seg" / split
-    return [Sample(p.stem, p, mask_path=folder / "masks" / f"{p.stem}.png") for p in _pictures(folder / "images")]
+    return [Sample(p.stem, p, mask_path=folder / "masks" / f"{p.stem}.png") for p in jpegs(folder / "images")]
 
 
 def kvasir_shortcuts(data: Path) -> list[Sample]:
@@ -104,29 +113,31 @@ def kvasir_shortcuts(data: Path) -> list[Sample]:
 
     The kinds are `SHORTCUTS`: burned-in text and symbols; the black corners and borders of the endoscope's picture;
     the box that shows the position of the endoscope, green or blacked out by the authors of the data set. Text was
-    boxed by eye, black areas were proposed by a threshold, and all boxes were drawn on the pictures and looked at.
-    A picture without any of them would have no boxes.
+    boxed by eye, black areas were proposed by a threshold, and all boxes were checked by eye on the pictures. A picture
+    without any of them has no boxes.
 
     Raises:
-        FileNotFoundError: If an annotated picture is not there.
+        FileNotFoundError: If an annotated picture is missing.
     """
     boxes: dict[tuple[str, str], list[Box]] = {}
     with SHORTCUTS_FILE.open(newline="") as stream:
         for row in csv.DictReader(stream):
-            found = boxes.setdefault((row["split"], row["image"]), [])
+            listed = boxes.setdefault((row["split"], row["image"]), [])
             if row["kind"] != "none":
-                found.append(Box(row["kind"], *(int(row[edge]) for edge in ("xmin", "ymin", "xmax", "ymax"))))
+                listed.append(Box(row["kind"], *(int(row[edge]) for edge in ("xmin", "ymin", "xmax", "ymax"))))
     pictures = {(split, s.name): s for split in {key[0] for key in boxes} for s in kvasir_seg(data, split)}
     if missing := sorted(set(boxes) - set(pictures)):
         raise FileNotFoundError(f"no picture in kvasir_seg/{missing[0][0]} for the annotated {missing[0][1]!r}")
-    return [Sample(key[1], pictures[key].path, find_boxes=partial(tuple, found)) for key, found in boxes.items()]
+    return [
+        Sample(key[1], pictures[key].path, find_boxes=partial(tuple, annotated)) for key, annotated in boxes.items()
+    ]
 
 
 def shortcut_masks(sample: Sample) -> dict[str, NDArray[np.bool_]]:
     """(H, W) for each of `SHORTCUTS`: True where the picture shows it, all False where it shows none.
 
-    A box around a black corner holds tissue as well, so of "black-border" only nearly black pixels count, and
-    those of a marker box do not.
+    A box around a black corner contains tissue as well, so "black-border" is only its nearly black pixels outside
+    marker boxes.
     """
     pixels, boxes = sample.pixels(), sample.find_boxes()
     masks = {kind: inside(pixels.shape[:2], [box for box in boxes if box.kind == kind]) for kind in SHORTCUTS}
@@ -139,7 +150,7 @@ def bccd(data: Path) -> list[Sample]:
     folder = data / "bccd" / "annotations"
     return [
         Sample(path.stem, path, find_boxes=partial(voc_boxes, folder / f"{path.stem}.xml"))
-        for path in _pictures(data / "bccd" / "images")
+        for path in jpegs(data / "bccd" / "images")
     ]
 
 
@@ -154,19 +165,20 @@ def voc_boxes(path: Path) -> tuple[Box, ...]:
         text = path.read_bytes().decode()
         if "<!DOCTYPE" in text:
             raise ValueError("got a <!DOCTYPE>, which is refused")
-        return tuple(_voc_box(each) for each in ElementTree.fromstring(text).iter("object"))
+        return tuple(_voc_box(element) for element in ElementTree.fromstring(text).iter("object"))
     except (ElementTree.ParseError, ValueError) as error:
         raise ValueError(f"{path}: must be plain XML with a name and a bndbox for every object: {error}") from error
 
 
-def _voc_box(each: ElementTree.Element) -> Box:
-    left, top, right, bottom = (int(each.findtext(f"bndbox/{edge}", "")) for edge in ("xmin", "ymin", "xmax", "ymax"))
-    return Box(each.findtext("name", ""), left - 1, top - 1, right, bottom)
+def _voc_box(element: ElementTree.Element) -> Box:
+    edges = ("xmin", "ymin", "xmax", "ymax")
+    left, top, right, bottom = (int(element.findtext(f"bndbox/{edge}", "")) for edge in edges)
+    return Box(element.findtext("name", ""), left - 1, top - 1, right, bottom)
 
 
 def imagenet_sample(data: Path) -> list[Sample]:
-    """900 photographs, one per class; the label is what follows the class's number in the file name."""
-    return [Sample(p.stem, p, label=p.stem.partition("_")[2]) for p in _pictures(data / "imagenet_sample")]
+    """900 photographs, one per class; the label follows the class's number in the file name."""
+    return [Sample(p.stem, p, label=p.stem.partition("_")[2]) for p in jpegs(data / "imagenet_sample")]
 
 
 def photographs(data: Path) -> list[np.ndarray]:
@@ -194,8 +206,8 @@ def cifar10(data: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check(data: Path) -> Iterator[str]:
-    """What is wrong with the files of the data sets, one line each, beginning with the file; nothing if all is well."""
-    sets: dict[str, Callable[[], list[Sample]]] = {
+    """What is wrong with the files of the data sets: a line per problem, which begins with the file."""
+    loaders: dict[str, Callable[[], list[Sample]]] = {
         "kvasir_seg/train": partial(kvasir_seg, data, "train"),
         "kvasir_seg/val": partial(kvasir_seg, data, "val"),
         "kvasir_shortcuts": partial(kvasir_shortcuts, data),
@@ -203,9 +215,9 @@ def check(data: Path) -> Iterator[str]:
         "imagenet_sample": partial(imagenet_sample, data),
     }
     kinds = {"bccd": CELLS, "kvasir_shortcuts": SHORTCUTS}
-    for name, listed in sets.items():
+    for name, load in loaders.items():
         try:
-            samples = listed()
+            samples = load()
         except OSError as error:
             yield f"{name}: {error}"
             continue
@@ -227,20 +239,13 @@ def _problems(sample: Sample, kinds: tuple[str, ...]) -> Iterator[str]:
     except (OSError, ValueError) as error:
         yield str(error)
         return
-    if kinds == CELLS and not boxes:  # a picture may well show no shortcut, but no smear is without cells
+    if kinds == CELLS and not boxes:  # a picture may show no shortcut, but every smear shows cells
         yield f"{sample.path}: its annotation has no box"
     for box in boxes:
         if box.kind not in kinds:
             yield f"{sample.path}: kind must be one of {', '.join(kinds)}; got {box.kind!r}"
         if not (0 <= box.xmin < box.xmax <= width and 0 <= box.ymin < box.ymax <= height):
             yield f"{sample.path}: a box must be inside the picture of {width} x {height} px and not empty; got {box}"
-
-
-def _pictures(folder: Path) -> list[Path]:
-    paths = sorted(folder.glob("*.jpg"))
-    if not paths:
-        raise FileNotFoundError(f"no *.jpg in {folder}")
-    return paths
 
 
 def _opened(path: Path) -> Image.Image:
@@ -253,8 +258,8 @@ def _opened(path: Path) -> Image.Image:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
+    parser = Options(__doc__)
+    parser.add_data("the data sets")
     problems = 0
     for problem in check(parser.parse_args().data):
         print(problem, flush=True)

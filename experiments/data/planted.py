@@ -1,9 +1,8 @@
-"""Plant a mark in pictures: a shortcut whose place is known to the pixel.
+"""Plant a mark in pictures: a shortcut whose place is known exactly.
 
-A watermark (a white disc with a blue cross, as a clinic might print it) at a random place, or a coloured
-frame along the border. An encoder that is trained on pictures of which half carry the mark can tell the halves
-apart by the mark alone; a map of that encoder must then point at it
-(`experiments.recipes.train_kvasir --methods planted`).
+A watermark (a white disc with a blue cross, as a clinic might print it) at a random place, or a coloured frame along
+the border. An encoder trained on pictures of which half carry the mark can tell the halves apart by the mark alone; a
+map of that encoder should then point at it (`experiments.recipes.train_kvasir --methods planted`).
 """
 
 from __future__ import annotations
@@ -34,16 +33,16 @@ def plant(
 
     Args:
         pixels: (H, W, 3) uint8.
-        kind: "watermark", at a place that `rng` draws, or "frame", which has only one place.
+        kind: "watermark", at a place drawn from `rng`, or "frame".
         rng: The only source of randomness.
         share: Side of the watermark or width of the frame, as a share of the shorter side of the picture, in
             (0, 0.5); None is 0.2 and 0.05.
 
     Returns:
-        The marked picture (H, W, 3) uint8, and where the mark lies, (H, W) bool; nothing changes elsewhere.
+        The marked picture (H, W, 3) uint8, and where the mark lies, (H, W) bool; all other pixels stay.
 
     Raises:
-        ValueError: If the kind is unknown, the share impossible, or the mark would be smaller than 2 pixels.
+        ValueError: If the kind is unknown, the share out of range, or the mark smaller than 2 pixels.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}")

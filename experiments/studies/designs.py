@@ -5,23 +5,22 @@
     python -m experiments.studies.designs --images FOLDER --encoder vit      # after experiments.recipes.train_vit
     python -m experiments.studies.designs --images FOLDER --encoder salience-112 --pairs   # after recipes.pretrained
 
-Scores are kept in --scores, so that a stopped run goes on, and an estimator that was changed needs no encoder.
+Scores are kept in --scores, so that a stopped run can continue and a changed estimator needs no encoder.
 
-Per image: the truth comes from 8,192 orthogonal masks with control variates, in two halves whose difference tells its
-own error, which is taken off every squared error below. Then, with 1,024 masks each: the mean squared error of
-importance and uncertainty, in shares of the map's variance over the pixels, for every design and for the plain and the
-controlled estimator from the same scores. An error of independent masks falls as 1 / N, so a ratio of two squared
-errors is the share of the masks that reaches the same error. Told directly as well: 1,024 masks of the default against
-3,072 independent ones with the plain estimator.
+Per image: the truth comes from 8,192 orthogonal masks with control variates, in two halves whose difference gives its
+own error, which is subtracted from every squared error below. Then, with 1,024 masks each: the mean squared error of
+importance and uncertainty, as a share of the map's variance over the pixels, for every design and for the plain and the
+controlled estimator on the same scores. The squared error of independent masks falls as 1 / N, so a ratio of two
+squared errors is the share of the masks that reaches the same error. Also compared directly: 1,024 masks of the default
+with 3,072 independent ones under the plain estimator.
 
-With --pairs, for encoders that are slow: only the default against the paper, and no truth. Two runs that know nothing
-of each other differ by twice the squared error of one. For the paper's they have half the masks each, and what is told
-is the squared error of the two together.
+With --pairs, for slow encoders: only the default and the paper, without a truth. The squared difference of two
+independent runs is on average twice the squared error of one. The paper's two runs have half the masks each, and the
+squared error of their mean is reported.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
@@ -33,9 +32,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from experiments.data.pictures import photographs_in
 from experiments.named import NAMES, encoder_named
+from experiments.options import Options
 from experiments.record import write_results
 from experiments.studies.coverage import Z95, moments_of
+from experiments.summaries import middle_95
 from masking import DESIGNS, GridSurrogate, RandomGrid
 from relax.estimators.control import ControlledMoments
 from relax.estimators.moments import Estimator, RelaxMoments
@@ -52,44 +54,45 @@ REPEATED = ("orthogonal", "sobol", "independent")  # designs that are drawn `RUN
 
 @dataclass(frozen=True)
 class Scores:
-    """Cosines of a masked image to the image itself, which are kept in a file."""
+    """Cosines of masked images to the image itself, kept in a file."""
 
     scene: Scene
     folder: Path
 
     def of(self, grid: RandomGrid, count: int, batch: int = 64) -> Tensor:
-        """(count,) of the first masks of the grid."""
+        """(count,) scores of the first masks of the grid."""
         path = self.folder / f"{grid.cells}_{grid.design}_{grid.seed}_{count}.npy"
         if path.exists():
             return torch.from_numpy(np.load(path, allow_pickle=False))
-        own = self.scene.own_embedding()
-        found = []
+        image_embedding = self.scene.own_embedding()
+        batches = []
         for start in range(0, count, batch):
             masks = grid.masks(start, min(start + batch, count))
-            found.append(cosine(self.scene.embed(self.scene.masked(masks)), own))
-        scores = torch.cat(found)
+            batches.append(cosine(self.scene.embed(self.scene.masked(masks)), image_embedding))
+        scores = torch.cat(batches)
         with written_aside(path) as aside, aside.open("wb") as stream:
             np.save(stream, scores.numpy())
         return scores
 
 
-def _seen(scene: Scene) -> str:
-    """What the scores depend on beside encoder and masks: a picture of the same name may be another one."""
-    pixels = (scene.view, scene.fill)
-    return hashlib.sha256(b"".join(one.cpu().numpy().tobytes() for one in pixels)).hexdigest()[:16]
+def _digest(scene: Scene) -> str:
+    """Of what the scores depend on beside encoder and masks: two pictures may have the same name."""
+    pixels = b"".join(tensor.cpu().numpy().tobytes() for tensor in (scene.view, scene.fill))
+    return hashlib.sha256(pixels).hexdigest()[:16]
 
 
 def controlled(grid: RandomGrid, scores: Tensor, first: int = 0) -> ControlledMoments:
+    """Moments with control variates, of scores from mask `first` on."""
     moments = ControlledMoments(GridSurrogate(grid), first)
     moments.add(scores, torch.empty(0))
     return moments
 
 
-def measure(image: str, found: Scores, cells: int, seed: int) -> list[dict[str, Any]]:
+def measure(image: str, kept: Scores, cells: int, seed: int) -> list[dict[str, Any]]:
     """Squared errors and coverage for one image: a row per design, estimator and number of masks."""
-    size = found.scene.size
+    size = kept.scene.size
     grid = RandomGrid(size, cells, seed=seed + 1_000_000, design="orthogonal")
-    scores = found.of(grid, TRUTH)
+    scores = kept.of(grid, TRUTH)
     halves = [controlled(grid, scores[: TRUTH // 2]), controlled(grid, scores[TRUTH // 2 :], TRUTH // 2)]
     truth = {name: torch.stack([getattr(half, name) for half in halves]) for name in MAPS}
 
@@ -98,25 +101,25 @@ def measure(image: str, found: Scores, cells: int, seed: int) -> list[dict[str, 
         pooled = RelaxMoments.empty(size)
         for run in range(RUNS if design in REPEATED else 1):
             grid = RandomGrid(size, cells, seed=seed + 1000 * run, design=design)
-            scores = found.of(grid, COUNT)
-            one = moments_of(scores, grid, 0, COUNT)
+            scores = kept.of(grid, COUNT)
+            plain = moments_of(scores, grid, 0, COUNT)
             rows += [
-                _row_by_truth(image, (design, "plain"), one, truth),
+                _row_by_truth(image, (design, "plain"), plain, truth),
                 _row_by_truth(image, (design, "controlled"), controlled(grid, scores), truth),
             ]
-            if isinstance(one, RelaxMoments):
-                pooled.merge(one)
+            if isinstance(plain, RelaxMoments):
+                pooled.merge(plain)
         if design == PAPER[0]:
             rows.append(_row_by_truth(image, PAPER, pooled, truth))
     return rows
 
 
-def measure_pairs(image: str, found: Scores, cells: int, seed: int) -> list[dict[str, Any]]:
-    """The same of the paper's masks and of the default, from two runs each."""
-    grids = [RandomGrid(found.scene.size, cells, seed=seed + 1000 * run, design=DEFAULT[0]) for run in range(2)]
-    paper = RandomGrid(found.scene.size, cells, seed=seed, design=PAPER[0])
-    scores, half = found.of(paper, COUNT), COUNT // 2
-    ours = [controlled(grid, found.of(grid, COUNT)) for grid in grids]
+def measure_pairs(image: str, kept: Scores, cells: int, seed: int) -> list[dict[str, Any]]:
+    """Squared errors and coverage of the paper's masks and of the default, from two runs each."""
+    grids = [RandomGrid(kept.scene.size, cells, seed=seed + 1000 * run, design=DEFAULT[0]) for run in range(2)]
+    paper = RandomGrid(kept.scene.size, cells, seed=seed, design=PAPER[0])
+    scores, half = kept.of(paper, COUNT), COUNT // 2
+    ours = [controlled(grid, kept.of(grid, COUNT)) for grid in grids]
     theirs = [moments_of(scores, paper, start, start + half) for start in (0, half)]
     variances = {name: (getattr(ours[0], name) + getattr(ours[1], name)).div(2).var() for name in MAPS}
     return [_pair_row(image, PAPER, theirs, variances, parts=4), _pair_row(image, DEFAULT, ours, variances, parts=2)]
@@ -138,12 +141,12 @@ def _pair_row(
 
 
 def _row_by_truth(image: str, kind: tuple[str, str], moments: Estimator, truth: dict[str, Tensor]) -> dict[str, Any]:
-    """The squared error is the squared distance to the truth, less the truth's own."""
+    """The squared error is the squared distance to the truth, less the squared error of the truth."""
     middles = {name: halves.mean(0) for name, halves in truth.items()}
-    own = {name: ((halves[0] - halves[1]) / 2).square().mean() for name, halves in truth.items()}
-    squared = {name: (getattr(moments, name) - middles[name]).square().mean() - own[name] for name in MAPS}
+    truth_errors = {name: ((halves[0] - halves[1]) / 2).square().mean() for name, halves in truth.items()}
+    squared = {name: (getattr(moments, name) - middles[name]).square().mean() - truth_errors[name] for name in MAPS}
     errors = {name: squared[name] / middles[name].var() for name in MAPS}
-    error = (moments.standard_error.square() + own["importance"]).sqrt()
+    error = (moments.standard_error.square() + truth_errors["importance"]).sqrt()
     return _row(image, kind, moments.count, errors, (moments.importance - middles["importance"]) / error, moments)
 
 
@@ -155,7 +158,7 @@ def _row(
     distances: Tensor,
     moments: Estimator,
 ) -> dict[str, Any]:
-    """Relative squared errors, and how many of the distances, in standard errors, are within a 95 % interval."""
+    """Relative squared errors, and the share of the distances, in standard errors, inside the 95 % interval."""
     return {
         "image": image,
         "design": kind[0],
@@ -176,11 +179,11 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
     means = {key: np.array([np.mean(runs, 0) for runs in images.values()]) for key, images in errors.items()}
     base = means[*PAPER, COUNT]
     table = {}
-    for (design, estimator, masks), own in means.items():
+    for (design, estimator, masks), values in means.items():
         table[f"{design}, {estimator}, {masks} masks"] = {
-            "importance": _ratio(own[:, 0], base[:, 0]),
-            "uncertainty": _ratio(own[:, 1], base[:, 1]),
-            "coverage": round(float(own[:, 2].mean()), 4),
+            "importance": _ratio(values[:, 0], base[:, 0]),
+            "uncertainty": _ratio(values[:, 1], base[:, 1]),
+            "coverage": round(float(values[:, 2].mean()), 4),
         }
     result: dict[str, Any] = {"squared_error_against_paper": table}
     if (thrice := means.get((*PAPER, RUNS * COUNT))) is not None:
@@ -190,44 +193,41 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _ratio(own: np.ndarray, base: np.ndarray) -> dict[str, float]:
-    """The ratio of means over images, and its bootstrap interval over images."""
-    draws = np.random.default_rng(0).integers(0, len(own), (2000, len(own)))
-    ratios = own[draws].mean(1) / base[draws].mean(1)
-    low, high = np.quantile(ratios, [0.025, 0.975])
+def _ratio(errors: np.ndarray, base: np.ndarray) -> dict[str, float]:
+    """The ratio of two means over images, and its bootstrap interval over images."""
+    draws = np.random.default_rng(0).integers(0, len(errors), (2000, len(errors)))
+    ratios = errors[draws].mean(1) / base[draws].mean(1)
+    low, high = middle_95(ratios)
     return {
-        "ratio": round(float(own.mean() / base.mean()), 4),
-        "low": round(float(low), 4),
-        "high": round(float(high), 4),
+        "ratio": round(float(errors.mean() / base.mean()), 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, required=True, help="folder with at least --count pictures (*.jpg)")
-    parser.add_argument("--count", type=int, default=20, help="pictures, evenly spaced over the sorted names")
+    parser = Options(__doc__)
+    parser.add_images(20)
     parser.add_argument("--encoder", default="default", help=NAMES)
-    parser.add_argument("--data", type=Path, help="folder with cifar10_resnets, for cifar-resnet20")
+    parser.add_data("cifar10_resnets, for cifar-resnet20", required=False)
     parser.add_argument("--cells", type=int, default=7)
-    parser.add_argument("--pairs", action="store_true", help="only the default and the paper's, from pairs of runs")
+    parser.add_argument("--pairs", action="store_true", help="only the default and the paper, from pairs of runs")
     parser.add_argument("--scores", type=Path, default=Path("runs/scores"), help="folder where scores are kept")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_seed()
     args = parser.parse_args()
-    paths = sorted(args.images.glob("*.jpg"))
-    paths = paths[len(paths) // (2 * args.count) :: len(paths) // args.count][: args.count]
     encoder = encoder_named(args.encoder, args.data)
     rows: list[dict[str, Any]] = []
-    for number, path in enumerate(paths):
+    for number, path in enumerate(photographs_in(args.images, args.count)):
         scene = Scene.of(str(path), encoder, Hiding(cells=args.cells))
-        scores = Scores(scene, args.scores / encoder.checksum[:16] / f"{path.stem}-{_seen(scene)}")
+        scores = Scores(scene, args.scores / encoder.checksum[:16] / f"{path.stem}-{_digest(scene)}")
         rows += (measure_pairs if args.pairs else measure)(path.stem, scores, args.cells, args.seed + number)
         print(number + 1, path.stem, flush=True)
     summary = {"encoder": {"name": encoder.name, "checksum": encoder.checksum}, "cells": args.cells, "seed": args.seed}
-    found = summarise(rows)
-    write_results(f"designs_{encoder.name}_{args.cells}".replace("-", "_"), rows, {**summary, **found})
+    ratios = summarise(rows)
+    write_results(f"designs_{encoder.name}_{args.cells}".replace("-", "_"), rows, {**summary, **ratios})
     for name, values in {
-        **found["squared_error_against_paper"],
-        **found.get("default_1024_against_paper_3072", {}),
+        **ratios["squared_error_against_paper"],
+        **ratios.get("default_1024_against_paper_3072", {}),
     }.items():
         print(f"{name:<45} {values}")
 

@@ -17,11 +17,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.record import RESULTS
+from experiments.options import Options
+from experiments.record import IMAGES, RESULTS
 from relax.files import written_aside
 
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
-OWN, OTHER, CONTROL = "#0072b2", "#767676", "#c8c8c8"  # RELAX, other methods, controls that see nothing
+RELAX, OTHER, CONTROL = "#0072b2", "#767676", "#c8c8c8"  # the last: controls that see nothing
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 FAITHFUL = ("relax", "lafam", "gradcam", "lime", "occlusion", "smoothgrad", "random")
 DPI = 130
@@ -31,9 +31,9 @@ def ranks() -> Figure:
     """Mean rank of every method in each family of metrics."""
     families = summary("evidence")["mean_rank"]
     drawing = Figure(figsize=(11, 4.2), layout="constrained")
-    for axes, (family, found) in zip(drawing.subplots(1, len(families)), families.items(), strict=True):
-        names, values = list(found), list(found.values())
-        colours = [CONTROL if name in ("random", "centre") else OWN if name == "relax" else OTHER for name in names]
+    for axes, (family, means) in zip(drawing.subplots(1, len(families)), families.items(), strict=True):
+        names, values = list(means), list(means.values())
+        colours = [CONTROL if name in ("random", "centre") else RELAX if name == "relax" else OTHER for name in names]
         axes.barh(names, values, color=colours)
         axes.invert_yaxis()
         axes.set_title(family)
@@ -43,7 +43,7 @@ def ranks() -> Figure:
 
 
 def localisation() -> Figure:
-    """The chance that a pixel of the object has more importance than one outside."""
+    """The probability that a pixel of the object has more importance than one outside."""
     methods = ("relax", "lafam", "gradcam", "lime", "occlusion", "smoothgrad", "centre")
     return per_dataset("auc", methods, "AUC of the truth (0.5 = chance)", 0.5)
 
@@ -60,12 +60,12 @@ def deletion() -> Figure:
 
 def choices() -> Figure:
     """Each change of RELAX's settings: metrics that got better beyond chance, minus those that got worse."""
-    found = summary("choices")["against_default"]
+    comparisons = summary("choices")["against_default"]
     families = ("localisation", "faithfulness", "complexity")
     drawing = Figure(figsize=(11, 4.6), layout="constrained")
     for axes, family in zip(drawing.subplots(1, 3, sharey=True), families, strict=True):
-        names = list(found)
-        counts = [found[name].get(family, {"better": 0, "worse": 0}) for name in names]
+        names = list(comparisons)
+        counts = [comparisons[name].get(family, {"better": 0, "worse": 0}) for name in names]
         axes.barh(names, [count["better"] for count in counts], color=COLOURS[0], label="better")
         axes.barh(names, [-count["worse"] for count in counts], color=COLOURS[1], label="worse")
         axes.axvline(0, color="black", linewidth=0.8)
@@ -81,17 +81,17 @@ def planted() -> Figure:
     """Where maps lie on a watermark that one encoder was trained to notice."""
     rows = [row for row in summary("shortcuts")["means"] if row["part"] == "planted"]
     names = {"planted": "trained on marked pictures", "simclr": "its clean twin", "default": "bundled"}
-    some = [row | {"encoder": names[row["encoder"]], "panel": "planted watermark"} for row in rows]
+    renamed = [row | {"encoder": names[row["encoder"]], "panel": "planted watermark"} for row in rows]
     drawing = Figure(figsize=(8, 3.8), layout="constrained")
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    dots(drawing.subplots(), some, "method", "encoder", methods, list(names.values()), "auc")
+    dots(drawing.subplots(), renamed, "method", "encoder", methods, list(names.values()), "auc")
     drawing.axes[0].set_xlabel("AUC of the mark (0.5 = chance)")
     drawing.axes[0].axvline(0.5, color="black", linewidth=0.8, linestyle=":")
     return drawing
 
 
 def burned_in() -> Figure:
-    """How much more importance lies on text, borders and marker boxes than their area would get by chance."""
+    """How much importance lies on text, borders and marker boxes, against chance."""
     rows = [row for row in summary("shortcuts")["means"] if row["part"] == "real"]
     drawing = Figure(figsize=(8, 2.8), layout="constrained")
     kinds, encoders = (list(dict.fromkeys(row[name] for row in rows)) for name in ("kind", "encoder"))
@@ -102,7 +102,7 @@ def burned_in() -> Figure:
 
 
 def strangers() -> Figure:
-    """How well three numbers tell blood smears and photographs from colonoscopies."""
+    """How well three numbers separate blood smears and photographs from colonoscopies."""
     rows = [row | {"row": f"{row['kind']}, {row['encoder']}"} for row in summary("out_of_distribution")["auroc"]]
     drawing = Figure(figsize=(8, 3.4), layout="constrained")
     lines, numbers = (list(dict.fromkeys(row[name] for row in rows)) for name in ("row", "by"))
@@ -113,22 +113,22 @@ def strangers() -> Figure:
 
 
 def trust() -> Figure:
-    """What `relax.assess` finds, per encoder."""
-    found = summary("trust")["encoders"]
+    """The numbers of `relax.assess`, per encoder."""
+    means = summary("trust")["encoders"]
     numbers = ("ceiling", "mirrored", "shifted", "stability", "neighbours", "auc")
     rows = [
-        {"encoder": name, "number": number, **{key: own[f"{number}{key}"] for key in ("", "_low", "_high")}}
-        for name, own in found.items()
+        {"encoder": name, "number": number, **{key: values[f"{number}{key}"] for key in ("", "_low", "_high")}}
+        for name, values in means.items()
         for number in numbers
     ]
     drawing = Figure(figsize=(8, 3.6), layout="constrained")
-    dots(drawing.subplots(), rows, "number", "encoder", numbers, list(found), "", ends=("_low", "_high"))
+    dots(drawing.subplots(), rows, "number", "encoder", numbers, list(means), "", ends=("_low", "_high"))
     drawing.axes[0].set_xlabel("mean over pictures")
     return drawing
 
 
 def designs() -> Figure:
-    """Squared error left, against the paper's masks and average, at equal masks; where all designs were compared."""
+    """Squared error against the paper's masks and average, at equal masks, where all designs were compared."""
     stems = [path.stem for path in RESULTS.glob("designs_*.json")]
     stems = [name for name in stems if len(summary(name)["squared_error_against_paper"]) > 2]
     names = sorted(stems, key=lambda name: (name.rpartition("_")[0], int(name.rpartition("_")[2])))
@@ -139,15 +139,25 @@ def designs() -> Figure:
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     for axes, name in zip(panels, names, strict=False):
-        found = summary(name)["squared_error_against_paper"]
+        errors = summary(name)["squared_error_against_paper"]
         rows = [
             {"row": row.replace(", 1024 masks", ""), "map": which, **ratios[which]}
-            for row, ratios in found.items()
+            for row, ratios in errors.items()
             for which in ("importance", "uncertainty")
             if row.endswith("1024 masks")
         ]
-        own = list(dict.fromkeys(row["row"] for row in rows))
-        dots(axes, rows, "row", "map", own, ("importance", "uncertainty"), "ratio", ends=("low", "high"), legend=False)
+        designs = list(dict.fromkeys(row["row"] for row in rows))
+        dots(
+            axes,
+            rows,
+            "row",
+            "map",
+            designs,
+            ("importance", "uncertainty"),
+            "ratio",
+            ends=("low", "high"),
+            legend=False,
+        )
         axes.axvline(1 / 3, color="black", linewidth=0.8, linestyle=":")
         axes.set_xscale("log")
         axes.set_title(name.removeprefix("designs_").replace("_", ", ") + " cells", fontsize=10)
@@ -176,8 +186,8 @@ def per_dataset(metric: str, methods: Sequence[str], label: str, chance: float |
     panels, lines = (list(dict.fromkeys(row[name] for row in rows)) for name in ("dataset", "encoder"))
     drawing = Figure(figsize=(2.9 * len(panels) + 1.6, 4.2), layout="constrained")
     for axes, name in zip(np.atleast_1d(drawing.subplots(1, len(panels), sharey=True)), panels, strict=True):
-        some = [row for row in rows if row["dataset"] == name]
-        dots(axes, some, "encoder", "method", lines, methods, "mean", ends=("low", "high"), legend=name == panels[-1])
+        panel = [row for row in rows if row["dataset"] == name]
+        dots(axes, panel, "encoder", "method", lines, methods, "mean", ends=("low", "high"), legend=name == panels[-1])
         axes.set_title(name, fontsize=10)
         axes.set_xlabel(label, fontsize=9)
         if chance is not None:
@@ -197,12 +207,12 @@ def dots(
     ends: tuple[str, str] | None = None,
     legend: bool = True,
 ) -> None:
-    """A dot with its 95 % interval for each of `names`, beside each other on each of `lines`."""
+    """On each of `lines`, a dot with its 95 % interval for each of `names`, side by side."""
     low, high = ends or (f"{value}_low", f"{value}_high")
     for number, name in enumerate(names):
-        own = [row for row in rows if row[series] == name and row[line] in lines]
-        places = [lines.index(row[line]) + 0.7 * ((number + 0.5) / len(names) - 0.5) for row in own]
-        values, lows, highs = (np.array([float(row[key]) for row in own]) for key in (value, low, high))
+        shown = [row for row in rows if row[series] == name and row[line] in lines]
+        places = [lines.index(row[line]) + 0.7 * ((number + 0.5) / len(names) - 0.5) for row in shown]
+        values, lows, highs = (np.array([float(row[key]) for row in shown]) for key in (value, low, high))
         reach = np.clip([values - lows, highs - values], 0, None)
         axes.errorbar(values, places, xerr=reach, fmt="o", markersize=4, color=COLOURS[number], label=name, linewidth=1)
     axes.set_yticks(range(len(lines)), lines)
@@ -215,7 +225,7 @@ def dots(
 
 
 def quiet(axes: Axes) -> None:
-    """No frame where none is needed."""
+    """Without a frame at the top and on the right."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=9)
 
@@ -228,11 +238,12 @@ def table(name: str) -> list[dict[str, Any]]:
 
 def summary(name: str) -> dict[str, Any]:
     """results/NAME.json."""
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return found
+    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return content
 
 
 def main() -> None:
+    Options(__doc__).parse_args()
     for name, draw in FIGURES.items():
         try:
             drawing = draw()

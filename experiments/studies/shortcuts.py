@@ -1,15 +1,15 @@
-"""Do the maps find what an encoder should not look at? A planted watermark, and what clinics burn into pictures.
+"""Do the maps find what an encoder should not attend to? A planted watermark, and what clinics burn into pictures.
 
     python -m experiments.studies.shortcuts --data DATA
 
-planted   validation pictures of Kvasir-SEG with a watermark at a random place, seen by the encoder that was trained on
-          pictures of which half carried it, by its clean twin (same seed, no marks) and by the bundled one. RELAX is
-          asked what made the embedding ("relax"), and what brings it to training pictures with the mark rather than to
-          the same pictures without ("relax, marked or not").
+planted   validation pictures of Kvasir-SEG with a watermark at a random place, through the encoder trained on pictures
+          of which half carried it, through its clean twin (same seed, no marks) and through the bundled one. RELAX
+          explains the embedding ("relax"), and what brings it closer to training pictures with the mark than to the
+          same pictures without it ("relax, marked or not").
 real      how much of RELAX's map lies on burned-in text, on black borders and on the box that shows the endoscope's
           position (`experiments/data/annotations/kvasir_shortcuts.csv`), for every encoder.
 
-Per picture: `auc`, the chance that a pixel inside has more importance than one outside (0.5: no preference), and
+Per picture: `auc`, the probability that a pixel inside has more importance than one outside (0.5: no preference), and
 `mass`, the share of the importance above the map's minimum that lies inside, beside `area`, the share of the pixels.
 results/shortcuts.csv has them all; shortcuts.json the means with 95 % bootstrap intervals over pictures, and for the
 planted mark the difference between the misled encoder and its twin on the same pictures.
@@ -28,50 +28,50 @@ from numpy.typing import NDArray
 import relax
 from encoders import Encoder
 from experiments.data.datasets import kvasir_seg, kvasir_shortcuts, shortcut_masks
+from experiments.data.pictures import chosen
 from experiments.data.planted import plant
-from experiments.recipes.knn import embed
-from experiments.recipes.kvasir_probe import carries_mark
+from experiments.options import Options
+from experiments.recipes.kvasir_probe import carries_mark, contrast
 from experiments.recipes.train_kvasir import OUT, kvasir_encoder
 from experiments.record import write_results
-from experiments.studies.evidence import MASKS, chosen
+from experiments.studies.evidence import MASKS
+from experiments.summaries import grouped, with_interval
 from relax import Corpus
-from relax.metrics import auc, bootstrap_interval, relevance_mass
+from relax.metrics import auc, relevance_mass
 
 MISLED, TWIN = "planted", "simclr"
 METHODS = ("lafam", "gradcam", "occlusion", "saliency", "random", "centre")
 PLANTED_ENCODERS, REAL_ENCODERS = (MISLED, TWIN, "default"), ("random", "default", "simclr", "supervised")
 QUESTION = "relax, marked or not"
-LEAST = 0.001  # of the picture: smaller masks are left out, they fall between the pixels that the encoder sees
+SMALLEST = 0.001  # share of the picture; smaller masks are left out: they fall between the pixels of the view
 
 
 def planted(name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """A row per picture and method: how far the map lies on the mark."""
+    """A row per picture and method: how much of the map lies on the mark."""
     encoder = kvasir_encoder(name, args.encoders_in)
-    contrast = marked_or_not(encoder, args.data)
+    question = marked_or_not(encoder, args.data)
     for number, sample in enumerate(chosen(kvasir_seg(args.data, "val"), args.count)):
         pixels, mark = plant(sample.pixels(), rng=np.random.default_rng((args.seed, number)))
-        wishes: dict[str, dict[str, Any]] = {
+        options: dict[str, dict[str, Any]] = {
             "relax": {"masks": args.masks},
-            QUESTION: {"masks": args.masks, **contrast},
+            QUESTION: {"masks": args.masks, **question},
             **{method: {"method": method} for method in METHODS},
         }
-        for method, wish in wishes.items():
-            importance = relax.explain(pixels, encoder, seed=args.seed, **wish).importance
+        for method, keywords in options.items():
+            importance = relax.explain(pixels, encoder, seed=args.seed, **keywords).importance
             yield {"part": "planted", "encoder": name, "method": method, "kind": "mark", **inside(importance, mark)}
 
 
 def marked_or_not(encoder: Encoder, data: Path, count: int = 200) -> dict[str, Corpus]:
     """The first training pictures with the watermark as reference, and without it as foil."""
-    question = carries_mark(kvasir_seg(data, "train")[:count])
-    embeddings, marked = embed(encoder, question.images), question.answers == 1
-    return {"reference": Corpus(embeddings[marked], "marked"), "foil": Corpus(embeddings[~marked], "not marked")}
+    return contrast(encoder, carries_mark(kvasir_seg(data, "train")[:count]), "marked", "not marked")
 
 
 def real(name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """A row per picture and kind of shortcut that it shows."""
+    """A row per picture and kind of shortcut in it."""
     encoder = kvasir_encoder(name, args.encoders_in)
     for sample in kvasir_shortcuts(args.data):
-        masks = {kind: mask for kind, mask in shortcut_masks(sample).items() if mask.mean() >= LEAST}
+        masks = {kind: mask for kind, mask in shortcut_masks(sample).items() if mask.mean() >= SMALLEST}
         if masks:
             importance = relax.explain(sample.pixels(), encoder, masks=args.masks, seed=args.seed).importance
             for kind, mask in masks.items():
@@ -79,56 +79,43 @@ def real(name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def inside(importance: NDArray[np.float32], mask: NDArray[np.bool_]) -> dict[str, float]:
-    """How the map relates to a region (H, W), True = inside."""
+    """How much of the map lies in a region (H, W), True = inside."""
     values = {"auc": auc(importance, mask), "mass": relevance_mass(importance, mask), "area": float(mask.mean())}
     return {name: round(value, 5) for name, value in values.items()}
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Means over pictures, per part, encoder, method and kind."""
-    found = []
-    for key in dict.fromkeys((row["part"], row["encoder"], row["method"], row["kind"]) for row in rows):
-        own = [row for row in rows if (row["part"], row["encoder"], row["method"], row["kind"]) == key]
-        line: dict[str, Any] = dict(zip(("part", "encoder", "method", "kind"), key, strict=True))
-        line |= {"pictures": len(own), "area": round(float(np.mean([row["area"] for row in own])), 4)}
+    table, columns = [], ("part", "encoder", "method", "kind")
+    for key, group in grouped(rows, *columns).items():
+        line: dict[str, Any] = dict(zip(columns, key, strict=True))
+        line |= {"pictures": len(group), "area": round(float(np.mean([row["area"] for row in group])), 4)}
         for name in ("auc", "mass"):
-            line |= with_interval(name, [row[name] for row in own])
-        found.append(line)
-    return found
+            line |= with_interval(name, [row[name] for row in group])
+        table.append(line)
+    return table
 
 
 def misled_minus_twin(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same picture through both encoders: how much more of the map lies on the mark."""
-    found = []
+    table, groups = [], grouped(rows, "part", "encoder", "method")
     for method in dict.fromkeys(row["method"] for row in rows if row["part"] == "planted"):
         line: dict[str, Any] = {"method": method}
-        for name in ("auc", "mass"):
-            misled, twin = (
-                [row[name] for row in rows if (row["part"], row["encoder"], row["method"]) == ("planted", who, method)]
-                for who in (MISLED, TWIN)
-            )
-            if misled and twin:
-                line |= with_interval(name, np.subtract(misled, twin).tolist())
-        found.append(line)
-    return found
-
-
-def with_interval(name: str, values: list[float]) -> dict[str, float]:
-    """Mean of the finite values, and its 95 % bootstrap interval."""
-    finite = [value for value in values if np.isfinite(value)]
-    low, high = bootstrap_interval(finite)
-    return {name: round(float(np.mean(finite)), 4), f"{name}_low": round(low, 4), f"{name}_high": round(high, 4)}
+        misled, twin = (groups.get(("planted", encoder, method)) for encoder in (MISLED, TWIN))
+        if misled and twin:
+            for name in ("auc", "mass"):
+                line |= with_interval(name, [a[name] - b[name] for a, b in zip(misled, twin, strict=True)])
+        table.append(line)
+    return table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with kvasir_seg")
-    parser.add_argument(
-        "--encoders-in", type=Path, default=OUT, help="where experiments.recipes.train_kvasir left its encoders"
-    )
-    parser.add_argument("--count", type=int, default=40, help="pictures with a planted mark")
-    parser.add_argument("--masks", type=int, default=MASKS)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = Options(__doc__)
+    parser.add_data("kvasir_seg")
+    parser.add_encoders_in(OUT)
+    parser.add_count(40, "pictures with a planted mark")
+    parser.add_masks(MASKS)
+    parser.add_seed()
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for part, names in ((planted, PLANTED_ENCODERS), (real, REAL_ENCODERS)):

@@ -1,4 +1,4 @@
-"""Experiments run as from the command line, with their results kept away from the committed ones."""
+"""Experiments run as from the command line; their results stay apart from the committed ones."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from experiments import record
 
 @pytest.fixture
 def run_experiment(monkeypatch, tmp_path):
-    """Run an experiment, and read the rows and the summary that it writes."""
+    """Run an experiment and read the rows and the summary that it writes."""
 
     def run(experiment, name, *options):
         monkeypatch.setattr(sys, "argv", ["experiment", *map(str, options)])

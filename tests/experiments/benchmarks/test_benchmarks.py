@@ -1,4 +1,4 @@
-"""The experiments about speed, memory and error run whole in small; what they tell of times is only that it adds up."""
+"""The experiments on speed, memory and error run at a small scale; of their times only the arithmetic is checked."""
 
 import shutil
 
@@ -8,6 +8,7 @@ import torch
 
 import relax
 from experiments.benchmarks import index_recall, memory, overhead, precision, speed
+from experiments.data.pictures import SMEAR
 from experiments.studies import coverage, designs, token_drop
 from masking import DESIGNS, RandomGrid
 from relax.scene import Scene
@@ -18,7 +19,7 @@ from relax.settings import Hiding
 def images(tmp_path_factory):
     """A folder with the one picture that comes with the experiments."""
     folder = tmp_path_factory.mktemp("images")
-    shutil.copy(precision.PICTURE, folder / "smear.jpg")
+    shutil.copy(SMEAR, folder / "smear.jpg")
     return folder
 
 
@@ -41,15 +42,15 @@ def test_designs_are_compared_with_the_masks_of_the_paper(run, images, scores, m
         designs, "designs_default_5", "--images", images, "--count", 1, "--cells", 5, "--scores", scores
     )
 
-    found = summary["squared_error_against_paper"]
-    assert {name.split(",")[0] for name in found} == set(DESIGNS)
-    assert found["independent, plain, 256 masks"]["importance"] == {"ratio": 1, "low": 1, "high": 1}
-    assert found["orthogonal, controlled, 256 masks"]["importance"]["ratio"] < 1
+    errors = summary["squared_error_against_paper"]
+    assert {name.split(",")[0] for name in errors} == set(DESIGNS)
+    assert errors["independent, plain, 256 masks"]["importance"] == {"ratio": 1, "low": 1, "high": 1}
+    assert errors["orthogonal, controlled, 256 masks"]["importance"]["ratio"] < 1
     assert {int(row["masks"]) for row in rows} == {256, designs.RUNS * 256}
 
 
-def test_pairs_of_runs_tell_the_error_without_a_truth(run, images, scores, monkeypatch):
-    """The error of independent masks is told by their standard error as well: a square of it, in shares of variance."""
+def test_pairs_of_runs_give_the_error_without_a_truth(run, images, scores, monkeypatch):
+    """For independent masks it is the squared standard error as well, as a share of the variance."""
     monkeypatch.setattr(designs, "COUNT", 512)
     options = ("--images", images, "--count", 1, "--cells", 3, "--pairs", "--scores", scores)
 
@@ -57,8 +58,8 @@ def test_pairs_of_runs_tell_the_error_without_a_truth(run, images, scores, monke
 
     paper, ours = rows
     assert (paper["design"], ours["design"]) == (designs.PAPER[0], designs.DEFAULT[0])
-    made = relax.explain(str(images / "smear.jpg"), masks=512, cells=3, preset="paper-rise")
-    expected = np.square(made.standard_error).mean() / made.importance.var()
+    explanation = relax.explain(str(images / "smear.jpg"), masks=512, cells=3, preset="paper-rise")
+    expected = np.square(explanation.standard_error).mean() / explanation.importance.var()
     assert float(paper["importance"]) == pytest.approx(expected, rel=0.8)
     assert float(ours["importance"]) < float(paper["importance"]) / 2
     ratio = summary["squared_error_against_paper"]["orthogonal, controlled, 512 masks"]["importance"]["ratio"]
@@ -66,29 +67,29 @@ def test_pairs_of_runs_tell_the_error_without_a_truth(run, images, scores, monke
     assert "default_1024_against_paper_3072" not in summary
 
 
-def test_scores_that_are_kept_need_no_encoder(images, tmp_path):
+def test_kept_scores_need_no_encoder(images, tmp_path):
     scene = Scene.of(str(images / "smear.jpg"), relax.load_encoder("default"), Hiding(cells=3))
     grid = RandomGrid(scene.size, 3, design="orthogonal")
     first = designs.Scores(scene, tmp_path).of(grid, 32)
 
-    again = designs.Scores(None, tmp_path).of(grid, 32)
+    kept = designs.Scores(None, tmp_path).of(grid, 32)
 
-    assert torch.equal(again, first)
+    assert torch.equal(kept, first)
     assert first.std() > 0
     with pytest.raises(AttributeError):  # other masks: they would need it
         designs.Scores(None, tmp_path).of(grid, 33)
 
 
-def test_coverage_asks_every_estimate_of_the_pool(run, images, monkeypatch):
+def test_coverage_counts_every_estimate_of_the_pool(run, images, monkeypatch):
     monkeypatch.setattr(coverage, "TRUTH", 3000)
     monkeypatch.setattr(coverage, "POOL", 1000)
     monkeypatch.setattr(coverage, "SIZES", (100,))
 
     ((row,), summary) = run(coverage, "coverage", "--images", images, "--count", 1)
 
-    found = summary["coverage"]["100"]
-    assert found["mean"] == found["lowest_image"] == float(row["coverage_100"])
-    assert 0.8 < found["mean"] <= 1
+    coverages = summary["coverage"]["100"]
+    assert coverages["mean"] == coverages["lowest_image"] == float(row["coverage_100"])
+    assert 0.8 < coverages["mean"] <= 1
 
 
 def test_the_best_coverage_falls_with_the_error_of_the_truth():
@@ -141,9 +142,9 @@ def test_precisions_are_compared_with_exact(run):
     rows, summary = run(precision, "precision", "--encoders", "default", "--rounds", 1, "--masks", 64)
 
     assert {"plain", "folded, channels last"} <= {row["form"] for row in rows}
-    agreed = summary["agreement"]["default"]
-    assert agreed["exact"]["map_correlation"] == 1
-    assert agreed["auto"]["map_correlation"] >= 0.999
+    agreement = summary["agreement"]["default"]
+    assert agreement["exact"]["map_correlation"] == 1
+    assert agreement["auto"]["map_correlation"] >= 0.999
 
 
 def test_dropped_tokens_are_compared_with_filled_ones(run):
@@ -155,7 +156,7 @@ def test_dropped_tokens_are_compared_with_filled_ones(run):
     assert all(-1 <= value <= 1 for value in summary["map_correlation"].values())
 
 
-def test_speed_is_told_beside_the_bare_network(run, images):
+def test_speed_is_reported_beside_the_bare_network(run, images):
     options = ("--images", images, "--count", 1, "--encoders", "default", "--masks", 40, "--rounds", 1)
     rows, summary = run(speed, "speed", *options)
 

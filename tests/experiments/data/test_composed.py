@@ -16,7 +16,7 @@ from experiments.data.composed import (
 )
 
 
-def test_the_same_number_and_seed_give_the_same_picture_whatever_was_made_before():
+def test_the_same_number_and_seed_give_the_same_picture_whatever_was_drawn_before():
     alone = Composed(5, seed=2)
     among = composed(6, seed=2)
     for sample in among:
@@ -75,7 +75,7 @@ def test_a_ring_has_a_hole_and_a_disc_has_none():
         assert bool(truth[middle]) is filled
 
 
-def test_changing_what_was_given_out_does_not_change_the_benchmark():
+def test_changing_returned_arrays_does_not_change_the_benchmark():
     sample = Composed(0)
     sample.truth()[:] = True
     sample.pixels()[:] = 0

@@ -42,7 +42,7 @@ def annotation(*boxes):
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
-    """All five data sets in small, with nothing wrong: 10 x 8 px pictures whose polyp is the left half."""
+    """All five data sets at a small scale, undamaged: 10 x 8 px pictures whose polyp is the left half."""
     rng = np.random.default_rng(0)
     picture = rng.integers(40, 256, (8, 10, 3))
     half = np.zeros((8, 10))
@@ -160,7 +160,7 @@ def write(text):
         ("cifar10/test.zip", no_picture, "cifar10/test.zip: File is not a zip file"),
     ],
 )
-def test_one_broken_file_is_named_and_the_rest_is_still_looked_at(data, file, harm, message):
+def test_one_broken_file_is_named_and_all_others_are_still_checked(data, file, harm, message):
     harm(data / file)
     problems = [problem for problem in check(data) if "kvasir_shortcuts" not in problem]
 
@@ -169,7 +169,7 @@ def test_one_broken_file_is_named_and_the_rest_is_still_looked_at(data, file, ha
     assert 1 <= len(problems) <= 2
 
 
-def test_an_empty_folder_is_named_and_the_other_sets_are_still_looked_at(data):
+def test_an_empty_folder_is_named_and_the_other_sets_are_still_checked(data):
     for path in (data / "imagenet_sample").glob("*"):
         path.unlink()
     blacken(data / "kvasir_seg" / "val" / "masks" / "a.png")
@@ -191,7 +191,7 @@ def test_the_command_lists_the_problems_and_counts_them(data, monkeypatch, capsy
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_an_annotation_that_declares_entities_is_refused(tmp_path, encoding):
-    """Without the declaration it is an annotation like any other; the entity is not even asked for by a box."""
+    """Without the declaration it is an annotation like any other; no box even uses the entity."""
     declared = '<!DOCTYPE a [<!ENTITY lol "lol"><!ENTITY more "&lol;&lol;&lol;">]>'
     bomb = declared + annotation(("WBC", 1, 1, 4, 8)).replace("<annotation>", "<annotation>&more;")
     (tmp_path / "bomb.xml").write_text(bomb, encoding=encoding)
@@ -225,7 +225,7 @@ def test_only_black_pixels_beside_the_marker_box_are_black_border(tmp_path):
     assert masks["marker-box"].sum() == 4
 
 
-def test_an_annotated_picture_that_is_not_there_is_named(data):
+def test_an_annotated_picture_that_is_missing_is_named(data):
     remove(data / "kvasir_seg" / "val" / "images" / "a.jpg")
 
     with pytest.raises(FileNotFoundError, match="no picture in kvasir_seg/val for the annotated 'a'"):

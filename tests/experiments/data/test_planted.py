@@ -51,9 +51,9 @@ def test_the_watermark_is_white_with_a_blue_cross():
 
 
 def test_places_differ_between_draws_and_are_the_same_for_the_same_seed():
-    first, again, other = (plant(grey(), rng=np.random.default_rng(seed))[1] for seed in (0, 0, 1))
+    first, same, other = (plant(grey(), rng=np.random.default_rng(seed))[1] for seed in (0, 0, 1))
 
-    assert (first == again).all()
+    assert (first == same).all()
     assert (first != other).any()
 
 
@@ -80,6 +80,6 @@ def test_a_random_half_is_marked_and_the_seed_decides_which():
         ({"share": 0.01}, "share must make the mark 2 px or larger, here of 60 px; got 0.01"),
     ],
 )
-def test_impossible_wishes_are_refused(change, message):
+def test_impossible_marks_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         plant(grey(), rng=np.random.default_rng(0), **change)

@@ -1,4 +1,4 @@
-"""The bundled encoder is small, is the one of its card, and tells classes apart far better than random weights."""
+"""The bundled encoder is small, is that of its card, and separates classes far better than random weights."""
 
 import json
 from pathlib import Path
@@ -9,18 +9,18 @@ import pytest
 import encoders
 import relax
 from experiments.data.datasets import cifar10
-from experiments.recipes.knn import knn_accuracy
+from experiments.recipes.knn import knn_accuracy, subset
 from tests.paths import DATA
 
-HOME = Path(encoders.__file__).parent
+FOLDER = Path(encoders.__file__).parent
 
 
 def test_the_weights_are_at_most_12_megabytes():
-    assert (HOME / "default.safetensors").stat().st_size <= 12_000_000
+    assert (FOLDER / "default.safetensors").stat().st_size <= 12_000_000
 
 
-def test_the_card_names_the_weights_that_are_there():
-    card = json.loads((HOME / "default.json").read_text())
+def test_the_card_names_the_bundled_weights():
+    card = json.loads((FOLDER / "default.json").read_text())
 
     assert relax.load_encoder("default", device="cpu").checksum == card["checksum"]
 
@@ -31,12 +31,7 @@ def test_the_card_names_the_weights_that_are_there():
 def test_its_neighbours_are_of_the_same_class_far_more_often_than_with_random_weights():
     """A tenth of the data, so the accuracy is a few points below the card's."""
     rng = np.random.default_rng(0)
-    images, labels = cifar10(DATA, "train")
-    few = rng.permutation(len(images))[:5000]
-    bank = images[few], labels[few]
-    images, labels = cifar10(DATA, "test")
-    few = rng.permutation(len(images))[:1000]
-    test = images[few], labels[few]
+    bank, test = subset(cifar10(DATA, "train"), 5000, rng), subset(cifar10(DATA, "test"), 1000, rng)
 
     trained, untrained = (
         knn_accuracy(relax.load_encoder(spec, device="cpu"), bank, test) for spec in ("default", "random:default")

@@ -1,4 +1,4 @@
-"""Weights that lie in ONNX files, under the names that our networks have for them."""
+"""Weights are read from ONNX files and renamed as in our networks."""
 
 import copy
 
@@ -43,16 +43,16 @@ def test_convolutions_of_the_file_become_the_network():
         tensors |= {f"w{number}": weight if number else weight.flip(1), f"b{number}": module.bias.detach()}
         nodes.append(helper.make_node("Conv", ["x", f"w{number}", f"b{number}"], ["x"]))
 
-    found = pretrained.resnet50_thin().eval()
-    found.load_state_dict(pretrained.resnet50_weights(model_of(nodes, tensors)))
+    loaded = pretrained.resnet50_thin().eval()
+    loaded.load_state_dict(pretrained.resnet50_weights(model_of(nodes, tensors)))
 
     with torch.no_grad():
-        torch.testing.assert_close(found(pixels), expected, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(loaded(pixels), expected, rtol=1e-3, atol=1e-3)
     assert expected.std() > 0.1
 
 
 def test_layers_of_the_file_become_the_transformer():
-    wanted = timm.create_model(pretrained.ARCH, num_classes=0).state_dict()
+    expected = timm.create_model(pretrained.ARCH, num_classes=0).state_dict()
     random = torch.Generator().manual_seed(0)
 
     def drawn(*shape):
@@ -70,31 +70,31 @@ def test_layers_of_the_file_become_the_transformer():
     }
     nodes, number = [], 0
     for layer in range(pretrained.DEPTH):
-        own = f"backbone.encoder.layer.{layer}"
+        prefix = f"backbone.encoder.layer.{layer}"
         heads = ("key", "value", "query")  # in the order of the file
         sizes = {f"attention.attention.{part}": (384, 384) for part in heads}
         sizes |= {"attention.output.dense": (384, 384), "mlp.fc1": (384, 1536), "mlp.fc2": (1536, 384)}
         for name, size in sizes.items():
             number += 1
-            tensors |= {f"onnx::MatMul_{number}": drawn(*size), f"{own}.{name}.bias": drawn(size[1])}
+            tensors |= {f"onnx::MatMul_{number}": drawn(*size), f"{prefix}.{name}.bias": drawn(size[1])}
             node = f"/backbone/encoder/layer.{layer}/{name.replace('.', '/')}/MatMul"
             nodes.append(helper.make_node("MatMul", ["x", f"onnx::MatMul_{number}"], ["x"], name=node))
         for half in "12":
-            tensors |= {f"{own}.norm{half}.{part}": drawn(384) for part in ("weight", "bias")}
-            tensors[f"{own}.layer_scale{half}.lambda1"] = drawn(384)
+            tensors |= {f"{prefix}.norm{half}.{part}": drawn(384) for part in ("weight", "bias")}
+            tensors[f"{prefix}.layer_scale{half}.lambda1"] = drawn(384)
 
-    found = pretrained.salience_weights(model_of(nodes, tensors))
+    weights = pretrained.salience_weights(model_of(nodes, tensors))
 
-    assert {name: value.shape for name, value in found.items()} == {name: v.shape for name, v in wanted.items()}
+    assert {name: value.shape for name, value in weights.items()} == {name: v.shape for name, v in expected.items()}
     key, value, query = (torch.from_numpy(tensors[f"onnx::MatMul_{number}"]) for number in (7, 8, 9))
-    assert torch.equal(found["blocks.1.attn.qkv.weight"], torch.cat([query.T, key.T, value.T]))
-    assert torch.equal(found["pos_embed"][0, 0], torch.from_numpy(tensors["onnx::Concat_1"])[0, 0])
+    assert torch.equal(weights["blocks.1.attn.qkv.weight"], torch.cat([query.T, key.T, value.T]))
+    assert torch.equal(weights["pos_embed"][0, 0], torch.from_numpy(tensors["onnx::Concat_1"])[0, 0])
     bias = torch.from_numpy(tensors["backbone.encoder.layer.11.norm2.bias"])
-    assert torch.equal(found["blocks.11.norm2.bias"], bias)
+    assert torch.equal(weights["blocks.11.norm2.bias"], bias)
 
 
 @pytest.mark.parametrize("name", ["resnet50-thin", "salience", "salience-112"])
-def test_weights_that_were_not_taken_out_say_how_to(name, monkeypatch, tmp_path):
+def test_missing_weights_say_how_to_get_them(name, monkeypatch, tmp_path):
     monkeypatch.setattr(pretrained, "OUT", tmp_path)
 
     with pytest.raises(FileNotFoundError, match=r"run python -m experiments\.recipes\.pretrained first"):

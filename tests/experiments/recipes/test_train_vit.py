@@ -28,9 +28,9 @@ def test_it_is_trained_judged_beside_its_teacher_and_loads_again(run_experiment,
     encoder = train_vit.vit_encoder(tmp_path / "vit")
     assert encoder.checksum == summary["checksum"] != relax.load_encoder("default", "cpu").checksum
     assert encoder(torch.rand(2, 3, 50, 70)).shape == (2, train_vit.DIM)
-    _, again = run_experiment(train_vit, "train_vit", *options)
-    assert again["log"] == summary["log"]
-    assert again["checksum"] == summary["checksum"]
+    _, repeated = run_experiment(train_vit, "train_vit", *options)
+    assert repeated["log"] == summary["log"]
+    assert repeated["checksum"] == summary["checksum"]
 
 
 def test_a_run_that_was_stopped_ends_where_one_without_a_stop_does(run_experiment, tmp_path, monkeypatch):

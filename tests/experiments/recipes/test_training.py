@@ -42,14 +42,14 @@ def test_a_stopped_run_ends_where_one_without_a_stop_does(tmp_path, stops):
     assert [row["epoch"] for row in log] == [1, 2, 3]
 
 
-def test_a_finished_run_is_not_done_again(tmp_path):
+def test_a_finished_run_is_not_repeated(tmp_path):
     weights, log = run(tmp_path / "last.pt", 2)
     before = (tmp_path / "last.pt").read_bytes()
 
-    again, again_log = run(tmp_path / "last.pt", 2)
+    repeated, repeated_log = run(tmp_path / "last.pt", 2)
 
-    assert torch.equal(again["weight"], weights["weight"])
-    assert again_log == log
+    assert torch.equal(repeated["weight"], weights["weight"])
+    assert repeated_log == log
     assert (tmp_path / "last.pt").read_bytes() == before
 
 

@@ -1,7 +1,5 @@
-"""The experiments about the truth of maps run whole in small, and their sums are those done by hand."""
+"""The studies of the truth of maps run at a small scale, and their statistics equal those worked out by hand."""
 
-import json
-import sys
 import zipfile
 from io import BytesIO
 
@@ -11,7 +9,6 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from encoders.networks import bundled_network
-from experiments import record
 from experiments.data import datasets
 from experiments.studies import choices, evidence, out_of_distribution, shortcuts, tolerance, trust
 from relax.metrics import Evaluation, Outcome, metrics_named
@@ -105,27 +102,22 @@ def test_ranks_are_averaged_within_a_family_and_the_best_comes_first():
     assert list(evidence.mean_ranks(rows)["complexity"].items()) == [("a", 1.5), ("b", 2.5)]
 
 
-def test_numbers_are_spaced_evenly_with_half_a_gap_at_the_ends():
-    assert evidence.spaced(100, 4) == [12, 37, 62, 87]
-    assert evidence.spaced(3, 20)[0] == 0
-
-
 def test_evidence_covers_every_pair_and_does_not_do_it_twice(run, tmp_path, monkeypatch):
     options = ("--encoders", "default", "simclr", "--methods", "relax", "random", "--count", 2, "--masks", 32)
     options = (*options, "--metrics", "auc", "insertion", "sparseness", "--runs", tmp_path / "runs")
 
     rows, summary = run(evidence, "evidence", *options)
 
-    seen = {(row["dataset"], row["metric"]) for row in rows}
-    assert seen >= {(name, "insertion") for name in evidence.DATASETS}
-    assert {name for name, metric in seen if metric == "auc"} == {"kvasir", "bccd", "composed"}
+    pairs = {(row["dataset"], row["metric"]) for row in rows}
+    assert pairs >= {(name, "insertion") for name in evidence.DATASETS}
+    assert {name for name, metric in pairs if metric == "auc"} == {"kvasir", "bccd", "composed"}
     assert {row["images"] for row in rows} == {"2"}
     assert len(rows) == (3 * 3 + 2 * 2) * 2 * 2
     assert summary["failures"] == []
     assert sum(summary["relax_against"]["random"]["localisation"].values()) == 6
     monkeypatch.setattr(evidence.relax, "evaluate", None)  # a second run only reads
-    again, _ = run(evidence, "evidence", *options)
-    assert again == rows
+    reread, _ = run(evidence, "evidence", *options)
+    assert reread == rows
 
 
 def test_choices_judges_every_variant_on_the_same_pictures(run):
@@ -140,8 +132,8 @@ def test_choices_judges_every_variant_on_the_same_pictures(run):
 
 
 def test_choices_are_made_for_the_named_variants_only(run):
-    options = ("--count", 1, "--masks", 32, "--variants", "relax", "keep 0.5 and 0.9", "--name", "some")
-    rows, summary = run(choices, "some", "--pairs", "composed-default", *options)
+    options = ("--count", 1, "--masks", 32, "--variants", "relax", "keep 0.5 and 0.9", "--name", "few")
+    rows, summary = run(choices, "few", "--pairs", "composed-default", *options)
 
     assert {row["method"] for row in rows} == {"relax", "keep 0.5 and 0.9"}
     assert set(summary["against_default"]) == {"keep 0.5 and 0.9"}
@@ -180,11 +172,11 @@ def test_the_difference_of_the_twins_is_taken_picture_by_picture():
     assert (line["auc"], line["auc_low"], line["auc_high"]) == (0.3, 0.2, 0.4)
 
 
-def test_out_of_distribution_asks_every_number_of_every_encoder(run):
+def test_out_of_distribution_judges_every_number_for_every_encoder(run):
     rows, summary = run(out_of_distribution, "out_of_distribution", "--count", 2, "--masks", 32)
 
     assert len(rows) == 3 * 3 * 2
-    assert {(one["encoder"], one["kind"], one["by"]) for one in summary["auroc"]} == {
+    assert {(line["encoder"], line["kind"], line["by"]) for line in summary["auroc"]} == {
         (name, kind, by)
         for name in out_of_distribution.ENCODERS
         for kind in out_of_distribution.OTHERS
@@ -199,24 +191,21 @@ def test_the_area_is_the_share_of_pairs_in_the_right_order():
     assert 0 <= low < 5 / 6 < high <= 1
 
 
-def test_trust_asks_every_picture_and_compares_with_the_truth(run):
+def test_trust_assesses_every_picture_and_compares_with_the_truth(run):
     rows, summary = run(trust, "trust", "--encoders", "default", "--count", 2, "--masks", 32)
 
     assert [row["encoder"] for row in rows] == ["default"] * 2
     assert all(-1 <= float(row[number]) <= 1 for row in rows for number in trust.NUMBERS)
-    found = summary["encoders"]["default"]
-    assert found["stability_low"] <= found["stability"] <= found["stability_high"] <= 1
-    assert set(found["rank_correlation_with_auc"].values()) <= {-1, 0, 1}  # of two pictures
+    means = summary["encoders"]["default"]
+    assert means["stability_low"] <= means["stability"] <= means["stability_high"] <= 1
+    assert set(means["rank_correlation_with_auc"].values()) <= {-1, 0, 1}  # of two pictures
 
 
-def test_tolerance_counts_the_masks_of_both_and_what_is_saved(tmp_path, data, monkeypatch):
+def test_tolerance_counts_the_masks_of_both_and_what_is_saved(run_experiment, data):
     options = ("--images", data / "imagenet_sample", "--count", 1, "--tolerances", 0.02, "--most", 1024)
-    monkeypatch.setattr(sys, "argv", [*map(str, ("experiment", *options))])
-    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    _, summary = run_experiment(tolerance, "tolerance", *options)
 
-    tolerance.main()
-
-    (found,) = json.loads((tmp_path / "tolerance.json").read_text())["masks"]
-    assert found["default_median"] % 256 == found["paper_median"] % 256 == 0
-    assert found["default_median"] <= found["paper_median"] <= 1024
-    assert found["saved"]["median"] == round(1 - found["default_median"] / found["paper_median"], 3)
+    (masks,) = summary["masks"]
+    assert masks["default_median"] % 256 == masks["paper_median"] % 256 == 0
+    assert masks["default_median"] <= masks["paper_median"] <= 1024
+    assert masks["saved"]["median"] == round(1 - masks["default_median"] / masks["paper_median"], 3)

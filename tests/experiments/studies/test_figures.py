@@ -7,10 +7,15 @@ from PIL import Image
 from experiments.studies import figures
 
 
+def draw(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["figures"])
+    figures.main()
+
+
 def test_every_figure_is_drawn_from_the_committed_results(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(figures, "IMAGES", tmp_path)
 
-    figures.main()
+    draw(monkeypatch)
 
     assert "left out" not in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {f"results-{name}.png" for name in figures.FIGURES}
@@ -23,7 +28,7 @@ def test_an_experiment_without_results_is_left_out_and_named(tmp_path, monkeypat
     monkeypatch.setattr(figures, "RESULTS", tmp_path)
     monkeypatch.setattr(figures, "FIGURES", {"planted": figures.planted})
 
-    figures.main()
+    draw(monkeypatch)
 
     assert capsys.readouterr().out == "planted: left out, shortcuts.json is not there\n"
 
