@@ -60,24 +60,15 @@ def test_a_stopped_run_goes_on_and_its_weights_load(monkeypatch, data, tmp_path)
     assert (out / "default.safetensors").stat().st_size <= 12_000_000
 
 
-def test_a_run_that_was_stopped_ends_where_one_without_a_stop_does(monkeypatch, data, tmp_path):
-    """Stopped in the first step of the second epoch. Without photographs: their blur has a generator that runs on."""
-    more = ("--photo-repeat", 0)
-    run(monkeypatch, data, tmp_path / "through", 2, *more)
-    losses = []
+def test_a_run_that_was_stopped_ends_where_one_without_a_stop_does(monkeypatch, data, tmp_path, stopped_after):
+    """Stopped after the three steps of the first epoch; no photographs, whose blur has a generator that runs on."""
 
-    def breaks(*arguments):
-        if len(losses) == 3:  # steps of an epoch
-            raise KeyboardInterrupt
-        losses.append(descend(*arguments))
-        return losses[-1]
+    def train(folder):
+        run(monkeypatch, data, tmp_path / folder, 2, "--photo-repeat", 0)
 
-    descend = train_default.descend
-    with monkeypatch.context() as stopping:
-        stopping.setattr(train_default, "descend", breaks)
-        with pytest.raises(KeyboardInterrupt):
-            run(monkeypatch, data, tmp_path / "stopped", 2, *more)
-    run(monkeypatch, data, tmp_path / "stopped", 2, *more)
+    train("through")
+    stopped_after(train_default, 3, lambda: train("stopped"))
+    train("stopped")
 
     through, stopped = (load_file(tmp_path / name / "default.safetensors") for name in ("through", "stopped"))
     assert all(torch.equal(stopped[name], through[name]) for name in through)

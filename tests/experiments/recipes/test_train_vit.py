@@ -33,29 +33,16 @@ def test_it_is_trained_judged_beside_its_teacher_and_loads_again(run_experiment,
     assert repeated["checksum"] == summary["checksum"]
 
 
-def test_a_run_that_was_stopped_ends_where_one_without_a_stop_does(run_experiment, tmp_path, monkeypatch):
-    """Stopped in the first of the two steps of the second epoch."""
+def test_a_run_that_was_stopped_ends_where_one_without_a_stop_does(run_experiment, tmp_path, stopped_after):
+    """Stopped after the two steps of the first epoch."""
 
-    def run(out):
-        return run_experiment(
-            train_vit, "train_vit", "--data", "nowhere", "--out", tmp_path / out, "--epochs", 2, "--bank", 50
-        )
+    def train(folder):
+        options = ("--data", "nowhere", "--out", tmp_path / folder, "--epochs", 2, "--bank", 50)
+        return run_experiment(train_vit, "train_vit", *options)[1]
 
-    _, through = run("through")
-    losses = []
-
-    def breaks(*arguments):
-        if len(losses) == 2:
-            raise KeyboardInterrupt
-        losses.append(descend(*arguments))
-        return losses[-1]
-
-    descend = train_vit.descend
-    with monkeypatch.context() as stopping:
-        stopping.setattr(train_vit, "descend", breaks)
-        with pytest.raises(KeyboardInterrupt):
-            run("stopped")
-    _, stopped = run("stopped")
+    through = train("through")
+    stopped_after(train_vit, 2, lambda: train("stopped"))
+    stopped = train("stopped")
 
     assert stopped["checksum"] == through["checksum"]
     assert [row["loss"] for row in stopped["log"]] == [row["loss"] for row in through["log"]]
