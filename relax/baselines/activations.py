@@ -1,4 +1,4 @@
-"""LaFAM: where the network is active, whatever for."""
+"""LaFAM: where the network is active, regardless of any class or reference."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from relax.baselines.task import Maps, Task
 def lafam(task: Task) -> Maps:
     """The mean of the channels of the last activation map, enlarged bilinearly.
 
-    For a ViT, whose last normalisation would take that mean out, the tokens that the last block returns are
-    taken; the paper looks at CNNs only. The paper scales the map to [0, 1]; here it stays in the network's unit.
+    For a ViT, whose last normalisation would remove that mean, the tokens returned by the last block are used; the
+    paper considers CNNs only. The paper scales the map to [0, 1]; here it stays in the network's unit.
 
     Source: LaFAM (Karjauv & Albayrak, 2024, arXiv 2407.06059).
     """

@@ -1,7 +1,7 @@
-"""What a vision transformer attends to. Attention says what is mixed, not what the embedding is made of.
+"""What a vision transformer attends to. Attention shows which tokens are mixed, not what the embedding is made of.
 
-timm's and DINO's blocks hand their attention to a dropout layer, where it is read off; timm's fused kernels, which
-never hold it, are switched off for the one pass. torchvision's blocks are asked to return it.
+The blocks of timm and DINO pass their attention through a dropout layer, where it is recorded; timm's fused kernels,
+which never hold it, are switched off for that one pass. torchvision's blocks can return it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def attention(task: Task) -> Maps:
     Without a class token, the mean over the patch tokens as queries. The shares of all tokens add up to 1; those of
     the class token and registers are left out, and the rest is enlarged bilinearly.
 
-    Source: DINO (Caron et al., ICCV 2021), figure 1, where heads are drawn apart.
+    Source: DINO (Caron et al., ICCV 2021), figure 1, which draws each head separately.
     """
     tokens = find_tokens(task)
     last = _attention(task, tokens)[-1]
@@ -33,16 +33,16 @@ def attention(task: Task) -> Maps:
 def attention_rollout(task: Task) -> Maps:
     """Attention followed through all blocks: the product over the blocks of (A + 1) / 2, A averaged over the heads.
 
-    Queries, and what is left out, as for `attention`.
+    Queries, and the tokens left out, as for `attention`.
 
     Source: Quantifying Attention Flow in Transformers (Abnar & Zuidema, ACL 2020), section 3.
     """
     tokens = find_tokens(task)
     blocks = _attention(task, tokens)
-    itself = torch.eye(len(blocks[0])).to(blocks[0])
-    flow = itself
+    identity = torch.eye(len(blocks[0])).to(blocks[0])
+    flow = identity
     for mean in blocks:
-        mixed = (mean + itself) / 2
+        mixed = (mean + identity) / 2
         flow = mixed / mixed.sum(1, keepdim=True) @ flow
     return _map(task, tokens, flow, "share of the attention flow")
 
@@ -57,32 +57,32 @@ def _map(task: Task, tokens: Tokens, mixed: Tensor, unit: str) -> Maps:
 
 def _attention(task: Task, tokens: Tokens) -> list[Tensor]:
     """(T, T) float64 of every block, in order, averaged over the heads; row = query. One forward pass."""
-    found: list[Tensor] = []
+    averages: list[Tensor] = []
 
-    def keep(weights: Tensor) -> None:
-        found.append(weights[0].to(task.scene.home).double().mean(0))
+    def record(weights: Tensor) -> None:
+        averages.append(weights[0].to(task.scene.home).double().mean(0))
 
     handles, fused = [], []
     for _, block in tokens.blocks:
         layer: Any = getattr(block, "attn", getattr(block, "self_attention", None))
         if isinstance(layer, nn.MultiheadAttention):
-            handles.append(layer.register_forward_pre_hook(_ask_for_weights, with_kwargs=True))
-            handles.append(layer.register_forward_hook(lambda _, __, output: keep(output[1])))
+            handles.append(layer.register_forward_pre_hook(_request_weights, with_kwargs=True))
+            handles.append(layer.register_forward_hook(lambda _, __, output: record(output[1])))
         elif isinstance(getattr(layer, "attn_drop", None), nn.Module):
-            handles.append(layer.attn_drop.register_forward_hook(lambda _, __, output: keep(output)))
+            handles.append(layer.attn_drop.register_forward_hook(lambda _, __, output: record(output)))
             fused.append(layer)
     with hooked(handles), _unfused(fused):
         task.embed(task.scene.view)
     count = tokens.grid[0] * tokens.grid[1] + tokens.prefix
-    if len(found) != len(tokens.blocks) or any(mean.shape != (count, count) for mean in found):
+    if len(averages) != len(tokens.blocks) or any(mean.shape != (count, count) for mean in averages):
         raise MethodError(
             f"{task.method} needs the attention between all tokens of every block, which encoder "
-            f"{task.encoder.name!r} does not show: use gradcam or lafam"
+            f"{task.encoder.name!r} does not expose: use gradcam or lafam"
         )
-    return found
+    return averages
 
 
-def _ask_for_weights(
+def _request_weights(
     _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return inputs, {**named, "need_weights": True, "average_attn_weights": False}
@@ -90,12 +90,12 @@ def _ask_for_weights(
 
 @contextmanager
 def _unfused(layers: list[Any]) -> Iterator[None]:
-    """Attention computed step by step inside; afterwards as it was."""
-    before = [(layer, layer.fused_attn) for layer in layers if hasattr(layer, "fused_attn")]
+    """Compute attention step by step inside the block; restore the fused kernels after it."""
+    settings = [(layer, layer.fused_attn) for layer in layers if hasattr(layer, "fused_attn")]
     try:
-        for layer, _ in before:
+        for layer, _ in settings:
             layer.fused_attn = False
         yield
     finally:
-        for layer, was in before:
-            layer.fused_attn = was
+        for layer, fused in settings:
+            layer.fused_attn = fused

@@ -1,8 +1,8 @@
 """Class activation maps, by grad-cam, from its raw sums: nothing is scaled to [0, 1].
 
-The channels of one layer are weighted and added. The result has the layer's few cells and is enlarged bilinearly.
-The negative part is cut off where the method's own definition says so (Grad-CAM, Grad-CAM++, Layer-CAM). `grad-cam`
-min-max-scales every map that its call returns; its `get_cam_image`, used here, gives the sums before that.
+The channels of one layer are weighted and added. The map has the resolution of that layer and is enlarged bilinearly.
+The negative part is cut off where the method is defined that way (Grad-CAM, Grad-CAM++, Layer-CAM). `grad-cam` rescales
+every map that its call returns to [0, 1]; its `get_cam_image`, used here, gives the sums before that.
 """
 
 from __future__ import annotations
@@ -40,32 +40,34 @@ def layercam(task: Task) -> Maps:
 
 
 def eigencam(task: Task) -> Maps:
-    """The layer's cells along the direction in which they differ most: the first principal component.
+    """The projection of the layer's cells on their first principal component.
 
-    It asks for no class and no reference. A component has no sign of its own; here it points to where the
-    activations are longest. The activations are centred first, as in `grad-cam`; the paper does not.
+    It depends on no class and no reference. The sign of a component is arbitrary; here it is positive where the
+    activations are largest in norm. The activations are centred first, as in `grad-cam`; the paper does not.
 
     Source: Eigen-CAM (Muhammad & Yeasin, IJCNN 2020).
     """
     layer = gradcam_layer(task)
-    found = activations(task, layer)
+    feature_map = activations(task, layer)
     cam = EigenCAM(_Scores(task), [])
     try:
-        component = torch.from_numpy(cam.get_cam_image(None, None, None, found.cpu().float().numpy(), None, False))[0]
+        component = torch.from_numpy(
+            cam.get_cam_image(None, None, None, feature_map.cpu().float().numpy(), None, False)
+        )[0]
     finally:
         cam.activations_and_grads.release()
-    energy = found[0].cpu().double().square().sum(0)
+    energy = feature_map[0].cpu().double().square().sum(0)
     if (component.double() * (energy - energy.mean())).sum() < 0:
         component = -component
     return Maps(task.to_view(component), "activation along the first component", settings=_settings(layer))
 
 
 class _Scores(nn.Module):
-    """The score as a module, which grad-cam asks for. The network stays outside, so its mode cannot be changed."""
+    """The score as a module, as grad-cam requires. The network stays outside, so that its mode cannot be changed."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
-        # grad-cam asks the first parameter for the device.
+        # grad-cam reads the device from the first parameter.
         self.anchor = nn.Parameter(torch.empty(0, device=task.encoder.device), requires_grad=False)
         self._score = task.scores_with_gradients
 
@@ -77,19 +79,19 @@ def _weighted(task: Task, method: type) -> Maps:
     layer = gradcam_layer(task)
     with gradients_allowed():
         cam = method(_Scores(task), [layer.module], reshape_transform=layer.feature_map)
-        kept = cam.activations_and_grads
+        recorder = cam.activations_and_grads
         try:
             pixels = task.leaf(task.view)
-            torch.autograd.grad(kept(pixels).sum(), pixels, allow_unused=True)
-            if not kept.gradients:
+            torch.autograd.grad(recorder(pixels).sum(), pixels, allow_unused=True)
+            if not recorder.gradients:
                 raise MethodError(
                     f"{task.method} needs a gradient at layer {layer.name!r}, and the {task.scalar.name} does not "
                     f"depend on it in encoder {task.encoder.name!r}: use eigencam or lafam"
                 )
-            activation, gradient = kept.activations[-1].float().numpy(), kept.gradients[-1].float().numpy()
+            activation, gradient = recorder.activations[-1].float().numpy(), recorder.gradients[-1].float().numpy()
             sums = torch.from_numpy(cam.get_cam_image(pixels, layer.module, None, activation, gradient, False))[0]
         finally:
-            kept.release()
+            recorder.release()
     unit = f"weighted activation, weights in {task.scalar.unit} / activation"
     return Maps(task.to_view(sums.clamp(min=0)), unit, settings=_settings(layer))
 

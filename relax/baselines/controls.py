@@ -1,4 +1,4 @@
-"""Maps that know nothing of the encoder: what any method must beat."""
+"""Maps that ignore the encoder: baselines that any method should beat."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ STREAM = 3  # masks take stream 0 of a seed, noise to fill with 1
 
 
 def random_map(task: Task) -> Maps:
-    """Every pixel an independent uniform number in [0, 1): the seed decides, and nothing else."""
+    """An independent uniform number in [0, 1) for every pixel; it depends on the seed alone."""
     values = random_rows(task.hiding.seed, 0, *task.scene.size, stream=STREAM)
     return Maps(values.double(), "uniform random number", settings={"seed": task.hiding.seed})
 
 
 def centre(task: Task) -> Maps:
-    """A Gaussian at the centre of what the encoder sees: photographers put their subject there.
+    """A Gaussian at the centre of the view, where photographers tend to put their subject.
 
-    Its standard deviation is a quarter of the height and of the width; the largest value is at most 1.
+    Its standard deviation is a quarter of the height and of the width; the peak is at most 1.
 
     Source: the centre baseline of the saliency benchmark (Judd, Durand & Torralba, MIT report 2012-001).
     """

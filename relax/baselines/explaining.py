@@ -1,4 +1,4 @@
-"""From a method's name to an `Explanation`, for `relax.explain`: the wishes are checked once, before any image."""
+"""From the name of a method to an `Explanation`, for `relax.explain`. Options are checked once, before any image."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from relax.settings import Hiding, Settings
 
 @dataclass(frozen=True)
 class Baseline:
-    """One method with one encoder and one question, to be asked of any number of images.
+    """One method with one encoder and one question, applied to any number of images.
 
     Attributes:
-        method: Which.
-        encoder: Who looks.
-        hiding: What is hidden, where the method hides something.
-        estimator: How maps are averaged, where the method averages masks.
-        budget: How many masks, copies or steps, and how many images in one batch.
-        samples: The masks, copies or steps.
+        method: The method.
+        encoder: The encoder.
+        hiding: Regions, fill and seed, for methods that hide pixels.
+        estimator: How masks are averaged, for methods that average masks.
+        budget: Number of masks, copies or steps, and of images in one batch.
+        samples: Number of masks, copies or steps.
         similarity: Name of the measure.
-        reference: What the caller compares with, for the record.
-        compared_with: (D,) its embedding; None = the image itself.
-        head: For class scores instead of similarities.
-        target: Number of the class; None = the one predicted for the image with nothing hidden.
+        reference: The reference as the caller gave it, for the record.
+        compared_with: (D,) its embedding; None is each image itself.
+        head: Explains class scores instead of similarities.
+        target: Number of the class; None is the class predicted for the image with nothing hidden.
     """
 
     method: Method
@@ -55,11 +55,11 @@ class Baseline:
 
     @classmethod
     def of(cls, settings: Settings, encoder: Encoder, budget: Budget) -> Baseline:
-        """Check what a caller of `relax.explain` asks for; the keywords are explained there.
+        """Check the arguments of `relax.explain`, where they are described.
 
         Raises:
-            MethodError: If the method cannot do with what it was given.
-            ValueError: If a setting is impossible, or the method has no use for it; the message names it.
+            MethodError: If the method lacks something that it needs.
+            ValueError: If an argument is impossible, or has no effect on the method; the message names it.
         """
         request, masks = settings.request, settings.estimation.masks
         method, head, target = method_named(request.method), request.head, request.target
@@ -93,7 +93,7 @@ class Baseline:
         """
         start = time.perf_counter()
         scene = Scene.of(image, self.encoder, self.hiding, self.estimator)
-        scalar, target, asked = self._question(scene)
+        scalar, target, passes_before = self._question(scene)
         task = Task(
             method=self.method.name,
             scene=scene,
@@ -105,39 +105,39 @@ class Baseline:
             expected=self.method.cost(self.samples, self.hiding.cells, scene.size),
         )
         maps = self.method.implementation(task)
-        made = {
+        provenance = {
             **self._record(scene, scalar, target, maps),
-            "cost": {"passes": task.passes + asked, "in_words": self.method.passes_in_words},
+            "cost": {"passes": task.passes + passes_before, "in_words": self.method.passes_in_words},
             **surroundings(self.encoder.device, time.perf_counter() - start),
         }
-        return _explanation(scene, maps, made)
+        return _explanation(scene, maps, provenance)
 
     def _question(self, scene: Scene) -> tuple[Scalar, int | None, int]:
-        """What to explain, the class if it is one, and the encoder passes that it took to know."""
+        """The number to explain, the class if it is one, and the encoder passes spent on finding out."""
         method = self.method
         if method.explains == "nothing":
             return no_scalar(method.name), None, 0
         if self.head is not None:
-            asked = 0 if self.target is not None else 1
+            passes = 0 if self.target is not None else 1
             target = predicted(self.head, scene.own_embedding()) if self.target is None else self.target
-            return class_score(self.head, target, method.class_score), target, asked
+            return class_score(self.head, target, method.class_score), target, passes
         measure = self.similarity
         if "gradients" in method.needs:
             measure = measure_for_gradients(measure, of_itself=self.compared_with is None)
-        own = self.compared_with is None
+        of_itself = self.compared_with is None
         embedding = scene.own_embedding() if self.compared_with is None else self.compared_with.to(scene.home)
-        return similarity_to(embedding, reference_name(self.reference), measure), None, int(own)
+        return similarity_to(embedding, reference_name(self.reference), measure), None, int(of_itself)
 
     def _record(self, scene: Scene, scalar: Scalar, target: int | None, maps: Maps) -> dict[str, Any]:
         method, settings = self.method, maps.settings
-        asks = method.explains != "nothing"
-        compares = asks and self.head is None
-        made = scene.record(self.hiding)
-        recipe = made["masks"] if method.hides != "nothing" else {}
-        if method.hides == "superpixels":  # their keep and seed are the method's settings, where it has them
+        has_question = method.explains != "nothing"
+        compares = has_question and self.head is None
+        record = scene.record(self.hiding)
+        recipe = record["masks"] if method.hides != "nothing" else {}
+        if method.hides == "superpixels":  # keep and seed are recorded in the settings of the methods that use them
             recipe = {key: value for key, value in recipe.items() if key not in ("keep", "seed")}
         return {
-            **made,
+            **record,
             "masks": {**recipe, "count": maps.masks},
             "method": method.name,
             "family": method.family,
@@ -147,7 +147,7 @@ class Baseline:
             "map": maps.unit,
             "similarity": scalar.unit if compares else None,
             "reference": reference_name(self.reference) if compares else None,
-            "head": _head_record(self.head) if self.head is not None and asks else None,
+            "head": _head_record(self.head) if self.head is not None and has_question else None,
             "target": self.head.classes[target] if self.head is not None and target is not None else None,
             "tolerance": settings.get("tolerance"),
             "converged": settings.get("converged"),
@@ -162,12 +162,12 @@ def _check_question(method: Method, head: Head | None, target: str | int | None,
     if head is not None and not method.takes_head:
         raise ValueError(f"head makes no difference to {method.name}, which explains {method.explains}: leave it out")
     if reference is not None and (head is not None or method.explains == "nothing"):
-        what = f"class {target!r}" if target is not None else "a class" if head is not None else "nothing"
-        raise ValueError(f"reference cannot be compared with where {method.name} explains {what}: leave it out")
+        explained = f"class {target!r}" if target is not None else "a class" if head is not None else "nothing"
+        raise ValueError(f"reference cannot be compared with where {method.name} explains {explained}: leave it out")
 
 
 def _regions(method: Method, hiding: Hiding) -> Hiding:
-    """The regions that this method hides; other ones that the caller asked for are refused, not passed over."""
+    """What this method hides; regions that the caller set and the method would ignore are refused."""
     if method.hides == "any":
         return hiding
     if hiding.given is not None:
@@ -184,7 +184,7 @@ def _regions(method: Method, hiding: Hiding) -> Hiding:
 
 
 def _budget(method: Method, budget: Budget, masks: int | None) -> Budget:
-    """As many masks as this method takes by default, unless the caller said how many."""
+    """The budget with the default number of samples of this method, unless the caller gave a number."""
     if method.hides == "any":
         return budget
     if budget.tolerance is not None:
@@ -198,14 +198,14 @@ def _head_record(head: Head) -> dict[str, Any]:
     return {"kind": str(getattr(head, "kind", type(head).__name__)), "classes": len(head.classes)}
 
 
-def _explanation(scene: Scene, maps: Maps, made: dict[str, Any]) -> Explanation:
+def _explanation(scene: Scene, maps: Maps, provenance: dict[str, Any]) -> Explanation:
     importance = maps.importance.double()
-    unknown = torch.full_like(importance, torch.nan)
-    uncertainty, error = (unknown if found is None else found for found in (maps.uncertainty, maps.standard_error))
+    undefined = torch.full_like(importance, torch.nan)
+    uncertainty, error = (undefined if values is None else values for values in (maps.uncertainty, maps.standard_error))
     return Explanation(
         importance=scene.to_image(importance),
         uncertainty=scene.to_image(uncertainty),
         standard_error=scene.to_image(error),
         image=scene.picture(),
-        provenance=made,
+        provenance=provenance,
     )

@@ -1,8 +1,8 @@
-"""Methods that ask how the score changes with the pixels, by captum.
+"""Methods that differentiate the score with respect to the pixels, by captum.
 
 Gradients are taken with respect to the pixels of the view in [0, 1], before normalisation. For a class the score is
 its logit; for an image compared with itself it is the inner product with its embedding held fixed (see `scalar`).
-Nothing else is left behind: weights are frozen, and gradients are asked of a copy of the pixels.
+There are no side effects: weights are frozen, and gradients are taken at a copy of the pixels.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def saliency(task: Task) -> Maps:
 
 
 def input_x_gradient(task: Task) -> Maps:
-    """Pixel minus fill, times the gradient, added up over the channels: a first guess at what hiding it would cost.
+    """Pixel minus fill, times the gradient, summed over channels: to first order, the drop caused by hiding it.
 
     With the default fill, the encoder's mean pixel, this is the network's normalised input times the gradient
-    with respect to it, as the method is usually written.
+    with respect to that input, the usual form of the method.
 
     Source: Not Just a Black Box (Shrikumar et al., 2016, arXiv 1605.01713).
     """
@@ -65,7 +65,7 @@ def smoothgrad(task: Task) -> Maps:
 
 
 def integrated_gradients(task: Task) -> Maps:
-    """Gradients along the straight line from the fill to the image, times pixel minus fill, added over channels.
+    """Gradients along the straight line from fill to image, times pixel minus fill, summed over channels.
 
     The map adds up to the score of the image minus that of the fill, up to the error of the integration, which is
     recorded as `completeness_gap`. The number of steps is `masks`, by default 50 (Gauss-Legendre).
@@ -86,9 +86,9 @@ def integrated_gradients(task: Task) -> Maps:
 
 
 def guided_backprop(task: Task) -> Maps:
-    """Saliency, with negative gradients stopped at every ReLU on the way back.
+    """Saliency, with negative gradients set to 0 at every ReLU in the backward pass.
 
-    Only ReLU modules are guided: one that a network calls as a function is passed as it is.
+    Only ReLU modules are guided: a ReLU that the network calls as a function has its usual gradient.
 
     Source: Striving for Simplicity (Springenberg et al., ICLR workshop 2015). It is known to depend
     little on the weights (Adebayo et al., NeurIPS 2018).
@@ -113,7 +113,7 @@ def guided_backprop(task: Task) -> Maps:
 
 
 class _Guided(nn.Module):
-    """The score as a module, in whose network captum finds the ReLUs to hook; it takes the hooks out again."""
+    """The score as a module, in whose network captum hooks the ReLUs; it removes the hooks afterwards."""
 
     def __init__(self, task: Task, network: nn.Module) -> None:
         super().__init__()
@@ -125,15 +125,15 @@ class _Guided(nn.Module):
 
 
 def _gradients(task: Task, pixels: Tensor) -> Tensor:
-    """(N, C, h, w): of each image's own score."""
+    """(N, C, h, w): the gradient of each image's score."""
     gradients: Tensor = Saliency(task.scores_with_gradients).attribute(task.leaf(pixels), abs=False)
     return gradients
 
 
 def _normal(seed: int, number: int, view: Tensor) -> Tensor:
-    """Standard normal noise (C, h, w) for copy number `number`: the same whatever the batch size or device."""
-    words = np.random.SeedSequence([seed, number, STREAM]).generate_state(2)
-    generator = torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
+    """Standard normal noise (C, h, w) for copy number `number`, independent of batch size and device."""
+    seeds = np.random.SeedSequence([seed, number, STREAM]).generate_state(2)
+    generator = torch.Generator().manual_seed(int(seeds[0]) << 32 | int(seeds[1]))
     return torch.randn(view.shape[1:], generator=generator)
 
 

@@ -1,8 +1,8 @@
-"""Find the layer to look at, from one forward pass: the last feature map of a CNN, the tokens of a ViT.
+"""Choose a layer from one forward pass: the last feature map of a CNN, the tokens of a ViT.
 
-Layers are found by the shapes that they return, in the order in which they return. A CNN's layer is the last one
+Layers are recognised by the shapes of their outputs, in the order in which they run. A CNN's layer is the last one
 with a feature map larger than one cell. In a ViT the last convolution before the blocks is the patch embedding, which
-gives the grid; the tokens that follow are as many, plus the prefix (class token, registers) in front of them.
+gives the grid; the blocks have one token per patch, after a prefix (class token, registers).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from relax.baselines.task import MethodError, Task
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of the encoder's network, and how its output becomes a feature map.
+    """One layer of the encoder's network, with the layout of its output.
 
     Attributes:
-        module: The layer itself, a part of the network.
+        module: The layer itself, a submodule of the network.
         name: Its name in the network; "" is the network as a whole.
         grid: (gh, gw), cells of the feature map.
         prefix: Tokens before the patch tokens; None for a CNN.
@@ -38,7 +38,7 @@ class Layer:
     channels_last: bool = False
 
     def feature_map(self, output: Tensor) -> Tensor:
-        """The layer's output, or its gradient, as (B, D, gh, gw); a copy, which later layers cannot write into."""
+        """The layer's output, or its gradient, as (B, D, gh, gw): a copy, safe from layers that work in place."""
         if self.prefix is not None:
             output = output[:, self.prefix :].mT.reshape(len(output), -1, *self.grid)
         elif self.channels_last:
@@ -48,10 +48,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Tokens:
-    """The transformer blocks of a ViT, and how its tokens lie in the image.
+    """The transformer blocks of a ViT, and the layout of its tokens.
 
     Attributes:
-        blocks: In order, with their names.
+        blocks: Names and modules, in order.
         grid: (gh, gw) patches.
         prefix: Tokens before the patch tokens.
         has_class: Whether the first of them is a class token.
@@ -64,7 +64,7 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Output:
     name: str
     module: nn.Module
     shape: tuple[int, ...]
@@ -73,7 +73,7 @@ class _Seen:
 def gradcam_layer(task: Task) -> Layer:
     """The layer whose channels the CAM family weighs: one forward pass.
 
-    For a ViT, the first normalisation of the last block: after it the class token no longer looks at patches.
+    For a ViT, the first normalisation of the last block: after that block the class token no longer attends to patches.
 
     Raises:
         MethodError: If the encoder is a function, or has no feature map.
@@ -90,8 +90,8 @@ def gradcam_layer(task: Task) -> Layer:
 def activation_layer(task: Task) -> Layer:
     """The last activation map itself: one forward pass.
 
-    For a ViT, what the last block returns. Normalisations over the channels are passed over: they take out the
-    channel mean that LaFAM looks at.
+    For a ViT, the output of the last block. Normalisations over the channels are skipped: they remove the channel mean
+    that LaFAM shows.
 
     Raises:
         MethodError: As `gradcam_layer`.
@@ -99,7 +99,7 @@ def activation_layer(task: Task) -> Layer:
     network, trace = _network(task), _trace(task)
     tokens = _tokens(task, network, trace)
     if tokens is None:
-        return _last_map(task, network, [seen for seen in trace if not isinstance(seen.module, nn.LayerNorm)])
+        return _last_map(task, network, [output for output in trace if not isinstance(output.module, nn.LayerNorm)])
     name, block = tokens.blocks[-1]
     return Layer(block, name, tokens.grid, tokens.prefix)
 
@@ -108,12 +108,12 @@ def find_tokens(task: Task) -> Tokens:
     """The blocks of a ViT: one forward pass.
 
     Raises:
-        MethodError: If the encoder is no ViT, or one whose tokens have lost their place in the image.
+        MethodError: If the encoder is no ViT, or one whose tokens no longer correspond to patches.
     """
     tokens = _tokens(task, _network(task), _trace(task))
     if tokens is None:
         raise MethodError(
-            f"{task.method} needs the attention of a vision transformer, which encoder {task.encoder.name!r} has not: "
+            f"{task.method} needs the attention of a vision transformer, and encoder {task.encoder.name!r} has none: "
             "use gradcam or lafam"
         )
     return tokens
@@ -121,7 +121,7 @@ def find_tokens(task: Task) -> Tokens:
 
 @contextmanager
 def hooked(handles: list[RemovableHandle]) -> Iterator[None]:
-    """Hooks that are removed at the end, whatever happens."""
+    """Remove the hooks when the block ends, whatever happens."""
     try:
         yield
     finally:
@@ -139,25 +139,25 @@ def _network(task: Task) -> nn.Module:
     return network
 
 
-def _trace(task: Task) -> list[_Seen]:
-    """Every tensor that a layer returned, in order."""
-    seen: list[_Seen] = []
+def _trace(task: Task) -> list[_Output]:
+    """Shape of every tensor that a layer returned, in order."""
+    trace: list[_Output] = []
 
-    def remember(name: str) -> Any:
+    def recording(name: str) -> Any:
         def hook(module: nn.Module, _: Any, output: Any) -> None:
             if isinstance(output, Tensor):
-                seen.append(_Seen(name, module, tuple(output.shape)))
+                trace.append(_Output(name, module, tuple(output.shape)))
 
         return hook
 
     modules = _network(task).named_modules()
-    with hooked([module.register_forward_hook(remember(name)) for name, module in modules]):
+    with hooked([module.register_forward_hook(recording(name)) for name, module in modules]):
         task.embed(task.scene.view)
-    return seen
+    return trace
 
 
-def _tokens(task: Task, network: nn.Module, trace: list[_Seen]) -> Tokens | None:
-    """The tokens, if transformer blocks run after the last feature map."""
+def _tokens(task: Task, network: nn.Module, trace: list[_Output]) -> Tokens | None:
+    """The tokens, if transformer blocks run after the patch embedding; None for other networks."""
     blocks = _blocks(network)
     inside = [place for place, seen in enumerate(trace) if blocks and seen.name.startswith(f"{blocks[0][0]}.")]
     patches = [seen.shape for seen in trace[: inside[0]] if isinstance(seen.module, nn.Conv2d)] if inside else []
@@ -186,27 +186,27 @@ def _blocks(network: nn.Module) -> list[tuple[str, nn.Module]]:
     return []
 
 
-def _last_map(task: Task, network: nn.Module, trace: list[_Seen]) -> Layer:
+def _last_map(task: Task, network: nn.Module, trace: list[_Output]) -> Layer:
     channels_last = str(getattr(network, "output_fmt", "")).endswith("NHWC")
-    for seen in reversed(trace):
-        if len(seen.shape) == 4 and seen.shape[0] == 1:
-            grid = seen.shape[1:3] if channels_last else seen.shape[2:]
+    for output in reversed(trace):
+        if len(output.shape) == 4 and output.shape[0] == 1:
+            grid = output.shape[1:3] if channels_last else output.shape[2:]
             if grid[0] * grid[1] > 1:
-                return Layer(seen.module, seen.name, (grid[0], grid[1]), channels_last=channels_last)
+                return Layer(output.module, output.name, (grid[0], grid[1]), channels_last=channels_last)
     raise MethodError(
-        f"{task.method} needs a layer with a feature map larger than one cell, which encoder {task.encoder.name!r} "
-        "has not: use saliency, lime or relax"
+        f"{task.method} needs a layer with a feature map larger than one cell, and encoder {task.encoder.name!r} "
+        "has none: use saliency, lime or relax"
     )
 
 
 def activations(task: Task, layer: Layer) -> Tensor:
     """The layer's feature map (1, D, gh, gw) for the image with nothing hidden: one forward pass."""
-    found: list[Tensor] = []
+    feature_maps: list[Tensor] = []
 
-    def keep(_: nn.Module, __: Any, output: Tensor) -> None:
-        found.append(layer.feature_map(output))
+    def record(_: nn.Module, __: Any, output: Tensor) -> None:
+        feature_maps.append(layer.feature_map(output))
 
-    with hooked([layer.module.register_forward_hook(keep)]):
+    with hooked([layer.module.register_forward_hook(record)]):
         task.embed(task.scene.view)
     with torch.inference_mode(False):
-        return found[-1].clone()
+        return feature_maps[-1].clone()

@@ -1,4 +1,4 @@
-"""Methods that hide one part after the other: occlusion and feature ablation by captum, and SBSM."""
+"""Methods that hide one region at a time: occlusion and feature ablation by captum, and SBSM."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def occlusion(task: Task) -> Maps:
     """How far the score drops when a window is hidden, averaged over the windows that cover a pixel.
 
     The window is 1 / cells of the shorter side and moves by half its size, from the top left corner; the last
-    windows of a row or column reach over the border.
+    windows of a row or column extend over the border.
 
     Source: Visualizing and Understanding Convolutional Networks (Zeiler & Fergus, ECCV 2014), section 4.2.
     """
@@ -44,8 +44,8 @@ def feature_ablation(task: Task) -> Maps:
     TPAMI 2012.
     """
     labels = superpixels(task)
-    found = int(labels.max()) + 1
-    task.expect(task.passes + found + 1)
+    count = int(labels.max()) + 1
+    task.expect(task.passes + count + 1)
     with torch.inference_mode():
         drops = FeatureAblation(task.scores).attribute(
             task.view,
@@ -53,22 +53,22 @@ def feature_ablation(task: Task) -> Maps:
             feature_mask=labels[None, None].to(task.scene.home),
             perturbations_per_eval=task.batch,
         )
-    return Maps(drops[0, 0], f"drop of the {task.scalar.unit}", settings={"superpixels": found}, masks=found)
+    return Maps(drops[0, 0], f"drop of the {task.scalar.unit}", settings={"superpixels": count}, masks=count)
 
 
 def sbsm(task: Task) -> Maps:
     """Similarity-based saliency: the mean drop of the similarity over the windows that cover a pixel.
 
-    As `occlusion`, but the last window of a row or column ends at the border, so all windows are whole.
+    As `occlusion`, but the last window of a row or column ends at the border, so that all have the same area.
 
     Source: Explainability for Content-Based Image Retrieval (Dong, Collins & Hoogs, CVPR workshop 2019).
     """
     windows = cast(SlidingWindows, task.scene.source)
-    whole = task.scores(task.scene.view)
+    score = task.scores(task.scene.view)
     dropped, covered = torch.zeros(2, *task.scene.size, dtype=torch.float64, device=task.scene.home)
     for start, stop in task.budget.stretches(windows.limit, task.scene.view):
         masks = windows.masks(start, stop, task.encoder.device)
-        drops = whole - task.scores(task.scene.masked(masks))
+        drops = score - task.scores(task.scene.masked(masks))
         hidden = 1 - masks[:, 0].to(dropped)
         dropped += torch.einsum("n,nij->ij", drops, hidden)
         covered += hidden.sum(0)
@@ -77,5 +77,5 @@ def sbsm(task: Task) -> Maps:
 
 
 def superpixels(task: Task) -> Tensor:
-    """(h, w) int64: the number of each pixel's superpixel, from 0."""
+    """(h, w) int64: index of the superpixel of each pixel, from 0."""
     return cast(Superpixels, task.scene.source).labels

@@ -1,4 +1,4 @@
-"""RELAX and RISE: hide random parts, and average the masks with the scores that they got."""
+"""RELAX and RISE: hide random parts, and average the masks weighted with their scores."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def mask_average(task: Task) -> Maps:
     """The mean score over the masks that show a pixel, with its uncertainty and standard error.
 
-    With a similarity as the score this is RELAX, with the probability of a class it is RISE. RISE's own estimator
-    divides sum(p m) by N E[m], the expected sum of the masks; this one divides by the sum of the masks that were
-    drawn, as RELAX does. The two differ at each pixel by the factor mean(m) / E[m], which goes to 1; dividing by
-    what was drawn takes the unevenness of the masks out of the map, needs no E[m], so holds for any masks, and has
-    the standard error of a ratio.
+    With a similarity as the score this is RELAX, with the probability of a class it is RISE. The RISE paper divides
+    sum(p m) by N E[m], the expected sum of the masks; here, as in RELAX, the divisor is the sum of the masks drawn.
+    The two differ at each pixel by the factor mean(m) / E[m], which converges to 1. Dividing by the masks drawn
+    removes their unevenness from the map, holds for any masks, since E[m] is not needed, and has the standard error
+    of a ratio.
 
     Sources: RELAX (Wickstrøm et al., IJCV 2023); RISE (Petsiuk, Das & Saenko, BMVC 2018), section 3.1.
     """
@@ -44,12 +44,12 @@ def rise_of(probe: Probe, head: Head, target: str | int | None = None) -> Explan
     """RISE from the embeddings of a probe: no further encoder passes.
 
     Args:
-        probe: What `relax.probe` returned.
+        probe: The result of `relax.probe`.
         head: A head for the probe's encoder.
-        target: The class to explain, by name or number; None = the one predicted for the image with nothing hidden.
+        target: The class to explain, by name or number; None is the class predicted for the image with nothing hidden.
 
     Returns:
-        The same maps as `relax.explain(image, encoder, method="rise", head=head)` under the same masks.
+        The maps of `relax.explain(image, encoder, method="rise", head=head)` under the same masks.
 
     Raises:
         ValueError: If the head does not fit the encoder, or has no such class.
@@ -59,7 +59,7 @@ def rise_of(probe: Probe, head: Head, target: str | int | None = None) -> Explan
     index = predicted(head, probe.own_embedding) if target is None else head.class_index(target)
     scalar = class_score(head, index, "probability")
     moments = probe.moments(scalar(probe.embeddings))
-    made = {
+    provenance = {
         **probe.provenance,
         "method": "rise",
         "similarity": None,
@@ -70,11 +70,11 @@ def rise_of(probe: Probe, head: Head, target: str | int | None = None) -> Explan
         "cost": {"passes": 0},
         "seconds": round(time.perf_counter() - start, 3),
     }
-    return probe.scene.explanation(moments, made)
+    return probe.scene.explanation(moments, provenance)
 
 
 def predicted(head: Head, embedding: Tensor) -> int:
-    """The class that the head finds most probable for an embedding (D,)."""
+    """The class that the head gives the highest probability for an embedding (D,)."""
     scores = head.scores(embedding[None])[0]
     if len(head.classes) != len(scores):
         raise MethodError(f"head must give one score for each of its {len(head.classes)} classes; got {len(scores)}")

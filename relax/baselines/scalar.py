@@ -1,4 +1,4 @@
-"""The number to explain: how close an embedding is to a reference, or what a head says of one class."""
+"""The number to explain: similarity of an embedding to a reference, or a head's score of one class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from similarity import measure_named
 
 
 class Head(Protocol):
-    """What a head must offer; see `encoders` for those that come with the package."""
+    """The interface of a head; `encoders` has the heads that come with the package."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -24,13 +24,13 @@ class Head(Protocol):
         """(N, D) to probabilities (N, K)."""
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """(N, D) to the numbers (N, K) before they became probabilities."""
+        """(N, D) to logits (N, K)."""
 
     def class_index(self, name_or_index: str | int) -> int:
-        """The class of that name or number; raises ValueError if there is none."""
+        """Index of the class of that name or number; raises ValueError if there is none."""
 
     def check(self, encoder: Encoder) -> None:
-        """Raise ValueError if the head was not made for this encoder."""
+        """Raise ValueError if the head belongs to another encoder."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Scalar:
     """One number per embedding.
 
     Attributes:
-        name: What it is and of what, such as "cosine to the image itself".
-        unit: What it is, such as "cosine".
+        name: What it measures, such as "cosine to the image itself".
+        unit: Its unit, such as "cosine".
         function: (N, D) to (N,), differentiable where its parts are.
     """
 
@@ -55,17 +55,17 @@ class Scalar:
 def similarity_to(reference: Tensor, reference_name: str, measure: str) -> Scalar:
     """Similarity to a reference (D,), which is held fixed."""
     with torch.inference_mode(False):
-        held = reference.detach().clone()  # what inference mode made would refuse to take part in gradients
+        fixed = reference.detach().clone()  # tensors made in inference mode cannot take part in gradients
     score = measure_named(measure)
-    whom = "the image itself" if reference_name == "itself" else reference_name
-    return Scalar(f"{measure} to {whom}", measure, lambda embeddings: score(embeddings, held))
+    target = "the image itself" if reference_name == "itself" else reference_name
+    return Scalar(f"{measure} to {target}", measure, lambda embeddings: score(embeddings, fixed))
 
 
 def measure_for_gradients(measure: str, *, of_itself: bool) -> str:
     """The measure that gradient methods explain.
 
     An image's similarity to itself is at its maximum, where the gradient of cosine, L2 and RBF is 0 or undefined
-    whatever the encoder. Label-free explanation takes the inner product <f(x), f(x')> with f(x) held fixed.
+    whatever the encoder. Label-free explanation uses the inner product <f(x), f(x')> with f(x) held fixed.
 
     Source: Label-Free Explainability for Unsupervised Models (Crabbé & van der Schaar, ICML 2022).
     """
@@ -79,7 +79,7 @@ def class_score(head: Head, index: int, kind: str) -> Scalar:
 
 
 def no_scalar(method: str) -> Scalar:
-    """For methods that look at the encoder, or at nothing at all, without a question."""
+    """A placeholder for methods that explain no number."""
 
     def refused(embeddings: Tensor) -> Tensor:
         raise AssertionError(f"{method} explains no number")

@@ -1,4 +1,4 @@
-"""Score-CAM: every channel of a layer is a mask, and weighs as much as the score of the image under it."""
+"""Score-CAM: every channel of a layer is a mask, weighted with the score of the image under that mask."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from relax.baselines.task import Maps, Task
 def scorecam(task: Task) -> Maps:
     """Channels weighted with the softmax of the scores of the image under them, added up; the positive part.
 
-    A channel becomes a mask by enlarging it bilinearly and moving its range to [0, 1]; what it hides shows the
-    task's fill. For a class the score is its logit, as in the paper. Similarities differ little between
-    channels (a cosine by less than 2), so that the weights are then nearly equal and the map close to the
-    channel mean. `grad-cam` holds all masked images at once, 1.2 GB for a ResNet-50; here they come in batches.
+    A channel is enlarged bilinearly and rescaled to [0, 1] to make a mask; hidden pixels show the task's fill. For a
+    class the score is its logit, as in the paper. Similarities differ little between channels (a cosine by less than
+    2), so that their weights are nearly equal and the map is close to the channel mean. `grad-cam` holds all masked
+    images at once, 1.2 GB for a ResNet-50; here they come in batches.
 
     Source: Score-CAM (Wang et al., CVPR workshop 2020), algorithm 1.
     """
@@ -34,7 +34,7 @@ def scorecam(task: Task) -> Maps:
 
 
 def _masks(channels: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, gh, gw) activations to masks (N, 1, h, w) in [0, 1]; a constant channel hides everything."""
+    """(N, gh, gw) activations to masks (N, 1, h, w) in [0, 1]; a constant channel gives a mask of zeros."""
     masks = F.interpolate(channels[:, None], size, mode="bilinear", align_corners=False)
     low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
     return torch.where(high > low, (masks - low) / (high - low), 0.0)

@@ -1,4 +1,4 @@
-"""What a method gets, one image as one encoder sees it with the number to explain, and what it gives back.
+"""The input of a method, one image with one encoder and the number to explain, and its output.
 
 A task runs the encoder for the method and counts its passes: one for an embedding, two more for a gradient through it.
 """
@@ -23,20 +23,20 @@ from relax.settings import Hiding
 
 
 class MethodError(ValueError):
-    """A method that cannot work with this encoder, head or image; one line says why and what to do."""
+    """The method cannot work with this encoder, head or image; the message, one line, says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Maps:
-    """What a method found, in the frame of the view.
+    """The result of a method, in the frame of the view.
 
     Attributes:
         importance: (h, w), in `unit`, never rescaled; higher = more important.
-        unit: What the importance is, such as "drop of the cosine".
-        uncertainty: (h, w), the variance as in RELAX; None where the method has none.
-        standard_error: (h, w), the Monte-Carlo error of the importance; None where the method has none.
-        settings: The method's own settings, as JSON types.
-        masks: How many masked images the method looked at.
+        unit: Unit of the importance, such as "drop of the cosine".
+        uncertainty: (h, w), the variance as in RELAX; None for methods without one.
+        standard_error: (h, w), the Monte-Carlo error of the importance; None for methods without one.
+        settings: Settings of the method, as JSON types.
+        masks: Number of masked images that were embedded.
     """
 
     importance: Tensor
@@ -49,17 +49,17 @@ class Maps:
 
 @dataclass
 class Task:
-    """One image, one encoder, and the number that is to be explained.
+    """One image, one encoder, and the number to explain.
 
     Attributes:
         method: The name of the method, for messages.
-        scene: The image as the encoder sees it, with its fill and masks.
+        scene: The image in the encoder's view, with its fill and masks.
         scalar: Embeddings (N, D) to the numbers (N,) to explain.
-        hiding: What the caller wants hidden: regions, cells, keep, fill, seed.
-        budget: How many masks, and how many images in one batch.
-        samples: How many masks, noisy copies or steps a method that samples takes.
+        hiding: How the caller hides pixels: regions, cells, keep, fill, seed.
+        budget: Number of masks, and of images in one batch.
+        samples: Number of masks, noisy copies or steps, for methods that sample.
         progress: Called with (passes done, passes expected) after every batch.
-        expected: Encoder passes that the method will take; None while it is not known.
+        expected: Total encoder passes of the method; None while it is unknown.
         passes: Encoder passes so far.
     """
 
@@ -75,7 +75,7 @@ class Task:
 
     @property
     def encoder(self) -> Encoder:
-        """Who looks."""
+        """The encoder."""
         return self.scene.encoder
 
     @property
@@ -103,7 +103,7 @@ class Task:
             MethodError: If encoder or scalar cannot be followed back to the pixels.
         """
         try:
-            # A copy, because a network without normalising may write into what it gets.
+            # A copy: a network without normalisation may write into its input.
             scores = self.scalar(self.encoder.embed_with_gradients(pixels.clone()).to(self.scene.home))
         except EncoderError as error:
             raise MethodError(f"{self.method} needs gradients: {error}") from error
@@ -117,16 +117,16 @@ class Task:
 
     @property
     def view(self) -> Tensor:
-        """(1, C, h, w) in [0, 1]: the image, where the scores are, which is what captum works with."""
+        """(1, C, h, w) in [0, 1]: the view on the device of the scores, as captum needs it."""
         return self.scene.view.to(self.scene.home)
 
     @property
     def fill(self) -> Tensor:
-        """(1, C, h, w) in [0, 1]: the image with everything hidden, beside `view`."""
+        """(1, C, h, w) in [0, 1]: the view with everything hidden, on the same device."""
         return self.scene.fill.expand_as(self.scene.view).to(self.scene.home)
 
     def leaf(self, pixels: Tensor) -> Tensor:
-        """A copy of pixels (N, C, h, w) to take gradients at; only inside `gradients_allowed`."""
+        """A copy of pixels (N, C, h, w) at which gradients are taken; only inside `gradients_allowed`."""
         return pixels.detach().clone().requires_grad_()
 
     def to_view(self, values: Tensor) -> Tensor:
@@ -135,11 +135,11 @@ class Task:
         return F.interpolate(coarse, self.scene.size, mode="bilinear", align_corners=False)[0, 0]
 
     def expect(self, passes: int) -> None:
-        """How many passes the method will take, once it is known exactly."""
+        """Set the total of passes, once it is known exactly."""
         self.expected = passes
 
     def count(self, passes: int) -> None:
-        """Remember passes, and tell the caller."""
+        """Add to the passes so far, and report progress."""
         self.passes += passes
         if self.progress is not None:
             self.progress(self.passes, max(self.expected or 0, self.passes))
@@ -147,6 +147,6 @@ class Task:
 
 @contextmanager
 def gradients_allowed() -> Iterator[None]:
-    """Gradients are recorded inside, whatever mode the caller is in."""
+    """Record gradients inside the block, whatever mode the caller is in."""
     with torch.inference_mode(False), torch.enable_grad():
         yield

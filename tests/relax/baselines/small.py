@@ -22,10 +22,10 @@ class Linear(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         return torch.einsum("dchw,nchw->nd", self.weight, pixels)
 
-    def gradient_of_own_dot(self, image: Tensor) -> Tensor:
+    def gradient_of_dot_to_itself(self, image: Tensor) -> Tensor:
         """(C, H, W): of <f(x), f(x')> at x' = x with f(x) held fixed, which is W^T W x."""
-        own = torch.einsum("dchw,chw->d", self.weight.double(), image.double())
-        return torch.einsum("d,dchw->chw", own, self.weight.double()).detach()
+        embedding = torch.einsum("dchw,chw->d", self.weight.double(), image.double())
+        return torch.einsum("d,dchw->chw", embedding, self.weight.double()).detach()
 
 
 class Corner(nn.Module):

@@ -1,4 +1,4 @@
-"""Every method is seeded, the same for any batch size, priced, in the frame of the image, and leaves nothing behind."""
+"""Every method is seeded, independent of the batch size, priced, in the image's frame, and without side effects."""
 
 import gc
 import json
@@ -35,7 +35,7 @@ def encoder_for(name):
 
 
 def explained(name, encoder=None, *, image=None, **settings):
-    """One cheap question to a method, about a class where it cannot do without."""
+    """A cheap explanation by a method, of a class if the method needs one."""
     settings = {"cells": 2, "masks": 24} | settings
     if name not in SAMPLED:
         settings.pop("masks")
@@ -45,7 +45,7 @@ def explained(name, encoder=None, *, image=None, **settings):
     return relax.explain(image, encoder or encoder_for(name), method=name, **settings)
 
 
-def test_every_method_is_there_with_what_it_needs_and_costs():
+def test_every_method_is_listed_with_what_it_needs_and_costs():
     assert sorted(METHODS) == sorted(NAMES)
     for name, method in METHODS.items():
         assert method.name == name
@@ -89,31 +89,31 @@ def test_the_price_of_windows_is_what_is_counted_where_they_do_not_fit_evenly(na
 def test_the_price_is_what_is_counted(name):
     """Besides one pass for the reference or the predicted class. SLIC finds all 4 superpixels here."""
     method, encoder = METHODS[name], encoder_for(name)
-    runs = []
+    reports = []
 
-    found = explained(name, encoder, progress=lambda done, most: runs.append((done, most)))
+    explanation = explained(name, encoder, progress=lambda done, total: reports.append((done, total)))
 
     price = method.cost(24 if name in SAMPLED else None, 2, encoder.preprocess.size)
-    passes = found.provenance["cost"]["passes"]
+    passes = explanation.provenance["cost"]["passes"]
     if name == "scorecam":
         assert price is None
         price = 2 + 8  # channels of the last feature map
     assert passes == price + (method.explains != "nothing")
-    assert all(done <= most for done, most in runs)
-    assert not runs or runs[-1][0] == runs[-1][1] == price
+    assert all(done <= total for done, total in reports)
+    assert not reports or reports[-1][0] == reports[-1][1] == price
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_record_says_how_the_map_was_made(name):
-    made = explained(name).provenance
+    provenance = explained(name).provenance
 
-    assert made["method"] == name
-    assert json.loads(json.dumps(made)) == made
+    assert provenance["method"] == name
+    assert json.loads(json.dumps(provenance)) == provenance
     if name != "relax":
-        assert made["family"] == METHODS[name].family
-        assert made["map"]
+        assert provenance["family"] == METHODS[name].family
+        assert provenance["map"]
     if METHODS[name].explains == "nothing":
-        assert made["similarity"] is made["reference"] is made["target"] is None
+        assert provenance["similarity"] is provenance["reference"] is provenance["target"] is None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -123,15 +123,15 @@ def test_maps_lie_in_the_frame_of_the_image_and_are_nan_where_a_crop_cut_away(na
     side = encoder.preprocess.size[0]
     cropping = bare(encoder.network, preprocess=Preprocess(size=(side, side), resize=side))
 
-    found = explained(name, cropping)
+    explanation = explained(name, cropping)
 
-    assert found.importance.shape == (20, 30)
-    assert found.importance.dtype == np.float32
-    assert np.isnan(found.importance[:, [0, 4, 25, 29]]).all()
-    assert np.isfinite(found.importance[:, 5:25]).all()
+    assert explanation.importance.shape == (20, 30)
+    assert explanation.importance.dtype == np.float32
+    assert np.isnan(explanation.importance[:, [0, 4, 25, 29]]).all()
+    assert np.isfinite(explanation.importance[:, 5:25]).all()
     has_uncertainty = name in ("relax", "rise")
-    assert np.isfinite(found.uncertainty[:, 5:25]).all() == has_uncertainty
-    assert np.isfinite(found.standard_error[:, 5:25]).all() == has_uncertainty
+    assert np.isfinite(explanation.uncertainty[:, 5:25]).all() == has_uncertainty
+    assert np.isfinite(explanation.standard_error[:, 5:25]).all() == has_uncertainty
 
 
 @pytest.mark.parametrize("name", ["rise", "lime", "saliency", "occlusion", "sbsm", "feature-ablation", "kernel-shap"])
@@ -143,20 +143,22 @@ def test_what_matters_is_found_where_it_is_in_the_image(name):
     head = SmallHead(2)
     head.weight = torch.tensor([[4.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
 
-    found = explained(name, encoder, image=image, masks=300, **({"head": head, "target": 0} if name == "rise" else {}))
+    explanation = explained(
+        name, encoder, image=image, masks=300, **({"head": head, "target": 0} if name == "rise" else {})
+    )
 
-    quarters = found.importance.reshape(2, 20, 2, 30).mean((1, 3))
+    quarters = explanation.importance.reshape(2, 20, 2, 30).mean((1, 3))
     assert quarters.argmax() == 2
     assert quarters[1, 0] > np.delete(quarters.ravel(), 2).max() + 1e-3
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_seed_decides_and_the_batch_size_does_not(name):
-    one, again = explained(name, seed=1, batch_size=1), explained(name, seed=1, batch_size=7)
-    other = explained(name, seed=2, batch_size=7)
+    singly, batched = explained(name, seed=1, batch_size=1), explained(name, seed=1, batch_size=7)
+    reseeded = explained(name, seed=2, batch_size=7)
 
-    np.testing.assert_allclose(again.importance, one.importance, rtol=1e-3, atol=1e-6)
-    assert np.array_equal(other.importance, again.importance) == (name not in RANDOM)
+    np.testing.assert_allclose(batched.importance, singly.importance, rtol=1e-3, atol=1e-6)
+    assert np.array_equal(reseeded.importance, batched.importance) == (name not in RANDOM)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -165,9 +167,9 @@ def test_the_mode_of_the_caller_changes_nothing(name):
     expected = explained(name, encoder, head=head)
 
     with torch.inference_mode():
-        found = explained(name, encoder, head=head)
+        explanation = explained(name, encoder, head=head)
 
-    np.testing.assert_array_equal(found.importance, expected.importance)
+    np.testing.assert_array_equal(explanation.importance, expected.importance)
 
 
 @pytest.mark.parametrize("kind", ["linear", "prototype"])
@@ -182,11 +184,11 @@ def test_the_heads_of_the_package_fit(kind):
 
     for name in NAMES:
         if METHODS[name].takes_head:
-            found = explained(name, head=head, target="b")
+            explanation = explained(name, head=head, target="b")
 
-            assert found.provenance["target"] == "b"
-            assert found.provenance["head"] == {"kind": kind, "classes": 3}
-            assert found.provenance["scalar"] == f"{METHODS[name].class_score} of 'b'"
+            assert explanation.provenance["target"] == "b"
+            assert explanation.provenance["head"] == {"kind": kind, "classes": 3}
+            assert explanation.provenance["scalar"] == f"{METHODS[name].class_score} of 'b'"
 
 
 def everything_about(network):
@@ -214,10 +216,10 @@ def test_nothing_is_left_behind_in_the_network_the_image_or_the_global_generator
     after = everything_about(encoder.network)
     assert after[:2] == before[:2]
     assert not any(after[0])
-    for (wanted, none, value), (wants, gradient, now) in zip(before[2], after[2], strict=True):
-        assert wants == wanted
-        assert gradient is none is None
-        assert torch.equal(now, value)
+    for (flag, no_gradient, values), (flag_after, gradient, values_after) in zip(before[2], after[2], strict=True):
+        assert flag_after == flag
+        assert gradient is no_gradient is None
+        assert torch.equal(values_after, values)
     assert torch.equal(image, untouched)
     assert image.grad is None
     assert torch.equal(torch.get_rng_state(), torch_state)
@@ -236,7 +238,7 @@ def test_fifty_calls_leave_no_tensor_and_no_hook_behind(name):
         explained(name, encoder)
         if call in (0, 50):
             gc.collect()
-            counts.append(sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects()))
+            counts.append(sum(issubclass(type(item), torch.Tensor) for item in gc.get_objects()))
 
     assert counts[0] == counts[1]
     assert not any(everything_about(encoder.network)[0])
@@ -275,9 +277,9 @@ def test_every_method_works_or_says_in_one_line_why_not(encoders_by_name, spec, 
         assert "\n" not in str(caught.value)
         assert str(caught.value).startswith(f"{name} needs ")
         return
-    found = explained(name, encoder, **settings)
+    explanation = explained(name, encoder, **settings)
 
-    values = found.importance[np.isfinite(found.importance)]
+    values = explanation.importance[np.isfinite(explanation.importance)]
     assert values.size > 0
     assert name in ("rise", "gradcam", "gradcam++", "layercam") or np.ptp(values) > 0
 
@@ -312,7 +314,7 @@ def test_the_controls_know_nothing_of_the_encoder_and_cost_nothing():
     down, across = (torch.exp(-8 * offset**2) for offset in offsets)
 
     def blind(pixels):
-        raise AssertionError("nobody looks")
+        raise AssertionError("the encoder was called")
 
     centre, noise = (relax.explain(image, blind, method=name) for name in ("centre", "random"))
 
@@ -323,14 +325,16 @@ def test_the_controls_know_nothing_of_the_encoder_and_cost_nothing():
 
 
 def test_several_images_give_several_explanations_and_results_survive_saving(tmp_path):
-    found = relax.explain([drawn(3, 16, 16), drawn(3, 20, 30)], encoder_for("lime"), method="lime", masks=24, cells=2)
+    explanations = relax.explain(
+        [drawn(3, 16, 16), drawn(3, 20, 30)], encoder_for("lime"), method="lime", masks=24, cells=2
+    )
 
-    back = relax.Explanation.load(found[1].save(tmp_path / "map.npz"))
+    loaded = relax.Explanation.load(explanations[1].save(tmp_path / "map.npz"))
 
-    assert [one.importance.shape for one in found] == [(16, 16), (20, 30)]
-    np.testing.assert_array_equal(back.importance, found[1].importance)
-    assert np.isnan(back.uncertainty).all()
-    assert back.provenance == found[1].provenance
+    assert [explanation.importance.shape for explanation in explanations] == [(16, 16), (20, 30)]
+    np.testing.assert_array_equal(loaded.importance, explanations[1].importance)
+    assert np.isnan(loaded.uncertainty).all()
+    assert loaded.provenance == explanations[1].provenance
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -338,6 +342,6 @@ def test_several_images_give_several_explanations_and_results_survive_saving(tmp
 def test_a_gpu_gives_the_same_maps(name):
     encoder = encoder_for(name)
 
-    here, there = explained(name, encoder), explained(name, encoder.to("cuda"))
+    on_cpu, on_gpu = explained(name, encoder), explained(name, encoder.to("cuda"))
 
-    np.testing.assert_allclose(there.importance, here.importance, rtol=1e-2, atol=1e-4)
+    np.testing.assert_allclose(on_gpu.importance, on_cpu.importance, rtol=1e-2, atol=1e-4)

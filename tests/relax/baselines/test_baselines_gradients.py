@@ -20,14 +20,14 @@ def importance(method, network=LINEAR, image=IMAGE, **settings):
 
 @pytest.mark.parametrize("method", ["saliency", "smoothgrad"])
 def test_saliency_of_a_linear_encoder_is_its_largest_channel_gradient_with_noise_or_without(method):
-    expected = LINEAR.gradient_of_own_dot(IMAGE).abs().amax(0)
+    expected = LINEAR.gradient_of_dot_to_itself(IMAGE).abs().amax(0)
 
     np.testing.assert_allclose(importance(method), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("method", ["input-x-gradient", "integrated-gradients"])
 def test_a_linear_encoder_gets_pixel_minus_fill_times_gradient(method):
-    expected = ((IMAGE - 0.3) * LINEAR.gradient_of_own_dot(IMAGE)).sum(0)
+    expected = ((IMAGE - 0.3) * LINEAR.gradient_of_dot_to_itself(IMAGE)).sum(0)
 
     np.testing.assert_allclose(importance(method, fill=0.3), expected, rtol=1e-4, atol=1e-5)
 
@@ -38,7 +38,7 @@ def test_gradients_are_of_pixels_before_normalising_and_the_mean_fill_makes_the_
     encoder = bare(LINEAR, preprocess=Preprocess(mean=mean, std=std))
     deviation = torch.tensor(std, dtype=torch.float64).view(3, 1, 1)
     normalised = (IMAGE - torch.tensor(mean).view(3, 1, 1)) / deviation
-    gradient = LINEAR.gradient_of_own_dot(normalised)
+    gradient = LINEAR.gradient_of_dot_to_itself(normalised)
 
     np.testing.assert_allclose(importance("saliency", encoder), (gradient / deviation).abs().amax(0), rtol=1e-4)
     expected = (normalised * gradient).sum(0)
@@ -72,11 +72,11 @@ class Squares(nn.Module):
 
 def test_integrated_gradients_of_squares_are_worked_out_by_hand():
     """<x^2, x'^2> = sum x^2 x'^2; along x' = t x the gradient is 2 x^2 (t x), so the part of a pixel is x^4."""
-    found = relax.explain(IMAGE[:1], Squares(), method="integrated-gradients", masks=40)
+    explanation = relax.explain(IMAGE[:1], Squares(), method="integrated-gradients", masks=40)
 
-    np.testing.assert_allclose(found.importance, IMAGE[0] ** 4, rtol=1e-4)
-    assert abs(found.provenance["settings"]["completeness_gap"]) < 1e-4
-    assert found.provenance["settings"]["steps"] == 40
+    np.testing.assert_allclose(explanation.importance, IMAGE[0] ** 4, rtol=1e-4)
+    assert abs(explanation.provenance["settings"]["completeness_gap"]) < 1e-4
+    assert explanation.provenance["settings"]["steps"] == 40
 
 
 def test_integrated_gradients_add_up_to_what_the_image_scores_above_the_fill():
@@ -84,9 +84,9 @@ def test_integrated_gradients_add_up_to_what_the_image_scores_above_the_fill():
     image = drawn(3, 16, 16)
     logits = head.logits(network(torch.stack([image, torch.full_like(image, 0.2)])).detach())[:, 1]
 
-    found = importance("integrated-gradients", network, image, head=head, target="dog", fill=0.2, masks=300)
+    attribution = importance("integrated-gradients", network, image, head=head, target="dog", fill=0.2, masks=300)
 
-    assert found.sum(dtype=np.float64) == pytest.approx(float(logits[0] - logits[1]), abs=1e-3)
+    assert attribution.sum(dtype=np.float64) == pytest.approx(float(logits[0] - logits[1]), abs=1e-3)
 
 
 def test_the_gradient_of_a_class_is_that_of_its_logit():
@@ -94,9 +94,9 @@ def test_the_gradient_of_a_class_is_that_of_its_logit():
     pixels = image[None].clone().requires_grad_()
     head.logits(network(pixels))[0, 2].backward()
 
-    found = importance("saliency", network, image, head=head, target=2)
+    saliency = importance("saliency", network, image, head=head, target=2)
 
-    np.testing.assert_allclose(found, pixels.grad[0].abs().amax(0), rtol=1e-4, atol=1e-8)
+    np.testing.assert_allclose(saliency, pixels.grad[0].abs().amax(0), rtol=1e-4, atol=1e-8)
 
 
 class TwoReLUs(nn.Module):
@@ -137,14 +137,14 @@ def test_guided_backprop_is_the_same_through_relus_in_place_and_used_twice():
             return gradient.clamp(min=0) * (ctx.saved_tensors[0] > 0)
 
     network, pixels = small_cnn(), drawn(1, 3, 16, 16).requires_grad_()
-    held, values = network(pixels).detach(), pixels
+    fixed, values = network(pixels).detach(), pixels
     for layer in network:
         values = Guided.apply(values) if isinstance(layer, nn.ReLU) else layer(values)
-    (values * held).sum().backward()
+    (values * fixed).sum().backward()
 
-    found = importance("guided-backprop", small_cnn(), pixels.detach()[0])
+    guided = importance("guided-backprop", small_cnn(), pixels.detach()[0])
 
-    np.testing.assert_allclose(found, pixels.grad[0].abs().amax(0), rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(guided, pixels.grad[0].abs().amax(0), rtol=1e-4, atol=1e-9)
 
 
 def test_guided_backprop_leaves_the_relus_as_they_were():
@@ -171,7 +171,7 @@ def test_the_gradient_of_a_cosine_to_another_image_is_the_textbook_one():
     """d cos(z, r) / dz = (r / |r| - cos z / |z|) / |z|, then back through W."""
     other = drawn(3, 8, 9, seed=7)
     weight = LINEAR.weight.detach().double()
-    z, r = (torch.einsum("dchw,chw->d", weight, one.double()) for one in (IMAGE, other))
+    z, r = (torch.einsum("dchw,chw->d", weight, image.double()) for image in (IMAGE, other))
     cosine = z @ r / (z.norm() * r.norm())
     expected = torch.einsum("d,dchw->chw", (r / r.norm() - cosine * z / z.norm()) / z.norm(), weight).abs().amax(0)
 
@@ -183,9 +183,9 @@ def test_gradients_do_not_depend_on_the_mode_of_the_caller(mode):
     expected = importance("saliency")
 
     with mode():
-        found = importance("saliency", Linear((3, 8, 9)))
+        saliency = importance("saliency", Linear((3, 8, 9)))
 
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(saliency, expected)
 
 
 def test_a_network_that_writes_into_its_input_is_explained_and_the_image_is_left_as_it_was():
@@ -207,9 +207,9 @@ def test_an_encoder_without_gradients_is_named_with_the_way_out():
 
 
 def test_a_function_that_can_be_differentiated_is_enough_for_saliency_but_has_no_relus():
-    found = importance("saliency", lambda pixels: LINEAR(pixels))
+    saliency = importance("saliency", lambda pixels: LINEAR(pixels))
 
-    np.testing.assert_allclose(found, importance("saliency"), rtol=1e-6)
+    np.testing.assert_allclose(saliency, importance("saliency"), rtol=1e-6)
     with pytest.raises(MethodError, match="guided-backprop needs ReLU modules, and encoder '<lambda>' is a function"):
         importance("guided-backprop", lambda pixels: LINEAR(pixels))
     with pytest.raises(MethodError, match="guided-backprop needs ReLU modules, and encoder 'Linear' has none"):

@@ -40,10 +40,12 @@ def test_rise_over_all_masks_of_a_2x2_image_is_worked_out_by_hand():
     image = torch.full((1, 2, 2), 0.8)
     encoder = Corner(slice(0, 1), slice(0, 1))
 
-    found = relax.explain(image, encoder, method="rise", head=TopLeftSays(), target="on", masks=every_mask_of_2x2())
+    explanation = relax.explain(
+        image, encoder, method="rise", head=TopLeftSays(), target="on", masks=every_mask_of_2x2()
+    )
 
-    np.testing.assert_allclose(found.importance, [[0.8, 0.4], [0.4, 0.4]], rtol=1e-6)
-    np.testing.assert_allclose(found.uncertainty, [[0, 0.16], [0.16, 0.16]], rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(explanation.importance, [[0.8, 0.4], [0.4, 0.4]], rtol=1e-6)
+    np.testing.assert_allclose(explanation.uncertainty, [[0, 0.16], [0.16, 0.16]], rtol=1e-6, atol=1e-12)
 
 
 def class_scores_under_the_same_masks(network, head, target, masks):
@@ -59,18 +61,18 @@ def test_rise_is_the_plain_loop_under_the_same_masks_and_the_papers_estimator_up
     scores = class_scores_under_the_same_masks(network, head, 1, masks)
     settings = {"masks": 80, "cells": 3, "keep": 0.4, "seed": 2, "fill": 0.25, "preset": "paper-rise"}
 
-    found = relax.explain(IMAGE, network, method="rise", head=head, target="dog", **settings)
+    explanation = relax.explain(IMAGE, network, method="rise", head=head, target="dog", **settings)
 
     importance, uncertainty = importance_by_definition(scores, masks[:, 0])
-    np.testing.assert_allclose(found.importance, importance, rtol=1e-5)
-    np.testing.assert_allclose(found.uncertainty, uncertainty, rtol=1e-3)
-    np.testing.assert_allclose(found.standard_error, standard_error_by_definition(scores, masks[:, 0]), rtol=1e-3)
+    np.testing.assert_allclose(explanation.importance, importance, rtol=1e-5)
+    np.testing.assert_allclose(explanation.uncertainty, uncertainty, rtol=1e-3)
+    np.testing.assert_allclose(explanation.standard_error, standard_error_by_definition(scores, masks[:, 0]), rtol=1e-3)
 
     paper = torch.zeros(16, 16, dtype=torch.float64)
     for score, mask in zip(scores, masks[:, 0], strict=True):
         paper += score.double() * mask.double() / (80 * 0.4)
     mean_mask = masks[:, 0].double().mean(0)
-    np.testing.assert_allclose(found.importance * mean_mask.numpy() / 0.4, paper, rtol=1e-5)
+    np.testing.assert_allclose(explanation.importance * mean_mask.numpy() / 0.4, paper, rtol=1e-5)
 
 
 def test_rise_of_a_probe_costs_no_pass_and_gives_the_same_maps():
@@ -78,12 +80,12 @@ def test_rise_of_a_probe_costs_no_pass_and_gives_the_same_maps():
     kept = relax.probe(IMAGE, network, masks=70, cells=3)
     whole = relax.explain(IMAGE, network, method="rise", head=head, masks=70, cells=3)
 
-    found = rise_of(kept, head)
+    explanation = rise_of(kept, head)
 
     for name in ("importance", "uncertainty", "standard_error"):
-        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-4, atol=1e-9)
-    assert found.provenance["target"] == whole.provenance["target"]
-    assert found.provenance["cost"]["passes"] == 0
+        np.testing.assert_allclose(getattr(explanation, name), getattr(whole, name), rtol=1e-4, atol=1e-9)
+    assert explanation.provenance["target"] == whole.provenance["target"]
+    assert explanation.provenance["cost"]["passes"] == 0
 
 
 def test_without_a_target_the_class_is_the_one_predicted_for_the_whole_image():
@@ -91,12 +93,12 @@ def test_without_a_target_the_class_is_the_one_predicted_for_the_whole_image():
     with torch.no_grad():
         best = head.classes[int(head.scores(network(IMAGE[None])).argmax())]
 
-    found = relax.explain(IMAGE, network, method="rise", head=head, masks=20)
+    explanation = relax.explain(IMAGE, network, method="rise", head=head, masks=20)
 
-    assert found.provenance["target"] == best
-    assert found.provenance["scalar"] == f"probability of {best!r}"
-    assert found.provenance["reference"] is None
-    assert found.provenance["cost"]["passes"] == 21
+    assert explanation.provenance["target"] == best
+    assert explanation.provenance["scalar"] == f"probability of {best!r}"
+    assert explanation.provenance["reference"] is None
+    assert explanation.provenance["cost"]["passes"] == 21
 
 
 def test_rise_stops_at_a_tolerance_and_warns_when_it_is_not_reached():
@@ -114,7 +116,7 @@ def test_rise_stops_at_a_tolerance_and_warns_when_it_is_not_reached():
 def linear_and_its_parts(fill):
     """A linear encoder, and what each pixel adds to <f(x), f(x')> over the fill."""
     network = Linear((3, 16, 16))
-    return network, ((IMAGE - fill) * network.gradient_of_own_dot(IMAGE)).sum(0)
+    return network, ((IMAGE - fill) * network.gradient_of_dot_to_itself(IMAGE)).sum(0)
 
 
 @pytest.mark.parametrize("method", ["feature-ablation", "kernel-shap", "lime"])
@@ -124,11 +126,11 @@ def test_in_a_linear_game_the_value_of_a_superpixel_is_the_sum_of_its_pixels(met
     labels = Superpixels(IMAGE[None], 9).labels
     expected = torch.stack([parts[labels == number].sum() for number in range(int(labels.max()) + 1)])[labels]
 
-    found = relax.explain(IMAGE, network, method=method, cells=3, fill=0.2, similarity="dot", masks=400)
+    explanation = relax.explain(IMAGE, network, method=method, cells=3, fill=0.2, similarity="dot", masks=400)
 
     # LIME's ridge of 1 shrinks a little; the float32 of captum's scores is the rest.
     rtol = 0.02 if method == "lime" else 1e-3
-    np.testing.assert_allclose(found.importance, expected, rtol=rtol, atol=rtol * float(expected.abs().max()))
+    np.testing.assert_allclose(explanation.importance, expected, rtol=rtol, atol=rtol * float(expected.abs().max()))
 
 
 def test_shapley_values_of_an_and_game_are_shared_equally():
@@ -141,9 +143,9 @@ def test_shapley_values_of_an_and_game_are_shared_equally():
         product = pixels[:, 0, :8, :8].mean((1, 2)) * pixels[:, 0, 8:, 8:].mean((1, 2)) / 0.6
         return torch.stack([product], 1)
 
-    found = relax.explain(image, both, method="kernel-shap", cells=2, similarity="dot", masks=600)
+    explanation = relax.explain(image, both, method="kernel-shap", cells=2, similarity="dot", masks=600)
 
-    quarters = found.importance.reshape(2, 8, 2, 8).mean((1, 3))
+    quarters = explanation.importance.reshape(2, 8, 2, 8).mean((1, 3))
     np.testing.assert_allclose(quarters, [[0.5, 0], [0, 0.5]], atol=0.06)
 
 
@@ -152,9 +154,9 @@ def test_lime_recovers_a_planted_superpixel():
     image = torch.zeros(3, 32, 32)
     image[0, :16, :16], image[1, :16, 16:], image[2, 16:, :16], image[:, 16:, 16:] = 1, 1, 1, 0.6
 
-    found = relax.explain(image, Corner(slice(16, 32), slice(0, 16)), method="lime", cells=2, masks=300)
+    explanation = relax.explain(image, Corner(slice(16, 32), slice(0, 16)), method="lime", cells=2, masks=300)
 
-    quarters = found.importance.reshape(2, 16, 2, 16).mean((1, 3))
+    quarters = explanation.importance.reshape(2, 16, 2, 16).mean((1, 3))
     assert quarters[1, 0] > 0.03
     np.testing.assert_allclose(np.delete(quarters.ravel(), 2), 0, atol=1e-3)
 
@@ -163,9 +165,12 @@ def test_sbsm_is_the_mean_drop_over_the_windows_that_cover_a_pixel():
     network = small_cnn()
     windows = SlidingWindows((16, 16), window=5, stride=2)
     with torch.no_grad():
-        own = network(IMAGE[None])[0]
+        image_embedding = network(IMAGE[None])[0]
         embeddings = [network((IMAGE * mask)[None])[0] for mask in windows.masks(0, windows.limit)[:, 0]]
-    drops = [1 - float(torch.nn.functional.cosine_similarity(own.double(), one.double(), dim=0)) for one in embeddings]
+    drops = [
+        1 - float(torch.nn.functional.cosine_similarity(image_embedding.double(), embedding.double(), dim=0))
+        for embedding in embeddings
+    ]
     expected = np.zeros((16, 16))
     for i in range(16):
         for j in range(16):
@@ -178,9 +183,9 @@ def test_sbsm_is_the_mean_drop_over_the_windows_that_cover_a_pixel():
             ]
             expected[i, j] = np.mean(covering)
 
-    found = relax.explain(IMAGE, network, method="sbsm", cells=3)
+    explanation = relax.explain(IMAGE, network, method="sbsm", cells=3)
 
-    np.testing.assert_allclose(found.importance, expected, atol=1e-6)
+    np.testing.assert_allclose(explanation.importance, expected, atol=1e-6)
 
 
 def test_occlusion_equals_sbsm_where_the_windows_end_at_the_border_by_themselves():
@@ -194,10 +199,10 @@ def test_occlusion_of_a_linear_encoder_is_the_mean_of_window_sums():
     network, parts = linear_and_its_parts(0.2)
     sums = {(a, b): float(parts[a : a + 8, b : b + 8].sum()) for a in (0, 4, 8) for b in (0, 4, 8)}
 
-    found = relax.explain(IMAGE, network, method="occlusion", cells=2, fill=0.2, similarity="dot").importance
+    drops = relax.explain(IMAGE, network, method="occlusion", cells=2, fill=0.2, similarity="dot").importance
 
-    assert found[0, 0] == pytest.approx(sums[0, 0], rel=1e-4)
-    assert found[6, 6] == pytest.approx(np.mean([sums[a, b] for a in (0, 4) for b in (0, 4)]), rel=1e-4)
+    assert drops[0, 0] == pytest.approx(sums[0, 0], rel=1e-4)
+    assert drops[6, 6] == pytest.approx(np.mean([sums[a, b] for a in (0, 4) for b in (0, 4)]), rel=1e-4)
 
 
 def test_kernel_shap_refuses_fewer_masks_than_superpixels():

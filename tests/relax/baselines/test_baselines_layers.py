@@ -77,23 +77,24 @@ def test_scorecam_equals_a_plain_loop_and_grad_cams_own():
         network[0].reset_parameters()
     with torch.no_grad():
         channels = network(image[None])[0]
-        ranges = [(one - one.min()) / (one.max() - one.min()) for one in channels]
+        ranges = [(channel - channel.min()) / (channel.max() - channel.min()) for channel in channels]
         scores = [head.logits(network((image * mask)[None]).mean((2, 3)))[0, 1] for mask in ranges]
-        expected = sum(w * one for w, one in zip(torch.stack(scores).softmax(0), channels, strict=True)).clamp(min=0)
+        weights = torch.stack(scores).softmax(0)
+        expected = sum(w * channel for w, channel in zip(weights, channels, strict=True)).clamp(min=0)
 
-    found = importance("scorecam", network, image, head=head, target=1)
+    values = importance("scorecam", network, image, head=head, target=1)
 
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
-    scored = nn.Sequential(network, nn.AdaptiveAvgPool2d(1), nn.Flatten(), SimpleModule(head.logits))
+    np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-7)
+    scored = nn.Sequential(network, nn.AdaptiveAvgPool2d(1), nn.Flatten(), Lambda(head.logits))
     peer = ScoreCAM(scored, [network[1]])
     try:
         sums = peer.get_cam_image(image[None], network[1], [lambda out: out[1]], channels[None].numpy(), None, False)
     finally:
         peer.activations_and_grads.release()
-    np.testing.assert_allclose(found, np.maximum(sums[0], 0), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(values, np.maximum(sums[0], 0), rtol=1e-4, atol=1e-7)
 
 
-class SimpleModule(nn.Module):
+class Lambda(nn.Module):
     def __init__(self, function):
         super().__init__()
         self.function = function
@@ -112,9 +113,9 @@ class SimpleModule(nn.Module):
     ],
 )
 def test_layers_are_found_in_the_networks_that_people_use(spec, layer, grid):
-    found = relax.explain(drawn(3, 20, 30), encoders.load(spec, device="cpu"), method="eigencam").provenance["settings"]
+    explanation = relax.explain(drawn(3, 20, 30), encoders.load(spec, device="cpu"), method="eigencam")
 
-    assert found == {"layer": layer, "grid": grid}
+    assert explanation.provenance["settings"] == {"layer": layer, "grid": grid}
 
 
 def test_a_feature_map_with_channels_last_is_turned():
@@ -122,16 +123,16 @@ def test_a_feature_map_with_channels_last_is_turned():
         "swin_tiny_patch4_window7_224", num_classes=0, depths=(1, 1), embed_dim=24, num_heads=(1, 1)
     )
     image = drawn(3, 224, 224)
-    kept = []
-    handle = network.layers[-1].register_forward_hook(lambda _, __, output: kept.append(output.clone()))
+    outputs = []
+    handle = network.layers[-1].register_forward_hook(lambda _, __, output: outputs.append(output.clone()))
     network.eval()(image[None])
     handle.remove()
 
-    found = relax.explain(image, network, method="lafam")
+    explanation = relax.explain(image, network, method="lafam")
 
-    expected = torch.nn.functional.interpolate(kept[0].detach().mean(3)[None], (224, 224), mode="bilinear")[0, 0]
-    assert found.provenance["settings"]["grid"] == list(kept[0].shape[1:3])
-    np.testing.assert_allclose(found.importance, expected, atol=1e-5)
+    expected = torch.nn.functional.interpolate(outputs[0].detach().mean(3)[None], (224, 224), mode="bilinear")[0, 0]
+    assert explanation.provenance["settings"]["grid"] == list(outputs[0].shape[1:3])
+    np.testing.assert_allclose(explanation.importance, expected, atol=1e-5)
 
 
 def small_vit():
@@ -151,31 +152,31 @@ def attention_by_definition(query_key, heads):
 
 
 def blocks_of_torchvision(vit, image):
-    found = []
+    blocks = []
 
-    def keep(attention, inputs, _):
+    def record(attention, inputs, _):
         q, k, _ = (inputs[0][0] @ attention.in_proj_weight.T + attention.in_proj_bias).chunk(3, 1)
-        found.append(attention_by_definition((q, k), 2))
+        blocks.append(attention_by_definition((q, k), 2))
 
-    handles = [layer.self_attention.register_forward_hook(keep) for layer in vit.encoder.layers]
+    handles = [layer.self_attention.register_forward_hook(record) for layer in vit.encoder.layers]
     with torch.no_grad():
         vit(image[None])
     [handle.remove() for handle in handles]
-    return found
+    return blocks
 
 
 def blocks_of_timm(vit, image):
-    found = []
+    blocks = []
 
-    def keep(attention, inputs, _):
+    def record(attention, inputs, _):
         q, k, _ = attention.qkv(inputs[0])[0].chunk(3, 1)
-        found.append(attention_by_definition((q, k), attention.num_heads))
+        blocks.append(attention_by_definition((q, k), attention.num_heads))
 
-    handles = [block.attn.register_forward_hook(keep) for block in vit.blocks]
+    handles = [block.attn.register_forward_hook(record) for block in vit.blocks]
     with torch.no_grad():
         vit(image[None])
     [handle.remove() for handle in handles]
-    return found
+    return blocks
 
 
 def small_timm_vit(**settings):
@@ -224,10 +225,10 @@ def test_the_fused_kernels_are_back_after_attention_was_read():
 @pytest.mark.parametrize("method", ["gradcam", "gradcam++", "layercam", "scorecam", "eigencam", "lafam"])
 @pytest.mark.parametrize("name", VITS)
 def test_maps_of_tokens_lie_on_the_grid_of_patches(method, name):
-    found = relax.explain(drawn(3, 32, 32), VITS[name].make(), method=method)
+    explanation = relax.explain(drawn(3, 32, 32), VITS[name].make(), method=method)
 
-    assert found.provenance["settings"]["grid"] == [4, 4]
-    assert np.isfinite(found.importance).all()
+    assert explanation.provenance["settings"]["grid"] == [4, 4]
+    assert np.isfinite(explanation.importance).all()
 
 
 def test_eigencam_of_a_vit_is_where_its_tokens_differ_with_rows_and_columns_in_place():
@@ -235,20 +236,20 @@ def test_eigencam_of_a_vit_is_where_its_tokens_differ_with_rows_and_columns_in_p
     image = torch.full((3, 32, 32), 0.5)
     image[:, 8:16, 16:24] = drawn(3, 8, 8)
 
-    found = importance("eigencam", small_timm_vit(pos_embed="none"), image).reshape(4, 8, 4, 8).mean((1, 3))
+    cells = importance("eigencam", small_timm_vit(pos_embed="none"), image).reshape(4, 8, 4, 8).mean((1, 3))
 
-    assert np.unravel_index(np.abs(found - np.median(found)).argmax(), (4, 4)) == (1, 2)
+    assert np.unravel_index(np.abs(cells - np.median(cells)).argmax(), (4, 4)) == (1, 2)
 
 
 def test_what_an_encoder_lacks_is_named_with_the_way_out():
     image = drawn(3, 16, 16)
-    with pytest.raises(MethodError, match="attention needs the attention of a vision transformer, which encoder 'Sequ"):
+    with pytest.raises(MethodError, match="attention needs the attention of a vision transformer, and encoder 'Seque"):
         importance("attention", small_cnn(), image)
     with pytest.raises(
         MethodError, match="gradcam needs the layers of the network, and encoder '<lambda>' is a functi"
     ):
         importance("gradcam", lambda pixels: pixels.mean((2, 3)), image)
-    with pytest.raises(MethodError, match="lafam needs a layer with a feature map larger than one cell, which encoder"):
+    with pytest.raises(MethodError, match="lafam needs a layer with a feature map larger than one cell, and encoder"):
         importance("lafam", nn.Flatten(), image)
 
 
