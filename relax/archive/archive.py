@@ -1,17 +1,17 @@
-"""A folder of images embedded by one encoder and kept on disk: what is close to what, without looking twice.
+"""A folder of images embedded by one encoder and kept on disk, to search without embedding them again.
 
     archive = make_archive("photos", "default", "photos-archive")
-    for found in archive.search("cat.png", k=5):
-        print(found.path, found.similarity)
+    for neighbour in archive.search("cat.png", k=5):
+        print(neighbour.path, neighbour.similarity)
 
 In the output folder:
 
-    images.parquet   a row per image: first those with an embedding, sorted by path, then those that failed, and why
-    embeddings.npy   (N, D) float32, as the encoder gave them, in the order of the first N rows
-    index.faiss      the same vectors for searching, under the ids of the table
+    images.parquet   one row per image: first those with an embedding, sorted by path, then failures with the reason
+    embeddings.npy   (N, D) float32, as the encoder returned them, in the order of the first N rows
+    index.faiss      the same vectors, searchable, under the ids of the table
     archive.json     root, encoder, metric, kind, versions
 
-Made again, it takes up what is new or changed and forgets what is gone. `relax/archive/update.py` does that.
+A second call adds what is new or changed and forgets what is gone: see `relax/archive/update.py`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-import relax.archive.update as update
 from encoders import Encoder
 from relax.archive.files import EMBEDDINGS, INDEX, RECORD, TABLE, ImageRow, finish_replacing, read_table, to_rows
 from relax.archive.parts import kept_images
+from relax.archive.record import check_same_encoder, read_record
+from relax.archive.stored import Changes
+from relax.archive.update import bring_up_to_date
 from relax.estimators.budget import Progress
 from relax.io.images import ImageSource, read_image
 from relax.scene import EncoderSource, load_encoder
@@ -37,7 +39,7 @@ from relax.settings import BatchSize
 from similarity.index import Index
 
 Vectors = NDArray[np.float32]
-QUERIES = 1024  # images whose neighbours are looked for at once
+QUERIES = 1024  # images per search for neighbours
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,15 @@ class Archive:
     """Images, their embeddings and an index over them.
 
     Attributes:
-        folder: Where its files are.
-        root: Where the paths of its images start.
-        rows: (N) what is known of each image that has an embedding, sorted by path.
+        folder: The folder of its files.
+        root: The folder of the images, to which their paths are relative.
+        rows: (N) file, size and id of each image with an embedding, sorted by path.
         embeddings: (N, D) float32 in the order of `rows`, memory-mapped.
         index: The same vectors, under the `id` of each row.
-        failed: Path and reason of each image that has none.
+        failed: Path and reason of each image without one.
         record: How it was made, as in archive.json.
-        changes: What the call that made it changed; None for one that was only loaded.
+        changes: What `make_archive` changed; None for an archive that was loaded.
+        encoder: The encoder; None until a search needs it.
     """
 
     folder: Path
@@ -71,7 +74,7 @@ class Archive:
     index: Index
     failed: list[tuple[str, str]]
     record: dict[str, Any]
-    changes: update.Changes | None = None
+    changes: Changes | None = None
     encoder: Encoder | None = field(default=None, repr=False)
 
     @cached_property
@@ -87,37 +90,38 @@ class Archive:
 
         Args:
             query: An image as for `read_image`, or an embedding (D,), numpy or torch.
-            k: How many, 1 or more; fewer come where the archive is smaller.
+            k: How many, 1 or more; fewer are returned if the archive is smaller.
 
         Raises:
             ImageError: If the image cannot be used.
-            EncoderError, ValueError: If the archive's encoder cannot be loaded, or is not the same any more.
+            EncoderError, ValueError: If the archive's encoder cannot be loaded, or has changed since.
         """
         similarities, ids = self.index.search(self._embedding(query)[None], k, self._exact)
-        found = zip(similarities[0].tolist(), self._position[ids[0]].tolist(), strict=True)
-        return [Neighbour(self.paths[row], similarity, row) for similarity, row in found if row >= 0]
+        neighbours = zip(similarities[0].tolist(), self._position[ids[0]].tolist(), strict=True)
+        return [Neighbour(self.paths[row], similarity, row) for similarity, row in neighbours if row >= 0]
 
     def neighbours(self, k: int) -> tuple[Vectors, NDArray[np.int64]]:
-        """The k images closest to each image, itself left out.
+        """The k images closest to each image, excluding itself.
 
         Returns:
             Similarities (N, k) float32, descending, and positions (N, k) int64 in `rows` and `paths`; -inf and -1
-            where there are fewer. Those of an hnsw or ivfpq index may miss some.
+            where there are fewer. An hnsw or ivfpq index may miss some.
         """
         similarities = np.empty((len(self), k), np.float32)
         rows = np.empty((len(self), k), np.int64)
         for start in range(0, len(self), QUERIES):
-            part = slice(start, start + QUERIES)
-            scores, ids = self.index.search(self.embeddings[part], k + 1, self._exact)
-            found = self._position[ids]
-            own = found == np.arange(start, start + len(found))[:, None]
-            own[~own.any(1), -1] = True  # not found, such as among many copies: the last one goes instead
-            similarities[part], rows[part] = scores[~own].reshape(-1, k), found[~own].reshape(-1, k)
+            queries = slice(start, start + QUERIES)
+            scores, ids = self.index.search(self.embeddings[queries], k + 1, self._exact)
+            positions = self._position[ids]
+            is_itself = positions == np.arange(start, start + len(positions))[:, None]
+            is_itself[~is_itself.any(1), -1] = True  # not returned, as among many copies: drop the last instead
+            similarities[queries] = scores[~is_itself].reshape(-1, k)
+            rows[queries] = positions[~is_itself].reshape(-1, k)
         return similarities, rows
 
     @cached_property
     def _position(self) -> NDArray[np.int64]:
-        """From an id to its row; -1 stays -1."""
+        """Row of each id; -1 stays -1."""
         ids = np.array([row.id for row in self.rows])
         position = np.full(ids.max() + 2, -1)
         position[ids] = np.arange(len(ids))
@@ -133,10 +137,10 @@ class Archive:
             vector: Vectors = np.asarray(query.cpu() if isinstance(query, Tensor) else query).astype(np.float32)
             return vector
         if self.encoder is None:
-            made = self.record["encoder"]
-            loaded = load_encoder(made["name"], pooling=made["pooling"])
-            update.check_same_encoder(made, loaded, self.folder)
-            self.encoder = loaded
+            record = self.record["encoder"]
+            encoder = load_encoder(record["name"], pooling=record["pooling"])
+            check_same_encoder(record, encoder, self.folder)
+            self.encoder = encoder
         embedding: Vectors = self.encoder(read_image(query, channels=self.encoder.channels))[0].cpu().numpy()
         return embedding
 
@@ -154,23 +158,23 @@ def make_archive(
 ) -> Archive:
     """Embed a folder of images, or bring its archive up to date.
 
-    What is embedded is written every few seconds, and a call after a kill goes on from there. Images whose size and
-    time, or else bytes, are those of the last time are not embedded again; another kind or metric only makes the
-    index anew. An image that cannot be used is listed in `failed`, and tried again next time.
+    Embeddings are written every few seconds, and a call after a kill resumes from there. Images whose size and time,
+    or else bytes, have not changed are not embedded again; another kind or metric only rebuilds the index. An image
+    that cannot be used is listed in `failed`, and tried again next time.
 
     Args:
-        root: The folder. Files with a usual ending of an image count (PNG, JPEG, TIFF, WebP, BMP, GIF), unless their
-            name or folder begins with a dot.
-        encoder: Who looks: a spec, an `Encoder`, a module or a function.
-        out: The folder to write to, made if need be.
+        root: The folder. Images are recognised by their file ending (PNG, JPEG, TIFF, WebP, BMP, GIF); names and
+            folders that begin with a dot are skipped.
+        encoder: A spec, an `Encoder`, a module or a function.
+        out: The folder to write to, created if it does not exist.
         kind: "flat" (exact), "hnsw" (fast) or "ivfpq" (fast and small); see `similarity.index`.
         metric: "cosine" or "l2".
         batch_size: Images in one forward pass, or "auto".
-        recursive: Whether folders in `root` count, too.
-        progress: Told how many of the images to look at are through, and how many there are.
+        recursive: Whether to include folders below `root`.
+        progress: Called with (images done, images to embed).
 
     Returns:
-        The archive; its `changes` count what was done.
+        The archive, with its `changes`.
 
     Raises:
         ValueError: If there is no image or none can be used, the options are impossible, or `out` belongs to another
@@ -178,7 +182,7 @@ def make_archive(
         OSError: If `out` cannot be written to.
     """
     loaded = load_encoder(encoder)
-    changes = update.bring_up_to_date(
+    changes = bring_up_to_date(
         Path(os.path.abspath(root)),
         loaded,
         Path(os.path.abspath(out)),
@@ -194,11 +198,11 @@ def make_archive(
 
 
 def load_archive(out: str | Path, root: str | Path | None = None) -> Archive:
-    """Read what `make_archive` left in `out`.
+    """Load the archive that `make_archive` wrote to `out`.
 
     Args:
         out: Its folder.
-        root: Where the images are now, if they were moved.
+        root: The folder of the images now, if they were moved.
 
     Raises:
         FileNotFoundError: If there is no finished archive.
@@ -208,20 +212,20 @@ def load_archive(out: str | Path, root: str | Path | None = None) -> Archive:
     if out.is_dir():
         finish_replacing(out)
     if not (out / RECORD).is_file():
-        kept = kept_images(out)
-        state = f"is not finished, {kept:,} images are embedded" if kept else "holds no archive"
+        count = kept_images(out)
+        state = f"is not finished, {count:,} images are embedded" if count else "holds no archive"
         raise FileNotFoundError(f"{out} {state}: run relax index DIR --out {out}")
-    record = update.read_record(out)
+    record = read_record(out)
     rows = to_rows(read_table(out / TABLE)[0])
-    good = [row for row in rows if row.status == "ok"]
+    images = [row for row in rows if row.status == "ok"]
     embeddings = np.load(out / EMBEDDINGS, mmap_mode="r")
     index = Index.load(out / INDEX)
-    if len(embeddings) != len(good) or not np.array_equal(index.ids, np.sort([row.id for row in good])):
+    if len(embeddings) != len(images) or not np.array_equal(index.ids, np.sort([row.id for row in images])):
         raise ValueError(f"the files of {out} do not belong together: delete the folder and make the archive again")
     return Archive(
         folder=out,
         root=Path(os.path.abspath(root or record["root"])),
-        rows=good,
+        rows=images,
         embeddings=embeddings,
         index=index,
         failed=[(row.path, row.reason) for row in rows if row.status != "ok"],

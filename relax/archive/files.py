@@ -1,4 +1,4 @@
-"""The files of an archive: which images there are, what is known of each, and four files that change together."""
+"""The files of an archive: the list of images, the table about them, and four files that change together."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 INDEX, TABLE, EMBEDDINGS, RECORD = "index.faiss", "images.parquet", "embeddings.npy", "archive.json"
-PARTS = ".parts"  # embedded, but not joined yet
+PARTS = ".parts"  # embeddings that are not joined yet
 _NEXT, _COMMITTED = ".next", ".committed"
 
 COLUMNS: list[tuple[str, Any]] = [
     ("path", pa.string()),  # relative to the root, with slashes
-    ("id", pa.int64()),  # stays the image's own when others come and go; -1 = has no embedding
+    ("id", pa.int64()),  # permanent, whatever other images come and go; -1 = no embedding
     ("size", pa.int64()),  # bytes
     ("modified", pa.timestamp("ns", "UTC")),
     ("sha256", pa.string()),
@@ -51,39 +51,39 @@ class ImageRow:
 
 
 def list_images(root: Path, recursive: bool, leave_out: Path) -> tuple[dict[str, ImageRow], list[ImageRow]]:
-    """The image files below `root`, by their ending; names that begin with a dot do not count.
+    """The image files below `root`, by their ending; names that begin with a dot are skipped.
 
     Args:
         root: A folder; links to folders in it are not followed.
-        recursive: Whether its folders count, too.
-        leave_out: A folder that is not looked into.
+        recursive: Whether to include folders below it.
+        leave_out: A folder to skip.
 
     Returns:
-        A row for each by its path, sorted, and rows of what cannot be listed.
+        Rows by path, sorted, and rows of what cannot be listed.
     """
-    found: dict[str, ImageRow] = {}
-    failed: list[ImageRow] = []
+    images: dict[str, ImageRow] = {}
+    failures: list[ImageRow] = []
 
-    def cannot(error: OSError) -> None:
-        failed.append(_failure(Path(error.filename), root, f"cannot be listed: {error.strerror}"))
+    def fail(error: OSError) -> None:
+        failures.append(_failure(Path(error.filename), root, f"cannot be listed: {error.strerror}"))
 
-    for folder, folders, names in os.walk(root, onerror=cannot):
-        here = Path(folder)
-        hidden = [name for name in folders if name.startswith(".") or here / name == leave_out]
-        folders[:] = sorted(set(folders) - set(hidden)) if recursive else []
+    for folder, folders, names in os.walk(root, onerror=fail):
+        directory = Path(folder)
+        skipped = [name for name in folders if name.startswith(".") or directory / name == leave_out]
+        folders[:] = sorted(set(folders) - set(skipped)) if recursive else []
         for name in names:
             if name.startswith(".") or not name.lower().endswith(SUFFIXES):
                 continue
-            path = (here / name).relative_to(root).as_posix()
+            path = (directory / name).relative_to(root).as_posix()
             try:
                 path.encode()  # a table holds Unicode only
-                about = (here / name).stat()
-                found[path] = ImageRow(path, about.st_size, about.st_mtime_ns)
+                status = (directory / name).stat()
+                images[path] = ImageRow(path, status.st_size, status.st_mtime_ns)
             except UnicodeEncodeError:
-                failed.append(_failure(here / name, root, "the name is not valid Unicode: rename the file"))
+                failures.append(_failure(directory / name, root, "the name is not valid Unicode: rename the file"))
             except OSError as error:
-                failed.append(_failure(here / name, root, f"cannot be read: {error.strerror}"))
-    return dict(sorted(found.items())), sorted(failed, key=lambda row: row.path)
+                failures.append(_failure(directory / name, root, f"cannot be read: {error.strerror}"))
+    return dict(sorted(images.items())), sorted(failures, key=lambda row: row.path)
 
 
 def to_table(rows: Iterable[ImageRow]) -> Any:
@@ -96,7 +96,7 @@ def to_table(rows: Iterable[ImageRow]) -> Any:
 
 
 def to_rows(table: Any) -> list[ImageRow]:
-    """The rows of a table that `to_table` made, further columns left out."""
+    """The rows of a table made by `to_table`; further columns are dropped."""
     numbers = table.column("modified").cast(pa.int64()).to_pylist()
     names = [name for name, _ in COLUMNS if name != "modified"]
     columns = [table.column(name).to_pylist() for name in names]
@@ -108,10 +108,10 @@ def to_rows(table: Any) -> list[ImageRow]:
 
 @contextmanager
 def replaced_together(out: Path) -> Iterator[Path]:
-    """Give a folder to write files to; they take the place of those in `out` when the block ends well.
+    """Yield a folder to write files to; they replace those in `out` when the block ends without an error.
 
-    All or none of them, whenever the process is killed: a folder that is complete is renamed, which is one
-    step, and from then on `finish_replacing` moves its files, now or at the next start.
+    All of them or none, whenever the process is killed: the complete folder is renamed, which is atomic, and from
+    then on `finish_replacing` moves its files, now or at the next start.
     """
     aside = out / _NEXT
     shutil.rmtree(aside, ignore_errors=True)
@@ -125,7 +125,7 @@ def replaced_together(out: Path) -> Iterator[Path]:
 
 
 def finish_replacing(out: Path) -> None:
-    """Finish what a killed process had decided; nothing to do otherwise."""
+    """Finish replacing the files of `out` if a process was killed while it did so."""
     committed = out / _COMMITTED
     if committed.is_dir():
         for file in committed.iterdir():
@@ -154,5 +154,5 @@ def read_table(path: Path) -> tuple[Any, dict[str, str]]:
 
 
 def _failure(path: Path, root: Path, reason: str) -> ImageRow:
-    shown = path.relative_to(root).as_posix().encode(errors="backslashreplace").decode()
-    return ImageRow(shown, None, None, status="failed", reason=reason)
+    name = path.relative_to(root).as_posix().encode(errors="backslashreplace").decode()
+    return ImageRow(name, None, None, status="failed", reason=reason)

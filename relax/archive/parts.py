@@ -1,4 +1,4 @@
-"""Embed image files in parts that outlive a kill: every few seconds, what is done is written to a file of its own."""
+"""Embed image files in parts that survive a kill: every few seconds, new embeddings are written to a file."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from relax.files import written_aside
 from relax.io.errors import ImageError
 from relax.io.images import read_image
 
-PART_IMAGES, PART_SECONDS = 4096, 10.0  # a part ends at whichever comes first: so much is lost in a kill
-READERS = min(4, cpu_count() or 1)  # images that are decoded at the same time
+PART_IMAGES, PART_SECONDS = 4096, 10.0  # a part ends at whichever comes first: the most that a kill loses
+READERS = min(4, cpu_count() or 1)  # threads that decode images
 
 Vectors = NDArray[np.float32]
 Item = TypeVar("Item")
@@ -36,14 +36,14 @@ Result = TypeVar("Result")
 
 
 class Parts:
-    """Rows and their embeddings, written to numbered files as they come; a context, so that nothing stays behind."""
+    """Rows and their embeddings, written to numbered files as they come; the last when the context ends."""
 
     def __init__(self, out: Path, encoder: str) -> None:
-        """Go on after the parts that are in `out`; `encoder` is noted in each."""
+        """Continue after the parts in `out`; `encoder` is recorded in each."""
         self.folder, self.encoder = out / PARTS, encoder
         numbers = [int(path.stem) for path in part_files(out)]
         self.number = max(numbers, default=-1) + 1
-        self.waiting: list[tuple[ImageRow, Vectors]] = []
+        self.pending: list[tuple[ImageRow, Vectors]] = []
         self.since = time.monotonic()
 
     def __enter__(self) -> Parts:
@@ -55,21 +55,21 @@ class Parts:
         self.write()
 
     def add(self, row: ImageRow, embedding: Vectors) -> None:
-        """Keep one image; written now or soon."""
-        self.waiting.append((row, embedding))
-        if len(self.waiting) >= PART_IMAGES or time.monotonic() - self.since > PART_SECONDS:
+        """Add one image, and write the part if it is large or old enough."""
+        self.pending.append((row, embedding))
+        if len(self.pending) >= PART_IMAGES or time.monotonic() - self.since > PART_SECONDS:
             self.write()
 
     def write(self) -> None:
-        """Write what waits."""
-        if self.waiting:
-            vectors = np.stack([vector for _, vector in self.waiting])
+        """Write the pending images as one part."""
+        if self.pending:
+            vectors = np.stack([vector for _, vector in self.pending])
             column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
-            table = to_table(row for row, _ in self.waiting).append_column("embedding", column)
+            table = to_table(row for row, _ in self.pending).append_column("embedding", column)
             with written_aside(self.folder / f"{self.number:06d}.parquet") as aside:
                 write_table(aside, table, {"encoder": self.encoder})
             self.number += 1
-            self.waiting = []
+            self.pending = []
         self.since = time.monotonic()
 
 
@@ -79,7 +79,7 @@ def part_files(out: Path) -> list[Path]:
 
 
 def kept_images(out: Path) -> int:
-    """How many embeddings lie in parts."""
+    """Number of embeddings in parts."""
     return sum(pq.read_metadata(path).num_rows for path in part_files(out))
 
 
@@ -91,26 +91,26 @@ def read_part(path: Path) -> tuple[list[ImageRow], Vectors, str]:
 
 
 def embed_files(
-    todo: Iterable[tuple[ImageRow, str | None]],
+    files: Iterable[tuple[ImageRow, str | None]],
     root: Path,
     encoder: Encoder,
     parts: Parts,
     budget: Budget,
-    done: Callable[[int], None],
+    report: Callable[[int], None],
 ) -> list[ImageRow]:
     """Embed files into parts; files are decoded by a few threads while the encoder works.
 
     Args:
-        todo: Images, each with the SHA-256 that its file had when it was embedded before, or None.
-        root: Where their paths start.
-        encoder: Who looks. Images whose views have one size share a batch; those of an encoder of any size go one by
-            one, unless the batch size is given: they may be large.
-        parts: Where the embeddings go.
+        files: Images, each with the SHA-256 that its file had when it was last embedded, or None.
+        root: The folder to which their paths are relative.
+        encoder: The encoder. Images with views of the same size share a batch; if the encoder takes any size, they go
+            one by one unless a batch size is given, since they may be large.
+        parts: Receives the embeddings.
         budget: Its batch size is that of a forward pass.
-        done: Told how many images are through since the last call.
+        report: Called with the number of images finished since the last call.
 
     Returns:
-        The other rows: `status` "ok" where the bytes turned out to be the same as before, else "failed".
+        Rows that were not embedded: `status` "ok" if the bytes are the same as before, else "failed".
 
     Raises:
         EncoderError: If the encoder fails on every image of a batch.
@@ -120,35 +120,35 @@ def embed_files(
 
     def embed() -> None:
         others.extend(_embed_batch(batch, encoder, parts))
-        done(len(batch))
+        report(len(batch))
         batch.clear()
 
-    # Views of a fixed size are small, so a batch of them may wait; whole photographs are not.
+    # Views of a fixed size are small enough to read a batch ahead; whole photographs are not.
     of_any_size = encoder.preprocess.size is None
     ahead = READERS if of_any_size else max(READERS, 32)
-    for row, view in _ahead(lambda item: _look(*item, root, encoder), todo, ahead):
+    for row, view in _ahead(lambda item: _read(*item, root, encoder), files, ahead):
         if view is None:
             others.append(row)
-            done(1)
+            report(1)
             continue
         if batch and batch[0][1].shape != view.shape:
             embed()
         batch.append((row, view))
-        most = 1 if of_any_size and budget.batch_size == "auto" else budget.batch(view.to(encoder.device))
-        if len(batch) >= most:
+        limit = 1 if of_any_size and budget.batch_size == "auto" else budget.batch(view.to(encoder.device))
+        if len(batch) >= limit:
             embed()
     if batch:
         embed()
     return others
 
 
-def _look(row: ImageRow, known: str | None, root: Path, encoder: Encoder) -> tuple[ImageRow, Tensor | None]:
-    """Read one file. The hash comes first: a file that changes meanwhile is then seen as changed next time."""
+def _read(row: ImageRow, previous: str | None, root: Path, encoder: Encoder) -> tuple[ImageRow, Tensor | None]:
+    """Read one file. The hash comes first, so that a file which changes meanwhile counts as changed next time."""
     path = root / row.path
     try:
         with path.open("rb") as file:
             row = replace(row, sha256=file_digest(file, "sha256").hexdigest())
-        if row.sha256 == known:
+        if row.sha256 == previous:
             return row, None
         pixels = read_image(path, channels=encoder.channels)
         view = encoder.view(pixels)
@@ -160,18 +160,18 @@ def _look(row: ImageRow, known: str | None, root: Path, encoder: Encoder) -> tup
 
 
 def _embed_batch(batch: list[tuple[ImageRow, Tensor]], encoder: Encoder, parts: Parts) -> list[ImageRow]:
-    """Embed images whose views have one shape; where the batch fails, each on its own, to find out which."""
+    """Embed images with views of the same shape; if the batch fails, embed them singly to find the culprit."""
     views = torch.cat([view for _, view in batch])
     try:
-        found, _ = within_memory(lambda size: [encoder.embed(part).cpu() for part in views.split(size)], len(views))
+        chunks, _ = within_memory(lambda size: [encoder.embed(part).cpu() for part in views.split(size)], len(views))
     except EncoderError as error:
         if len(batch) == 1:
             return [_failed(batch[0][0], str(error))]
-        failed = [row for one in batch for row in _embed_batch([one], encoder, parts)]
+        failed = [row for item in batch for row in _embed_batch([item], encoder, parts)]
         if len(failed) == len(batch):
-            raise  # it is not the images
+            raise  # the encoder is at fault, not the images
         return failed
-    for (row, _), vector in zip(batch, torch.cat(found).numpy(), strict=True):
+    for (row, _), vector in zip(batch, torch.cat(chunks).numpy(), strict=True):
         parts.add(row, vector)
     return []
 
@@ -180,14 +180,14 @@ def _failed(row: ImageRow, reason: str) -> ImageRow:
     return replace(row, status="failed", reason=reason)
 
 
-def _ahead(work: Callable[[Item], Result], items: Iterable[Item], most: int) -> Iterator[Result]:
-    """`work` of each item, in order, by threads that are up to `most` items ahead."""
+def _ahead(work: Callable[[Item], Result], items: Iterable[Item], limit: int) -> Iterator[Result]:
+    """`work` of each item, in order, by threads that are up to `limit` items ahead."""
     running: deque[Future[Any]] = deque()
     pool = ThreadPoolExecutor(READERS)
     try:
         for item in items:
             running.append(pool.submit(work, item))
-            if len(running) >= most:
+            if len(running) >= limit:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()

@@ -63,7 +63,7 @@ def names(archive):
 
 
 def check(archive, root):
-    """Every image that can be read is there once, with the embedding that the encoder gives it alone."""
+    """Every readable image is listed once, with the embedding that the encoder gives it alone."""
     usable = []
     for path in sorted(root.rglob("*.png")):
         try:
@@ -95,11 +95,11 @@ def test_a_folder_becomes_four_files_that_say_the_same(photos, tmp_path):
     assert table[0]["modified"].value == (photos / "00.png").stat().st_mtime_ns
     assert {row["status"] for row in table} == {"ok"}
     np.testing.assert_array_equal(np.load(tmp_path / "out" / "embeddings.npy"), archive.embeddings)
-    made = json.loads((tmp_path / "out" / "archive.json").read_text())
-    assert (made["root"], made["kind"], made["metric"], made["images"]) == (str(photos), "flat", "cosine", 12)
-    assert made["encoder"]["name"] == "quarters"
-    again = load_archive(tmp_path / "out")
-    assert (again.rows, again.failed, again.root, len(again)) == (archive.rows, [], photos, 12)
+    record = json.loads((tmp_path / "out" / "archive.json").read_text())
+    assert (record["root"], record["kind"], record["metric"], record["images"]) == (str(photos), "flat", "cosine", 12)
+    assert record["encoder"]["name"] == "quarters"
+    loaded = load_archive(tmp_path / "out")
+    assert (loaded.rows, loaded.failed, loaded.root, len(loaded)) == (archive.rows, [], photos, 12)
     assert (archive.changes.new, archive.changes.embedded, archive.changes.failed) == (12, 12, 0)
 
 
@@ -128,13 +128,13 @@ def test_search_takes_an_image_or_an_embedding(photos, tmp_path):
     archive = make_archive(photos, quarters, tmp_path / "out")
 
     for query in (photos / "07.png", archive.embeddings[5], torch.from_numpy(np.array(archive.embeddings[5]))):
-        found = archive.search(query, 3)
-        assert [found[0].path, found[0].row] == [str(photos / "07.png"), 5]
-        assert found[0].similarity == pytest.approx(1, abs=1e-6)
-        assert len(found) == 3
+        neighbours = archive.search(query, 3)
+        assert [neighbours[0].path, neighbours[0].row] == [str(photos / "07.png"), 5]
+        assert neighbours[0].similarity == pytest.approx(1, abs=1e-6)
+        assert len(neighbours) == 3
     assert len(archive.search(photos / "07.png", 99)) == 12
     with pytest.raises(ValueError, match="quarters"):
-        load_archive(tmp_path / "out").search(photos / "07.png")  # nobody can load a function by its name
+        load_archive(tmp_path / "out").search(photos / "07.png")  # a function cannot be loaded by its name
 
 
 KILLED = """
@@ -384,9 +384,9 @@ def test_images_of_any_size_and_one_on_which_the_encoder_fails(photos, tmp_path)
     picture(photos / "poison.png", 66)
 
     def quarters_or_nan(pixels):
-        found = quarters(pixels)
-        found[pixels[:, 0, 0, 0] * 255 == 66] = torch.nan
-        return found
+        embeddings = quarters(pixels)
+        embeddings[pixels[:, 0, 0, 0] * 255 == 66] = torch.nan
+        return embeddings
 
     archive = make_archive(photos, quarters_or_nan, tmp_path / "out", batch_size=14)
 
@@ -406,13 +406,13 @@ def test_images_of_any_size_and_one_on_which_the_encoder_fails(photos, tmp_path)
 
 def test_progress_counts_every_image_once(photos, tmp_path):
     (photos / "02.png").write_text("broken")
-    told = []
+    reports = []
 
-    make_archive(photos, quarters, tmp_path / "out", batch_size=5, progress=lambda *numbers: told.append(numbers))
+    make_archive(photos, quarters, tmp_path / "out", batch_size=5, progress=lambda *numbers: reports.append(numbers))
 
-    assert told[0] == (0, 12)
-    assert told[-1] == (12, 12)
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert reports[0] == (0, 12)
+    assert reports[-1] == (12, 12)
+    assert [done for done, _ in reports] == sorted(done for done, _ in reports)
 
 
 def test_only_the_folder_itself_where_folders_in_it_do_not_count(photos, tmp_path):
@@ -437,10 +437,10 @@ def test_only_the_folder_itself_where_folders_in_it_do_not_count(photos, tmp_pat
 def test_what_cannot_be_is_refused_before_an_image_is_embedded(photos, tmp_path, monkeypatch, change, message):
     monkeypatch.chdir(tmp_path)
     Path("bare").mkdir()
-    wishes = {"root": "photos", **change}
+    arguments = {"root": "photos", **change}
 
     with pytest.raises(ValueError, match=message):
-        make_archive(wishes.pop("root"), quarters, "out", **wishes)
+        make_archive(arguments.pop("root"), quarters, "out", **arguments)
 
     assert SEEN == []
     assert not Path("out").exists()

@@ -1,0 +1,121 @@
+"""Join the archive and its parts into the four files of a new archive."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders import Encoder
+from relax.archive.files import (
+    EMBEDDINGS,
+    INDEX,
+    PARTS,
+    RECORD,
+    TABLE,
+    ImageRow,
+    replaced_together,
+    to_table,
+    write_table,
+)
+from relax.archive.parts import part_files, read_part
+from relax.archive.record import FORMAT
+from relax.archive.stored import ARCHIVE, Changes, Stored
+from relax.provenance import surroundings
+from similarity.index import Index
+
+CHUNK = 4096  # embeddings that are copied at once
+
+
+def join(
+    out: Path,
+    stored: Stored,
+    images: list[ImageRow],
+    failed: list[ImageRow],
+    options: dict[str, Any],
+    encoder: Encoder,
+    changes: Changes,
+) -> None:
+    """Write the archive of these rows, then delete the parts.
+
+    Args:
+        out: The output folder.
+        stored: What it holds.
+        images: Rows of the images with an embedding, with their ids.
+        failed: Rows of the others.
+        options: Root, recursive, encoder, metric and kind, for archive.json.
+        encoder: The encoder.
+        changes: What the call changes.
+    """
+    previous = stored.record or {}
+    record = {
+        "format": FORMAT,
+        **options,
+        "images": len(images),
+        "failed": len(failed),
+        "next_id": max(previous.get("next_id", 0), max(row.id for row in images) + 1),
+        **surroundings(encoder.device, changes.seconds),
+    }
+    same_index = all(previous.get(key) == options[key] for key in ("metric", "kind"))
+    with replaced_together(out) as aside:
+        if changes.new or changes.changed or len(images) != len(stored.archived) or not same_index:
+            embeddings = _embeddings(aside / EMBEDDINGS, out, stored, images)
+            index = _updated_index(out, stored, images, embeddings) if same_index else None
+            index = index or Index.build(embeddings, _ids(images), kind=options["kind"], metric=options["metric"])
+            index.save(aside / INDEX)
+            record["dimension"] = index.dimension
+            del embeddings
+        else:
+            record["dimension"] = previous["dimension"]
+        write_table(aside / TABLE, to_table([*images, *failed]))
+        (aside / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(out / PARTS, ignore_errors=True)
+
+
+def _embeddings(path: Path, out: Path, stored: Stored, rows: list[ImageRow]) -> NDArray[np.float32]:
+    """(N, D) memory-mapped, gathered from the archive and its parts, one at a time."""
+    sources: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for row, image in enumerate(rows):
+        part, number = stored.places[image.path]
+        sources[part].append((row, number))
+    embeddings: np.memmap[Any, np.dtype[np.float32]] | None = None
+    files = part_files(out)
+    for part, pairs in sources.items():
+        vectors = np.load(out / EMBEDDINGS, mmap_mode="r") if part == ARCHIVE else read_part(files[part])[1]
+        if embeddings is None:
+            embeddings = np.lib.format.open_memmap(path, "w+", np.float32, (len(rows), vectors.shape[1]))
+        for start in range(0, len(pairs), CHUNK):
+            targets, origins = np.array(pairs[start : start + CHUNK]).T
+            embeddings[targets] = vectors[origins]
+    assert embeddings is not None  # noqa: S101  there is at least one row
+    embeddings.flush()
+    return embeddings
+
+
+def _updated_index(out: Path, stored: Stored, rows: list[ImageRow], embeddings: NDArray[np.float32]) -> Index | None:
+    """The existing index without removed images and with new ones; None if it should be built anew.
+
+    It should where most images changed, since lists and graphs fit the vectors that they were built for.
+    """
+    ids = _ids(rows)
+    fresh = np.array([not stored.in_archive(row.path) for row in rows])
+    old = np.array([row.id for row in stored.archived.values()])
+    removed = np.setdiff1d(old, ids[~fresh])
+    if 2 * (fresh.sum() + len(removed)) > len(rows):
+        return None
+    try:
+        index = Index.load(out / INDEX)
+    except (OSError, ValueError):
+        return None
+    index.remove(removed)
+    index.add(embeddings[fresh], ids[fresh])
+    return index if np.array_equal(index.ids, np.sort(ids)) else None
+
+
+def _ids(rows: list[ImageRow]) -> NDArray[np.int64]:
+    return np.array([row.id for row in rows], dtype=np.int64)

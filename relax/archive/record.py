@@ -1,0 +1,63 @@
+"""archive.json: how an archive was made, and by which encoder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from encoders import Encoder
+from relax.archive.files import RECORD
+
+FORMAT = 1
+
+
+def read_record(out: Path) -> dict[str, Any]:
+    """archive.json.
+
+    Raises:
+        ValueError: If it is damaged, or of a later format.
+    """
+    try:
+        record: dict[str, Any] = json.loads((out / RECORD).read_text(encoding="utf-8"))
+        supported = record["format"] == FORMAT
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{out / RECORD} is damaged: delete {out} and make the archive again") from None
+    if not supported:
+        raise ValueError(f"{out / RECORD} has format {record['format']!r}, and this version reads {FORMAT}: update it")
+    return record
+
+
+def identity(encoder: Encoder) -> dict[str, Any]:
+    """Everything that determines the embeddings, as JSON types."""
+    record = {
+        "name": encoder.name,
+        "checksum": encoder.checksum,
+        "pooling": encoder.pooling,
+        "preprocess": asdict(encoder.preprocess),
+    }
+    as_json: dict[str, Any] = json.loads(json.dumps(record))
+    return as_json
+
+
+def check_same_encoder(record: dict[str, Any], encoder: Encoder, out: Path) -> None:
+    """Refuse an encoder whose embeddings cannot be mixed with those in `out`.
+
+    Names are compared only for functions, which have no checksum.
+
+    Args:
+        record: The `identity` of the encoder that made the embeddings in `out`.
+        encoder: The encoder in use.
+        out: The folder, for the message.
+
+    Raises:
+        ValueError: Naming both.
+    """
+    current = identity(encoder)
+    keys = ("checksum", "pooling", "preprocess") if current["checksum"] else tuple(current)
+    if different := [key for key in keys if record.get(key) != current[key]]:
+        raise ValueError(
+            f"{out} holds embeddings of encoder {record['name']!r}, and {current['name']!r} has another "
+            f"{', '.join(different)}: choose another folder to write to, or delete this one"
+        )
