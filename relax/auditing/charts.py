@@ -1,4 +1,4 @@
-"""The charts of the audit, as PNG files. Methods do not draw; this does, at the end of the arrows."""
+"""The charts of the audit, as PNG files."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from relax.auditing.clusters import Clusters
 from relax.auditing.duplicates import Duplicates
 from relax.auditing.hubs import Hubness
 from relax.auditing.layout import Layout
-from relax.auditing.predictability import Predictability, Value
+from relax.auditing.predictability import MAX_GROUPS, Predictability, Value
 from relax.auditing.shortcuts import Shortcuts
 from relax.plotting.panels import INK, PALE, PLAIN, boxes_for_missing_glyphs
 
 DPI = 150
-GROUP_COLOURS = (  # Okabe & Ito (2008), told apart by colour-blind readers; then two more
+GROUP_COLOURS = (  # Okabe & Ito (2008), distinguishable for colour-blind readers; then two more
     *("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#000000"),
     *("#999999", "#7a5195"),
 )
-GROUPS_SHOWN = len(GROUP_COLOURS)
+COLOURED_GROUPS = len(GROUP_COLOURS)
 OTHER = "#dddddd"
 TITLES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
 
 def space_chart(layouts: Sequence[Layout], values: Sequence[Value], legend: str) -> bytes:
-    """The maps of the space side by side, coloured by a value per image: groups by name, many numbers by a scale."""
+    """The maps of the space side by side, coloured by a value per image: groups by name, numbers by a scale."""
     figure = Figure(figsize=(4.6 * len(layouts) + 1.3, 4.4), layout="constrained", facecolor="white")
     axes = figure.subplots(1, len(layouts), squeeze=False)[0]
     numbers = _numbers(values)
@@ -56,15 +56,16 @@ def space_chart(layouts: Sequence[Layout], values: Sequence[Value], legend: str)
 
 
 def neighbours_chart(duplicates: Duplicates, hubs: Hubness) -> bytes:
-    """How close every image is to its nearest neighbour, and how often it is a neighbour."""
+    """How close each image is to its nearest neighbour, and how often it is a neighbour."""
     figure, (left, right) = _panels(2)
     left.hist(1 - duplicates.similarity, bins=40, color=GROUP_COLOURS[0])
-    left.axvline(1 - duplicates.threshold, color=GROUP_COLOURS[5], linewidth=1.2, label="near-duplicates: left of this")
+    left.axvline(1 - duplicates.threshold, color=GROUP_COLOURS[5], linewidth=1.2, label="near-duplicates: to the left")
     left.set(xlabel="cosine distance to the nearest image", ylabel="images")
     left.legend(frameon=False, fontsize=8)
     _titled(left, "Nearest neighbours")
-    most = int(hubs.occurrence.max())
-    right.hist(hubs.occurrence, bins=(np.arange(most + 2) - 0.5).tolist() if most < 60 else 60, color=GROUP_COLOURS[0])
+    largest = int(hubs.occurrence.max())
+    bins = (np.arange(largest + 2) - 0.5).tolist() if largest < 60 else 60
+    right.hist(hubs.occurrence, bins=bins, color=GROUP_COLOURS[0])
     right.axvline(hubs.k, color=PALE, linewidth=1.2, linestyle=":", label=f"mean: {hubs.k}")
     right.set(xlabel=f"times among the {hubs.k} nearest of another image", ylabel="images")
     right.legend(frameon=False, fontsize=8)
@@ -73,7 +74,7 @@ def neighbours_chart(duplicates: Duplicates, hubs: Hubness) -> bytes:
 
 
 def clusters_chart(clusters: Clusters) -> bytes:
-    """The silhouette of every number of clusters, and the sizes of those that were chosen."""
+    """The silhouette by number of clusters, and the sizes of the clusters."""
     figure, (left, right) = _panels(2)
     numbers = list(clusters.silhouettes)
     left.plot(numbers, list(clusters.silhouettes.values()), color=PALE, marker="o", markersize=4)
@@ -97,17 +98,17 @@ def importance_chart(maps: dict[int, NDArray[np.float64]], counts: dict[int, int
     for panel in axes.flat:
         panel.set_axis_off()
     for panel, (number, values) in zip(axes.flat, maps.items(), strict=False):
-        shown = panel.imshow(values, cmap="RdBu_r", vmin=-ends, vmax=ends)
+        drawn = panel.imshow(values, cmap="RdBu_r", vmin=-ends, vmax=ends)
         pictures = f"{counts[number]} picture{'s' * (counts[number] != 1)}"
         _titled(panel, f"cluster {number} ({pictures})")
-    bar = figure.colorbar(shown, ax=list(axes.flat), shrink=0.8)
+    bar = figure.colorbar(drawn, ax=list(axes.flat), shrink=0.8)
     bar.set_label("importance, in standard\ndeviations within a picture", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     return _png(figure)
 
 
 def shortcuts_chart(shortcuts: Shortcuts) -> bytes:
-    """The mean difference of each question, and how often hiding a cell changes the cluster; regions are outlined."""
+    """The mean difference by question, and how often hiding a cell changes the cluster; regions are outlined."""
     titles = {"importance": "importance, against mirrored", "hiding": "hiding, against mirrored"}
     units = {"importance": "standard deviations in a map", "hiding": "cosine"}
     panels = [(titles[name], test.difference, units[name]) for name, test in shortcuts.tests.items()]
@@ -118,54 +119,53 @@ def shortcuts_chart(shortcuts: Shortcuts) -> bytes:
         signed = "%" not in unit
         ends = max(float(np.abs(values).max()), 1e-9 if signed else 1.0)
         colours, low = ("RdBu_r", -ends) if signed else ("viridis", 0.0)
-        shown = panel.imshow(values, cmap=colours, vmin=low, vmax=ends)
+        drawn = panel.imshow(values, cmap=colours, vmin=low, vmax=ends)
         for region in shortcuts.regions:
             for row, column in region.cells:
                 corner = column - 0.46, row - 0.46
                 panel.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor="black", linewidth=1.6))
         panel.set(xticks=[], yticks=[])
         _titled(panel, title)
-        bar = figure.colorbar(shown, ax=panel, shrink=0.75)
+        bar = figure.colorbar(drawn, ax=panel, shrink=0.75)
         bar.set_label(unit, fontsize=8)
         bar.ax.tick_params(labelsize=7)
     return _png(figure)
 
 
 def predictability_chart(columns: Sequence[Predictability]) -> bytes:
-    """Score of every column beside what chance gives."""
+    """Score of every column, beside the score of shuffled ones."""
     figure = Figure(figsize=(7.5, 1.1 + 0.34 * len(columns)), layout="constrained", facecolor="white")
     panel = figure.subplots()
     places = np.arange(len(columns))[::-1]
-    panel.barh(places, [max(0.0, one.score) for one in columns], height=0.6, color=GROUP_COLOURS[0])
-    chances = [max(0.0, one.chance) for one in columns]
+    panel.barh(places, [max(0.0, column.score) for column in columns], height=0.6, color=GROUP_COLOURS[0])
+    chances = [max(0.0, column.chance) for column in columns]
     panel.scatter(chances, places, marker="|", s=160, linewidths=2, color=GROUP_COLOURS[5], label="shuffled", zorder=3)
-    labels = [f"{_safe(one.column)} ({'R²' if one.kind == 'numbers' else 'balanced accuracy'})" for one in columns]
+    measures = {"numbers": "R²", "groups": "balanced accuracy"}
+    labels = [f"{_safe(column.column)} ({measures[column.kind]})" for column in columns]
     panel.set_yticks(places, labels=labels, parse_math=False)
     panel.set_xlim(0, 1)
     panel.legend(frameon=False, fontsize=8, loc="lower right")
-    _titled(panel, "How well the neighbours tell each column")
+    _titled(panel, "How well the neighbours predict each column")
     return _png(figure)
 
 
 def _scatter_groups(panel: Axes, points: NDArray[np.float64], values: Sequence[Value]) -> None:
-    """The largest groups in a colour each, the others and the unknown in grey."""
+    """The largest groups in a colour each, other groups and unknown values in grey."""
     names = [_name(value) for value in values]
-    known = sorted({name for name in names if name}, key=lambda name: (-names.count(name), name))[:GROUPS_SHOWN]
+    known = sorted({name for name in names if name}, key=lambda name: (-names.count(name), name))[:COLOURED_GROUPS]
     order = sorted(known, key=lambda name: (len(name), name))
-    rest = np.array([name not in known for name in names])
-    if rest.any():
-        panel.scatter(points[rest, 0], points[rest, 1], s=14, color=OTHER, linewidths=0, label="other or unknown")
+    others = np.array([name not in known for name in names])
+    if others.any():
+        panel.scatter(points[others, 0], points[others, 1], s=14, color=OTHER, linewidths=0, label="other or unknown")
     for place, name in enumerate(order):
-        chosen = np.array([one == name for one in names])
+        chosen = np.array([other == name for other in names])
         panel.scatter(points[chosen, 0], points[chosen, 1], s=14, color=_colour(place), linewidths=0, label=_safe(name))
 
 
 def _numbers(values: Sequence[Value]) -> NDArray[np.float64] | None:
-    """(N,) the values as numbers if they are many different ones, NaN where unknown; else None."""
-    from relax.auditing.predictability import GROUPS
-
+    """(N,) the values as numbers if there are many distinct ones, NaN where unknown; else None."""
     known = {value for value in values if value is not None}
-    if len(known) <= GROUPS or not all(isinstance(value, int | float) for value in known):
+    if len(known) <= MAX_GROUPS or not all(isinstance(value, int | float) for value in known):
         return None
     return np.array([np.nan if value is None else float(value) for value in values])
 
@@ -175,13 +175,13 @@ def _name(value: Value) -> str:
 
 
 def _colour(place: int) -> str:
-    return GROUP_COLOURS[place % GROUPS_SHOWN]
+    return GROUP_COLOURS[place % COLOURED_GROUPS]
 
 
 def _safe(text: str) -> str:
-    """Short, and nothing that matplotlib reads as something else: a label with _ first would not be shown."""
-    shown = text if len(text) <= 28 else text[:27] + "…"
-    return f"\u200b{shown}" if shown.startswith("_") else shown
+    """Shortened, and safe for matplotlib, which hides labels that begin with _."""
+    short = text if len(text) <= 28 else text[:27] + "…"
+    return f"\u200b{short}" if short.startswith("_") else short
 
 
 def _panels(count: int, height: float = 3.1, width: float = 4.2) -> tuple[Figure, list[Axes]]:

@@ -1,4 +1,4 @@
-"""Clusters: spherical k-means by FAISS, as many as the silhouette says.
+"""Clusters: spherical k-means by FAISS, their number chosen by the silhouette.
 
 Sources: spherical k-means: Dhillon & Modha (Machine Learning 42, 2001); silhouette: Rousseeuw (J. Comput. Appl. Math.
 20, 1987), here with cosine distance.
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from relax.auditing.neighbours import check, unit
 
-MOST = 10  # clusters that are tried
-SAMPLE = 2000  # images whose silhouette is computed: it takes all pairs
-LEAST = 4  # images
+MAX_CLUSTERS = 10
+MIN_IMAGES = 4
+SAMPLE = 2000  # images in the silhouette, which needs all pairs
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Clusters:
     Attributes:
         labels: (N,) int64.
         centres: (K, D) float32, of length 1.
-        silhouettes: Mean silhouette for every number of clusters that was tried, in [-1, 1]: 1 = tight and far apart,
-            about 0 = overlapping.
+        silhouettes: Mean silhouette by number of clusters tried, in [-1, 1]: 1 = compact and well separated, about 0 =
+            overlapping.
         nearest: (K,) int64, the image closest to each centre.
     """
 
@@ -37,7 +37,7 @@ class Clusters:
 
     @property
     def count(self) -> int:
-        """How many clusters there are, K."""
+        """Number of clusters, K."""
         return len(self.centres)
 
     @property
@@ -52,33 +52,33 @@ class Clusters:
 
 
 def find_clusters(
-    embeddings: NDArray[np.float32], *, count: int | None = None, most: int = MOST, seed: int = 0
+    embeddings: NDArray[np.float32], *, count: int | None = None, maximum: int = MAX_CLUSTERS, seed: int = 0
 ) -> Clusters:
-    """Cluster by direction; the number with the best mean silhouette wins, the smaller one of equals.
+    """Cluster by direction, into the number of clusters with the best mean silhouette; of equals, the smaller.
 
     Args:
         embeddings: (N, D).
-        count: Number of clusters; None tries 2 to `most`.
-        most: The most clusters to try; never more than N / 2.
+        count: Number of clusters; None tries 2 to `maximum`.
+        maximum: Largest number to try; never more than N / 2.
         seed: The only source of randomness (starting points, and the sample of a large set for the silhouette).
 
     Raises:
         ValueError: With fewer than 4 images, or an impossible count.
     """
     check(embeddings)
-    if len(embeddings) < LEAST:
-        raise ValueError(f"clusters need at least {LEAST} images; got {len(embeddings)}")
+    if len(embeddings) < MIN_IMAGES:
+        raise ValueError(f"clusters need at least {MIN_IMAGES} images; got {len(embeddings)}")
     largest = len(embeddings) // 2
     if count is not None and not 2 <= count <= largest:
         raise ValueError(f"clusters must be from 2 to {largest}, half of the images; got {count}")
-    if most < 2:
-        raise ValueError(f"most must be at least 2 clusters; got {most}")
+    if maximum < 2:
+        raise ValueError(f"maximum must be at least 2 clusters; got {maximum}")
     vectors = np.ascontiguousarray(unit(embeddings), dtype=np.float32)
-    tried = range(count, count + 1) if count is not None else range(2, min(most, largest) + 1)
+    numbers = range(count, count + 1) if count is not None else range(2, min(maximum, largest) + 1)
     sample = np.random.default_rng(seed).permutation(len(vectors))[:SAMPLE]
     best: Clusters | None = None
     silhouettes = {}
-    for number in tried:
+    for number in numbers:
         labels, centres = _kmeans(vectors, number, seed)
         silhouettes[number] = _silhouette(vectors[sample], labels[sample])
         if best is None or silhouettes[number] > silhouettes[best.count]:
@@ -96,20 +96,20 @@ def _kmeans(vectors: NDArray[np.float32], number: int, seed: int) -> tuple[NDArr
         niter=50,
         nredo=5,
         spherical=True,
-        seed=seed + 1,  # FAISS takes 0 as "none given"
+        seed=seed + 1,  # FAISS takes 0 for "no seed"
         min_points_per_centroid=1,
         max_points_per_centroid=10_000,
     )
     kmeans.train(vectors)
     centres = np.asarray(kmeans.centroids, dtype=np.float32)
     labels = (vectors @ centres.T).argmax(1)
-    used, labels = np.unique(labels, return_inverse=True)  # copies can leave a cluster empty
+    used, labels = np.unique(labels, return_inverse=True)  # duplicates can leave a cluster empty
     order = np.argsort(-np.bincount(labels), kind="stable")
     return np.argsort(order)[labels], np.ascontiguousarray(centres[used][order])
 
 
 def _silhouette(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """Mean silhouette by cosine; -1, the worst there is, where it is not defined."""
+    """Mean silhouette by cosine; -1, the worst value, where it is undefined."""
     from sklearn.metrics import silhouette_score
 
     if not 1 < len(np.unique(labels)) < len(labels):

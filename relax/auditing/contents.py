@@ -12,23 +12,24 @@ from numpy.typing import NDArray
 from relax.auditing import charts
 from relax.auditing.findings import clusters_in_words, region_in_words
 from relax.auditing.gallery import Gallery
-from relax.auditing.predictability import Value
+from relax.auditing.predictability import MIN_GROUP, Value
 from relax.auditing.result import Audit
 from relax.auditing.shortcuts import LEVEL
 from relax.report import Chart, Grid, Report, Section, Strip, Thumbnail
 
-SHOWN = 6  # small pictures in a row
-ROWS = 30  # of a table; the files beside the report have them all
-STRIPS = 10  # rows of small pictures in a chapter
+THUMBNAILS = 12  # in a strip, at most
+EXAMPLES = 6  # of a cluster, and of hubs
+TABLE_ROWS = 30  # the files beside the report have all of them
+STRIPS = 10  # rows of thumbnails in a chapter
 
 
 @dataclass(frozen=True)
 class Contents:
-    """Makes the report of an audit.
+    """Composes the report of an audit.
 
     Attributes:
-        audit: What was found.
-        pictures: Gives small pictures and explanations.
+        audit: The results.
+        pictures: Reads thumbnails and explanations.
         colour_by: The metadata column of the second map; "" for none.
     """
 
@@ -37,7 +38,7 @@ class Contents:
     colour_by: str
 
     def report(self) -> Report:
-        """Everything that the page shows."""
+        """All chapters, with the gallery."""
         chapters = [self._shortcuts(), self._columns(), self._layout(), self._clusters()]
         chapters += [self._duplicates(), self._outliers(), self._hubs(), self._failed()]
         return Report(
@@ -49,52 +50,57 @@ class Contents:
         )
 
     def _shortcuts(self) -> Section | None:
-        found = self.audit.shortcuts
-        if found is None:
+        shortcuts = self.audit.shortcuts
+        if shortcuts is None:
             return None
-        side = len(found.p)
+        side = len(shortcuts.p)
         caption = (
-            "Each cell is a place in what the encoder sees. Left: how much more important, or how much more decisive "
+            "Each cell is a place in the view of the encoder. Left: how much more important, or how much more decisive "
             "for the cluster when hidden, a place is in the pictures than in their mirror images, on average. "
             f"Outlined: p at most {LEVEL} after correction for all places and questions."
         )
-        why = (
-            "Every encoder looks harder at some places than at others, and photographers put things in the middle. So "
-            "each picture is compared with its own mirror image: what is left is due to what the pictures show at that "
-            "place. What looks the same mirrored, such as the exact centre, cannot be found this way."
+        explanation = (
+            "Every encoder weighs some places more than others, and photographers put things in the middle. So each "
+            "picture is compared with its own mirror image: the difference is due to what the pictures show at that "
+            "place. What looks the same when mirrored, such as the exact centre, cannot be found this way."
         )
         strips = [
             self._strip(
                 f"Region {number}: {region_in_words(region, side)}",
                 region.examples,
                 partial(self.pictures.outlined, region=region),
-                "The pictures in which it shows most; the outline is the region.",
+                "The pictures with the largest difference there; the outline is the region.",
             )
-            for number, region in enumerate(found.regions[:STRIPS], start=1)
+            for number, region in enumerate(shortcuts.regions[:STRIPS], start=1)
         ]
-        chart = Chart(charts.shortcuts_chart(found), caption, "Grids of places with the evidence for a shortcut")
-        return Section("Shortcuts: places that matter in many pictures", (why,), (chart, *strips))
+        chart = Chart(charts.shortcuts_chart(shortcuts), caption, "Grids of places with the evidence for shortcuts")
+        return Section("Shortcuts: places that matter in many pictures", (explanation,), (chart, *strips))
 
     def _columns(self) -> Section | None:
         audit = self.audit
         if audit.metadata is None:
             return None
         missing = f" {audit.metadata.missing:,} images have no row in the table." if audit.metadata.missing else ""
-        how = (
-            "Each image's value is guessed from its nearest other images. The p-value is the share of shuffled columns "
-            "that do as well, corrected for the number of columns (Holm). It takes images for independent: frames of "
-            f"one video, or copies, make it too small. A link is not a cause.{missing}"
+        explanation = (
+            "The value of each image is predicted from its nearest other images. The p-value is the share of shuffled "
+            "columns that score as well, corrected for the number of columns (Holm). It assumes independent images: "
+            f"frames of one video, or copies, make it too small. A link is not a cause.{missing}"
         )
         if not audit.columns:
-            return Section("Metadata", ("No column holds groups of at least 5 images, or numbers.",))
-        headers = ("column", "kind", "score", "shuffled", "p", "images", "groups", "share of the largest")
+            return Section("Metadata", (f"No column holds numbers, or groups of at least {MIN_GROUP} images.",))
+        headers = ("column", "kind", "score", "shuffled", "p", "images", "groups", "share of the largest group")
         rows = tuple(
-            (one.column, one.kind, one.score, one.chance, one.p_corrected, one.images, one.groups or None, one.largest)
-            for one in audit.columns
+            (
+                *(column.column, column.kind, column.score, column.chance, column.p_corrected),
+                *(column.images, column.groups or None, column.largest),
+            )
+            for column in audit.columns
         )
         note = "Score: balanced accuracy for groups, R² for numbers."
         chart = Chart(charts.predictability_chart(audit.columns), note, "Bars: the score of each metadata column")
-        return Section("Metadata that the embedding gives away", (how,), (chart, Grid("Columns", headers, rows, note)))
+        return Section(
+            "Metadata that can be read off the embedding", (explanation,), (chart, Grid("Columns", headers, rows, note))
+        )
 
     def _layout(self) -> Section:
         space = self.audit.space
@@ -109,93 +115,100 @@ class Contents:
             )
             for name, values in coloured.items()
         )
-        how = (
-            "Close dots are similar images. t-SNE and UMAP keep who is next to whom; sizes of and distances between "
-            "their groups mean little. PCA keeps large distances."
+        explanation = (
+            "Close dots are similar images. t-SNE and UMAP preserve neighbourhoods; the sizes of their groups and the "
+            "distances between them mean little. PCA preserves large distances."
         )
-        return Section("Map of the space", (how,), blocks)
+        return Section("Map of the space", (explanation,), blocks)
 
     def _clusters(self) -> Section:
         audit, clusters = self.audit, self.audit.space.clusters
         blocks: list[Chart | Strip] = [
             Chart(
                 charts.clusters_chart(clusters),
-                "The number of clusters is the one with the highest mean silhouette: 1 is tight and far apart.",
+                "The number of clusters has the highest mean silhouette: 1 is compact and well separated.",
                 "Silhouette by number of clusters, and cluster sizes",
             )
         ]
         if audit.maps:
             caption = (
-                "Mean importance in each cluster: what the encoder sees, from the pictures that were explained. Each "
-                "map was standardised first, so that every picture counts the same. An encoder's own preference "
-                "for places is in these maps; the chapter on shortcuts takes it out."
+                "Mean importance in each cluster, in the view of the encoder, over the explained pictures. Each map is "
+                "standardised first, so that all pictures count the same. These maps contain the encoder's preference "
+                "for certain places; the chapter on shortcuts removes it."
             )
             chart = charts.importance_chart(audit.maps, audit.map_counts)
             blocks.append(Chart(chart, caption, "One mean importance map per cluster"))
         for number in range(clusters.count):
             members = np.flatnonzero(clusters.labels == number)
             members = members[np.argsort(members != clusters.nearest[number], kind="stable")]
-            note = "The first is the closest to the centre."
+            note = "The first is closest to the centre."
             blocks.append(
-                self._strip(f"Cluster {number}: {len(members):,} images", members[:SHOWN].tolist(), note=note)
+                self._strip(f"Cluster {number}: {len(members):,} images", members[:EXAMPLES].tolist(), note=note)
             )
         return Section("Clusters", (clusters_in_words(clusters),), tuple(blocks))
 
     def _duplicates(self) -> Section:
         space = self.audit.space
-        found = space.duplicates
-        caption = "Left: a cosine distance of 0 is a copy. Right: how often each image is among another's nearest."
+        duplicates = space.duplicates
+        caption = "Left: at a cosine distance of 0 lie copies. Right: how often an image is a neighbour."
         chart = Chart(
-            charts.neighbours_chart(found, space.hubs), caption, "Histograms of nearest distances and of hubness"
+            charts.neighbours_chart(duplicates, space.hubs),
+            caption,
+            "Histograms of the nearest distances and of hubness",
         )
         strips = [
             self._strip(
                 f"Group {number}: {len(group)} images",
                 group,
-                note="" if len(group) <= SHOWN else f"The first {SHOWN}; duplicates.csv has all.",
+                note="" if len(group) <= THUMBNAILS else f"The first {THUMBNAILS}; duplicates.csv has all.",
             )
-            for number, group in enumerate(found.groups[:STRIPS], start=1)
+            for number, group in enumerate(duplicates.groups[:STRIPS], start=1)
         ]
-        more = f" The first {STRIPS} groups are shown." if len(found.groups) > STRIPS else ""
-        how = (
-            f"Pairs with a cosine of {found.threshold:.6f} or more, joined into groups. Unless given, the threshold is "
-            f"a hundredth of the typical cosine distance to the nearest image.{more}"
+        omitted = f" The first {STRIPS} groups are shown." if len(duplicates.groups) > STRIPS else ""
+        explanation = (
+            f"Pairs with a cosine of {duplicates.threshold:.6f} or more, joined into groups. The default threshold is "
+            f"a hundredth of the typical cosine distance to the nearest image.{omitted}"
         )
-        return Section("Neighbours and near-duplicates", (how,), (chart, *strips))
+        return Section("Neighbours and near-duplicates", (explanation,), (chart, *strips))
 
     def _outliers(self) -> Section:
-        found, paths = self.audit.space.outliers, self.audit.paths
-        how = (
+        outliers, paths = self.audit.space.outliers, self.audit.paths
+        explanation = (
             "Flagged: the logarithm of the mean cosine distance to the nearest images is more than 3.5 robust standard "
-            "deviations above the median. The local outlier factor (about 1 is usual) is given beside it."
+            "deviations above the median. The local outlier factor is given beside it; about 1 is usual."
         )
-        if not found.flagged:
-            return Section("Outliers", (how, "None."))
+        if not outliers.flagged:
+            return Section("Outliers", (explanation, "None."))
         rows = tuple(
-            (paths[one], float(found.distance[one]), float(found.robust_z[one]), float(found.local_factor[one]))
-            for one in found.flagged[:ROWS]
+            (
+                paths[image],
+                float(outliers.distance[image]),
+                float(outliers.robust_z[image]),
+                float(outliers.local_factor[image]),
+            )
+            for image in outliers.flagged[:TABLE_ROWS]
         )
         grid = Grid("Farthest first", ("image", "mean distance", "robust z", "local outlier factor"), rows)
-        return Section("Outliers", (how,), (self._strip("Farthest", found.flagged[: 2 * SHOWN]), grid))
+        return Section("Outliers", (explanation,), (self._strip("Farthest", outliers.flagged), grid))
 
     def _hubs(self) -> Section | None:
-        found, paths = self.audit.space.hubs, self.audit.paths
-        if not found.hubs:
+        hubs, paths = self.audit.space.hubs, self.audit.paths
+        if not hubs.hubs:
             return None
-        how = (
-            f"How often an image is among the {found.k} nearest of another; hubs are more than two standard deviations "
-            "above the mean. A search returns hubs whatever one looks for."
+        explanation = (
+            f"How often an image is among the {hubs.k} nearest of another; hubs lie more than two standard deviations "
+            "above the mean. A search returns hubs whatever the query."
         )
-        rows = tuple((paths[one], int(found.occurrence[one])) for one in found.hubs[:ROWS])
-        strip = self._strip("The largest hubs", found.hubs[:SHOWN])
-        return Section("Hubs", (how,), (strip, Grid("Hubs", ("image", "times a neighbour"), rows)))
+        rows = tuple((paths[image], int(hubs.occurrence[image])) for image in hubs.hubs[:TABLE_ROWS])
+        strip = self._strip("The largest hubs", hubs.hubs[:EXAMPLES])
+        return Section("Hubs", (explanation,), (strip, Grid("Hubs", ("image", "times a neighbour"), rows)))
 
     def _failed(self) -> Section | None:
         failed = self.audit.failed
         if not failed:
             return None
         return Section(
-            "Images that could not be used", (), (Grid("Left out", ("image", "why"), tuple(failed.items())),)
+            "Images that could not be used", (), (Grid("Left out", ("image", "reason"), tuple(failed.items())),)
         )
 
     def _strip(
@@ -205,9 +218,7 @@ class Contents:
         pixels: Callable[[int], NDArray[np.uint8] | None] | None = None,
         note: str = "",
     ) -> Strip:
-        """Small pictures of the first images; one that is gone since it was embedded is left out."""
-        show = pixels or self.pictures.small
-        shown = ((one, show(one)) for one in images[: 2 * SHOWN])
-        return Strip(
-            title, tuple(Thumbnail(one, self.audit.paths[image]) for image, one in shown if one is not None), note
-        )
+        """Thumbnails of the first images, without those whose file has disappeared since it was embedded."""
+        read = pixels or self.pictures.small
+        thumbnails = ((read(image), self.audit.paths[image]) for image in images[:THUMBNAILS])
+        return Strip(title, tuple(Thumbnail(small, path) for small, path in thumbnails if small is not None), note)

@@ -1,8 +1,8 @@
-"""Near-duplicates: images that the encoder can hardly tell apart.
+"""Near-duplicates: images that the encoder can hardly distinguish.
 
-How close is too close depends on the encoder: in some spaces every pair has a cosine above 0.99. So the default
-threshold is relative: a pair counts when its cosine distance is at most a hundredth of what a typical image has to its
-nearest neighbour (a tenth as an angle, since 1 - cos(a) is about a^2 / 2), or when it is a copy up to rounding. Pairs
+Which cosine is suspicious depends on the encoder: in some spaces every pair has a cosine above 0.99. So the default
+threshold is relative: a pair counts if its cosine distance is at most a hundredth of the typical distance to a nearest
+neighbour (a tenth as an angle, since 1 - cos(a) is about a^2 / 2), or if it is a copy up to rounding. Pairs
 are joined into groups: A and C belong together when both are close to B.
 """
 
@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from relax.auditing.neighbours import BLOCK, Neighbours, unit
 
-COPY = 1e-6  # cosine distance up to which two float32 embeddings are the same
+COPY = 1e-6  # cosine distance up to which two float32 embeddings count as equal
 CLOSER = 100.0  # times closer, in cosine distance, than the typical nearest neighbour
 
 
@@ -39,7 +39,7 @@ class Duplicates:
 
     @property
     def extra(self) -> int:
-        """How many images would go if one of each group stayed."""
+        """Number of images beyond one of each group."""
         return sum(len(group) - 1 for group in self.groups)
 
 
@@ -72,14 +72,14 @@ def near_duplicates(
 
 
 def default_threshold(neighbours: Neighbours) -> float:
-    """The cosine of the rule at the top of this module; copies do not count for what is typical."""
+    """The cosine of the rule at the top of this module; copies are excluded from the typical distance."""
     distances = neighbours.distances[:, 0]
     apart = distances[distances > COPY]
     return 1 - max(COPY, float(np.median(apart)) / CLOSER) if apart.size else 1 - COPY
 
 
 def _components(vectors: NDArray[np.float64], limit: float) -> NDArray[np.int64]:
-    """(N,) the number of each image's group, joined block by block, so that memory grows with N, not N^2."""
+    """(N,) the group of each image, joined block by block, so that memory grows with N, not N^2."""
     count = len(vectors)
     labels = np.arange(count)
     for start in range(0, count, BLOCK):

@@ -19,17 +19,17 @@ from relax.report import Exhibit, Neighbour
 
 SMALL = 128  # px of a small picture's longer side
 NEIGHBOURS = 6
-SIGN = np.array([235, 30, 90], dtype=np.uint8)  # outlines a region
+OUTLINE = np.array([235, 30, 90], dtype=np.uint8)  # of a region
 
 
 class Gallery(Sequence[Exhibit]):
-    """The explained pictures with their neighbours, each read when it is shown.
+    """The explained pictures with their neighbours, each read on demand.
 
     Args:
-        audit: What was found.
+        audit: The results.
         root: The audited folder.
-        encoder: Knows which part of a picture it sees.
-        explanation: Gives the explanation of a path.
+        encoder: Tells which part of a picture it sees.
+        explanation: From a path to its explanation.
     """
 
     def __init__(self, audit: Audit, root: Path, encoder: Encoder, explanation: Callable[[str], Explanation]) -> None:
@@ -53,23 +53,27 @@ class Gallery(Sequence[Exhibit]):
         return self.exhibit(self.audit.explained[place])
 
     def exhibit(self, image: int) -> Exhibit:
-        """One image with its maps, what is known of it, and its nearest images."""
+        """One image with its maps, metadata and nearest images."""
         audit, space = self.audit, self.audit.space
         notes = [("cluster", str(space.clusters.labels[image]))]
         notes.append(("times a neighbour", str(space.hubs.occurrence[image])))
         if audit.metadata is not None:
-            notes += [(name, _shown(values[image])) for name, values in audit.metadata.columns.items()]
-        near = zip(space.neighbours.indices[image], space.neighbours.similarities[image], strict=True)
-        neighbours = [(int(one), float(cosine), self.small(int(one))) for one, cosine in list(near)[:NEIGHBOURS]]
+            notes += [(name, _text(values[image])) for name, values in audit.metadata.columns.items()]
+        indices, cosines = space.neighbours.indices[image][:NEIGHBOURS], space.neighbours.similarities[image]
+        neighbours = [(audit.paths[other], self.small(int(other))) for other in indices]
         return Exhibit(
             self.explanation(audit.paths[image]),
             audit.paths[image],
-            tuple(Neighbour(audit.paths[one], cosine, small) for one, cosine, small in neighbours if small is not None),
+            tuple(
+                Neighbour(path, float(cosine), pixels)
+                for (path, pixels), cosine in zip(neighbours, cosines, strict=False)
+                if pixels is not None
+            ),
             tuple(notes),
         )
 
     def small(self, image: int) -> NDArray[np.uint8] | None:
-        """(h, w, 3) the image made small; None if it is gone since it was embedded."""
+        """(h, w, 3) a small version of the image; None if its file has disappeared since it was embedded."""
         try:
             return picture_of(self.root / self.audit.paths[image], SMALL)
         except ImageError:
@@ -87,8 +91,8 @@ class Gallery(Sequence[Exhibit]):
         outline = np.zeros((height, width), dtype=bool)
         outline[max(0, first) : last, max(0, start) : stop] = True
         outline[max(0, first) + 2 : max(0, last - 2), max(0, start) + 2 : max(0, stop - 2)] = False
-        return np.where(outline[..., None], SIGN, pixels)
+        return np.where(outline[..., None], OUTLINE, pixels)
 
 
-def _shown(value: object) -> str:
+def _text(value: object) -> str:
     return "unknown" if value is None else str(value)

@@ -1,7 +1,7 @@
-"""Hubness: images that turn up among the neighbours of many others, and images that are nobody's neighbour.
+"""Hubness: images among the neighbours of many others, and images that are no other image's neighbour.
 
 In a space of many dimensions a few points become neighbours of almost everything, and search returns them for any
-query. The k-occurrence of an image is how many others have it among their k nearest; hubness is its skewness.
+query. The k-occurrence of an image is the number of others with it among their k nearest; hubness is its skewness.
 
 Source: Radovanović, Nanopoulos & Ivanović, Hubs in Space (JMLR 11, 2010), sections 2 and 3.
 """
@@ -22,10 +22,10 @@ class Hubness:
 
     Attributes:
         k: Neighbours of each image.
-        occurrence: (N,) int64, how many others have the image among their k nearest; the mean is k.
+        occurrence: (N,) int64, number of others with the image among their k nearest; the mean is k.
         skewness: E[(o - k)^3] / sd^3 of the occurrence o; 0 where all are the same. Above 1 is a strong skew.
         hubs: Indices with an occurrence more than two standard deviations above the mean, largest first.
-        never: How many images are nobody's neighbour.
+        never: Number of images that are no other image's neighbour.
     """
 
     k: int
@@ -36,7 +36,7 @@ class Hubness:
 
 
 def hubness(neighbours: Neighbours) -> Hubness:
-    """Count how often every image is a neighbour."""
+    """Count how often each image is a neighbour of another."""
     count, k = neighbours.indices.shape
     occurrence = np.bincount(neighbours.indices.reshape(-1), minlength=count)
     spread = float(occurrence.std())

@@ -1,6 +1,6 @@
-"""Maps of the space in two dimensions, to look at; distances between far-apart groups mean little in them.
+"""Maps of the space in two dimensions, for viewing only: distances between separate groups mean little.
 
-PCA keeps large distances, t-SNE and UMAP keep who is next to whom. t-SNE and UMAP work on a sample of large sets.
+PCA preserves large distances, t-SNE and UMAP preserve neighbourhoods. Of large sets, t-SNE and UMAP show a sample.
 
 Sources: van der Maaten & Hinton, t-SNE (JMLR 9, 2008); McInnes, Healy & Melville, UMAP (arXiv 1802.03426).
 """
@@ -17,17 +17,17 @@ from relax.auditing.neighbours import check, unit
 METHODS = ("pca", "tsne", "umap")
 SAMPLE = 5000
 INSTALL = 'install it with: pip install "relax-explainer[umap]"'
-LEAST = 5  # images for t-SNE and UMAP
+MIN_IMAGES = 5  # images for t-SNE and UMAP
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where every image lies on a map.
+    """Coordinates of every image on a map.
 
     Attributes:
         method: "pca", "tsne" or "umap".
         points: (N, 2) float64; NaN for images left out of the sample.
-        explained: Share of the variance that the two axes keep, for PCA; None for the others.
+        explained: Share of the variance explained by the two axes, for PCA; None for the others.
     """
 
     method: str
@@ -36,7 +36,7 @@ class Layout:
 
 
 def lay_out(embeddings: NDArray[np.float32], method: str = "tsne", *, seed: int = 0) -> Layout:
-    """Lay the directions of the embeddings out on a plane.
+    """Project the directions of the embeddings on a plane.
 
     Args:
         embeddings: (N, D).
@@ -53,8 +53,8 @@ def lay_out(embeddings: NDArray[np.float32], method: str = "tsne", *, seed: int 
     vectors = unit(embeddings)
     if method == "pca":
         return _pca(vectors)
-    if len(vectors) < LEAST:
-        raise ValueError(f"{method} needs at least {LEAST} images; got {len(vectors)}: take pca")
+    if len(vectors) < MIN_IMAGES:
+        raise ValueError(f"{method} needs at least {MIN_IMAGES} images; got {len(vectors)}: take pca")
     sample = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:SAMPLE])
     points = np.full((len(vectors), 2), np.nan)
     points[sample] = (_tsne if method == "tsne" else _umap)(vectors[sample], seed)
@@ -65,7 +65,7 @@ def _pca(vectors: NDArray[np.float64]) -> Layout:
     centred = vectors - vectors.mean(0)
     _, axes = np.linalg.eigh(centred.T @ centred)
     points = centred @ axes[:, ::-1][:, :2]
-    points *= np.where(np.abs(points).max(0) == points.max(0), 1, -1)  # an axis has no sign of its own
+    points *= np.where(np.abs(points).max(0) == points.max(0), 1, -1)  # the sign of an axis is arbitrary
     points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
     total = float((centred**2).sum())
     return Layout("pca", points, float((points**2).sum()) / total if total > 0 else 1.0)

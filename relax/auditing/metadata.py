@@ -1,4 +1,4 @@
-"""What is known of the images beside their pixels: a CSV or Parquet table with a column `path`."""
+"""Metadata of the images: a CSV or Parquet table with a column `path`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class MetadataTable:
     """A table as it was read.
 
     Attributes:
-        file: Where it stood.
+        file: Its file name.
         columns: Values by name, without `path`.
         rows: The row of each path.
     """
@@ -49,26 +49,26 @@ class MetadataTable:
             ValueError: If the table names none of them.
         """
         places = [self.rows.get(_plain(path)) for path in paths]
-        found = sum(place is not None for place in places)
-        if not found:
-            theirs, ours = next(iter(self.rows), "no row"), next(iter(paths), "no image")
-            raise ValueError(f"metadata {self.file} names none of the images: it has {theirs}, the folder {ours}")
+        matched = sum(place is not None for place in places)
+        if not matched:
+            listed, path = next(iter(self.rows), "no row"), next(iter(paths), "no image")
+            raise ValueError(f"metadata {self.file} names none of the images: it has {listed}, the folder {path}")
         columns = {
             name: [None if place is None else _value(values[place]) for place in places]
             for name, values in self.columns.items()
         }
-        return Metadata(columns, len(paths) - found, len(self.rows) - found)
+        return Metadata(columns, len(paths) - matched, len(self.rows) - matched)
 
 
 def read_metadata(file: str | Path) -> MetadataTable:
-    """Read a table of what is known of the images.
+    """Read a table of metadata.
 
     Args:
         file: `.csv` (with a header) or `.parquet`, with a column `path`: the image, relative to the audited folder.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no such table, has no column `path` or no other, or names an image twice.
+        ValueError: If it cannot be parsed, lacks the column `path` or any other, or names an image twice.
     """
     columns = _read(Path(file))
     if "path" not in columns or len(columns) < 2:

@@ -1,7 +1,7 @@
-"""Who is next to whom: the exact nearest neighbours of every image, which most analyses of the space start from.
+"""Exact nearest neighbours of every image, from which most analyses of the space start.
 
-FAISS finds the candidates in float32; their similarities are then computed again in float64 and put in order, so that
-the result does not depend on how a processor adds up.
+FAISS finds candidates in float32; their similarities are then computed again in float64 and sorted, so that the result
+does not depend on the order of summation.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SPARE = 8  # candidates beyond k: float32 may put close ones in the wrong order
+SPARE = 8  # candidates beyond k: float32 may rank close ones wrongly
 BLOCK = 256  # rows at a time
 
 
@@ -21,7 +21,7 @@ class Neighbours:
 
     Attributes:
         metric: "cosine" or "l2".
-        indices: (N, k) int64, nearest first; an image is never its own neighbour, an exact copy of it is.
+        indices: (N, k) int64, nearest first; an image is not its own neighbour, but an exact copy of it is.
         similarities: (N, k) float64, higher = closer: cosine in [-1, 1], or negative Euclidean distance.
     """
 
@@ -44,10 +44,10 @@ def nearest(embeddings: NDArray[np.float32], k: int = 10, metric: str = "cosine"
         metric: "cosine" or "l2".
 
     Returns:
-        The neighbours; among equally close ones, the first in the table comes first.
+        The neighbours; among equally close ones, the first in the table wins.
 
     Raises:
-        ValueError: For other shapes, NaN, an unknown metric or an impossible k.
+        ValueError: For another shape, NaN, an unknown metric or an impossible k.
     """
     import faiss
 
@@ -62,7 +62,7 @@ def nearest(embeddings: NDArray[np.float32], k: int = 10, metric: str = "cosine"
     index = faiss.IndexFlatL2(vectors.shape[1])
     stored = np.ascontiguousarray(vectors - vectors.mean(0), dtype=np.float32)
     index.add(stored)
-    found = np.empty((count, k), dtype=np.int64)
+    indices = np.empty((count, k), dtype=np.int64)
     similarities = np.empty((count, k))
     for start in range(0, count, BLOCK):
         rows = np.arange(start, min(start + BLOCK, count))
@@ -75,21 +75,21 @@ def nearest(embeddings: NDArray[np.float32], k: int = 10, metric: str = "cosine"
             close = -np.linalg.norm(others - vectors[rows][:, None], axis=-1)
         close[candidates == rows[:, None]] = -np.inf
         order = np.argsort(-close, axis=1, kind="stable")[:, :k]
-        found[rows] = np.take_along_axis(candidates, order, axis=1)
+        indices[rows] = np.take_along_axis(candidates, order, axis=1)
         similarities[rows] = np.take_along_axis(close, order, axis=1)
-    return Neighbours(metric, found, similarities)
+    return Neighbours(metric, indices, similarities)
 
 
-def agreement(one: Neighbours, other: Neighbours) -> NDArray[np.float64]:
+def agreement(first: Neighbours, second: Neighbours) -> NDArray[np.float64]:
     """(N,) in [0, 1]: the share of each image's k nearest neighbours that two metrics have in common.
 
     Raises:
         ValueError: If the two are of different sizes.
     """
-    if one.indices.shape != other.indices.shape:
-        raise ValueError(f"neighbours must have one shape (N, k); got {one.indices.shape} and {other.indices.shape}")
-    common = [np.intersect1d(a, b).size for a, b in zip(one.indices, other.indices, strict=True)]
-    shares: NDArray[np.float64] = np.array(common) / one.indices.shape[1]
+    if first.indices.shape != second.indices.shape:
+        raise ValueError(f"neighbours must have one shape (N, k); got {first.indices.shape} and {second.indices.shape}")
+    common = [np.intersect1d(a, b).size for a, b in zip(first.indices, second.indices, strict=True)]
+    shares: NDArray[np.float64] = np.array(common) / first.indices.shape[1]
     return shares
 
 
@@ -102,7 +102,7 @@ def unit(embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def check(embeddings: NDArray[np.float32]) -> None:
-    """Refuse what is no table of finite embeddings.
+    """Refuse anything but a table of finite embeddings.
 
     Raises:
         ValueError: If it is not (N, D) with N at least 2, or holds NaN or infinity.

@@ -1,8 +1,8 @@
-"""Outliers: images far from everything else, and images in a thinner place than their neighbours.
+"""Outliers: images far from everything else, and images in a sparser place than their neighbours.
 
-Two scores, since they see different things. The mean distance to the k nearest neighbours is large for an image far
-from all others; the local outlier factor compares an image's density with that of its neighbours, so it also sees an
-image just outside a tight cluster.
+Two scores, since they detect different things. The mean distance to the k nearest neighbours is large for an image far
+from all others; the local outlier factor compares an image's density with that of its neighbours, so it also detects
+an image just outside a compact cluster.
 
 Sources: Ramaswamy, Rastogi & Shim (SIGMOD 2000); Breunig, Kriegel, Ng & Sander, LOF (SIGMOD 2000); the robust z-score
 and its limit of 3.5: Iglewicz & Hoaglin, How to Detect and Handle Outliers (1993).
@@ -22,7 +22,7 @@ LIMIT = 3.5
 
 @dataclass(frozen=True)
 class Outliers:
-    """How far out every image lies.
+    """Outlier scores of every image.
 
     Attributes:
         distance: (N,) mean cosine distance to the k nearest neighbours.

@@ -1,8 +1,8 @@
-"""The expensive part of an audit: encoder passes over single pictures, each kept in a file and not made twice.
+"""The expensive part of an audit: encoder passes over single pictures, each result kept in a file for the next run.
 
-A picture is explained (RELAX), and it is embedded with one cell of a grid hidden after the other. Both are done to the
-picture as it is and to its mirror image, for the test of positions. A kept file is used again when it was made of
-the same pixels by the same weights in the same way.
+A picture is explained (RELAX), and embedded with each cell of a grid hidden in turn. Both are done to the picture as it
+is and to its mirror image, for the test of positions. A kept file is reused if pixels, weights and settings are the
+same.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from relax.settings import BatchSize, Hiding
 from similarity import cosine
 
 FRAME = 360  # px of the longer side of a kept map
-MIRRORED_FRAME = 64  # its mirror image is only averaged over cells
-CELLS = 7  # along each side: of the masks, of the grid that is hidden and of the one that is tested
+MIRRORED_FRAME = 64  # px; the map of a mirror image is only averaged over cells
+CELLS = 7  # along each side: of the masks, and of the grid that is hidden and tested
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Makes, keeps and finds again what is known of single pictures.
+    """Computes, keeps and reloads the results of single pictures.
 
     Attributes:
         root: The audited folder.
-        encoder: Who looks.
+        encoder: The encoder.
         folder: Where the results are kept.
-        masks: Masks of an explanation.
+        masks: Masks per explanation.
         seed: The only source of randomness.
-        batch_size: Images in one forward pass: speed, not result.
+        batch_size: Images in one forward pass; it affects speed, not the result.
     """
 
     root: Path
@@ -61,8 +61,8 @@ class Pictures:
 
         Args:
             path: Relative to the folder.
-            mirror: "" as it is, or "left-right", "top-bottom", "both".
-            progress: Called with (masks done, masks in all).
+            mirror: "" for the picture as it is, or "left-right", "top-bottom", "both".
+            progress: Called with (masks done, total).
 
         Raises:
             ImageError: If the picture cannot be used.
@@ -74,17 +74,17 @@ class Pictures:
         file = self._file(path, mirror, ".npz")
         if (kept := _kept_explanation(file, recipe)) is not None:
             return kept
-        moments, own = scene.estimator(), scene.own_embedding()
-        for shown, embeddings in scene.passes(Budget.of(self.masks, None, self.batch_size), progress):
-            moments.add(cosine(embeddings, own), shown)
-        made = recipe | {
+        moments, image_embedding = scene.estimator(), scene.own_embedding()
+        for masks, embeddings in scene.passes(Budget.of(self.masks, None, self.batch_size), progress):
+            moments.add(cosine(embeddings, image_embedding), masks)
+        provenance = recipe | {
             "tolerance": None,
             "converged": None,
             "cost": {"passes": self.masks + 1, "in_words": "masks"},
             **surroundings(self.encoder.device, time.perf_counter() - start),
         }
         small = shrunk(scene.image, MIRRORED_FRAME if mirror else FRAME)
-        explanation = replace(scene, image=small).explanation(moments, made)
+        explanation = replace(scene, image=small).explanation(moments, provenance)
         explanation.save(file)
         return explanation
 
@@ -102,16 +102,16 @@ class Pictures:
         file = self._file(path, mirror, ".hidden.npz")
         if (kept := _kept_hidden(file, recipe)) is not None:
             return kept
-        masks = one_cell_hidden(scene.size).to(scene.view.device)
-        stretches = Budget.of(len(masks), None, self.batch_size).stretches(len(masks), scene.view)
-        found = [scene.embed(scene.masked(masks[start:stop])).cpu() for start, stop in stretches]
-        own, hidden = scene.own_embedding().cpu().numpy(), torch.cat(found).numpy()
+        masks = cell_masks(scene.size).to(scene.view.device)
+        batches = Budget.of(len(masks), None, self.batch_size).stretches(len(masks), scene.view)
+        embeddings = [scene.embed(scene.masked(masks[start:stop])).cpu() for start, stop in batches]
+        image_embedding, hidden = scene.own_embedding().cpu().numpy(), torch.cat(embeddings).numpy()
         with written_aside(file) as aside, aside.open("wb") as stream:
-            np.savez(stream, how=np.array(_as_text(recipe)), own=own, hidden=hidden)
-        return own, hidden
+            np.savez(stream, how=np.array(_as_text(recipe)), own=image_embedding, hidden=hidden)
+        return image_embedding, hidden
 
     def _scene(self, path: str, mirror: str) -> tuple[Scene, dict[str, Any]]:
-        """The picture as the encoder sees it, and what decides over its numbers."""
+        """The picture in the encoder's view, and everything that determines its results."""
         hiding = Hiding(cells=CELLS, seed=self.seed)
         pixels = read_image(self.root / path, channels=self.encoder.channels)
         if mirror:
@@ -120,25 +120,25 @@ class Pictures:
         return scene, {**scene.record(hiding), "image": f"{path}, mirrored {mirror}" if mirror else path}
 
     def _file(self, path: str, mirror: str, ending: str) -> Path:
-        """A name of its own for every picture, readable and safe on every file system."""
+        """A unique name for every picture, readable and safe on every file system."""
         stem = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in Path(path).stem)[:40]
         key = sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:12]
         return self.folder / f"{stem}-{key}{'.' + mirror if mirror else ''}{ending}"
 
 
 def in_view(values: NDArray[np.float32], encoder: Encoder, cells: int) -> NDArray[np.float64]:
-    """Average a map in the frame of its picture (H, W) over a grid on what the encoder sees: (cells, cells)."""
+    """Average a map (H, W) of a picture over a grid on the part that the encoder sees: (cells, cells)."""
     height, width = values.shape
     top, left, bottom, right = encoder.seen(height, width)
     seen = torch.from_numpy(values).double()[
         max(0, round(top)) : min(height, round(bottom)), max(0, round(left)) : min(width, round(right))
     ]
-    known = seen.isfinite()  # the edge of a crop may miss the grid of pixels
-    totals = F.adaptive_avg_pool2d(torch.stack([seen.nan_to_num(0.0) * known, known.double()])[None], cells)[0]
-    return (totals[0] / totals[1]).numpy()
+    known = seen.isfinite()  # the edge of a crop may fall between pixels
+    sums = F.adaptive_avg_pool2d(torch.stack([seen.nan_to_num(0.0) * known, known.double()])[None], cells)[0]
+    return (sums[0] / sums[1]).numpy()
 
 
-def one_cell_hidden(size: tuple[int, int], cells: int = CELLS) -> Tensor:
+def cell_masks(size: tuple[int, int], cells: int = CELLS) -> Tensor:
     """(cells^2, 1, h, w) masks: each hides one cell of a grid on a view of `size`, row by row from the top left."""
     row, column = (torch.arange(pixels) * cells // pixels for pixels in size)
     place = row[:, None] * cells + column
@@ -146,7 +146,7 @@ def one_cell_hidden(size: tuple[int, int], cells: int = CELLS) -> Tensor:
 
 
 def shrunk(pixels: Tensor, longest: int) -> Tensor:
-    """(1, C, H, W) made small, where it is not, so that its longer side has `longest` px."""
+    """(1, C, H, W) reduced so that its longer side has at most `longest` px."""
     height, width = pixels.shape[-2:]
     scale = longest / max(height, width)
     if scale >= 1:
@@ -156,7 +156,7 @@ def shrunk(pixels: Tensor, longest: int) -> Tensor:
 
 
 def picture_of(file: Path, longest: int) -> NDArray[np.uint8]:
-    """(h, w, 3) a small version of an image file, for looking at."""
+    """(h, w, 3) a small version of an image file, for display."""
     pixels = shrunk(read_image(file, channels=3), longest)[0]
     return (pixels * 255).round().byte().permute(1, 2, 0).numpy()
 
@@ -171,15 +171,15 @@ def _kept_explanation(file: Path, recipe: dict[str, Any]) -> Explanation | None:
 
 def _kept_hidden(file: Path, recipe: dict[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
     try:
-        with np.load(file, allow_pickle=False) as kept:
-            how, own, hidden = json.loads(str(kept["how"])), kept["own"], kept["hidden"]
+        with np.load(file, allow_pickle=False) as arrays:
+            kept_recipe, image_embedding, hidden = json.loads(str(arrays["how"])), arrays["own"], arrays["hidden"]
     except (OSError, ValueError, KeyError):
         return None
-    return (own, hidden) if _same(recipe, how) else None
+    return (image_embedding, hidden) if _same(recipe, kept_recipe) else None
 
 
 def _same(recipe: dict[str, Any], kept: dict[str, Any]) -> bool:
-    """Whether two recipes are one; never for a function as encoder, whose weights nobody can compare."""
+    """Whether two recipes are equal; never for a function as encoder, whose weights cannot be compared."""
     return recipe["encoder"]["checksum"] is not None and _as_text(recipe) == _as_text(kept)
 
 

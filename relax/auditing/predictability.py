@@ -1,11 +1,11 @@
-"""How much of a metadata column (scanner, site, year) can be read off the embeddings.
+"""How well a metadata column (scanner, site, year) can be predicted from the embeddings.
 
-Each image's value is guessed from its k nearest other images. What can be guessed is in the space: wanted, as a
-diagnosis may be, or not, as a scanner. That something cannot be guessed this way does not prove that it is absent.
+Each image's value is predicted from its k nearest other images. What can be predicted is in the space, desirable, as a
+diagnosis may be, or not, as a scanner. That something cannot be predicted this way does not prove that it is absent.
 
 Groups: majority vote, scored by balanced accuracy (mean recall of the groups). Numbers: mean of the neighbours, scored
 by R^2. The p-value is the share of random permutations of the column that score as well, (1 + hits) / (1 + P)
-(Phipson & Smyth, 2010); it takes images for independent, which frames of one video or copies are not. Over several
+(Phipson & Smyth, 2010); it assumes independent images, which frames of one video or copies are not. Over several
 columns the p-values are corrected by Holm's method (1979).
 """
 
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from relax.auditing.neighbours import nearest
 
-LEAST = 5  # images that a group needs, else its images are left out
-GROUPS = 12  # numbers with more distinct values than this are numbers, else names of groups
+MIN_GROUP = 5  # images in a group; smaller groups are left out
+MAX_GROUPS = 12  # distinct values up to which numbers are treated as names of groups
 PERMUTATIONS = 999
 
 Value = str | float | int | bool | None
@@ -28,18 +28,18 @@ Value = str | float | int | bool | None
 
 @dataclass(frozen=True)
 class Predictability:
-    """How well one column can be guessed from the neighbours.
+    """How well one column can be predicted from the neighbours.
 
     Attributes:
         column: Its name.
         kind: "groups" or "numbers".
         score: Balanced accuracy in [0, 1], or R^2, at most 1.
-        chance: What permuted columns score, on average.
+        chance: Mean score of permuted columns.
         p: Share of permutations that score as well as the column.
         p_corrected: After Holm's correction for the number of columns.
-        images: How many images were used.
-        groups: How many groups there are; 0 for numbers.
-        largest: Share of the largest group: the accuracy of always guessing it; NaN for numbers.
+        images: Number of images used.
+        groups: Number of groups; 0 for numbers.
+        largest: Share of the largest group, the accuracy of always predicting it; NaN for numbers.
     """
 
     column: str
@@ -62,35 +62,34 @@ def predictability(
     seed: int = 0,
     permutations: int = PERMUTATIONS,
 ) -> Predictability | None:
-    """Guess every image's value from its k nearest other images by cosine.
+    """Predict the value of every image from its k nearest other images by cosine.
 
     Args:
         embeddings: (N, D).
-        column: What to call the column.
+        column: Name of the column.
         values: One per image; None where unknown. Images without a value, or of a group of fewer than 5, are left out.
         k: Neighbours that vote; of equally many votes, the nearer neighbour's wins.
         seed: Draws the permutations.
-        permutations: How many.
+        permutations: Number of permutations.
 
     Returns:
-        The result; None if the column says nothing about groups or numbers: it has one value only, or nearly as many
-        as images, such as a name.
+        The result; None if the column holds neither groups nor numbers: a single value, or names of single images.
     """
     kind, used, codes = _coded(values)
-    if kind == "" or len(used) <= LEAST:
+    if kind == "" or len(used) <= MIN_GROUP:
         return None
     k = min(k, len(used) - 1)
     indices = nearest(embeddings[used], k).indices
     draws = np.random.default_rng(seed)
     score = _balanced_accuracy if kind == "groups" else _r_squared
-    own = score(codes, indices)
+    observed = score(codes, indices)
     permuted = np.array([score(draws.permutation(codes), indices) for _ in range(permutations)])
-    p = (1 + int((permuted >= own - 1e-12).sum())) / (1 + permutations)
+    p = (1 + int((permuted >= observed - 1e-12).sum())) / (1 + permutations)
     sizes = np.bincount(codes.astype(np.int64)) if kind == "groups" else np.array([0])
     return Predictability(
         column=column,
         kind=kind,
-        score=own,
+        score=observed,
         chance=float(permuted.mean()),
         p=p,
         p_corrected=p,
@@ -102,12 +101,12 @@ def predictability(
 
 def corrected(columns: Sequence[Predictability]) -> list[Predictability]:
     """Holm's correction of the p-values for the number of columns; most predictable columns first."""
-    ordered = sorted(columns, key=lambda one: one.p)
+    ordered = sorted(columns, key=lambda column: column.p)
     adjusted, worst = [], 0.0
-    for rank, one in enumerate(ordered):
-        worst = max(worst, min(1.0, (len(ordered) - rank) * one.p))
-        adjusted.append(replace(one, p_corrected=worst))
-    return sorted(adjusted, key=lambda one: (one.p_corrected, -(one.score - one.chance)))
+    for rank, column in enumerate(ordered):
+        worst = max(worst, min(1.0, (len(ordered) - rank) * column.p))
+        adjusted.append(replace(column, p_corrected=worst))
+    return sorted(adjusted, key=lambda column: (column.p_corrected, -(column.score - column.chance)))
 
 
 def _coded(values: Sequence[Value]) -> tuple[str, NDArray[np.int64], NDArray[np.float64]]:
@@ -115,12 +114,12 @@ def _coded(values: Sequence[Value]) -> tuple[str, NDArray[np.int64], NDArray[np.
     known = [index for index, value in enumerate(values) if not _unknown(value)]
     distinct = {values[index] for index in known}
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in distinct)
-    if numeric and len(distinct) > GROUPS:
+    if numeric and len(distinct) > MAX_GROUPS:
         return "numbers", np.array(known), np.array([values[index] for index in known], dtype=np.float64)
     counts: dict[Value, int] = {}
     for index in known:
         counts[values[index]] = counts.get(values[index], 0) + 1
-    kept = sorted((value for value, count in counts.items() if count >= LEAST), key=str)
+    kept = sorted((value for value, count in counts.items() if count >= MIN_GROUP), key=str)
     if len(kept) < 2:
         return "", np.array([], dtype=np.int64), np.array([])
     numbers = {value: code for code, value in enumerate(kept)}
@@ -136,7 +135,7 @@ def _balanced_accuracy(codes: NDArray[np.float64], neighbours: NDArray[np.int64]
     truth = codes.astype(np.int64)
     votes = truth[neighbours]  # (N, k), nearest first
     k = votes.shape[1]
-    counts = (votes[:, :, None] == votes[:, None, :]).sum(-1)  # how many share each neighbour's vote
+    counts = (votes[:, :, None] == votes[:, None, :]).sum(-1)  # neighbours with the same vote, for each
     guess = votes[np.arange(len(votes)), (counts * (k + 1) - np.arange(k)).argmax(1)]
     hits = np.bincount(truth, weights=guess == truth)
     return float((hits / np.bincount(truth)).mean())

@@ -1,4 +1,4 @@
-"""What an audit found: everything in one value, before anything is written or drawn."""
+"""The results of an audit: everything in one value, before anything is written or drawn."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from relax.auditing.shortcuts import Shortcuts
 
 @dataclass(frozen=True)
 class Space:
-    """What the embeddings alone say.
+    """Results that depend on the embeddings alone.
 
     Attributes:
         neighbours: By cosine.
-        agreement: (N,) share of the neighbours that L2 has in common with cosine.
+        agreement: (N,) share of the neighbours that cosine and L2 have in common.
         duplicates, outliers, hubs, clusters: See their modules.
         layouts: Maps in two dimensions.
     """
@@ -42,20 +42,21 @@ class Space:
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
+    """The results of an audit.
 
     Attributes:
         paths: The N images, relative to the folder.
         failed: Images that could not be used, with the reason.
         dimensions: D of the embeddings.
-        space: What the embeddings alone say.
-        metadata: What was known beside them, and how well it can be guessed from them.
-        columns: Most predictable first; without columns that are neither groups nor numbers.
-        explained: Which images were explained.
-        maps: Mean standardised importance in what the encoder sees, by cluster: (56, 56) each.
-        map_counts: From how many pictures.
-        shortcuts: None if there were too few pictures for a test.
-        findings: Sentences for a reader in a hurry.
+        space: Results that depend on the embeddings alone.
+        metadata: Metadata of the images; None without a table.
+        columns: How well each column can be predicted, most predictable first; columns that are neither groups nor
+            numbers are left out.
+        explained: Indices of the explained images.
+        maps: Mean standardised importance in the view of the encoder, by cluster: (56, 56) each.
+        map_counts: Number of pictures in each of them.
+        shortcuts: None if there were too few pictures for the test.
+        findings: The main results as sentences.
         settings: How it was made, as JSON types.
         report: Where the report was written.
     """

@@ -1,12 +1,12 @@
 """Shortcut candidates: places that matter in many pictures because of what the pictures show there.
 
-Two questions to each cell of a grid. Importance: is the cell's importance, standardised within each picture, higher
-than at the same place of the mirrored picture? Hiding: does covering the cell move the embedding from its own cluster's
-centre towards another's, more than covering the same place of the mirrored picture does? Each is tested over
-all cells at once (`relax.auditing.positions`); asking two questions doubles the p-values (Bonferroni).
+Two questions about each cell of a grid. Importance: is the cell's importance, standardised within each picture, higher
+than at the same place of the mirrored picture? Hiding: does hiding the cell move the embedding from the centre of its
+cluster towards another, more than hiding the same place of the mirrored picture does? Each is tested over all cells at
+once (`relax.auditing.positions`); two questions double the p-values (Bonferroni).
 
-A burnt-in label, a ruler or a frame is found this way, but so is anything else that is always photographed in one
-corner: the test finds places, and people decide what is a shortcut.
+This finds a burnt-in label, a ruler or a frame, but also anything else that is always photographed in one corner: the
+test finds places, and people decide what is a shortcut.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from relax.auditing.neighbours import unit
-from relax.auditing.positions import LEAST, PositionTest, compare_positions, standardised
+from relax.auditing.positions import MIN_PICTURES, PositionTest, compare_positions, standardised
 
 LEVEL = 0.05
 EXAMPLES = 6
@@ -26,12 +26,12 @@ EXAMPLES = 6
 
 @dataclass(frozen=True)
 class CellEvidence:
-    """One question's numbers for every explained or hidden picture, as it is and mirrored: (n, s, s) each.
+    """The numbers of one question, for every explained or hidden picture and its mirror image: (n, s, s) each.
 
     Attributes:
-        values: As it is.
-        mirrored: The mirror image, in its own frame.
-        images: (n,) which image of the archive each picture is.
+        values: Of the picture as it is.
+        mirrored: Of its mirror image, in the frame of that image.
+        images: (n,) index of each picture among the images of the archive.
     """
 
     values: NDArray[np.float64]
@@ -41,17 +41,17 @@ class CellEvidence:
 
 @dataclass(frozen=True)
 class Region:
-    """Neighbouring cells with evidence of a shortcut.
+    """Adjacent cells with evidence of a shortcut.
 
     Attributes:
         cells: (row, column) of each, from the top left.
-        peak: The one with the largest effect.
+        peak: The cell with the largest effect.
         box: (top, left, bottom, right) as shares of what the encoder sees.
         question: "importance" or "hiding", whichever has the stronger evidence.
-        t: There, the mean difference to the mirrored pictures in standard errors.
+        t: Mean difference to the mirrored pictures at the peak, in standard errors.
         p: Corrected for all cells and both questions.
-        moved: Share of the pictures whose nearest cluster centre changes when the peak is hidden; NaN if not asked.
-        examples: Images in which it shows most, strongest first.
+        moved: Share of the pictures whose nearest cluster centre changes when the peak is hidden; NaN if not tested.
+        examples: Images with the largest difference at the peak, strongest first.
     """
 
     cells: tuple[tuple[int, int], ...]
@@ -66,15 +66,15 @@ class Region:
 
 @dataclass(frozen=True)
 class Shortcuts:
-    """What was found.
+    """Results of the tests, and the regions.
 
     Attributes:
-        tests: By question; without one where there were too few pictures.
+        tests: By question; questions with too few pictures are left out.
         p: (s, s) corrected for all cells and questions.
         strength: (s, s) the mean difference of the question with the stronger evidence, in units of its root mean
             square over the cells. Within a region it points at the mark itself: the t of a mark that only some
             pictures have is no larger than that of its faint surroundings.
-        moved: (s, s) share of the pictures that change cluster when the cell is hidden; NaN if not asked.
+        moved: (s, s) share of the pictures that change cluster when the cell is hidden; NaN if not tested.
         regions: Where p is at most 0.05, the largest effect first.
     """
 
@@ -88,25 +88,25 @@ class Shortcuts:
 def find_shortcuts(
     evidence: dict[str, CellEvidence], moved: NDArray[np.bool_] | None = None, *, seed: int = 0
 ) -> Shortcuts | None:
-    """Test every cell and rank what is found.
+    """Test every cell and rank the regions.
 
     Args:
         evidence: By question: "importance" (maps averaged over cells), "hiding" (`hiding_effects`).
         moved: (n, s, s) whether hiding the cell changes the nearest centre, for the pictures of "hiding".
-        seed: Draws the signs of the permutation test.
+        seed: Seed of the permutation test.
 
     Returns:
-        The regions with their evidence; None if no question has the 8 pictures that a test needs.
+        The regions with their evidence; None if no question has the 8 pictures that the test needs.
     """
-    asked = {name: one for name, one in evidence.items() if len(one.images) >= LEAST}
-    if not asked:
+    questions = {name: cells for name, cells in evidence.items() if len(cells.images) >= MIN_PICTURES}
+    if not questions:
         return None
-    apart, tests = {}, {}
-    for name, one in asked.items():
-        values, mirrored = one.values, one.mirrored
-        if name == "importance":  # maps have levels of their own
+    differences, tests = {}, {}
+    for name, cells in questions.items():
+        values, mirrored = cells.values, cells.mirrored
+        if name == "importance":  # maps differ in level and spread
             values, mirrored = standardised(values), standardised(mirrored)
-        apart[name] = values - mirrored
+        differences[name] = values - mirrored
         tests[name] = compare_positions(values, mirrored, seed=seed)
     names = list(tests)
     t = np.stack([tests[name].t for name in names])
@@ -118,20 +118,21 @@ def find_shortcuts(
     regions = []
     numbered, count = label(best_p <= LEVEL)
     for number in range(1, count + 1):
-        cells = [(int(row), int(column)) for row, column in np.argwhere(numbered == number)]
-        peak = min(cells, key=lambda cell: -best[cell])
+        members = [(int(row), int(column)) for row, column in np.argwhere(numbered == number)]
+        peak = min(members, key=lambda cell: -best[cell])
         name = names[first[peak]]
-        strongest = np.argsort(-apart[name][:, *peak], kind="stable")[:EXAMPLES]
+        strongest = np.argsort(-differences[name][:, *peak], kind="stable")[:EXAMPLES]
+        images = questions[name].images
         regions.append(
             Region(
-                cells=tuple(cells),
+                cells=tuple(members),
                 peak=peak,
-                box=_box(cells, len(best_p)),
+                box=_box(members, len(best_p)),
                 question=name,
                 t=float(best_t[peak]),
                 p=float(best_p[peak]),
                 moved=float(shares[peak]),
-                examples=tuple(asked[name].images[place] for place in strongest if apart[name][place, *peak] > 0),
+                examples=tuple(images[place] for place in strongest if differences[name][place, *peak] > 0),
             )
         )
     regions.sort(key=lambda region: -best[region.peak])
@@ -139,28 +140,28 @@ def find_shortcuts(
 
 
 def hiding_effects(
-    own: NDArray[np.float32], hidden: NDArray[np.float32], centres: NDArray[np.float32]
+    image_embedding: NDArray[np.float32], hidden: NDArray[np.float32], centres: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """How far hiding each cell moves one picture from its own cluster towards the others.
+    """How far hiding each cell moves one picture from its cluster towards the others.
 
     Args:
-        own: (D,) embedding of the picture.
+        image_embedding: (D,) of the picture with nothing hidden.
         hidden: (s^2, D) with one cell hidden each.
         centres: (K, D) cluster centres, K at least 2.
 
     Returns:
-        (s^2,) by how much the margin shrinks, the margin being the cosine to its own centre, that nearest to `own`,
-        minus the cosine to the nearest other one; (s^2,) whether another centre is nearest then.
+        (s^2,) decrease of the margin, which is the cosine to the centre nearest to `image_embedding` minus that to the
+        nearest other centre; (s^2,) whether another centre is then the nearest.
     """
     directions = unit(centres)
-    whole, parts = unit(own[None]) @ directions.T, unit(hidden) @ directions.T
-    home = int(whole.argmax())
-    before, after = _margin(whole, home), _margin(parts, home)
+    image_cosines, hidden_cosines = unit(image_embedding[None]) @ directions.T, unit(hidden) @ directions.T
+    cluster = int(image_cosines.argmax())
+    before, after = _margin(image_cosines, cluster), _margin(hidden_cosines, cluster)
     return before - after, after < 0
 
 
-def _margin(cosines: NDArray[np.float64], home: int) -> NDArray[np.float64]:
-    margin: NDArray[np.float64] = cosines[:, home] - np.delete(cosines, home, axis=1).max(1)
+def _margin(cosines: NDArray[np.float64], cluster: int) -> NDArray[np.float64]:
+    margin: NDArray[np.float64] = cosines[:, cluster] - np.delete(cosines, cluster, axis=1).max(1)
     return margin
 
 

@@ -1,8 +1,10 @@
-"""The stages of an audit between the embeddings and the files: the space, the columns, single pictures."""
+"""The stages of an audit between the embeddings and the files: the space, the metadata, single pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,131 +15,142 @@ from relax.auditing.hubs import hubness
 from relax.auditing.layout import lay_out
 from relax.auditing.metadata import Metadata
 from relax.auditing.neighbours import agreement, nearest
+from relax.auditing.options import Options
 from relax.auditing.outliers import outliers
 from relax.auditing.pictures import CELLS, Pictures, in_view
 from relax.auditing.positions import mirror_of, standardised
 from relax.auditing.predictability import Predictability, corrected, predictability
 from relax.auditing.result import Space
 from relax.auditing.shortcuts import CellEvidence, hiding_effects
+from relax.estimators.budget import Progress
 from relax.io.errors import ImageError
 
-Stages = Callable[[str, int, int], None]
-"""Called with (stage, done, in all)."""
+StageProgress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+
+Result = TypeVar("Result")
 
 VIEW = 56  # cells along each side of a mean importance map
 NEIGHBOURS = 10
 
 
-def look_at_space(
-    embeddings: NDArray[np.float32],
-    clusters: int | None,
-    duplicates: float | None,
-    layouts: Sequence[str],
-    seed: int,
-    tell: Stages,
-) -> Space:
-    """Everything that the embeddings alone say."""
-    tell("analysing", 0, 3)
+def analyse_space(embeddings: NDArray[np.float32], options: Options, report: StageProgress) -> Space:
+    """Everything that follows from the embeddings (N, D) alone."""
+    report("analysing", 0, 3)
     k = min(NEIGHBOURS, len(embeddings) - 1)
-    near = nearest(embeddings, k)
-    tell("analysing", 1, 3)
-    groups = find_clusters(embeddings, count=clusters, seed=seed)
-    tell("analysing", 2, 3)
-    drawn = tuple(lay_out(embeddings, method, seed=seed) for method in layouts)
-    tell("analysing", 3, 3)
+    neighbours = nearest(embeddings, k)
+    report("analysing", 1, 3)
+    clusters = find_clusters(embeddings, count=options.clusters, seed=options.seed)
+    report("analysing", 2, 3)
+    layouts = tuple(lay_out(embeddings, method, seed=options.seed) for method in options.layouts)
+    report("analysing", 3, 3)
     return Space(
-        neighbours=near,
-        agreement=agreement(near, nearest(embeddings, k, "l2")),
-        duplicates=near_duplicates(embeddings, near, duplicates),
-        outliers=outliers(embeddings, near),
-        hubs=hubness(near),
-        clusters=groups,
-        layouts=drawn,
+        neighbours=neighbours,
+        agreement=agreement(neighbours, nearest(embeddings, k, "l2")),
+        duplicates=near_duplicates(embeddings, neighbours, options.duplicates),
+        outliers=outliers(embeddings, neighbours),
+        hubs=hubness(neighbours),
+        clusters=clusters,
+        layouts=layouts,
     )
 
 
-def look_at_columns(
-    embeddings: NDArray[np.float32], known: Metadata | None, seed: int, tell: Stages
+def analyse_columns(
+    embeddings: NDArray[np.float32], metadata: Metadata | None, seed: int, report: StageProgress
 ) -> list[Predictability]:
-    """How well the neighbours tell each column, most predictable first."""
-    columns = {} if known is None else known.columns
-    found = []
+    """How well the neighbours predict each column, most predictable first."""
+    columns = {} if metadata is None else metadata.columns
+    results = []
     for place, (name, values) in enumerate(columns.items()):
-        tell("metadata", place, len(columns))
-        found.append(predictability(embeddings, name, values, k=NEIGHBOURS, seed=seed))
-    return corrected([one for one in found if one is not None])
+        report("metadata", place, len(columns))
+        results.append(predictability(embeddings, name, values, k=NEIGHBOURS, seed=seed))
+    return corrected([result for result in results if result is not None])
 
 
 def spread_over(clusters: Clusters, seed: int) -> list[int]:
-    """All images in an order of which every beginning holds each cluster in its share, at random within it."""
+    """All images in an order of which every prefix holds each cluster in proportion, at random within it."""
     places = np.empty(len(clusters.labels))
     draws = np.random.default_rng(seed)
     for number, size in enumerate(clusters.sizes):
         places[clusters.labels == number] = draws.permutation((np.arange(size) + draws.random()) / size)
-    return [int(one) for one in np.argsort(places, kind="stable")]
+    order: list[int] = np.argsort(places, kind="stable").tolist()
+    return order
 
 
-def look_at_maps(
-    pictures: Pictures, paths: Sequence[str], chosen: Sequence[int], failed: dict[str, str], tell: Stages
-) -> tuple[list[int], list[NDArray[np.float64]], CellEvidence]:
+def explain_pictures(
+    pictures: Pictures, paths: Sequence[str], chosen: Sequence[int], failed: dict[str, str], report: StageProgress
+) -> tuple[list[NDArray[np.float64]], CellEvidence]:
     """Explain pictures and their mirror images.
 
+    Args:
+        pictures: Computes and keeps the explanations.
+        paths: All images.
+        chosen: Indices of those to explain.
+        failed: Receives the reason for each image that cannot be used.
+        report: Receives progress.
+
     Returns:
-        The images that could be, their standardised maps (56, 56), and what the test of positions needs.
+        The standardised maps (56, 56) of the pictures that could be explained, and the evidence for the position test.
     """
-    done, maps, own, mirrored = [], [], [], []
-    for place, image in enumerate(chosen):
-        tell("explaining", place, len(chosen))
-        try:
-            plain = pictures.explain(paths[image]).importance
-            turned = pictures.explain(paths[image], mirror_of(place)).importance
-        except ImageError as error:
-            failed[paths[image]] = str(error)
-            continue
-        done.append(image)
-        maps.append(standardised(in_view(plain, pictures.encoder, VIEW)[None])[0])
-        own.append(in_view(plain, pictures.encoder, CELLS))
-        mirrored.append(in_view(turned, pictures.encoder, CELLS))
-    return done, maps, CellEvidence(_stack(own), _stack(mirrored), tuple(done))
+    images, maps, plain, mirrored = [], [], [], []
+    steps = _with_mirror_images(pictures.explain, paths, chosen, failed, partial(report, "explaining"))
+    for image, explanation, mirror_explanation in steps:
+        images.append(image)
+        maps.append(standardised(in_view(explanation.importance, pictures.encoder, VIEW)[None])[0])
+        plain.append(in_view(explanation.importance, pictures.encoder, CELLS))
+        mirrored.append(in_view(mirror_explanation.importance, pictures.encoder, CELLS))
+    return maps, CellEvidence(_stack(plain), _stack(mirrored), tuple(images))
 
 
-def look_behind(
+def hide_cells(
     pictures: Pictures,
     paths: Sequence[str],
     chosen: Sequence[int],
     clusters: Clusters,
     failed: dict[str, str],
-    tell: Stages,
+    report: StageProgress,
 ) -> tuple[CellEvidence, NDArray[np.bool_] | None]:
-    """Hide pictures and their mirror images cell by cell.
+    """Hide each cell of pictures and of their mirror images in turn; arguments as for `explain_pictures`.
 
     Returns:
-        What the test of positions needs, and (n, s, s) whether the nearest centre changes, None without pictures.
+        The evidence for the position test, and (n, s, s) whether the nearest centre changes, None without pictures.
     """
-    done, own, mirrored, moved = [], [], [], []
+    images, plain, mirrored, moved = [], [], [], []
+    steps = _with_mirror_images(pictures.hide, paths, chosen, failed, partial(report, "hiding"))
+    for image, embeddings, mirror_embeddings in steps:
+        images.append(image)
+        effects, changes = hiding_effects(*embeddings, clusters.centres)
+        plain.append(effects.reshape(CELLS, CELLS))
+        moved.append(changes.reshape(CELLS, CELLS))
+        mirrored.append(hiding_effects(*mirror_embeddings, clusters.centres)[0].reshape(CELLS, CELLS))
+    return CellEvidence(_stack(plain), _stack(mirrored), tuple(images)), np.stack(moved) if moved else None
+
+
+def _with_mirror_images(
+    measure: Callable[[str, str], Result],
+    paths: Sequence[str],
+    chosen: Sequence[int],
+    failed: dict[str, str],
+    report: Progress,
+) -> Iterator[tuple[int, Result, Result]]:
+    """The image, its measurement and that of its mirror image, for every chosen picture that can be used."""
     for place, image in enumerate(chosen):
-        tell("hiding", place, len(chosen))
+        report(place, len(chosen))
         try:
-            plain = pictures.hide(paths[image])
-            turned = pictures.hide(paths[image], mirror_of(place))
+            plain, mirrored = measure(paths[image], ""), measure(paths[image], mirror_of(place))
         except ImageError as error:
             failed[paths[image]] = str(error)
             continue
-        done.append(image)
-        effects, changes = hiding_effects(*plain, clusters.centres)
-        own.append(effects.reshape(CELLS, CELLS))
-        moved.append(changes.reshape(CELLS, CELLS))
-        mirrored.append(hiding_effects(*turned, clusters.centres)[0].reshape(CELLS, CELLS))
-    return CellEvidence(_stack(own), _stack(mirrored), tuple(done)), np.stack(moved) if moved else None
+        yield image, plain, mirrored
 
 
 def means_by_cluster(
     maps: Sequence[NDArray[np.float64]], labels: Sequence[int]
 ) -> tuple[dict[int, NDArray[np.float64]], dict[int, int]]:
-    """The mean map of each cluster that has some, and of how many."""
+    """The mean map of each cluster that has maps, and their number."""
     counts = {number: labels.count(number) for number in sorted(set(labels))}
     means = {
-        number: np.mean([one for one, label in zip(maps, labels, strict=True) if label == number], axis=0)
+        number: np.mean([values for values, label in zip(maps, labels, strict=True) if label == number], axis=0)
         for number in counts
     }
     return means, counts

@@ -4,7 +4,7 @@
     clusters.csv         path, cluster
     duplicates.csv       one row per image of a group: group, path, closest, cosine
     outliers.csv         flagged images, farthest first
-    hubs.csv             images that are neighbours of unusually many
+    hubs.csv             images that are neighbours of unusually many others
     shortcuts.csv        every cell of the grid, the strongest evidence first
     predictability.csv   every metadata column, the most predictable first
     importance.npz       the mean importance map of each cluster
@@ -33,7 +33,7 @@ Row = Sequence[Any]
 
 
 def write_tables(audit: Audit, out: Path) -> list[Path]:
-    """Write all of them; each appears whole or not at all. Returns their paths."""
+    """Write all of them, each whole or not at all, and return their paths."""
     space, paths = audit.space, audit.paths
     flagged, hubs = space.outliers.flagged, space.hubs
     tables: dict[str, tuple[Row, Iterable[Row]]] = {
@@ -41,16 +41,16 @@ def write_tables(audit: Audit, out: Path) -> list[Path]:
         "duplicates.csv": (("group", "path", "closest", "cosine"), _duplicates(audit)),
         "outliers.csv": (
             ("path", "mean_distance", "robust_z", "local_factor"),
-            [(paths[one], *(float(scores[one]) for scores in _outlier_scores(audit))) for one in flagged],
+            [(paths[image], *(float(scores[image]) for scores in _outlier_scores(audit))) for image in flagged],
         ),
-        "hubs.csv": (("path", "occurrence"), [(paths[one], int(hubs.occurrence[one])) for one in hubs.hubs]),
+        "hubs.csv": (("path", "occurrence"), [(paths[image], int(hubs.occurrence[image])) for image in hubs.hubs]),
     }
     if audit.shortcuts is not None:
         tables["shortcuts.csv"] = _cells(audit.shortcuts)
     if audit.columns:
         tables["predictability.csv"] = (
             tuple(asdict(audit.columns[0])),
-            [tuple(asdict(one).values()) for one in audit.columns],
+            [tuple(asdict(column).values()) for column in audit.columns],
         )
     written = [_write_csv(out / name, header, rows) for name, (header, rows) in tables.items()]
     if audit.maps:
@@ -62,7 +62,7 @@ def write_tables(audit: Audit, out: Path) -> list[Path]:
 
 
 def columns(audit: Audit) -> dict[str, Any]:
-    """One value per image for everything that has one."""
+    """The columns of audit.parquet: one value per image."""
     space = audit.space
     distance, z, factor = _outlier_scores(audit)
     count = len(audit.paths)
@@ -73,9 +73,9 @@ def columns(audit: Audit) -> dict[str, Any]:
     hub[list(space.hubs.hubs)] = 1
     explained[list(audit.explained)] = 1
     table = {
-        "path": [path.encode("utf-8", "backslashreplace").decode() for path in audit.paths],
+        "path": [_unicode(path) for path in audit.paths],
         "cluster": space.clusters.labels,
-        "nearest": [audit.paths[one] for one in space.duplicates.closest],
+        "nearest": [_unicode(audit.paths[image]) for image in space.duplicates.closest],
         "nearest_cosine": space.duplicates.similarity,
         "duplicate_group": group,  # 0 = none
         "mean_distance": distance,
@@ -87,10 +87,14 @@ def columns(audit: Audit) -> dict[str, Any]:
         "l2_agreement": space.agreement,
         "explained": explained.astype(bool),
     }
-    table["nearest"] = [name.encode("utf-8", "backslashreplace").decode() for name in table["nearest"]]
     for layout in space.layouts:
         table |= {f"{layout.method}_x": layout.points[:, 0], f"{layout.method}_y": layout.points[:, 1]}
     return table
+
+
+def _unicode(path: str) -> str:
+    """The path, with backslashes for what is not valid Unicode."""
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def _write_images(audit: Audit, file: Path) -> Path:
@@ -112,7 +116,8 @@ def _write_csv(file: Path, header: Row, rows: Iterable[Row]) -> Path:
 
 def _write_json(audit: Audit, file: Path) -> Path:
     hubs, clusters = audit.space.hubs, audit.space.clusters
-    found = {
+    regions = [_finite(asdict(region)) for region in audit.shortcuts.regions] if audit.shortcuts else None
+    record = {
         "images": len(audit.paths),
         "failed": audit.failed,
         "findings": list(audit.findings),
@@ -127,33 +132,33 @@ def _write_json(audit: Audit, file: Path) -> Path:
             "hubness_skewness": hubs.skewness,
             "never_a_neighbour": hubs.never,
             "l2_agreement": float(audit.space.agreement.mean()),
-            "columns": [_finite(asdict(one)) for one in audit.columns],
-            "shortcut_regions": [_finite(asdict(one)) for one in audit.shortcuts.regions] if audit.shortcuts else None,
+            "columns": [_finite(asdict(column)) for column in audit.columns],
+            "shortcut_regions": regions,
         },
         "settings": audit.settings,
     }
     with written_aside(file) as aside:
-        aside.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        aside.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return file
 
 
 def _duplicates(audit: Audit) -> list[Row]:
-    found, paths = audit.space.duplicates, audit.paths
+    duplicates, paths = audit.space.duplicates, audit.paths
     return [
-        (number, paths[one], paths[found.closest[one]], float(found.similarity[one]))
-        for number, group in enumerate(found.groups, start=1)
-        for one in group
+        (number, paths[image], paths[duplicates.closest[image]], float(duplicates.similarity[image]))
+        for number, group in enumerate(duplicates.groups, start=1)
+        for image in group
     ]
 
 
 def _outlier_scores(audit: Audit) -> tuple[Any, Any, Any]:
-    found = audit.space.outliers
-    return found.distance, found.robust_z, found.local_factor
+    outliers = audit.space.outliers
+    return outliers.distance, outliers.robust_z, outliers.local_factor
 
 
 def _cells(shortcuts: Shortcuts) -> tuple[Row, list[Row]]:
     """One row per cell: rank, place, region (0 = none), corrected p, share moved, and each question's t and p."""
-    regions = {cell: number for number, one in enumerate(shortcuts.regions, start=1) for cell in one.cells}
+    regions = {cell: number for number, region in enumerate(shortcuts.regions, start=1) for cell in region.cells}
     places = list(np.ndindex(*shortcuts.p.shape))
     places.sort(key=lambda place: (shortcuts.p[place], -shortcuts.strength[place]))
     questions = [f"{name}_{part}" for name in shortcuts.tests for part in ("t", "p", "mean", "difference")]
@@ -161,7 +166,7 @@ def _cells(shortcuts: Shortcuts) -> tuple[Row, list[Row]]:
         (
             *(rank, row + 1, column + 1, regions.get((row, column), 0)),
             *(float(shortcuts.p[row, column]), float(shortcuts.moved[row, column])),
-            *(float(getattr(one, part)[row, column]) for one in shortcuts.tests.values() for part in _PARTS),
+            *(float(getattr(test, part)[row, column]) for test in shortcuts.tests.values() for part in _PARTS),
         )
         for rank, (row, column) in enumerate(places, start=1)
     ]
@@ -172,7 +177,7 @@ _PARTS = ("t", "p", "mean", "difference")
 
 
 def _finite(numbers: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no NaN."""
+    """NaN and infinity as None, for JSON."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in numbers.items()

@@ -26,18 +26,18 @@ SCANNERS = ["A"] * 30 + ["B"] * 20
 
 
 def test_a_column_that_makes_the_clusters_is_read_off_without_an_error(space):
-    found = predictability(space, "scanner", SCANNERS)
+    result = predictability(space, "scanner", SCANNERS)
 
-    assert found.score == 1
-    assert found.p == pytest.approx(1 / 1000)
-    assert (found.images, found.groups, found.largest) == (50, 2, 0.6)
-    assert found.chance == pytest.approx(0.5, abs=0.05)
+    assert result.score == 1
+    assert result.p == pytest.approx(1 / 1000)
+    assert (result.images, result.groups, result.largest) == (50, 2, 0.6)
+    assert result.chance == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_shuffled_column_is_not_read_off(space):
-    found = predictability(space, "scanner", np.random.default_rng(6).permutation(SCANNERS).tolist())
+    result = predictability(space, "scanner", np.random.default_rng(6).permutation(SCANNERS).tolist())
 
-    assert found.p > 0.2
+    assert result.p > 0.2
 
 
 def test_the_p_value_of_columns_without_a_link_is_spread_evenly(space):
@@ -72,10 +72,10 @@ def test_of_equally_many_votes_the_nearer_neighbour_decides():
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     names = ["A", "B", "A", "A", "A", "A", "A", "B", "B", "B", "B"]
 
-    found = predictability(points, "x", names, k=2, permutations=1)
+    result = predictability(points, "x", names, k=2, permutations=1)
 
     # A: the first and third are taken for B (nearest: image 1); B: image 1 is taken for A.
-    assert found.score == pytest.approx((4 / 6 + 4 / 5) / 2)
+    assert result.score == pytest.approx((4 / 6 + 4 / 5) / 2)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_images_without_a_value_and_small_groups_are_left_out(space):
     values = [*SCANNERS]
     values[0], values[1], values[40], values[41] = None, float("nan"), "", "C"
 
-    found = predictability(space, "scanner", values, permutations=9)
+    result = predictability(space, "scanner", values, permutations=9)
 
-    assert (found.images, found.groups, found.score) == (46, 2, 1.0)
+    assert (result.images, result.groups, result.score) == (46, 2, 1.0)
 
 
 def test_few_different_numbers_are_groups(space):
@@ -113,20 +113,20 @@ def test_holms_correction_by_hand():
     def column(name, p):
         return Predictability(name, "groups", 0.9, 0.5, p, p, 50, 2, 0.5)
 
-    found = corrected([column("c", 0.03), column("a", 0.01), column("b", 0.02)])
+    results = corrected([column("c", 0.03), column("a", 0.01), column("b", 0.02)])
 
-    assert {one.column: pytest.approx(one.p_corrected) for one in found} == {"a": 0.03, "b": 0.04, "c": 0.04}
-    assert [one.p_corrected for one in corrected([column("a", 0.7), column("b", 0.8)])] == [1.0, 1.0]
+    assert {result.column: pytest.approx(result.p_corrected) for result in results} == {"a": 0.03, "b": 0.04, "c": 0.04}
+    assert [result.p_corrected for result in corrected([column("a", 0.7), column("b", 0.8)])] == [1.0, 1.0]
 
 
 def test_rows_come_in_the_order_of_the_images(tmp_path):
     file = tmp_path / "scans.csv"
     file.write_text("scanner,path,year\nA,./b.png,2019\nB,sub/a.png,\n,gone.png,2021\n")
 
-    found = read_metadata(file).of(["sub/a.png", "b.png", "new.png"])
+    result = read_metadata(file).of(["sub/a.png", "b.png", "new.png"])
 
-    assert found.columns == {"scanner": ["B", "A", None], "year": [None, 2019, None]}
-    assert (found.missing, found.unused) == (1, 1)
+    assert result.columns == {"scanner": ["B", "A", None], "year": [None, 2019, None]}
+    assert (result.missing, result.unused) == (1, 1)
 
 
 def test_parquet_says_the_same_and_dates_become_text(tmp_path):
@@ -134,9 +134,9 @@ def test_parquet_says_the_same_and_dates_become_text(tmp_path):
     day = np.array(["2020-02-29", "2021-01-01"], dtype="datetime64[D]")
     parquet.write_table(pyarrow.table({"path": ["a.png", "b.png"], "day": day, "dose": [0.5, None]}), file)
 
-    found = read_metadata(file).of(["b.png", "a.png"])
+    result = read_metadata(file).of(["b.png", "a.png"])
 
-    assert found.columns == {"day": ["2021-01-01", "2020-02-29"], "dose": [None, 0.5]}
+    assert result.columns == {"day": ["2021-01-01", "2020-02-29"], "dose": [None, 0.5]}
 
 
 def test_numbers_as_names_stay_names(tmp_path):

@@ -7,12 +7,14 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from pyarrow import parquet
 from torch import nn
 from torch.nn import functional as F
 
 import relax
+from relax.auditing.charts import _scatter_groups
 from relax.auditing.clusters import Clusters
 from relax.auditing.stages import means_by_cluster, spread_over
 from relax.cli.app import run
@@ -54,92 +56,92 @@ def small(folder, out, encoder, **settings):
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     """24 pictures, the mark in half of them; a copy; a table that knows the mark; a file that is no picture."""
-    home = tmp_path_factory.mktemp("planted")
-    folder = write_pictures(home / "pictures", 24, marked=12)
+    base = tmp_path_factory.mktemp("planted")
+    folder = write_pictures(base / "pictures", 24, marked=12)
     (folder / "24.png").write_bytes((folder / "23.png").read_bytes())
     (folder / "broken.png").write_text("not a picture")
     names = [f"{number:02}.png" for number in range(25)]
     lines = [f"{name},{'new' if number < 12 else 'old'},{number % 2}" for number, name in enumerate(names)]
-    (home / "table.csv").write_text("\n".join(["path,scanner,noise", *lines]))
-    return home, small(folder, home / "out", SeesRed(), metadata=home / "table.csv")
+    (base / "table.csv").write_text("\n".join(["path,scanner,noise", *lines]))
+    return base, small(folder, base / "out", SeesRed(), metadata=base / "table.csv")
 
 
 def test_the_mark_is_the_first_region_and_hiding_it_changes_the_cluster(planted):
-    _, found = planted
+    _, result = planted
 
-    first = found.shortcuts.regions[0]
+    first = result.shortcuts.regions[0]
 
     assert first.peak == MARK
     assert MARK in first.cells
     assert first.p <= 0.05
     assert first.moved == pytest.approx(12 / 25, abs=0.1)  # of the pictures: those with the mark
-    assert all(found.paths[image] < "12.png" for image in first.examples)
-    assert "Possible shortcut at bottom left (row 6, column 1 of 7)" in found.findings[1]
+    assert all(result.paths[image] < "12.png" for image in first.examples)
+    assert "Possible shortcut at bottom left (row 6, column 1 of 7)" in result.findings[1]
 
 
 def test_the_space_says_what_was_planted(planted):
-    _, found = planted
+    _, result = planted
 
-    labels = found.space.clusters.labels
-    assert found.space.clusters.sizes == [13, 12]
+    labels = result.space.clusters.labels
+    assert result.space.clusters.sizes == [13, 12]
     assert labels.tolist() == [1] * 12 + [0] * 13
-    assert found.space.duplicates.groups == ((23, 24),)
-    assert [one.column for one in found.columns] == ["scanner", "noise"]
-    assert found.columns[0].score == 1
-    assert found.columns[1].p_corrected > 0.05
-    assert list(found.failed) == ["broken.png"]
+    assert result.space.duplicates.groups == ((23, 24),)
+    assert [column.column for column in result.columns] == ["scanner", "noise"]
+    assert result.columns[0].score == 1
+    assert result.columns[1].p_corrected > 0.05
+    assert list(result.failed) == ["broken.png"]
 
 
 def test_the_mean_map_of_the_marked_cluster_is_highest_at_the_mark(planted):
-    _, found = planted
+    _, result = planted
 
-    row, column = np.unravel_index(found.maps[1].argmax(), found.maps[1].shape)
+    row, column = np.unravel_index(result.maps[1].argmax(), result.maps[1].shape)
 
-    cell = found.maps[1].shape[0] // 7
+    cell = result.maps[1].shape[0] // 7
     assert (row // cell, column // cell) == MARK
-    assert sum(found.map_counts.values()) == len(found.explained) == 12
+    assert sum(result.map_counts.values()) == len(result.explained) == 12
 
 
 def test_everything_is_written(planted):
-    home, found = planted
-    out = home / "out"
+    base, result = planted
+    out = base / "out"
 
     table = parquet.read_table(out / "audit.parquet").to_pydict()
     cells = list(csv.DictReader((out / "shortcuts.csv").open()))
-    said = json.loads((out / "audit.json").read_text())
+    printed = json.loads((out / "audit.json").read_text())
 
     assert table["path"] == [f"{number:02}.png" for number in range(25)]
-    assert table["cluster"] == found.space.clusters.labels.tolist()
+    assert table["cluster"] == result.space.clusters.labels.tolist()
     assert [group for group in table["duplicate_group"] if group] == [1, 1]
     assert (cells[0]["row"], cells[0]["column"], cells[0]["region"]) == ("6", "1", "1")
     assert len(cells) == 49
-    assert said["findings"] == list(found.findings)
-    assert said["failed"] == found.failed
-    assert said["settings"]["encoder"]["name"] == "SeesRed"
+    assert printed["findings"] == list(result.findings)
+    assert printed["failed"] == result.failed
+    assert printed["settings"]["encoder"]["name"] == "SeesRed"
     assert [row["path"] for row in csv.DictReader((out / "duplicates.csv").open())] == ["23.png", "24.png"]
-    page = found.report.read_text()
+    page = result.report.read_text()
     assert "Possible shortcut at bottom left" in page
     assert "broken.png" in page
 
 
 def test_a_second_audit_shows_the_encoder_nothing_and_finds_the_same(planted, tmp_path):
-    home, found = planted
-    out = shutil.copytree(home / "out", tmp_path / "out")
+    base, result = planted
+    out = shutil.copytree(base / "out", tmp_path / "out")
     before = SeesRed.seen
 
-    again = small(home / "pictures", out, SeesRed(), metadata=home / "table.csv")
+    repeated = small(base / "pictures", out, SeesRed(), metadata=base / "table.csv")
 
     assert SeesRed.seen == before >= 2 * (12 * 40 + 24 * 49)
-    assert again.findings == found.findings
-    np.testing.assert_array_equal(again.shortcuts.p, found.shortcuts.p)
+    assert repeated.findings == result.findings
+    np.testing.assert_array_equal(repeated.shortcuts.p, result.shortcuts.p)
 
 
 def test_other_masks_are_not_taken_for_the_kept_ones(planted, tmp_path):
-    home, _ = planted
-    out = shutil.copytree(home / "out", tmp_path / "out")
+    base, _ = planted
+    out = shutil.copytree(base / "out", tmp_path / "out")
     before = SeesRed.seen
 
-    small(home / "pictures", out, SeesRed(), explain=8, hide=0, masks=20)
+    small(base / "pictures", out, SeesRed(), explain=8, hide=0, masks=20)
 
     assert SeesRed.seen == before + 8 * 2 * 21  # and each picture with nothing hidden
 
@@ -147,10 +149,10 @@ def test_other_masks_are_not_taken_for_the_kept_ones(planted, tmp_path):
 def test_without_a_mark_no_region_is_called_significant(tmp_path):
     folder = write_pictures(tmp_path / "pictures", 24, marked=0, seed=1)
 
-    found = small(folder, tmp_path / "out", SeesRed(), explain=8)
+    result = small(folder, tmp_path / "out", SeesRed(), explain=8)
 
-    assert found.shortcuts.regions == ()
-    assert "No place in the frame stood out over 24 pictures" in found.findings[1]
+    assert result.shortcuts.regions == ()
+    assert "No place in the frame stood out over 24 pictures" in result.findings[1]
 
 
 def test_through_the_bundled_encoder_and_the_command_line_the_mark_is_found(tmp_path, capsys):
@@ -170,13 +172,13 @@ def test_through_the_bundled_encoder_and_the_command_line_the_mark_is_found(tmp_
 
     code = run(["audit", str(folder), "--out", str(out), "--explain", "2", "--masks", "20", "--layouts", "pca"])
 
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     assert code == SOME_FAILED
-    assert "24 images were embedded by default; 1 could not be used" in said.out
-    assert "Possible shortcut at top centre (row 3, column 5 of 7)" in said.out
-    assert f"written: {out / 'report.html'}" in said.out
-    assert "broken.png" in said.err
-    assert "1 of 25 images could not be used" in said.err
+    assert "24 images were embedded by default; 1 could not be used" in printed.out
+    assert "Possible shortcut at top centre (row 3, column 5 of 7)" in printed.out
+    assert f"written: {out / 'report.html'}" in printed.out
+    assert "broken.png" in printed.err
+    assert "1 of 25 images could not be used" in printed.err
     page = (out / "report.html").read_text()
     assert "<b>pictures" not in page
     assert "&lt;b&gt;pictures" in page
@@ -206,10 +208,35 @@ def test_without_looking_into_pictures_the_space_is_still_described(tmp_path, ca
 
     assert run(["audit", str(folder), "--out", str(tmp_path / "out"), "--explain", "0", "--hide", "0"]) == DONE
 
-    said = capsys.readouterr().out
-    assert "near-duplicates" in said
-    assert "Shortcuts were not looked for: that takes 8 pictures or more" in said
+    printed = capsys.readouterr().out
+    assert "near-duplicates" in printed
+    assert "Shortcuts were not tested: this takes 8 pictures or more" in printed
     assert not (tmp_path / "out" / "shortcuts.csv").exists()
+
+
+def test_a_group_of_many_duplicates_says_how_many_of_them_it_shows(tmp_path):
+    folder = write_pictures(tmp_path / "pictures", 4, marked=0)
+    for number in range(4, 17):
+        shutil.copy(folder / "03.png", folder / f"{number:02}.png")
+
+    result = small(folder, tmp_path / "out", SeesRed(), explain=0, hide=0)
+
+    strip = result.report.read_text().split("Group 1: 14 images")[1].split("</div>")[0]
+    assert strip.count("<img") == 12
+    assert "The first 12; duplicates.csv has all." in strip
+
+
+def test_dots_of_a_map_have_the_colour_of_their_group_and_the_others_are_grey():
+    points = np.arange(10, dtype=np.float64).reshape(5, 2)
+    panel = Figure().subplots()
+
+    _scatter_groups(panel, points, ["b", "a", "b", None, "a"])
+
+    dots = {drawn.get_label(): (drawn.get_offsets().tolist(), drawn.get_facecolor()) for drawn in panel.collections}
+    assert dots["a"][0] == points[[1, 4]].tolist()
+    assert dots["b"][0] == points[[0, 2]].tolist()
+    assert dots["other or unknown"][0] == points[[3]].tolist()
+    assert len({tuple(colour[0]) for _, colour in dots.values()}) == 3
 
 
 def test_every_beginning_of_the_order_holds_each_cluster_in_its_share():

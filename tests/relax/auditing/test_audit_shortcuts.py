@@ -8,119 +8,118 @@ import torch
 from scipy.stats import ttest_1samp
 
 from encoders import Encoder, Preprocess
-from relax.auditing.pictures import in_view, one_cell_hidden, shrunk
+from relax.auditing.pictures import cell_masks, in_view, shrunk
 from relax.auditing.positions import compare_positions, mirror_of, mirrored_axes, standardised
 from relax.auditing.shortcuts import CellEvidence, find_shortcuts, hiding_effects
 
 
 def noise(count, side=7, seed=0, mark=None, strength=8.0):
-    """Maps as an encoder with a habit of its own gives them: the same bias as they are and mirrored, heavy tails."""
+    """Maps of an encoder that prefers some places: the same bias in pictures and mirror images, heavy tails."""
     rng = np.random.default_rng(seed)
     bias = 2 * rng.normal(size=(side, side))
-    own, mirrored = (bias + rng.standard_t(4, (count, side, side)) for _ in range(2))
+    plain, mirrored = (bias + rng.standard_t(4, (count, side, side)) for _ in range(2))
     if mark is not None:
         for picture in range(0, count, 2):  # half of the pictures have the mark
             marked = np.zeros((side, side))
             marked[mark] = strength
-            own[picture] += marked
+            plain[picture] += marked
             mirrored[picture] += np.flip(marked, mirrored_axes(mirror_of(picture)))
-    return own, mirrored
+    return plain, mirrored
 
 
 def test_t_is_that_of_a_paired_t_test():
-    own, mirrored = noise(12)
+    plain, mirrored = noise(12)
 
-    found = compare_positions(own, mirrored, flips=9)
+    result = compare_positions(plain, mirrored, flips=9)
 
-    np.testing.assert_allclose(found.t, ttest_1samp(own - mirrored, 0).statistic, rtol=1e-9)
-    np.testing.assert_allclose(found.mean, own.mean(0))
-    np.testing.assert_allclose(found.difference, (own - mirrored).mean(0))
+    np.testing.assert_allclose(result.t, ttest_1samp(plain - mirrored, 0).statistic, rtol=1e-9)
+    np.testing.assert_allclose(result.mean, plain.mean(0))
+    np.testing.assert_allclose(result.difference, (plain - mirrored).mean(0))
 
 
 def test_p_is_the_share_of_all_signs_with_a_largest_t_as_large():
     """With 8 pictures and 4 places all 256 signs can be tried."""
-    own, mirrored = noise(8, side=2, seed=3)
-    apart = own - mirrored
+    plain, mirrored = noise(8, side=2, seed=3)
+    differences = plain - mirrored
 
-    found = compare_positions(own, mirrored, flips=20_000)
+    result = compare_positions(plain, mirrored, flips=20_000)
 
-    largest = np.array(
-        [ttest_1samp(apart * np.reshape(signs, (8, 1, 1)), 0).statistic.max() for signs in product([-1, 1], repeat=8)]
-    )
-    expected = (largest[:, None, None] >= found.t - 1e-9).mean(0)
-    np.testing.assert_allclose(found.p, expected, atol=0.015)
+    flipped = (differences * np.reshape(signs, (8, 1, 1)) for signs in product([-1, 1], repeat=8))
+    largest = np.array([ttest_1samp(values, 0).statistic.max() for values in flipped])
+    expected = (largest[:, None, None] >= result.t - 1e-9).mean(0)
+    np.testing.assert_allclose(result.p, expected, atol=0.015)
 
 
 def test_without_a_mark_one_family_in_twenty_has_a_false_positive():
-    """The habit of the encoder, the same in every picture and far larger than the noise of a mean, is not found."""
+    """The encoder's preference, the same in every picture and far larger than the noise of a mean, is not found."""
     false = sum(compare_positions(*noise(16, seed=seed), seed=seed, flips=399).p.min() <= 0.05 for seed in range(200))
 
     assert 1 <= false <= 20  # 10 expected, 3.1 standard deviations each way
 
 
 @pytest.mark.parametrize(
-    ("own", "mirrored", "message"),
+    ("plain", "mirrored", "message"),
     [
         (np.zeros((7, 3, 3)), np.zeros((7, 3, 3)), "at least 8 pictures; got 7"),
         (np.zeros((8, 3, 3)), np.zeros((8, 3, 2)), "alike"),
         (np.full((8, 3, 3), np.nan), np.zeros((8, 3, 3)), "finite"),
     ],
 )
-def test_impossible_comparisons_are_refused(own, mirrored, message):
+def test_impossible_comparisons_are_refused(plain, mirrored, message):
     with pytest.raises(ValueError, match=message):
-        compare_positions(own, mirrored)
+        compare_positions(plain, mirrored)
 
 
 def test_a_mark_in_half_of_the_pictures_is_the_first_region():
-    own, mirrored = noise(24, mark=(6, 1))
-    evidence = CellEvidence(own, mirrored, tuple(range(100, 124)))
+    plain, mirrored = noise(24, mark=(6, 1))
+    evidence = CellEvidence(plain, mirrored, tuple(range(100, 124)))
 
-    found = find_shortcuts({"hiding": evidence}, np.zeros((24, 7, 7), dtype=bool))
+    result = find_shortcuts({"hiding": evidence}, np.zeros((24, 7, 7), dtype=bool))
 
-    assert found.regions[0].peak == (6, 1)
-    assert found.regions[0].question == "hiding"
-    assert found.regions[0].box == (6 / 7, 1 / 7, 1, 2 / 7)
-    effects = own[:, 6, 1] - mirrored[:, 6, 1]
-    assert found.regions[0].examples == tuple(100 + np.argsort(-effects)[:6])
-    assert all(image % 2 == 0 for image in found.regions[0].examples)
-    assert found.p[6, 1] == found.p.min() <= 0.05
+    assert result.regions[0].peak == (6, 1)
+    assert result.regions[0].question == "hiding"
+    assert result.regions[0].box == (6 / 7, 1 / 7, 1, 2 / 7)
+    effects = plain[:, 6, 1] - mirrored[:, 6, 1]
+    assert result.regions[0].examples == tuple(100 + np.argsort(-effects)[:6])
+    assert all(image % 2 == 0 for image in result.regions[0].examples)
+    assert result.p[6, 1] == result.p.min() <= 0.05
 
 
 def test_neighbouring_cells_are_one_region_and_others_another():
-    own, mirrored = noise(24)
+    plain, mirrored = noise(24)
     for row, column in [(0, 0), (0, 1), (5, 2)]:
-        own[:, row, column] += 6 + row / 5
-    found = find_shortcuts({"hiding": CellEvidence(own, mirrored, tuple(range(24)))})
+        plain[:, row, column] += 6 + row / 5
+    result = find_shortcuts({"hiding": CellEvidence(plain, mirrored, tuple(range(24)))})
 
-    assert {region.cells for region in found.regions} == {((0, 0), (0, 1)), ((5, 2),)}
-    assert next(region.box for region in found.regions if len(region.cells) == 2) == (0, 0, 1 / 7, 2 / 7)
-    assert np.isnan(found.moved).all()
+    assert {region.cells for region in result.regions} == {((0, 0), (0, 1)), ((5, 2),)}
+    assert next(region.box for region in result.regions if len(region.cells) == 2) == (0, 0, 1 / 7, 2 / 7)
+    assert np.isnan(result.moved).all()
 
 
 def test_two_questions_double_the_p_values():
-    own, mirrored = noise(24, mark=(3, 0), strength=4.0)
-    evidence = CellEvidence(own, mirrored, tuple(range(24)))
+    plain, mirrored = noise(24, mark=(3, 0), strength=4.0)
+    evidence = CellEvidence(plain, mirrored, tuple(range(24)))
 
-    one = find_shortcuts({"hiding": evidence})
-    both = find_shortcuts({"hiding": evidence, "importance": CellEvidence(mirrored, own, tuple(range(24)))})
+    alone = find_shortcuts({"hiding": evidence})
+    both = find_shortcuts({"hiding": evidence, "importance": CellEvidence(mirrored, plain, tuple(range(24)))})
 
-    assert one.p[3, 0] < 0.3
-    assert both.p[3, 0] == pytest.approx(2 * one.p[3, 0])
-    assert both.strength[3, 0] == one.strength[3, 0]
+    assert alone.p[3, 0] < 0.3
+    assert both.p[3, 0] == pytest.approx(2 * alone.p[3, 0])
+    assert both.strength[3, 0] == alone.strength[3, 0]
 
 
 def test_too_few_pictures_are_not_tested():
-    own, mirrored = noise(7)
-    assert find_shortcuts({"hiding": CellEvidence(own, mirrored, tuple(range(7)))}) is None
+    plain, mirrored = noise(7)
+    assert find_shortcuts({"hiding": CellEvidence(plain, mirrored, tuple(range(7)))}) is None
 
 
 def test_importance_is_standardised_within_each_picture_first():
     maps = np.random.default_rng(0).normal(size=(3, 4, 4)) * np.array([1, 10, 100]).reshape(3, 1, 1) + 5
 
-    found = standardised(maps)
+    standard = standardised(maps)
 
-    np.testing.assert_allclose(found.mean((1, 2)), 0, atol=1e-12)
-    np.testing.assert_allclose(found.std((1, 2)), 1)
+    np.testing.assert_allclose(standard.mean((1, 2)), 0, atol=1e-12)
+    np.testing.assert_allclose(standard.std((1, 2)), 1)
     np.testing.assert_array_equal(standardised(np.ones((1, 4, 4))), 0)
 
 
@@ -148,7 +147,7 @@ def test_hiding_effects_by_hand():
 
 @pytest.mark.parametrize("size", [(7, 7), (64, 48), (10, 33)])
 def test_every_pixel_is_hidden_by_exactly_one_cell(size):
-    masks = one_cell_hidden(size)
+    masks = cell_masks(size)
 
     assert masks.shape == (49, 1, *size)
     assert ((1 - masks).sum(0) == 1).all()

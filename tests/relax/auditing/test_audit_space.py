@@ -31,30 +31,30 @@ def test_neighbours_are_those_of_a_double_loop(metric):
     points = np.random.default_rng(1).normal(size=(40, 5)).astype(np.float32)
     exact = points.astype(np.float64)
 
-    found = nearest(points, 7, metric)
+    neighbours = nearest(points, 7, metric)
 
-    for one in range(40):
+    for image in range(40):
         closeness = {
-            other: cosine(exact[one], exact[other])
+            other: cosine(exact[image], exact[other])
             if metric == "cosine"
-            else -float(np.linalg.norm(exact[one] - exact[other]))
+            else -float(np.linalg.norm(exact[image] - exact[other]))
             for other in range(40)
-            if other != one
+            if other != image
         }
         expected = sorted(closeness, key=lambda other: -closeness[other])[:7]
-        assert found.indices[one].tolist() == expected
-        np.testing.assert_allclose(found.similarities[one], [closeness[other] for other in expected], atol=1e-6)
+        assert neighbours.indices[image].tolist() == expected
+        np.testing.assert_allclose(neighbours.similarities[image], [closeness[other] for other in expected], atol=1e-6)
 
 
 def test_copies_are_neighbours_of_each_other_but_an_image_is_not_its_own():
     points = blobs(6, 6)
     points[3] = points[8] = points[0]
 
-    found = nearest(points, 2)
+    neighbours = nearest(points, 2)
 
-    assert found.indices[0].tolist() == [3, 8]
-    assert found.indices[8].tolist() == [0, 3]
-    np.testing.assert_allclose(found.similarities[[0, 3, 8]], 1)
+    assert neighbours.indices[0].tolist() == [3, 8]
+    assert neighbours.indices[8].tolist() == [0, 3]
+    np.testing.assert_allclose(neighbours.similarities[[0, 3, 8]], 1)
 
 
 def test_neighbours_are_right_where_all_cosines_are_nearly_one():
@@ -66,12 +66,12 @@ def test_neighbours_are_right_where_all_cosines_are_nearly_one():
 
 
 def test_two_metrics_agree_on_the_neighbours_that_they_share():
-    one = nearest(np.array([[1, 0], [1, 0.1], [5, 0.2], [0, 1]], dtype=np.float32), 2)
+    by_angle = nearest(np.array([[1, 0], [1, 0.1], [5, 0.2], [0, 1]], dtype=np.float32), 2)
     by_distance = nearest(np.array([[1, 0], [1, 0.1], [5, 0.2], [0, 1]], dtype=np.float32), 2, "l2")
 
-    assert one.indices.tolist() == [[2, 1], [2, 0], [0, 1], [1, 2]]
+    assert by_angle.indices.tolist() == [[2, 1], [2, 0], [0, 1], [1, 2]]
     assert by_distance.indices.tolist() == [[1, 3], [0, 3], [1, 0], [1, 0]]
-    np.testing.assert_array_equal(agreement(one, by_distance), [0.5, 0.5, 1, 0.5])
+    np.testing.assert_array_equal(agreement(by_angle, by_distance), [0.5, 0.5, 1, 0.5])
 
 
 @pytest.mark.parametrize(
@@ -92,41 +92,41 @@ def test_copies_form_groups_and_others_do_not():
     points = blobs(10, 10)
     points[4], points[17], points[12] = points[2] * 3, points[2], points[15]  # the length does not count
 
-    found = near_duplicates(points, nearest(points, 3))
+    duplicates = near_duplicates(points, nearest(points, 3))
 
-    assert found.groups == ((2, 4, 17), (12, 15))
-    assert found.extra == 3
-    assert found.closest[12] == 15
+    assert duplicates.groups == ((2, 4, 17), (12, 15))
+    assert duplicates.extra == 3
+    assert duplicates.closest[12] == 15
 
 
 def test_a_chain_of_close_pairs_is_one_group():
     angles = np.radians([0, 1, 2, 3, 90])
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
-    found = near_duplicates(points, nearest(points, 2), threshold=float(np.cos(np.radians(1.5))))
+    duplicates = near_duplicates(points, nearest(points, 2), threshold=float(np.cos(np.radians(1.5))))
 
-    assert found.groups == ((0, 1, 2, 3),)
+    assert duplicates.groups == ((0, 1, 2, 3),)
 
 
 def test_the_default_threshold_is_a_hundredth_of_the_typical_distance_copies_left_out():
     angles = np.radians([0, 0, 0, 10, 20, 30])
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
-    found = near_duplicates(points, nearest(points, 2))
+    duplicates = near_duplicates(points, nearest(points, 2))
 
-    assert found.threshold == pytest.approx(1 - (1 - np.cos(np.radians(10))) / 100, abs=1e-6)
-    assert found.groups == ((0, 1, 2),)
+    assert duplicates.threshold == pytest.approx(1 - (1 - np.cos(np.radians(10))) / 100, abs=1e-6)
+    assert duplicates.groups == ((0, 1, 2),)
 
 
 def test_a_point_far_away_is_the_outlier():
     points = np.concatenate([blobs(40), -np.eye(8, dtype=np.float32)[:1]])
 
-    found = outliers(points, nearest(points, 5))
+    result = outliers(points, nearest(points, 5))
 
-    assert found.flagged == (40,)
-    assert found.local_factor.argmax() == 40
+    assert result.flagged == (40,)
+    assert result.local_factor.argmax() == 40
     expected = np.mean(sorted(1 - cosine(points[7], points[other]) for other in range(41) if other != 7)[:5])
-    assert found.distance[7] == pytest.approx(expected, rel=1e-4)
+    assert result.distance[7] == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_robust_z_score_by_hand():
@@ -140,31 +140,31 @@ def test_the_centre_of_a_star_is_the_hub():
     leaves = np.eye(12, dtype=np.float32) + 0.5
     points = np.concatenate([leaves, np.ones((1, 12), dtype=np.float32)])
 
-    found = hubness(nearest(points, 1))
+    hubs = hubness(nearest(points, 1))
 
-    assert found.hubs == (12,)
-    assert found.occurrence.tolist() == [1, *[0] * 11, 12]
-    assert found.never == 11
-    assert found.skewness == pytest.approx(skew([1, *[0] * 11, 12]))
+    assert hubs.hubs == (12,)
+    assert hubs.occurrence.tolist() == [1, *[0] * 11, 12]
+    assert hubs.never == 11
+    assert hubs.skewness == pytest.approx(skew([1, *[0] * 11, 12]))
 
 
 def test_where_all_are_neighbours_equally_often_there_is_no_hub():
     angles = np.arange(12) / 12 * 2 * np.pi
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
-    found = hubness(nearest(ring, 2))
+    hubs = hubness(nearest(ring, 2))
 
-    assert (found.hubs, found.skewness, found.never) == ((), 0.0, 0)
+    assert (hubs.hubs, hubs.skewness, hubs.never) == ((), 0.0, 0)
 
 
 def test_blobs_are_clusters_the_largest_first():
-    found = find_clusters(blobs(10, 25, 15), seed=3)
+    clusters = find_clusters(blobs(10, 25, 15), seed=3)
 
-    assert found.sizes == [25, 15, 10]
-    assert found.labels.tolist() == [2] * 10 + [0] * 25 + [1] * 15
-    np.testing.assert_allclose(found.centres, np.eye(8)[[1, 2, 0]], atol=0.1)
-    assert [found.labels[image] for image in found.nearest] == [0, 1, 2]
-    assert max(found.silhouettes, key=lambda number: found.silhouettes[number]) == 3
+    assert clusters.sizes == [25, 15, 10]
+    assert clusters.labels.tolist() == [2] * 10 + [0] * 25 + [1] * 15
+    np.testing.assert_allclose(clusters.centres, np.eye(8)[[1, 2, 0]], atol=0.1)
+    assert [clusters.labels[image] for image in clusters.nearest] == [0, 1, 2]
+    assert max(clusters.silhouettes, key=lambda number: clusters.silhouettes[number]) == 3
 
 
 def test_two_tight_blobs_are_two_clusters():
@@ -174,26 +174,26 @@ def test_two_tight_blobs_are_two_clusters():
 def test_the_silhouette_is_that_of_its_definition():
     points = blobs(6, 5, spread=0.3, seed=2)
 
-    found = find_clusters(points, count=2)
+    clusters = find_clusters(points, count=2)
 
     scores = []
-    for one in range(11):
+    for image in range(11):
         to = {
             label: np.mean(
-                [1 - cosine(points[one], points[x]) for x in range(11) if x != one and found.labels[x] == label]
+                [1 - cosine(points[image], points[x]) for x in range(11) if x != image and clusters.labels[x] == label]
             )
             for label in (0, 1)
         }
-        inside, outside = to[found.labels[one]], to[1 - found.labels[one]]
+        inside, outside = to[clusters.labels[image]], to[1 - clusters.labels[image]]
         scores.append((outside - inside) / max(inside, outside))
-    assert found.silhouette == pytest.approx(np.mean(scores), abs=1e-5)
+    assert clusters.silhouette == pytest.approx(np.mean(scores), abs=1e-5)
 
 
 def test_the_same_seed_gives_the_same_clusters_and_copies_can_be_clustered():
     points = blobs(9, 9, spread=0.5)
     np.testing.assert_array_equal(find_clusters(points, seed=5).labels, find_clusters(points, seed=5).labels)
 
-    assert find_clusters(np.repeat(np.eye(3, dtype=np.float32), 4, axis=0), most=5).sizes == [4, 4, 4]
+    assert find_clusters(np.repeat(np.eye(3, dtype=np.float32), 4, axis=0), maximum=5).sizes == [4, 4, 4]
 
 
 @pytest.mark.parametrize(
@@ -209,20 +209,20 @@ def test_pca_is_that_of_scikit_learn_up_to_signs():
     directions = points / np.linalg.norm(points, axis=1, keepdims=True)
     peer = PCA(2).fit(directions)
 
-    found = lay_out(points, "pca")
+    layout = lay_out(points, "pca")
 
-    np.testing.assert_allclose(np.abs(found.points), np.abs(peer.transform(directions)), atol=1e-5)
-    assert found.explained == pytest.approx(peer.explained_variance_ratio_.sum(), abs=1e-5)
+    np.testing.assert_allclose(np.abs(layout.points), np.abs(peer.transform(directions)), atol=1e-5)
+    assert layout.explained == pytest.approx(peer.explained_variance_ratio_.sum(), abs=1e-5)
 
 
 def test_tsne_keeps_blobs_apart_and_depends_on_the_seed_alone():
     points = blobs(12, 12)
 
-    found = lay_out(points, "tsne", seed=1).points
+    places = lay_out(points, "tsne", seed=1).points
 
-    within = max(np.linalg.norm(group - group.mean(0), axis=1).max() for group in (found[:12], found[12:]))
-    assert np.linalg.norm(found[:12].mean(0) - found[12:].mean(0)) > within
-    np.testing.assert_array_equal(found, lay_out(points, "tsne", seed=1).points)
+    within = max(np.linalg.norm(group - group.mean(0), axis=1).max() for group in (places[:12], places[12:]))
+    assert np.linalg.norm(places[:12].mean(0) - places[12:].mean(0)) > within
+    np.testing.assert_array_equal(places, lay_out(points, "tsne", seed=1).points)
 
 
 def test_an_unknown_layout_is_refused():
