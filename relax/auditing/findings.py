@@ -11,6 +11,7 @@ from relax.auditing.positions import MIN_PICTURES
 from relax.auditing.predictability import Predictability
 from relax.auditing.result import Space
 from relax.auditing.shortcuts import LEVEL, Region, Shortcuts
+from relax.text import listed
 
 STANDS_OUT = 2.0  # standard deviations within a map, averaged over the pictures
 
@@ -83,14 +84,6 @@ def place_in_words(cell: tuple[int, int], side: int) -> str:
     row, column = (min(2, 3 * place // side) for place in cell)
     down, across = ("top", "middle", "bottom")[row], ("left", "centre", "right")[column]
     return f"{down} {across} (row {cell[0] + 1}, column {cell[1] + 1} of {side})"
-
-
-def listed(names: Sequence[str], limit: int = 12) -> str:
-    """a, b and c; names beyond `limit` are only counted."""
-    parts = list(names[:limit])
-    if len(names) > limit:
-        parts.append(f"{len(names) - limit} more")
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _about_shortcuts(shortcuts: Shortcuts | None) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relax.auditing.layout import METHODS
 from relax.auditing.metadata import MetadataTable, read_metadata
-from relax.estimators.budget import BatchSize
+from relax.settings import BatchSize
 
 
 @dataclass(frozen=True)

@@ -10,28 +10,28 @@ from relax.report.content import Chart, Grid, Section, Strip
 from relax.report.maps import data_uri, jpeg
 from relax.report.text import escaped, named, readable, rows_of
 
-SMALL = 144  # pixels of a small picture along its longer side
+SMALL = 144  # pixels of a thumbnail along its longer side
 
 
-def findings(found: Sequence[str]) -> str:
-    """The key findings, or nothing."""
-    if not found:
+def findings(sentences: Sequence[str]) -> str:
+    """The key findings; empty without any."""
+    if not sentences:
         return ""
-    items = "".join(f"<li>{escaped(text)}</li>" for text in found)
+    items = "".join(f"<li>{escaped(text)}</li>" for text in sentences)
     return f'<section id="findings" class="findings"><h2>Key findings</h2><ol>{items}</ol></section>'
 
 
 def section(chapter: Section, anchor: str) -> str:
-    """A chapter, to be reached by its anchor."""
+    """A chapter with its anchor."""
     text = "".join(f"<p>{escaped(paragraph)}</p>" for paragraph in chapter.paragraphs)
     inner = "".join(_block(block) for block in chapter.blocks)
     return f'<section id="{anchor}"><h2>{escaped(chapter.title)}</h2>{text}{inner}</section>'
 
 
-def settings(made: Mapping[str, Any]) -> str:
-    """Settings and provenance, folded away, or nothing."""
+def settings(record: Mapping[str, Any]) -> str:
+    """Settings and provenance, collapsed; empty without any."""
     rows = "".join(
-        f'<tr><th scope="row">{escaped(name)}</th><td>{named(value)}</td></tr>' for name, value in rows_of(made)
+        f'<tr><th scope="row">{escaped(name)}</th><td>{named(value)}</td></tr>' for name, value in rows_of(record)
     )
     if not rows:
         return ""
@@ -71,7 +71,7 @@ def _grid(grid: Grid) -> str:
 
 
 def _cell(value: str | float | int | None, kind: str) -> str:
-    """A cell with what it is sorted by: nothing for a dash."""
+    """A cell with its sort key, which is empty for a dash."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return f'<td class="{kind}" data-sort="">–</td>'
     key = value if isinstance(value, str) else repr(float(value))

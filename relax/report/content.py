@@ -1,4 +1,4 @@
-"""What a report says, as data; how it looks is the page's business. All strings are plain, untrusted text."""
+"""The content of a report, as data, apart from its appearance. All strings are plain, untrusted text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Chart:
     Attributes:
         png: A PNG file.
         caption: Stands under it.
-        alt: What it shows, for those who cannot see it.
+        alt: Description for readers who cannot see it.
     """
 
     png: bytes
@@ -57,7 +57,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small picture: (h, w, 3) uint8, of any size, since the page makes it small; with its caption."""
+    """A small picture: (h, w, 3) uint8, of any size, which the page reduces; with its caption."""
 
     pixels: NDArray[np.uint8]
     caption: str
@@ -77,7 +77,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter: its title, then its paragraphs, then its blocks, in this order."""
+    """A chapter: title, paragraphs and blocks, in this order."""
 
     title: str
     paragraphs: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """An image close to the one shown: its name, its similarity (higher is closer) and (h, w, 3) uint8 pixels."""
+    """An image close to the exhibit: its name, its similarity (higher is closer) and (h, w, 3) uint8 pixels."""
 
     name: str
     similarity: float
@@ -102,9 +102,9 @@ class Exhibit:
 
     Attributes:
         explanation: The maps, the image and how they were made.
-        title: What to call it, as a file name.
-        neighbours: The closest images, the closest first.
-        notes: What else to say of it, as (name, value).
+        title: Its title, such as a file name.
+        neighbours: The closest images, closest first.
+        notes: Further notes, as (name, value).
     """
 
     explanation: ExplanationLike
@@ -116,21 +116,21 @@ class Exhibit:
         _check_pixels("the image of an explanation", self.explanation.image)
         shape = self.explanation.image.shape[:2]
         for name in MAPS:
-            found = getattr(self.explanation, name).shape
-            if found != shape:
-                raise ValueError(f"{name} must have the shape of the image, {shape}; got {found}")
+            map_shape = getattr(self.explanation, name).shape
+            if map_shape != shape:
+                raise ValueError(f"{name} must have the shape of the image, {shape}; got {map_shape}")
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that the page shows, in the order of the page.
+    """The whole content of the page, in its order.
 
     Attributes:
         title: The heading.
-        findings: What a reader in a hurry should know, a sentence or two each.
+        findings: The main results, a sentence or two each.
         sections: The chapters.
-        exhibits: The pictures of the gallery; a lazy sequence that reads one at a time will do.
-        settings: How it was made, as JSON types.
+        exhibits: The pictures of the gallery; may be a lazy sequence that reads one at a time.
+        settings: How the results were made, as JSON types.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The pictures of the gallery as data for the script of the page, and as a sheet of small pictures without it."""
+"""The gallery: data for the viewer of the page, and a contact sheet that needs no script."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relax.maps import MAPS, ExplanationLike, uncertainty_limit
-from relax.plotting.caption import measure_unit, recipe
+from relax.plotting.caption import recipe
+from relax.plotting.figure import UNITS
 from relax.plotting.panels import COLOURS
 from relax.report.content import Exhibit
 from relax.report.maps import LONGEST, NEVER, STEPS, averaged, fitted, jpeg, packed
 from relax.report.text import embedded, escaped, named, plain
 from relax.text import number
 
-PICTURE, SMALL = 640, 160  # longer side of a picture, and of the small ones in the sheet
+PICTURE, SMALL = 640, 160  # px of the longer side of a picture, and of a thumbnail
 TABLES = {**COLOURS, "standard_error": "cividis"}
-GREY = (0xE4, 0xE4, 0xE4)  # never seen by the encoder, as in the figures
+PACKING = {"steps": STEPS, "never": NEVER}
+GREY = (0xE4, 0xE4, 0xE4)  # pixels that the encoder never saw, as in the figures
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of the gallery: what the script gets, and its entry in the sheet."""
+    """One picture of the gallery: its data for the script, and its entry in the contact sheet."""
 
     data: dict[str, Any]
     entry: str
 
     @classmethod
     def of(cls, exhibit: Exhibit) -> Frame:
-        """Average the maps down, store them, and draw the small pictures."""
+        """Reduce and pack the maps, and draw the thumbnails."""
         explanation = exhibit.explanation
         size = fitted(explanation.importance.shape, LONGEST)
         maps = {name: averaged(getattr(explanation, name), size) for name in MAPS}
@@ -62,12 +64,14 @@ class Frame:
 
 
 def units(explanation: ExplanationLike) -> dict[str, str]:
-    """What the values of each map are, in words."""
-    made = explanation.provenance
-    measure = str(made.get("similarity", "similarity"))
-    unit = plain(measure_unit(measure))
-    value = plain(str(made["map"])) if made.get("map") else f"mean {unit}"  # other methods name their own
-    if made.get("foil"):
+    """Quantity and unit of each map, in words."""
+    provenance = explanation.provenance
+    measure = str(provenance.get("similarity", "similarity"))
+    unit = plain(UNITS.get(measure, measure))
+    value = (
+        plain(str(provenance["map"])) if provenance.get("map") else f"mean {unit}"
+    )  # given by other methods than RELAX
+    if provenance.get("foil"):
         value, unit = f"mean difference in {unit}, to the reference minus to the foil", "difference"
     return {
         "importance": value,
@@ -82,7 +86,7 @@ def gallery(
     """The HTML of the gallery in pieces: the viewer, the sheet, and the data of each picture.
 
     Args:
-        exhibits: The pictures; one at a time is held.
+        exhibits: The pictures; only one at a time is in memory.
         skeleton: HTML of the viewer.
         progress: Called with (pictures done, pictures) after each.
     """
@@ -94,38 +98,38 @@ def gallery(
     shared = common_ranges([frame.data for frame in frames])
     yield skeleton
     yield f'<ol class="sheet">{"".join(frame.entry for frame in frames)}</ol></section>'
-    yield _script("colours", {"tables": {name: _table(table) for name, table in TABLES.items()}} | _CODE)
+    yield _script("colours", {"tables": {name: _table(table) for name, table in TABLES.items()}} | PACKING)
     for frame in frames:
-        own = {name: shared.get((name, unit)) for name, unit in frame.data["units"].items()}
-        yield _script("exhibit", frame.data | {"shared": own})
+        ranges = {name: shared.get((name, unit)) for name, unit in frame.data["units"].items()}
+        yield _script("exhibit", frame.data | {"shared": ranges})
 
 
 def common_ranges(frames: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str, float]]:
-    """Per (map, unit): the range over all pictures that have such a map, and how many these are, if several."""
-    found: dict[tuple[str, str], list[dict[str, float]]] = {}
+    """Per (map, unit): the range over all pictures with such a map, and their number, if there are several."""
+    groups: dict[tuple[str, str], list[dict[str, float]]] = {}
     for frame in frames:
         for name, values in frame["maps"].items():
             if values is not None:
-                found.setdefault((name, frame["units"][name]), []).append(values)
+                groups.setdefault((name, frame["units"][name]), []).append(values)
     return {
         key: {
-            "low": min(one["low"] for one in group),
-            "high": max(one["high"] for one in group),
+            "low": min(values["low"] for values in group),
+            "high": max(values["high"] for values in group),
             "pictures": len(group),
         }
-        for key, group in found.items()
+        for key, group in groups.items()
         if len(group) > 1
     }
 
 
 def _entry(exhibit: Exhibit, data: dict[str, Any], importance: NDArray[np.float64]) -> str:
-    """A button of the sheet: the picture and its importance, small, with the range that the colours span."""
-    found = data["maps"]["importance"]
-    if found is None:
+    """An entry of the contact sheet: thumbnails of picture and importance, with the range that the colours span."""
+    packed_map = data["maps"]["importance"]
+    if packed_map is None:
         span = "nowhere defined"
     else:
-        width = found["high"] - found["low"]
-        span = f"{number(found['low'], width)} to {number(found['high'], width)}"
+        width = packed_map["high"] - packed_map["low"]
+        span = f"{number(packed_map['low'], width)} to {number(packed_map['high'], width)}"
     return (
         '<li><button type="button"><span class="pair">'
         f'<img src="{jpeg(exhibit.explanation.image, SMALL)}" alt="">'
@@ -136,7 +140,7 @@ def _entry(exhibit: Exhibit, data: dict[str, Any], importance: NDArray[np.float6
 
 
 def _coloured(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """A map (h, w) in colours that span its own range, grey where it has no value: (h, w, 3)."""
+    """A map (h, w) in colours that span its range, grey where it is undefined: (h, w, 3)."""
     known = np.isfinite(values)
     low, high = (values[known].min(), values[known].max()) if known.any() else (0.0, 0.0)
     share = (np.where(known, values, low) - low) / (high - low) if high > low else np.full(values.shape, 0.5)
@@ -156,6 +160,3 @@ def _finite(value: float) -> float | None:
 
 def _script(kind: str, data: dict[str, Any]) -> str:
     return f'<script type="application/json" class="{kind}">{embedded(data)}</script>'
-
-
-_CODE = {"steps": STEPS, "never": NEVER}

@@ -1,8 +1,8 @@
-"""Maps and pictures small enough to travel inside a page.
+"""Maps and pictures small enough to embed in a page.
 
-A map is averaged down to at most `LONGEST` pixels along its longer side, and its values are stored as steps of
-1 / 16,383 of its range: the error is at most half a step, far below what the page shows (and more steps would only
-store noise). Differences between neighbouring pixels are small numbers, so they are what is compressed.
+A map is reduced by averaging to at most `LONGEST` pixels along its longer side, and its values are stored as steps of
+1 / 16,383 of its range: the error is at most half a step, far below the precision of the page (more steps would only
+store noise). Differences between neighbouring pixels are compressed, since they are small numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 LONGEST = 256  # pixels of a map along its longer side
-STEPS, NEVER = 16383, 65535  # the highest step, and the mark of a pixel without a value
+STEPS, NEVER = 16383, 65535  # the highest step, and the code of a pixel without a value
 
 
 def fitted(shape: tuple[int, ...], longest: int) -> tuple[int, int]:
@@ -35,8 +35,8 @@ def averaged(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.f
         size: (h, w), at most (H, W).
 
     Returns:
-        (h, w). NaN where less than half of the area has a value, otherwise the mean over the part that has one. The
-        average of standard errors is at least the standard error of the average.
+        (h, w). NaN where less than half of the area has a value, otherwise the mean over the part with values. The
+        average of standard errors is an upper bound of the standard error of the average.
     """
     if values.shape == size:
         return values.astype(np.float64)
@@ -50,7 +50,7 @@ def averaged(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.f
 
 
 def _shares(old: int, new: int) -> NDArray[np.float64]:
-    """(new, old): how much of each new pixel's length every old pixel takes; rows add up to 1."""
+    """(new, old): share of each new pixel that every old pixel covers; rows add up to 1."""
     edges = np.arange(new + 1) * (old / new)
     starts = np.arange(old)
     overlap: NDArray[np.float64] = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
@@ -65,7 +65,7 @@ def packed(values: NDArray[np.float64]) -> dict[str, Any] | None:
     low, high = float(values[known].min()), float(values[known].max())
     share = (values - low) / (high - low) if high > low else np.zeros_like(values)
     steps = np.where(known, np.rint(np.where(known, share, 0) * STEPS), NEVER).astype(np.uint16)
-    down = np.diff(steps, axis=0, prepend=np.uint16(0))  # wraps around at 65,536, and so does the sum that undoes it
+    down = np.diff(steps, axis=0, prepend=np.uint16(0))  # wraps around at 65,536, as does the sum that inverts it
     across = np.diff(down, axis=1, prepend=np.uint16(0)).astype("<u2")
     planes = across.tobytes()[0::2] + across.tobytes()[1::2]
     return {"low": low, "high": high, "steps": base64.b64encode(zlib.compress(planes, 9)).decode()}
@@ -83,5 +83,5 @@ def jpeg(pixels: NDArray[np.uint8], longest: int, quality: int = 85) -> str:
 
 
 def data_uri(data: bytes, kind: str) -> str:
-    """Bytes as an address that needs no network."""
+    """Bytes as a data URI."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"

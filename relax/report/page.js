@@ -1,11 +1,11 @@
 "use strict";
 // The page's only script: tables that sort, and the viewer of the gallery.
-// Everything that comes from the report enters the page as text, never as HTML.
+// All content of the report enters the page as text, never as HTML.
 
 const $ = (id) => document.getElementById(id);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
-// ---- Numbers, as in the figures of relax (relax/plotting/caption.py) ----
+// ---- Numbers, as in the figures (relax/text.py) ----
 
 /** Decimals that show two digits of a step. */
 const decimals = (step) => (step > 0 ? 1 - Math.floor(Math.log10(step)) : 6);
@@ -26,7 +26,7 @@ function number(value, step) {
 const fixed = (value, digits) => minus(value.toFixed(clamp(digits, 0, 8)));
 const minus = (text) => text.replace("-", "−");
 
-/** Value and error with the digits that the error allows. */
+/** Value and error with the digits that the error justifies. */
 function withError(value, error) {
   const digits = decimals(error);
   return error > 0 && digits <= 8 && Math.abs(value) < 1e5
@@ -45,14 +45,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const words = head.classList.contains("words");
     const key = (row) => row.cells[column].dataset.sort;
     const order = (a, b) => {
-      if (key(a) === "" || key(b) === "") return (key(a) === "") - (key(b) === "");  // a dash comes last, both ways
+      if (key(a) === "" || key(b) === "") return (key(a) === "") - (key(b) === "");  // dashes come last in both directions
       return way * (words ? key(a).localeCompare(key(b), undefined, {numeric: true}) : key(a) - key(b));
     };
     table.tBodies[0].append(...[...table.tBodies[0].rows].sort(order));
   }));
 }
 
-// ---- Paper shows what is folded away ----
+// ---- Collapsed details are printed, too ----
 
 let folded = [];
 addEventListener("beforeprint", () => {
@@ -74,10 +74,10 @@ function gallery() {
   const canvas = $("canvas"), pen = canvas.getContext("2d");
   const names = {importance: "Importance", uncertainty: "Uncertainty", standard_error: "Standard error", u_relax: "U-RELAX"};
 
-  let wanted = 0;      // place of the picture asked for
-  let shown = null;    // the picture shown: its data, its decoded maps, its photograph
+  let target = 0;      // index of the picture to show
+  let current = null;  // the picture in the viewer: its data, its decoded maps, its photograph
   let layer = null;    // the map in colours, as drawn over the photograph
-  let place = [0, 0];  // row and column of the map that the read-out is of
+  let place = [0, 0];  // row and column of the map under the read-out
   let steering = false;  // whether arrow keys move the read-out instead of changing the picture
 
   // -- From text to maps --
@@ -92,7 +92,7 @@ function gallery() {
     if (!map) return values;
     const stream = new Blob([bytesOf(map.steps)]).stream().pipeThrough(new DecompressionStream("deflate"));
     const planes = new Uint8Array(await new Response(stream).arrayBuffer());
-    const steps = new Uint16Array(count);  // sums wrap around at 65,536, as the differences did
+    const steps = new Uint16Array(count);  // sums wrap around at 65,536, as the differences do
     for (let row = 0, at = 0; row < rows; row++) {
       let down = 0;
       for (let column = 0; column < columns; column++, at++) {
@@ -112,26 +112,26 @@ function gallery() {
   }
 
   async function show(number) {
-    wanted = (number + sources.length) % sources.length;
-    const asked = wanted;
-    const data = JSON.parse(sources[asked].textContent);
+    target = (number + sources.length) % sources.length;
+    const index = target;
+    const data = JSON.parse(sources[index].textContent);
     const kinds = Object.keys(data.maps);
     const [photo, ...maps] = await Promise.all(
       [photograph(data.image), ...kinds.map((kind) => decoded(data.maps[kind], data.grid))]);
-    if (asked !== wanted) return;  // another picture was asked for meanwhile
-    shown = {data, photo, maps: Object.fromEntries(kinds.map((kind, at) => [kind, maps[at]]))};
-    const most = shown.maps.importance.reduce((best, value, at, all) => (value > all[best] || isNaN(all[best]) ? at : best), 0);
-    place = [Math.floor(most / data.grid[1]), most % data.grid[1]];
-    describe(asked);
+    if (index !== target) return;  // another picture was requested meanwhile
+    current = {data, photo, maps: Object.fromEntries(kinds.map((kind, at) => [kind, maps[at]]))};
+    const peak = current.maps.importance.reduce((best, value, at, all) => (value > all[best] || isNaN(all[best]) ? at : best), 0);
+    place = [Math.floor(peak / data.grid[1]), peak % data.grid[1]];
+    describe(index);
     paint();
     read();
-    viewer.dataset.shown = asked + 1;
+    viewer.dataset.shown = index + 1;
   }
 
   // -- Words --
 
   function describe(number) {
-    const {data} = shown;
+    const {data} = current;
     $("name").firstChild.textContent = data.title;
     $("place").textContent = `${number + 1} of ${sources.length}`;
     entries.forEach((entry, at) => entry.toggleAttribute("aria-current", at === number));
@@ -156,9 +156,9 @@ function gallery() {
   const number4 = (value) => number(value, Math.abs(value) < 1 ? 0.01 : Math.abs(value) / 100);
 
   function element(name, ...content) {
-    const made = document.createElement(name);
-    made.append(...content);
-    return made;
+    const node = document.createElement(name);
+    node.append(...content);
+    return node;
   }
 
   // -- Colours --
@@ -168,32 +168,32 @@ function gallery() {
     const radio = document.querySelector("input[name=layer]:checked");
     const kind = radio.disabled ? "importance" : radio.value;
     const map = kind === "u_relax" ? "importance" : kind;
-    const own = shown.data.maps[map], shared = shown.data.shared[map];
-    const range = own && shared && $("shared").checked ? shared : own;
-    return {kind, map, own, shared, range, values: shown.maps[map], table: tables[map]};
+    const single = current.data.maps[map], shared = current.data.shared[map];
+    const range = single && shared && $("shared").checked ? shared : single;
+    return {kind, map, single, shared, range, values: current.maps[map], table: tables[map]};
   }
 
   const share = (value, {low, high}) => (high > low ? clamp((value - low) / (high - low), 0, 1) : 0.5);
 
   /** Whether U-RELAX keeps a pixel. */
-  const certain = (at) => shown.maps.uncertainty[at] <= shown.data.limit;
+  const certain = (at) => current.maps.uncertainty[at] <= current.data.limit;
 
-  /** A small canvas from a function that says red, green, blue and opacity of each pixel of the map. */
+  /** A small canvas from a function that gives red, green, blue and opacity of each pixel of the map. */
   function sheet(colour) {
-    const [rows, columns] = shown.data.grid;
+    const [rows, columns] = current.data.grid;
     const image = new ImageData(columns, rows);
     for (let at = 0; at < rows * columns; at++) image.data.set(colour(at), 4 * at);
     return drawing(columns, rows, (ink) => ink.putImageData(image, 0, 0));
   }
 
   function drawing(width, height, draw) {
-    const made = Object.assign(document.createElement("canvas"), {width, height});
-    draw(made.getContext("2d"));
-    return made;
+    const surface = Object.assign(document.createElement("canvas"), {width, height});
+    draw(surface.getContext("2d"));
+    return surface;
   }
 
   function paint() {
-    const {photo, data, maps} = shown;
+    const {photo, data, maps} = current;
     const larger = 960 / Math.max(photo.width, photo.height);
     canvas.width = Math.max(1, Math.round(photo.width * larger));
     canvas.height = Math.max(1, Math.round(photo.height * larger));
@@ -216,9 +216,9 @@ function gallery() {
     bar(pick);
   }
 
-  /** The photograph in pale grey, so that no colour of it can be taken for a value. */
+  /** The photograph in pale grey, so that none of its colours can be mistaken for a value. */
   function greyed(ink) {
-    ink.drawImage(shown.photo, 0, 0, canvas.width, canvas.height);
+    ink.drawImage(current.photo, 0, 0, canvas.width, canvas.height);
     const image = ink.getImageData(0, 0, canvas.width, canvas.height), {data} = image;
     for (let at = 0; at < data.length; at += 4) {
       const grey = 110 + (0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]) * (135 / 255);
@@ -246,18 +246,18 @@ function gallery() {
     });
   }
 
-  /** The photograph, and over it the map as opaque as the slider says. */
+  /** The photograph, and over it the map with the opacity of the slider. */
   function blend() {
     const opacity = $("opacity").valueAsNumber;
     $("opacity-value").textContent = `${opacity} %`;
     pen.globalAlpha = 1;
-    pen.drawImage(shown.photo, 0, 0, canvas.width, canvas.height);
+    pen.drawImage(current.photo, 0, 0, canvas.width, canvas.height);
     pen.globalAlpha = opacity / 100;
     pen.drawImage(layer, 0, 0);
   }
 
-  function bar({kind, map, own, shared, range, table}) {
-    const {limit, units} = shown.data;
+  function bar({kind, map, single, shared, range, table}) {
+    const {limit, units} = current.data;
     const strip = new ImageData(256, 1);
     for (let at = 0; at < 256; at++) strip.data.set([...table.subarray(3 * at, 3 * at + 3), 255], 4 * at);
     $("bar").getContext("2d").putImageData(strip, 0, 0);
@@ -268,16 +268,16 @@ function gallery() {
     });
     const where = kind === "u_relax" ? `, where the uncertainty is at most ${number(limit, limit)} (its median)` : "";
     $("unit").textContent = units[map] + where;
-    $("spans").textContent = range !== own ? `Colours span all ${range.pictures} pictures` : "Colours span this picture’s own range";
+    $("spans").textContent = range !== single ? `Colours span all ${range.pictures} pictures` : "Colours span the range of this picture";
     document.querySelector(".shared").hidden = !shared;
     if (shared) $("shared-label").textContent = `One colour scale for all ${shared.pictures} pictures`;
   }
 
   // -- Read-out --
 
-  /** Show the values at `place`; say them too if it was moved by keys. */
+  /** Show the values at `place`; announce them, too, if keys moved it. */
   function read(aloud = false) {
-    const {data, maps} = shown, [rows, columns] = data.grid, [row, column] = place;
+    const {data, maps} = current, [rows, columns] = data.grid, [row, column] = place;
     const at = row * columns + column;
     const value = maps.importance[at], error = maps.standard_error[at], spread = maps.uncertainty[at];
     const seen = !isNaN(value);
@@ -298,7 +298,7 @@ function gallery() {
     if (aloud) say(seen ? `importance ${valueText}${errorText && ` plus or minus ${errorText}`}, x ${x}, y ${y}` : `not seen by the encoder, x ${x}, y ${y}`);
   }
 
-  const rangeOf = (map) => shown.data.maps[map].high - shown.data.maps[map].low;
+  const rangeOf = (map) => current.data.maps[map].high - current.data.maps[map].low;
 
   function put(id, value, text) {
     $(id).value = isNaN(value) ? "" : value;
@@ -306,14 +306,14 @@ function gallery() {
   }
 
   let saying = 0;
-  function say(text) {  // only where the read-out came to rest
+  function say(text) {  // only once the read-out rests
     clearTimeout(saying);
     saying = setTimeout(() => { $("said").textContent = text; }, 200);
   }
 
   function point(event) {
-    if (!shown) return;
-    const box = canvas.getBoundingClientRect(), [rows, columns] = shown.data.grid;
+    if (!current) return;
+    const box = canvas.getBoundingClientRect(), [rows, columns] = current.data.grid;
     place = [
       clamp(Math.floor((event.clientY - box.top) / box.height * rows), 0, rows - 1),
       clamp(Math.floor((event.clientX - box.left) / box.width * columns), 0, columns - 1),
@@ -321,27 +321,27 @@ function gallery() {
     read();
   }
 
-  // -- Hands --
+  // -- Keys and pointer --
 
   function steer(on) {
     steering = on;
     viewer.classList.toggle("steering", on);
     $("keys").textContent = on
       ? "Arrow keys move the read-out, with Shift in larger steps; Esc ends."
-      : "Point at the picture to read its values. Keys: ← → turn to the next picture; Enter on the picture, then arrows, move the read-out.";
+      : "Point at the picture to read its values. Keys: ← → change the picture; Enter on the picture, then arrow keys, move the read-out.";
   }
 
   const moves = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]};
 
-  /** Keys of the picture itself: the read-out. */
+  /** Keys on the picture: the read-out. */
   canvas.addEventListener("keydown", (event) => {
-    if (!shown || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (!current || event.altKey || event.ctrlKey || event.metaKey) return;
     const move = moves[event.key];
     if (event.key === "Enter" || event.key === " ") steer(!steering);
     else if (event.key === "Escape" && steering) steer(false);
     else if (move && steering) {
       const step = event.shiftKey ? 10 : 1;
-      place = place.map((index, axis) => clamp(index + step * move[axis], 0, shown.data.grid[axis] - 1));
+      place = place.map((index, axis) => clamp(index + step * move[axis], 0, current.data.grid[axis] - 1));
     } else return;
     event.preventDefault();
     event.stopPropagation();
@@ -351,7 +351,7 @@ function gallery() {
   canvas.addEventListener("pointermove", point);
   canvas.addEventListener("pointerdown", point);
 
-  /** Keys of the whole gallery: the pictures. */
+  /** Keys in the rest of the gallery: the pictures. */
   $("pictures").addEventListener("keydown", (event) => {
     const move = {ArrowLeft: -1, ArrowRight: 1}[event.key];
     const taken = event.target.closest("input, .sheet, pre") || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey;
@@ -361,15 +361,15 @@ function gallery() {
   });
 
   async function turn(by) {
-    await show(wanted + by);
-    say(`${shown.data.title}, ${$("place").textContent}`);
+    await show(target + by);
+    say(`${current.data.title}, ${$("place").textContent}`);
   }
 
   $("previous").addEventListener("click", () => turn(-1));
   $("next").addEventListener("click", () => turn(1));
-  $("opacity").addEventListener("input", () => shown && blend());
+  $("opacity").addEventListener("input", () => current && blend());
   for (const choice of [...document.getElementsByName("layer"), $("shared")]) {
-    choice.addEventListener("change", () => { if (shown) { paint(); read(); } });
+    choice.addEventListener("change", () => { if (current) { paint(); read(); } });
   }
   entries.forEach((entry, at) => entry.addEventListener("click", async () => {
     await show(at);

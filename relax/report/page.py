@@ -1,7 +1,7 @@
-"""One HTML file that holds everything it shows and asks the network for nothing.
+"""One self-contained HTML file that makes no network requests.
 
-A content security policy lets only the page's own style and script run, known by their hashes; all text of the report
-is escaped. Without scripts everything but the viewer of the gallery is still there.
+A content security policy admits only the style and script of the page, by their hashes; all text of the report is
+escaped. Without scripts, only the viewer of the gallery is missing.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def write_report(report: Report, path: str | Path, *, progress: Callable[[int, i
     """Write a report as one self-contained HTML file, which appears whole or not at all.
 
     Args:
-        report: What to say. Its strings are plain text and are escaped.
-        path: Where to.
+        report: The content. Its strings are plain text and are escaped.
+        path: The file to write.
         progress: Called with (pictures done, pictures) after each picture of the gallery.
 
     Returns:
@@ -69,7 +69,7 @@ def page(report: Report, progress: Callable[[int, int], None] | None = None) -> 
 
 
 def _policy(style: str, script: str) -> str:
-    """Nothing is fetched, and nothing runs but the style and the script with these hashes."""
+    """A policy under which nothing is fetched, and nothing runs but the style and script with these hashes."""
     allowed = {name: f"'sha256-{_hash(text)}'" for name, text in (("style-src", style), ("script-src", script))}
     rules = ["default-src 'none'", "img-src data:", *(f"{name} {source}" for name, source in allowed.items())]
     return "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
@@ -80,7 +80,7 @@ def _hash(text: str) -> str:
 
 
 def _part(name: str) -> str:
-    """A static part of the page."""
+    """A static file of this package."""
     return (files("relax.report") / name).read_text(encoding="utf-8")
 
 

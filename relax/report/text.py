@@ -11,13 +11,13 @@ from typing import Any
 
 from relax.text import number
 
-BIDI = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they reorder what stands around them
+BIDI = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they reorder the text around them
 
 
 def plain(text: str) -> str:
-    r"""The text with every character that could disguise it written out, such as \u202e.
+    r"""The text with deceptive characters written as escapes, such as \u202e.
 
-    These are controls, halves of surrogate pairs (from file names that are no UTF-8) and the controls of the writing
+    These are control characters, halves of surrogate pairs (from file names that are not UTF-8) and marks of writing
     direction. Line ends and tabs become spaces.
     """
     return "".join(_visible(letter) for letter in text)
@@ -32,23 +32,23 @@ def _visible(letter: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """For the inside of an element, or of an attribute in double quotes."""
+    """The text escaped for an element, or for an attribute in double quotes."""
     return html.escape(plain(text))
 
 
 def named(text: str) -> str:
-    """A name that runs in its own direction, whatever stands beside it."""
+    """A name whose writing direction is isolated from the text around it."""
     return f"<bdi>{escaped(text)}</bdi>"
 
 
 def embedded(data: Any) -> str:
-    """JSON for the inside of a script element, which no text in it can close."""
+    """JSON for a script element, which no text in it can close."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def readable(value: str | float | int | None) -> str:
-    """A cell of a table: whole numbers in groups of three digits, others with three or four significant digits."""
+    """A table cell: whole numbers in groups of three digits, others with three or four significant digits."""
     if isinstance(value, str):
         return value
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -63,7 +63,7 @@ def readable(value: str | float | int | None) -> str:
 
 
 def rows_of(settings: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as (name, value), names of what is inside of another joined by a middle dot."""
+    """Nested settings as (name, value), with nested names joined by a middle dot."""
     for name, value in settings.items():
         where = f"{path} · {name}" if path else str(name)
         if isinstance(value, Mapping) and value:

@@ -21,8 +21,9 @@ from relax.report import Chart, Exhibit, Grid, Neighbour, Report, Section, Strip
 from relax.report.maps import averaged, fitted, packed
 from relax.report.plain import common
 from relax.report.text import embedded, plain, readable, rows_of
+from relax.text import listed
 
-MADE = {
+PROVENANCE = {
     "image": "photos/cat.png",
     "encoder": {"name": "default", "checksum": "ab"},
     "similarity": "cosine",
@@ -42,7 +43,7 @@ HOSTILE = [
 ]
 
 
-def explanation(height=12, width=16, made=None, **maps):
+def explanation(height=12, width=16, record=None, **maps):
     """Random maps in a narrow band, ten standard errors wide."""
     rng = np.random.default_rng(0)
     values = {
@@ -51,7 +52,7 @@ def explanation(height=12, width=16, made=None, **maps):
         "standard_error": np.full((height, width), 0.004, np.float32),
     } | maps
     image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Explanation(**values, image=image, provenance=MADE | (made or {}))
+    return Explanation(**values, image=image, provenance=PROVENANCE | (record or {}))
 
 
 def picture(height=6, width=8):
@@ -69,13 +70,13 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, path):
         super().__init__()
-        self.found, self.open = [], []
+        self.elements, self.open = [], []
         self.feed(path.read_bytes().decode())
 
     def handle_starttag(self, tag, attributes):
-        self.found.append([tag, dict(attributes), ""])
+        self.elements.append([tag, dict(attributes), ""])
         if tag not in ("img", "input", "meta", "br"):
-            self.open.append(self.found[-1])
+            self.open.append(self.elements[-1])
 
     def handle_endtag(self, tag):
         assert self.open.pop()[0] == tag
@@ -86,20 +87,20 @@ class Page(html.parser.HTMLParser):
             element[2] += data
 
     def all(self, tag, **attributes):
-        return [one for one in self.found if one[0] == tag and attributes.items() <= one[1].items()]
+        return [element for element in self.elements if element[0] == tag and attributes.items() <= element[1].items()]
 
     def text(self):
-        """What there is to read, without scripts."""
+        """The readable text, without scripts."""
         return self.all("body")[0][2]
 
     def exhibits(self):
-        return [json.loads(one[2]) for one in self.all("script", **{"class": "exhibit"})]
+        return [json.loads(element[2]) for element in self.all("script", **{"class": "exhibit"})]
 
 
 def full(text="words"):
-    """A report with one of everything, every string of which is the text."""
+    """A report with every kind of content, each string of which is the text."""
     neighbour = Neighbour(text, 0.5, picture())
-    exhibit = Exhibit(explanation(made={"image": text, "fill": text}), text, (neighbour,), ((text, text),))
+    exhibit = Exhibit(explanation(record={"image": text, "fill": text}), text, (neighbour,), ((text, text),))
     blocks = (
         Chart(png(), text, text),
         Grid(text, (text, text), ((text, 1.0), (None, float("nan"))), text),
@@ -118,17 +119,16 @@ def test_a_report_shows_its_title_findings_sections_and_settings(tmp_path):
     )
 
     page = Page(path)
-    assert [one[2] for one in page.all("h1")] == ["An audit"]
-    assert [one[2] for one in page.all("title")] == ["An audit"]
+    assert [element[2] for element in page.all("h1")] == ["An audit"]
+    assert [element[2] for element in page.all("title")] == ["An audit"]
     for text in ("Two clusters.", "Clusters", "First.", "Second.", "How it spreads", "odd.png", "far off", "of all"):
         assert text in page.text()
     image = page.all("img", alt="Two hills")[0]
     assert base64.b64decode(image[1]["src"].removeprefix("data:image/png;base64,")) == chart.png
-    cells = [(one[2], one[1]["data-sort"]) for one in page.all("td") if "data-sort" in one[1]]
+    cells = [(element[2], element[1]["data-sort"]) for element in page.all("td") if "data-sort" in element[1]]
     assert cells == [("b", "b"), ("12,345", "12345.0"), ("a", "a"), ("–", "")]
-    assert ("encoder · name", "default") in zip(
-        [one[2] for one in page.all("th", scope="row")], [one[2] for one in page.all("td")][4:], strict=True
-    )
+    names, values = page.all("th", scope="row"), page.all("td")[4:]
+    assert ("encoder · name", "default") in [(a[2], b[2]) for a, b in zip(names, values, strict=True)]
     assert "the encoder, not the world" in page.text()
     assert not page.all("canvas")  # no pictures, no viewer
 
@@ -136,16 +136,16 @@ def test_a_report_shows_its_title_findings_sections_and_settings(tmp_path):
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text_wherever_it_stands(tmp_path, text):
     """The same elements and attributes as with a harmless text, and nothing is left that hides or reorders."""
-    harmless, hostile = (Page(write_report(full(one), tmp_path / "r.html")) for one in ("harmless", text))
+    harmless, hostile = (Page(write_report(full(string), tmp_path / "r.html")) for string in ("harmless", text))
 
-    assert [(tag, list(attributes)) for tag, attributes, _ in hostile.found] == [
-        (tag, list(attributes)) for tag, attributes, _ in harmless.found
+    assert [(tag, list(attributes)) for tag, attributes, _ in hostile.elements] == [
+        (tag, list(attributes)) for tag, attributes, _ in harmless.elements
     ]
-    shown = text.translate({0x202E: "\\u202e", 0xDCFF: "\\udcff", 0: "\\u0000", 0x1B: "\\u001b"})
-    assert hostile.text().count(shown) == harmless.text().count("harmless") >= 15
+    visible = text.translate({0x202E: "\\u202e", 0xDCFF: "\\udcff", 0: "\\u0000", 0x1B: "\\u001b"})
+    assert hostile.text().count(visible) == harmless.text().count("harmless") >= 15
     data = hostile.exhibits()[0]
-    assert (data["title"], data["notes"], data["neighbours"][0]["name"]) == (shown, [[shown, shown]], shown)
-    assert shown in data["recipe"] or not text.isprintable()  # the caption shortens those with question marks
+    assert (data["title"], data["notes"], data["neighbours"][0]["name"]) == (visible, [[visible, visible]], visible)
+    assert visible in data["recipe"] or not text.isprintable()  # the caption shortens those with question marks
     assert json.loads(data["how"])["image"] == text
     assert not set((tmp_path / "r.html").read_text()) & {"\u202e", "\x00", "\x1b"}
 
@@ -158,10 +158,10 @@ def test_only_the_style_and_the_script_of_the_page_itself_may_run(tmp_path):
     assert rules["default-src"] == "'none'"
     assert rules["img-src"] == "data:"
     for name, tag in (("style-src", "style"), ("script-src", "script")):
-        (inline,) = [one[2] for one in page.all(tag) if one[1].get("type") != "application/json"]
+        (inline,) = [element[2] for element in page.all(tag) if element[1].get("type") != "application/json"]
         assert rules[name] == f"'sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}'"
-    assert not [one for one in page.found if {"style", "onclick", "onerror", "srcset"} & set(one[1])]
-    addresses = [one[1].get("src") or one[1].get("href") or "#" for one in page.found]
+    assert not [element for element in page.elements if {"style", "onclick", "onerror", "srcset"} & set(element[1])]
+    addresses = [element[1].get("src") or element[1].get("href") or "#" for element in page.elements]
     assert all(address.startswith(("data:image/", "#")) for address in addresses)
 
 
@@ -170,21 +170,22 @@ def test_a_packed_map_is_the_map_to_within_half_a_step(height, width):
     values = np.random.default_rng(2).normal(0, 3, (height, width))
     values[0, ::2] = np.nan
 
-    found = packed(values)
-    planes = np.frombuffer(zlib.decompress(base64.b64decode(found["steps"])), np.uint8).astype(np.int64)
+    packed_map = packed(values)
+    planes = np.frombuffer(zlib.decompress(base64.b64decode(packed_map["steps"])), np.uint8).astype(np.int64)
     across = (planes[: values.size] + 256 * planes[values.size :]).reshape(values.shape)
     steps = across.cumsum(1).cumsum(0) % 65536
-    back = np.where(steps == 65535, np.nan, found["low"] + steps / 16383 * (found["high"] - found["low"]))
+    span = packed_map["high"] - packed_map["low"]
+    unpacked = np.where(steps == 65535, np.nan, packed_map["low"] + steps / 16383 * span)
 
-    assert found["low"] == np.nanmin(values)
-    assert found["high"] == np.nanmax(values)
-    np.testing.assert_allclose(back, values, rtol=0, atol=(found["high"] - found["low"]) / 16383 / 2 * 1.0001)
+    assert packed_map["low"] == np.nanmin(values)
+    assert packed_map["high"] == np.nanmax(values)
+    np.testing.assert_allclose(unpacked, values, rtol=0, atol=span / 16383 / 2 * 1.0001)
 
 
 def test_a_constant_map_is_packed_exactly_and_an_empty_one_as_nothing():
-    found = packed(np.full((2, 3), 0.25))
+    packed_map = packed(np.full((2, 3), 0.25))
 
-    assert (found["low"], found["high"]) == (0.25, 0.25)
+    assert (packed_map["low"], packed_map["high"]) == (0.25, 0.25)
     assert packed(np.full((2, 3), np.nan)) is None
 
 
@@ -214,16 +215,16 @@ def test_maps_get_smaller_and_keep_their_proportions(shape, size):
     assert fitted(shape, 256) == size
 
 
-def test_each_picture_carries_its_maps_its_making_and_its_neighbours(tmp_path):
-    made = explanation(40, 600, uncertainty=np.full((40, 600), np.nan, np.float32))
-    exhibit = Exhibit(made, "long.png", (Neighbour("near.png", 0.75, picture()),), (("site", "north"),))
+def test_each_picture_carries_its_maps_its_provenance_and_its_neighbours(tmp_path):
+    explained = explanation(40, 600, uncertainty=np.full((40, 600), np.nan, np.float32))
+    exhibit = Exhibit(explained, "long.png", (Neighbour("near.png", 0.75, picture()),), (("site", "north"),))
 
     (data,) = Page(write_report(Report("r", exhibits=(exhibit,)), tmp_path / "r.html")).exhibits()
 
     assert (data["size"], data["grid"]) == ([40, 600], [17, 256])
     assert data["maps"]["uncertainty"] is None
     assert data["limit"] is None
-    assert json.loads(data["how"]) == made.provenance
+    assert json.loads(data["how"]) == explained.provenance
     assert (data["neighbours"][0]["name"], data["neighbours"][0]["similarity"]) == ("near.png", 0.75)
     assert data["notes"] == [["site", "north"]]
     assert data["units"]["importance"] == "mean cosine similarity"
@@ -234,10 +235,11 @@ def test_each_picture_carries_its_maps_its_making_and_its_neighbours(tmp_path):
 
 def test_one_scale_spans_all_pictures_of_the_same_unit_and_no_others(tmp_path):
     low, high, other = (np.full((4, 4), value, np.float32) for value in (0.1, 0.9, -7))
-    maps = [explanation(4, 4, importance=low), explanation(4, 4, importance=high)]
-    maps.append(explanation(4, 4, made={"similarity": "l2"}, importance=other))
+    explanations = [explanation(4, 4, importance=low), explanation(4, 4, importance=high)]
+    explanations.append(explanation(4, 4, record={"similarity": "l2"}, importance=other))
 
-    path = write_report(Report("r", exhibits=[Exhibit(one, "x") for one in maps]), tmp_path / "r.html")
+    exhibits = [Exhibit(explained, "x") for explained in explanations]
+    path = write_report(Report("r", exhibits=exhibits), tmp_path / "r.html")
 
     ranges = [data["shared"]["importance"] for data in Page(path).exhibits()]
     assert ranges[0] == ranges[1] == {"low": pytest.approx(0.1), "high": pytest.approx(0.9), "pictures": 2}
@@ -250,11 +252,11 @@ def test_thirty_pictures_stay_below_eight_megabytes(tmp_path):
     from skimage.transform import resize
 
     image = retina()
-    seen = [resize(one, (64, 64), order=3) for one in np.random.default_rng(4).random((3, 10, 10))]
-    smooth = [resize(one, image.shape[:2], order=1).astype(np.float32) for one in seen]
-    made = Explanation(*smooth, image=image, provenance=MADE)
+    coarse = [resize(values, (64, 64), order=3) for values in np.random.default_rng(4).random((3, 10, 10))]
+    smooth = [resize(values, image.shape[:2], order=1).astype(np.float32) for values in coarse]
+    explained = Explanation(*smooth, image=image, provenance=PROVENANCE)
 
-    path = write_report(Report("r", exhibits=(Exhibit(made, "retina"),)), tmp_path / "r.html")
+    path = write_report(Report("r", exhibits=(Exhibit(explained, "retina"),)), tmp_path / "r.html")
 
     skeleton = write_report(Report("r"), tmp_path / "none.html").stat().st_size
     assert 30 * (path.stat().st_size - skeleton) < 8e6
@@ -271,7 +273,7 @@ def test_the_file_is_whole_or_not_there(tmp_path):
     with pytest.raises(OSError, match="the disk is gone"):
         write_report(Report("r", exhibits=Broken([1])), path)
     assert path.read_text() == "before"
-    assert [one.name for one in tmp_path.iterdir()] == ["r.html"]
+    assert [file.name for file in tmp_path.iterdir()] == ["r.html"]
 
 
 @pytest.mark.parametrize(
@@ -322,6 +324,13 @@ def test_names_in_other_scripts_are_left_as_they_are():
     assert plain("قطة 猫 é 👩‍🔬.png") == "قطة 猫 é 👩‍🔬.png"
 
 
+def test_names_are_listed_as_in_a_sentence_and_those_beyond_the_limit_are_counted():
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b"]) == "a and b"
+    assert listed(["a", "b", "c"], 3) == "a, b and c"
+    assert listed(["a", "b", "c", "d", "e"], 3) == "a, b, c and 2 more"
+
+
 def test_the_plain_report_says_which_maps_are_no_more_than_noise():
     """Ten standard errors between lowest and highest are something, two are not."""
     flat = np.linspace(0.5, 0.508, 192, dtype=np.float32).reshape(12, 16)
@@ -331,17 +340,17 @@ def test_the_plain_report_says_which_maps_are_no_more_than_noise():
     exhibits = [
         Exhibit(explanation(importance=flat), "flat.png"),
         Exhibit(explanation(importance=clear), "clear.png"),
-        Exhibit(explanation(importance=cut, made={"converged": False}), "cut.png"),
+        Exhibit(explanation(importance=cut, record={"converged": False}), "cut.png"),
         Exhibit(explanation(standard_error=np.full((12, 16), np.nan, np.float32)), "unknown.png"),
     ]
 
     report = plain_report(exhibits, "Mine")
 
-    how, noise, something, late, unseen = report.findings
-    assert how == "4 pictures were shown to the encoder default through 3,000 masks each; compared by cosine."
+    summary, noise, signal, unconverged, unseen = report.findings
+    assert summary == "4 pictures were explained for encoder default with 3,000 masks each; similarity: cosine."
     assert "In flat.png the importance spans fewer than 6" in noise
-    assert "clear.png and cut.png spans 8 to 10 of its standard errors" in something
-    assert "cut.png" in late
+    assert "clear.png and cut.png spans 8 to 10 of its standard errors" in signal
+    assert "cut.png" in unconverged
     assert "cut.png" in unseen
     assert not any("unknown.png" in finding for finding in report.findings)
     (grid,) = report.sections[0].blocks
@@ -353,17 +362,17 @@ def test_the_plain_report_says_which_maps_are_no_more_than_noise():
 
 
 def test_the_settings_are_those_that_all_have_in_common():
-    one, other = {"seed": 1, "masks": {"cells": 7, "count": 5}}, {"seed": 2, "masks": {"cells": 7, "count": 6}}
+    first, second = {"seed": 1, "masks": {"cells": 7, "count": 5}}, {"seed": 2, "masks": {"cells": 7, "count": 6}}
 
-    assert common([one, other]) == {"masks": {"cells": 7}}
-    assert common([one]) == one
+    assert common([first, second]) == {"masks": {"cells": 7}}
+    assert common([first]) == first
     assert common([]) == {}
 
 
 def test_nested_settings_become_rows():
-    made = {"masks": {"cells": 7, "kind": "grid"}, "tolerance": None, "size": [64, 64], "none": {}}
+    settings = {"masks": {"cells": 7, "kind": "grid"}, "tolerance": None, "size": [64, 64], "none": {}}
 
-    assert list(rows_of(made)) == [
+    assert list(rows_of(settings)) == [
         ("masks · cells", "7"),
         ("masks · kind", "grid"),
         ("tolerance", "–"),
@@ -377,7 +386,7 @@ def here(tmp_path, monkeypatch):
     """A folder to work in, with two saved explanations in maps/."""
     monkeypatch.chdir(tmp_path)
     for name in ("cat", "dog"):
-        explanation(made={"image": f"photos/{name}.png"}).save(tmp_path / "maps" / f"{name}.npz")
+        explanation(record={"image": f"photos/{name}.png"}).save(tmp_path / "maps" / f"{name}.npz")
     return tmp_path
 
 
@@ -385,7 +394,7 @@ def test_the_command_makes_a_page_of_saved_explanations(here, capsys):
     assert run(["report", "maps/cat.npz", "maps/dog.npz", "--out", "out/r.html", "--title", "Cats & dogs"]) == 0
 
     page = Page(here / "out" / "r.html")
-    assert [one[2] for one in page.all("h1")] == ["Cats & dogs"]
+    assert [element[2] for element in page.all("h1")] == ["Cats & dogs"]
     assert [data["title"] for data in page.exhibits()] == ["cat.png", "dog.png"]
     assert [data["notes"] for data in page.exhibits()] == [[["File", "maps/cat.npz"]], [["File", "maps/dog.npz"]]]
     out, err = capsys.readouterr()
@@ -402,7 +411,7 @@ def test_a_folder_stands_for_the_explanations_in_it(here):
 def test_files_that_cannot_be_read_are_named_and_the_others_are_shown(here, capsys):
     (here / "notes.npz").write_text("nothing of the kind")
     np.savez(here / "other.npz", importance=np.zeros(3))
-    explanation(made={"encoder": "a string"}).save(here / "odd.npz")
+    explanation(record={"encoder": "a string"}).save(here / "odd.npz")
     replace(explanation(), image=np.zeros((1, 2, 3), np.uint8)).save(here / "shape.npz")
 
     code = run(["report", "gone.npz", "notes.npz", "other.npz", "odd.npz", "shape.npz", "maps/cat.npz"])

@@ -30,7 +30,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser, tmp_path):
-    """Open a report; at the end: nothing failed, and nothing was asked of the network."""
+    """Open a report; at the end: nothing failed, and no network request was made."""
     noises, requests, contexts = [], [], []
 
     def open_page(report, **options):
@@ -44,7 +44,7 @@ def visit(browser, tmp_path):
         address = write_report(report, tmp_path / "r.html").as_uri()
         page.goto(address)
         if report.exhibits:
-            shown(page, 1)
+            wait_for_picture(page, 1)
         return page
 
     open_page.noises = noises
@@ -55,7 +55,7 @@ def visit(browser, tmp_path):
     assert {url for url in requests if not url.startswith(("data:", "blob:"))} == {(tmp_path / "r.html").as_uri()}
 
 
-def shown(page, number):
+def wait_for_picture(page, number):
     """Wait until this picture is shown."""
     page.wait_for_selector(f".viewer[data-shown='{number}']")
 
@@ -63,7 +63,7 @@ def shown(page, number):
 def pictures(count=3, **options):
     """Pictures with different maps; the right quarter of each was never seen by the encoder."""
     rng = np.random.default_rng(0)
-    made = []
+    exhibits = []
     for number in range(count):
         maps = {
             "importance": rng.uniform(0.1 * number, 0.1 * number + 0.05, (HEIGHT, WIDTH)).astype(np.float32),
@@ -72,8 +72,8 @@ def pictures(count=3, **options):
         } | options
         for values in maps.values():
             values[:, 30:] = np.nan
-        made.append(Exhibit(explanation(HEIGHT, WIDTH, **maps), f"picture-{number + 1}.png"))
-    return Report("A report", exhibits=tuple(made))
+        exhibits.append(Exhibit(explanation(HEIGHT, WIDTH, **maps), f"picture-{number + 1}.png"))
+    return Report("A report", exhibits=tuple(exhibits))
 
 
 def pixels(page):
@@ -104,18 +104,18 @@ def slide(page, opacity):
 def test_the_read_out_under_the_pointer_is_the_map_there(visit):
     report = pictures()
     page = visit(report)
-    made = report.exhibits[0].explanation
+    explained = report.exhibits[0].explanation
 
     for row, column in [(0, 0), (29, 0), (7, 21), (13, 29)]:
         point(page, row, column)
         for value, name in zip(read(page), ("importance", "standard_error", "uncertainty"), strict=True):
-            values = getattr(made, name).astype(float)
+            values = getattr(explained, name).astype(float)
             assert value == pytest.approx(
                 values[row, column], abs=(np.nanmax(values) - np.nanmin(values)) / 32766 * 1.01
             )
         assert page.inner_text("#where") == f"x {column}, y {row} px"
-        error = made.standard_error[row, column]
-        assert page.inner_text("#importance") == f"{made.importance[row, column]:.5f}"  # two digits of the error
+        error = explained.standard_error[row, column]
+        assert page.inner_text("#importance") == f"{explained.importance[row, column]:.5f}"  # two digits of the error
         assert page.inner_text("#error-line") == f"± {error:.5f}"
 
 
@@ -149,8 +149,8 @@ def test_the_slider_goes_from_the_picture_to_the_colours_of_the_map(visit):
     """A map of two halves: at 100 % the ends of viridis, at 0 % the picture, in between the mean of both."""
     values = np.zeros((20, 20), np.float32)
     values[:, 10:] = 1
-    made = Explanation(values, values, values, np.full((20, 20, 3), 200, np.uint8), {"similarity": "cosine"})
-    page = visit(Report("r", exhibits=(Exhibit(made, "halves"),)))
+    explained = Explanation(values, values, values, np.full((20, 20, 3), 200, np.uint8), {"similarity": "cosine"})
+    page = visit(Report("r", exhibits=(Exhibit(explained, "halves"),)))
     seen = {}
     for opacity in (0, 50, 100):
         slide(page, opacity)
@@ -165,21 +165,21 @@ def test_the_slider_goes_from_the_picture_to_the_colours_of_the_map(visit):
 
 def test_the_switch_draws_each_map_and_names_its_range_and_unit(visit):
     report = pictures()
-    made = report.exhibits[0].explanation
+    explained = report.exhibits[0].explanation
     page = visit(report)
     drawn = []
     for name in ("importance", "uncertainty", "standard_error"):
         page.locator(f"input[value={name}]").check(force=True)
         drawn.append(pixels(page))
-        low, high = (float(end(getattr(made, name))) for end in (np.nanmin, np.nanmax))
-        shown_range = [as_number(page.inner_text(f"#{end}")) for end in ("low", "high")]
-        assert shown_range == pytest.approx([low, high], abs=(high - low) / 20)
-        assert page.inner_text("#spans") == "Colours span this picture’s own range"
+        low, high = (float(end(getattr(explained, name))) for end in (np.nanmin, np.nanmax))
+        visible_range = [as_number(page.inner_text(f"#{end}")) for end in ("low", "high")]
+        assert visible_range == pytest.approx([low, high], abs=(high - low) / 20)
+        assert page.inner_text("#spans") == "Colours span the range of this picture"
     assert page.inner_text("#unit") == "standard error of the importance"
     page.locator("input[value=u_relax]").check(force=True)
     drawn.append(pixels(page))
     assert "where the uncertainty is at most" in page.inner_text("#unit")
-    assert all((one != other).any() for one in drawn for other in drawn if one is not other)
+    assert all((exhibit != other).any() for exhibit in drawn for other in drawn if exhibit is not other)
 
 
 def test_u_relax_shows_colours_only_where_the_uncertainty_is_low(visit):
@@ -199,9 +199,9 @@ def test_u_relax_shows_colours_only_where_the_uncertainty_is_low(visit):
 def as_number(text):
     """-1.2×10⁻³ as -0.0012."""
     plain = text.replace("−", "-")
-    found = re.fullmatch(r"(.+)×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", plain)
-    power = found[2].translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")) if found else "0"
-    return float(found[1] if found else plain) * 10 ** int(power)
+    match = re.fullmatch(r"(.+)×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", plain)
+    power = match[2].translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")) if match else "0"
+    return float(match[1] if match else plain) * 10 ** int(power)
 
 
 def test_one_colour_scale_for_all_pictures_changes_the_colours_but_no_value(visit):
@@ -245,16 +245,16 @@ def test_next_and_previous_go_round_and_the_sheet_leads_anywhere(visit):
     drawn = pixels(page)
 
     page.click("#next")
-    shown(page, 2)
+    wait_for_picture(page, 2)
     assert page.inner_text("#name") == "picture-2.png"
     assert page.inner_text("#place") == "2 of 3"
     assert (pixels(page) != drawn).any()
     page.click("#previous")
-    shown(page, 1)
+    wait_for_picture(page, 1)
     page.click("#previous")
-    shown(page, 3)
+    wait_for_picture(page, 3)
     page.click(".sheet li:nth-child(2) button")
-    shown(page, 2)
+    wait_for_picture(page, 2)
     assert page.locator(".sheet [aria-current]").count() == 1
 
 
@@ -275,29 +275,29 @@ def test_everything_can_be_done_with_keys_alone(visit):
 
     tab_to("next")
     page.keyboard.press("Enter")
-    shown(page, 2)
+    wait_for_picture(page, 2)
     tab_to("canvas")
     page.keyboard.press("ArrowRight")
-    shown(page, 3)
+    wait_for_picture(page, 3)
     page.keyboard.press("ArrowLeft")
-    shown(page, 2)
+    wait_for_picture(page, 2)
 
-    made = report.exhibits[1].explanation.importance
-    row, column = np.unravel_index(np.nanargmax(made), made.shape)
+    explained = report.exhibits[1].explanation.importance
+    row, column = np.unravel_index(np.nanargmax(explained), explained.shape)
     assert page.inner_text("#where") == f"x {column}, y {row} px"  # it starts at the highest importance
     page.keyboard.press("Enter")
     for key in ["ArrowUp"] * 4 + ["ArrowLeft"] + ["Shift+ArrowLeft"] * 4 + ["ArrowRight", "ArrowDown"] * 2:
         page.keyboard.press(key)
     row = max(row - 4, 0) + 2
     assert page.inner_text("#where") == f"x 2, y {row} px"
-    assert read(page)[0] == pytest.approx(made[row, 2], abs=2e-6)
-    value = re.escape(f"{made[row, 2]:.5f}")
+    assert read(page)[0] == pytest.approx(explained[row, 2], abs=2e-6)
+    value = re.escape(f"{explained[row, 2]:.5f}")
     sync_api.expect(page.locator("#said")).to_have_text(
         re.compile(rf"importance {value} plus or minus 0\.000\d\d, x 2, y {row}"), timeout=30_000
     )
     page.keyboard.press("Escape")
     page.keyboard.press("ArrowRight")
-    shown(page, 3)
+    wait_for_picture(page, 3)
 
     tab_to("importance")
     page.keyboard.press("ArrowRight")
@@ -318,7 +318,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(visit, scheme):
     strip = Strip(long, (Thumbnail(picture(), long),) * 4, long)
     sections = (Section(long, (long,), (Chart(png(), long, long), grid, strip)),)
     exhibit = Exhibit(
-        explanation(20, 600, made={"image": long}), long, (Neighbour(long, 0.5, picture()),), ((long, long),)
+        explanation(20, 600, record={"image": long}), long, (Neighbour(long, 0.5, picture()),), ((long, long),)
     )
     report = Report(long, (long,), sections, (exhibit, exhibit), {long: long})
 
