@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def printable(text: str) -> str:
@@ -42,3 +43,21 @@ def number(value: float, span: float | None = None) -> str:
             "-", "−"
         )
     return f"{value:.{min(8, max(0, 1 - math.floor(math.log10(step))))}f}".replace("-", "−")
+
+
+def one_of(argument: str, value: str, names: Iterable[str]) -> str:
+    """The value, if it is one of the names.
+
+    Raises:
+        ValueError: If it is none; the message begins with the argument, lists the names and guesses what was meant.
+    """
+    names = list(names)
+    if value not in names:
+        raise ValueError(f"{argument} must be one of {', '.join(names)}; got {value!r}{nearest(value, names)}")
+    return value
+
+
+def nearest(word: object, names: Iterable[str]) -> str:
+    """The end of an error message: what a misspelt word was meant to be, or nothing where no name is like it."""
+    close = difflib.get_close_matches(str(word).lower(), list(names), n=1)
+    return f": did you mean {close[0]!r}?" if close else ""

@@ -65,6 +65,7 @@ LAZY = {  # imports inside functions, each for start-up time or an extra that ma
     "open_clip",
     "tifffile",
     "torchvision",
+    "pyarrow",
     "matplotlib",
     "rich",
 }

@@ -1,1 +1,1 @@
-"""Audit of an embedding space: how it is laid out, what drives it, and what an encoder should not be looking at."""
+"""Audit of an embedding space: how it is laid out, what drives it, and which shortcuts the encoder may take."""

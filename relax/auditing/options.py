@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relax.auditing.layout import METHODS
 from relax.auditing.metadata import MetadataTable, read_metadata
-from relax.settings import BatchSize
+from relax.settings import BatchSize, Settings
 
 
 @dataclass(frozen=True)
@@ -23,19 +23,27 @@ class Options:
     colour_by: str | None
     explain: int
     hide: int
-    masks: int
     clusters: int | None
     duplicates: float | None
     layouts: Sequence[str]
-    seed: int
-    batch_size: BatchSize
+    settings: Settings
 
     def __post_init__(self) -> None:
-        for name, number, minimum in (("explain", self.explain, 0), ("hide", self.hide, 0), ("masks", self.masks, 2)):
-            if number < minimum:
-                raise ValueError(f"{name} must be {minimum} or more; got {number}")
+        for name, number in (("explain", self.explain), ("hide", self.hide)):
+            if number < 0:
+                raise ValueError(f"{name} must be 0 or more; got {number}")
         if unknown := set(self.layouts) - set(METHODS):
             raise ValueError(f"layouts must be some of {', '.join(METHODS)}; got {', '.join(sorted(unknown))}")
+
+    @property
+    def seed(self) -> int:
+        """The only source of randomness."""
+        return self.settings.hiding.seed
+
+    @property
+    def batch_size(self) -> BatchSize:
+        """Images in one forward pass."""
+        return self.settings.execution.batch_size
 
     def read_table(self) -> MetadataTable | None:
         """The metadata table, if there is one.

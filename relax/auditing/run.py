@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -35,30 +35,28 @@ from relax.auditing.stages import (
 from relax.auditing.tables import write_tables
 from relax.provenance import surroundings
 from relax.report import write_report
-from relax.scene import EncoderSource, load_encoder
-from relax.settings import BatchSize
+from relax.scene import EncoderSource, loaded
+from relax.settings import AuditKeywords, Settings, shows
 
 MIN_IMAGES = 10
+MASKS = 512  # of each explanation
 
 
+@shows(AuditKeywords, masks=MASKS)
 def audit(
     root: str | Path,
     encoder: EncoderSource = "default",
-    out: str | Path = "relax-audit",
+    out: str | Path = "relax-out/audit",
     *,
     metadata: str | Path | None = None,
     colour_by: str | None = None,
     explain: int = 24,
     hide: int = 96,
-    masks: int = 512,
     clusters: int | None = None,
     duplicates: float | None = None,
     layouts: Sequence[str] = ("pca", "tsne"),
-    seed: int = 0,
-    pooling: str = "auto",
-    device: str = "auto",
-    batch_size: BatchSize = "auto",
     progress: StageProgress | None = None,
+    **keywords: Unpack[AuditKeywords],
 ) -> Audit:
     """Analyse how an encoder arranges a folder of images, and what drives that arrangement.
 
@@ -73,15 +71,12 @@ def audit(
         colour_by: The column that colours the second map; None is the most predictable one.
         explain: Number of pictures to explain, each also mirrored; 0 for none. The test for shortcuts needs 8.
         hide: Number of pictures to embed with each cell hidden in turn, also mirrored; 0 for none.
-        masks: Masks per explanation.
         clusters: Number of clusters; None is the number with the best silhouette.
         duplicates: Cosine from which a pair is a near-duplicate; None is relative to the typical neighbour.
         layouts: "pca", "tsne" and, with the extra `umap`, "umap".
-        seed: The only source of randomness.
-        pooling: "auto", "cls" or "mean", for encoders that return tokens or feature maps.
-        device: "auto" is a GPU if there is one.
-        batch_size: Images in one forward pass; it affects speed, not the result.
         progress: Called with (stage, done, total).
+        keywords: Keywords of `relax.explain`: `masks` (512 per explanation), `seed`, `pooling`, `device`, `batch_size`
+            and `precision`.
 
     Returns:
         The results.
@@ -92,11 +87,12 @@ def audit(
     """
     start, root, out = time.perf_counter(), Path(root), Path(out)
     report = progress or _ignore
-    options = Options(metadata, colour_by, explain, hide, masks, clusters, duplicates, tuple(layouts), seed, batch_size)
+    settings = Settings.of({"masks": MASKS, **keywords}, AuditKeywords, "audit")
+    options = Options(metadata, colour_by, explain, hide, clusters, duplicates, tuple(layouts), settings)
     table = options.read_table()
-    loaded = load_encoder(encoder, device, pooling)
+    network, seed = loaded(encoder, settings.execution), options.seed
 
-    archive = make_archive(root, loaded, out, batch_size=batch_size, progress=partial(report, "embedding"))
+    archive = make_archive(root, network, out, batch_size=options.batch_size, progress=partial(report, "embedding"))
     embeddings, paths = np.asarray(archive.embeddings), tuple(row.path for row in archive.rows)
     if len(paths) < MIN_IMAGES:
         raise ValueError(f"an audit needs at least {MIN_IMAGES} images that can be used; {root} has {len(paths)}")
@@ -104,7 +100,7 @@ def audit(
 
     space = analyse_space(embeddings, options, report)
     columns = analyse_columns(embeddings, values, seed, report)
-    pictures = Pictures(root, loaded, out / "maps", masks, seed, batch_size)
+    pictures = Pictures(root, network, out / "maps", settings.count, seed, options.batch_size)
     failed = dict(archive.failed)
     order = spread_over(space.clusters, seed)
     maps, importance = explain_pictures(pictures, paths, order[:explain], failed, report)
@@ -124,16 +120,16 @@ def audit(
         maps=means,
         map_counts=counts,
         shortcuts=shortcuts,
-        findings=findings(paths, len(failed), loaded.name, space, columns, shortcuts),
+        findings=findings(paths, len(failed), network.name, space, columns, shortcuts),
         settings={
-            **_settings(root, loaded, options, space, paths, importance, hiding),
-            **surroundings(loaded.device, time.perf_counter() - start),
+            **_settings(root, network, options, space, paths, importance, hiding),
+            **surroundings(network.device, time.perf_counter() - start),
         },
         report=out / "report.html",
     )
     write_tables(result, out)
     column = colour_by or (columns[0].column if columns else "")
-    gallery = Gallery(result, root, loaded, pictures.explain)
+    gallery = Gallery(result, root, network, pictures.explain)
     write_report(Contents(result, gallery, column).report(), result.report)
     report("writing", 1, 1)
     return result
@@ -156,7 +152,7 @@ def _settings(
         "metadata": None if options.metadata is None else str(options.metadata),
         "explained": len(importance.images),
         "hidden": len(hiding.images),
-        "masks": options.masks,
+        "masks": options.settings.count,
         "cells": CELLS,
         "fill": "mean",
         "neighbours": space.hubs.k,

@@ -118,7 +118,7 @@ def audit(
                 duplicates=duplicates,
                 layouts=listed("--layouts", layouts, METHODS),
                 progress=progress.tell,
-                **{name: value for name, value in settings.items() if name != "precision"},
+                **settings,
             )
     except KeyboardInterrupt:
         kept = f"what was embedded and explained is kept in {out}, the same command goes on from there"

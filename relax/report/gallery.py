@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relax.maps import MAPS, ExplanationLike, uncertainty_limit
-from relax.plotting.caption import recipe
-from relax.plotting.figure import UNITS
+from relax.plotting.caption import measure_unit, recipe
 from relax.plotting.panels import COLOURS
 from relax.report.content import Exhibit
 from relax.report.maps import LONGEST, NEVER, STEPS, averaged, fitted, jpeg, packed
@@ -67,7 +66,7 @@ def units(explanation: ExplanationLike) -> dict[str, str]:
     """Quantity and unit of each map, in words."""
     provenance = explanation.provenance
     measure = str(provenance.get("similarity", "similarity"))
-    unit = plain(UNITS.get(measure, measure))
+    unit = plain(measure_unit(measure))
     value = (
         plain(str(provenance["map"])) if provenance.get("map") else f"mean {unit}"
     )  # given by other methods than RELAX

@@ -195,7 +195,7 @@ def test_the_command_line_says_what_is_wrong_before_it_starts(tmp_path, capsys):
     assert run([*start, "--metadata", str(tmp_path / "table.csv"), "--colour-by", "scanner"]) == WRONG_USAGE
     assert "colour_by must be a column of the metadata (site); got 'scanner'" in capsys.readouterr().err
     assert run([*start, "--masks", "1"]) == WRONG_USAGE
-    assert "masks must be 2 or more; got 1" in capsys.readouterr().err
+    assert "masks must be a whole number, 2 or more; got 1" in capsys.readouterr().err
     assert run([*start, "--layouts", "mds"]) == WRONG_USAGE
     assert "layouts must be some of pca, tsne, umap; got mds" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -405,7 +405,7 @@ def test_the_command_makes_a_page_of_saved_explanations(here, capsys):
 def test_a_folder_stands_for_the_explanations_in_it(here):
     assert run(["report", "maps", "maps/dog.npz", "--quiet"]) == 0
 
-    assert [data["title"] for data in Page(here / "report.html").exhibits()] == ["cat.png", "dog.png"]
+    assert [data["title"] for data in Page(here / "relax-out" / "report.html").exhibits()] == ["cat.png", "dog.png"]
 
 
 def test_files_that_cannot_be_read_are_named_and_the_others_are_shown(here, capsys):
@@ -424,14 +424,14 @@ def test_files_that_cannot_be_read_are_named_and_the_others_are_shown(here, caps
     assert lines[3].startswith("relax: odd.npz is not a saved explanation: its provenance is not one")
     assert lines[4].startswith("relax: shape.npz: importance must have the shape of the image")
     assert len(lines) == 5
-    assert [data["title"] for data in Page(here / "report.html").exhibits()] == ["cat.png"]
+    assert [data["title"] for data in Page(here / "relax-out" / "report.html").exhibits()] == ["cat.png"]
 
 
 def test_nothing_is_written_where_nothing_could_be_read(here, capsys):
     assert run(["report", "gone.npz"]) == 1
 
-    assert not (here / "report.html").exists()
-    assert "none of the 1 files could be read, so report.html is not written" in capsys.readouterr().err
+    assert not (here / "relax-out" / "report.html").exists()
+    assert "none of the 1 files could be read, so relax-out/report.html is not written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -453,7 +453,7 @@ def test_wrong_usage_is_said_before_anything_is_written(here, capsys, arguments,
     assert message in err
     assert err.count("\n") == 1
     assert (here / "maps" / "cat.npz").read_bytes() == before
-    assert not (here / "report.html").exists()
+    assert not (here / "relax-out" / "report.html").exists()
 
 
 def test_the_command_needs_no_torch(here):
@@ -465,4 +465,4 @@ def test_the_command_needs_no_torch(here):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=here)
 
     assert done.returncode == 0, done.stderr
-    assert (here / "report.html").exists()
+    assert (here / "relax-out" / "report.html").exists()
