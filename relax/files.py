@@ -1,34 +1,12 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and names of several."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-
-@contextmanager
-def written_aside(path: str | Path) -> Iterator[Path]:
-    """Give a temporary file beside `path` to write to; rename it to `path` when the block ends well.
-
-    On an error or Ctrl-C the temporary file is removed and what was at `path` stays. The folder is
-    made if need be.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    aside = Path(name)
-    try:
-        yield aside
-        mask = os.umask(0)
-        os.umask(mask)
-        aside.chmod(0o666 & ~mask)  # as an ordinary new file; mkstemp makes it private
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+from encoders.files import IMAGE_ENDINGS as IMAGE_ENDINGS
+from encoders.files import written_aside as written_aside
 
 
 def write_files(target: Path, contents: Mapping[str, bytes]) -> list[Path]:

@@ -23,11 +23,11 @@ from torch import Tensor
 from encoders import Encoder
 from encoders.text import embed_text
 from relax.estimators.budget import Progress
+from relax.files import IMAGE_ENDINGS
 from relax.io.images import ImageSource, name_of, one_by_one, read_image
 from similarity.references import Target, check_reference, mean_embedding, mean_similarity
 
 TEXT = "text:"
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 NAMES_SHOWN = 3
 
 
@@ -189,9 +189,9 @@ def image_files(folder: str | Path) -> list[Path]:
             names = sorted(entry.name for entry in entries if entry.is_file())
     except OSError as error:
         raise OSError(f"{folder} cannot be read as a folder of images: {error.strerror}") from None
-    files = [Path(folder) / name for name in names if name.lower().endswith(ENDINGS)]
+    files = [Path(folder) / name for name in names if name.lower().endswith(IMAGE_ENDINGS)]
     if not files:
-        raise ValueError(f"{folder} holds no image: name a folder with files that end in {', '.join(ENDINGS)}")
+        raise ValueError(f"{folder} holds no image: name a folder with files that end in {', '.join(IMAGE_ENDINGS)}")
     return files
 
 

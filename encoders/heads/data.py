@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from encoders.errors import EncoderError, one_line
+from encoders.files import IMAGE_ENDINGS
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 COLUMNS = ("path", "label")
 
 
@@ -49,7 +49,7 @@ def labelled_images(source: str | Path) -> LabelledImages:
     """List the images of a folder per class, or of a CSV.
 
     Args:
-        source: A folder with one folder per class, in which files that end in `SUFFIXES` count, at any depth, and
+        source: A folder with one folder per class, in which files that end in `IMAGE_ENDINGS` count, at any depth, and
             hidden ones do not; or a CSV with the columns path and label, with relative paths from its own folder.
 
     Raises:
@@ -71,7 +71,7 @@ def _of_folders(folder: Path) -> list[tuple[Path, str]]:
     pairs = [
         (path, path.relative_to(folder).parts[0])
         for path in sorted(folder.glob("*/**/*"))
-        if path.suffix.lower() in SUFFIXES
+        if path.suffix.lower() in IMAGE_ENDINGS
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from encoders.errors import EncoderError, one_line
+from encoders.files import written_aside
 
 WEIGHTS, CARD = ".safetensors", ".json"
 FORMAT = "relax-head"
@@ -45,8 +44,10 @@ def write_head_files(path: str | Path, tensors: dict[str, Tensor], card: dict[st
     weights = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
     digest = hashlib.sha256(weights).hexdigest()
     text = json.dumps({"format": FORMAT, "version": VERSION, **card, "weights_sha256": digest}, indent=1)
-    _write(weights_path, weights)
-    _write(card_path, (text + "\n").encode())
+    with written_aside(weights_path) as aside:
+        aside.write_bytes(weights)
+    with written_aside(card_path) as aside:
+        aside.write_bytes((text + "\n").encode())
 
 
 def read_head_files(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -77,18 +78,3 @@ def read_head_files(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
             f"head {card_path} belongs to other weights than those in {weights_path.name}: train or copy both again"
         )
     return card, tensors
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
-    aside = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        aside.chmod(0o666 & ~mask)  # as an ordinary new file; mkstemp makes it private
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
+from relax.files import IMAGE_ENDINGS
+
 INDEX, TABLE, EMBEDDINGS, RECORD = "index.faiss", "images.parquet", "embeddings.npy", "archive.json"
 PARTS = ".parts"  # embeddings that are not joined yet
 _NEXT, _COMMITTED = ".next", ".committed"
@@ -72,7 +73,7 @@ def list_images(root: Path, recursive: bool, leave_out: Path) -> tuple[dict[str,
         skipped = [name for name in folders if name.startswith(".") or directory / name == leave_out]
         folders[:] = sorted(set(folders) - set(skipped)) if recursive else []
         for name in names:
-            if name.startswith(".") or not name.lower().endswith(SUFFIXES):
+            if name.startswith(".") or not name.lower().endswith(IMAGE_ENDINGS):
                 continue
             path = (directory / name).relative_to(root).as_posix()
             try:

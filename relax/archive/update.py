@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from encoders import Encoder
-from relax.archive.files import SUFFIXES, ImageRow, finish_replacing, list_images
+from relax.archive.files import ImageRow, finish_replacing, list_images
 from relax.archive.joining import join
 from relax.archive.parts import Parts, embed_files
 from relax.archive.record import check_same_encoder as check_same_encoder
 from relax.archive.record import identity
 from relax.archive.stored import Changes, Stored
 from relax.estimators.budget import Budget, Progress
+from relax.files import IMAGE_ENDINGS
 from relax.settings import BatchSize
 from similarity.index import check_settings
 
@@ -78,7 +79,7 @@ def _files(
     files, failed = list_images(root, recursive, out)
     if not files:
         reason = f"; {failed[0].path} {failed[0].reason}" if failed else ""
-        raise ValueError(f"{root} holds no image ({', '.join(SUFFIXES)}){reason}")
+        raise ValueError(f"{root} holds no image ({', '.join(IMAGE_ENDINGS)}){reason}")
     check_settings(kind, metric, len(files))
     return files, failed
 
