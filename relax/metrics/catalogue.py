@@ -1,121 +1,18 @@
-"""Every metric by name, as data: which way is better, what it needs, what it costs, where it is from."""
+"""Every metric by name, as data: which way is better, what it needs, what it costs, where it is from.
+
+Neither this table nor the modules it imports load torch, so that `relax metrics` prints it at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
-from torch import Tensor
 
-from encoders import Encoder
 from relax.metrics import complexity, faithfulness, localisation, robustness, sanity
-from relax.metrics.maps import Map, Mask, Values
-from relax.metrics.trial import Trial
-
-Family = Literal["localisation", "faithfulness", "complexity", "robustness", "sanity"]
-Needs = Literal["map", "truth", "trial", "contrast", "again", "others"]
-
-NEEDS: dict[Needs, str] = {
-    "map": "only the map",
-    "truth": "a mask or boxes for the picture",
-    "trial": "the picture and the encoder",
-    "contrast": "the picture, the encoder, a corpus and a foil",
-    "again": "the method itself, to explain again",
-    "others": "the method itself, and other references",
-}
-
-
-class Explain(Protocol):
-    """The method that made a map, to be asked again with one thing changed; what is None stays as it was."""
-
-    def __call__(
-        self,
-        *,
-        image: Tensor | None = None,
-        encoder: Encoder | None = None,
-        reference: Any = None,
-        seed: int | None = None,
-    ) -> Map:
-        """The map (H, W) of the same method."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One map, with whatever is at hand to judge it by.
-
-    Attributes:
-        importance: (H, W) in the frame of the picture, NaN where not known.
-        truth: (H, W) bool, True = inside.
-        trial: The picture before the encoder, with the similarity that was explained.
-        contrast: The same, with the similarity to a corpus minus that to a foil.
-        again: The method that made the map.
-        others: Other references, drawn at random.
-        seed: For metrics that draw at random.
-    """
-
-    importance: Map
-    truth: Mask | None = None
-    trial: Trial | None = None
-    contrast: Trial | None = None
-    again: Explain | None = None
-    others: Sequence[Any] = ()
-    seed: int = 0
-
-    @property
-    def has(self) -> frozenset[Needs]:
-        """What the metrics that can be computed may need."""
-        found: set[Needs] = {"map"}
-        found |= {"truth"} if self.truth is not None else set()
-        found |= {"trial"} if self.trial is not None else set()
-        found |= {"contrast"} if self.contrast is not None else set()
-        if self.again is not None and self.trial is not None:
-            found |= {"again", "others"} if self.others else {"again"}
-        return frozenset(found)
-
-    @cached_property
-    def in_view(self) -> Values:
-        """(h, w) the map in the frame that the encoder sees."""
-        trial = self.trial or self.contrast
-        assert trial is not None  # noqa: S101  # `Metric.__call__` has looked
-        return trial.in_view(self.importance)
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One way to judge a map.
-
-    Attributes:
-        name: What it is called in Python and on the command line.
-        family: "localisation", "faithfulness", "complexity", "robustness" or "sanity".
-        direction: Whether "higher" or "lower" is better.
-        needs: What it cannot do without, a key of `NEEDS`.
-        source: The paper.
-        function: From a `Case` to the value; NaN where it has none.
-        passes: Encoder passes of one map, without the one for the picture itself.
-        explanations: How often the method explains again.
-    """
-
-    name: str
-    family: Family
-    direction: Literal["higher", "lower"]
-    needs: Needs
-    source: str
-    function: Callable[[Case], float]
-    passes: int = 0
-    explanations: int = 0
-
-    def __call__(self, case: Case) -> float:
-        """The value for one map.
-
-        Raises:
-            ValueError: If the case lacks what the metric needs; the message names it.
-        """
-        if self.needs not in case.has:
-            raise ValueError(f"metric {self.name} needs {NEEDS[self.needs]}, which this map comes without")
-        return float(self.function(case))
+from relax.metrics.maps import Map, Mask
+from relax.metrics.metric import Case, Family, Metric, Needs, required
 
 
 def _of_map(function: Callable[[Map], float]) -> Callable[[Case], float]:
@@ -123,42 +20,39 @@ def _of_map(function: Callable[[Map], float]) -> Callable[[Case], float]:
 
 
 def _of_truth(function: Callable[[Map, Mask], float]) -> Callable[[Case], float]:
-    return lambda case: function(case.importance, _there(case.truth))
+    return lambda case: function(case.importance, required(case.truth))
 
 
 def _of_trial(function: Callable[..., float]) -> Callable[[Case], float]:
-    return lambda case: function(_there(case.trial), case.in_view, seed=case.seed)
+    return lambda case: function(required(case.trial), case.in_view, seed=case.seed)
 
 
 def _of_contrast(function: Callable[..., float]) -> Callable[[Case], float]:
-    return lambda case: function(_there(case.contrast), case.in_view, seed=case.seed)
+    return lambda case: function(required(case.contrast), case.in_view, seed=case.seed)
 
 
 def _max_sensitivity(case: Case) -> float:
-    again, view = _there(case.again), _there(case.trial).scene.view.cpu()
+    again, view = required(case.again), required(case.trial).scene.view.cpu()
     return robustness.max_sensitivity(lambda image: again(image=image), view, seed=case.seed)
 
 
 def _seed_stability(case: Case) -> float:
-    again = _there(case.again)
+    again = required(case.again)
     others = [again(seed=case.seed + number) for number in range(1, SEEDS)]
     return robustness.seed_stability([case.importance, *others])
 
 
 def _encoder_randomisation(case: Case) -> float:
-    again, encoder = _there(case.again), _there(case.trial).scene.encoder
-    stages = sanity.encoder_randomisation(lambda one: again(encoder=one), encoder, case.importance, seed=case.seed)
+    again, encoder = required(case.again), required(case.trial).scene.encoder
+    stages = sanity.encoder_randomisation(
+        lambda changed: again(encoder=changed), encoder, case.importance, seed=case.seed
+    )
     return float(np.mean([stage.correlation for stage in stages]))
 
 
 def _target_randomisation(case: Case) -> float:
-    again = _there(case.again)
-    return sanity.target_randomisation(lambda one: again(reference=one), case.importance, case.others[:REFERENCES])
-
-
-def _there(found: Any) -> Any:
-    assert found is not None  # noqa: S101  # `Metric.__call__` has looked
-    return found
+    again = required(case.again)
+    return sanity.target_randomisation(lambda other: again(reference=other), case.importance, case.others[:REFERENCES])
 
 
 SEEDS, REFERENCES = 3, 2
@@ -341,20 +235,21 @@ def metric_named(name: str) -> Metric:
 
 
 def metrics_named(names: Iterable[str]) -> list[Metric]:
-    """The metrics of these names, where a family stands for all of its metrics; each once, in the order given.
+    """The metrics of these names, a family standing for all of its metrics; each once, in the order given.
 
     Raises:
         ValueError: If a name is none of them, or there is none.
     """
-    found: dict[str, Metric] = {}
+    chosen: dict[str, Metric] = {}
     for name in names:
-        some = [one for one in METRICS.values() if one.family == name] or [metric_named(name)]
-        found |= {one.name: one for one in some}
-    if not found:
+        family = {metric.name: metric for metric in METRICS.values() if metric.family == name}
+        chosen |= family or {name: metric_named(name)}
+    if not chosen:
         raise ValueError("metrics must be one or more names; got none")
-    return list(found.values())
+    return list(chosen.values())
 
 
 def default_metrics(has: Iterable[Needs]) -> list[Metric]:
-    """The metrics that need no more than that and do not explain again, which takes minutes."""
-    return [metric for metric in METRICS.values() if metric.needs in set(has) and not metric.explanations]
+    """The metrics that need no more than `has` and do not explain again, which takes minutes."""
+    present = set(has)
+    return [metric for metric in METRICS.values() if metric.needs in present and not metric.explanations]

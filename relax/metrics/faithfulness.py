@@ -13,13 +13,15 @@ pixel a random map may delete best of all: read these metrics beside the control
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relax.metrics.maps import Map, Values, checked_map, pearson, spearman
-from relax.metrics.trial import Trial
+
+if TYPE_CHECKING:  # torch comes with it, and the table of metrics does not need it
+    from relax.metrics.trial import Trial
 
 STEPS = 20
 SUBSETS = 30

@@ -8,7 +8,6 @@ the mean over all their orders, so that a constant map is worth as much as chanc
 from __future__ import annotations
 
 import numpy as np
-from skimage.morphology import isotropic_dilation
 
 from relax.metrics.maps import UNDEFINED, Base, Map, Mask, Values, checked_map, mid_ranks, relevance
 
@@ -35,6 +34,8 @@ def pointing_game(importance: Map, truth: Mask, *, tolerance: float = 0) -> floa
         return UNDEFINED
     near = inside
     if tolerance:
+        from skimage.morphology import isotropic_dilation  # takes a second, which the other metrics need not wait
+
         near = np.asarray(isotropic_dilation(truth, tolerance), dtype=bool)[~np.isnan(checked_map(importance))]
     return float(near[values == values.max()].mean())
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from relax.files import written_aside
-from relax.metrics.catalogue import Metric
 from relax.metrics.maps import UNDEFINED
+from relax.metrics.metric import Metric
 from relax.metrics.summary import Mean, summarise
 
 ROW = ("image", "method", "metric", "value")

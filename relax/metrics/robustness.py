@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from relax.metrics.maps import UNDEFINED, Map, known_in_both, pearson
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RADIUS, SAMPLES = 0.05, 5
 STREAM = 6  # of the seed's random numbers
@@ -52,7 +54,7 @@ def max_sensitivity(
     before = explain(image)
     worst = UNDEFINED
     for _ in range(samples):
-        noise = torch.from_numpy(random.uniform(-radius, radius, tuple(image.shape))).to(image)
+        noise = image.new_tensor(random.uniform(-radius, radius, tuple(image.shape)))
         first, second = known_in_both(before, explain((image + noise).clamp(0, 1)))
         if centred:
             first, second = first - first.mean(), second - second.mean()

@@ -80,11 +80,3 @@ def test_by_default_nothing_explains_again():
     assert {one.family for one in default_metrics({"map"})} == {"complexity"}
     everything = default_metrics({"map", "truth", "trial", "contrast", "again", "others"})
     assert {one.name for one in METRICS.values() if one.explanations} == set(METRICS) - {one.name for one in everything}
-
-
-def test_every_metric_says_what_it_is():
-    for name, metric in METRICS.items():
-        assert name == metric.name
-        assert metric.direction in ("higher", "lower")
-        assert metric.source
-        assert (metric.passes > 0) == (metric.needs in ("trial", "contrast"))

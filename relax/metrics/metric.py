@@ -1,0 +1,123 @@
+"""One metric as data, and the case that it judges: a map, with whatever is at hand to judge it by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from relax.metrics.maps import Map, Mask, Values
+
+if TYPE_CHECKING:  # torch comes with these, and the table of metrics does not need it
+    from torch import Tensor
+
+    from encoders import Encoder
+    from relax.metrics.trial import Trial
+
+Present = TypeVar("Present")
+Family = Literal["localisation", "faithfulness", "complexity", "robustness", "sanity"]
+Needs = Literal["map", "truth", "trial", "contrast", "again", "others"]
+
+NEEDS: dict[Needs, str] = {
+    "map": "only the map",
+    "truth": "a mask or boxes for the picture",
+    "trial": "the picture and the encoder",
+    "contrast": "the picture, the encoder, a corpus and a foil",
+    "again": "the method itself, to explain again",
+    "others": "the method itself, and other references",
+}
+
+
+class Explain(Protocol):
+    """The method that made a map, which explains again with one argument changed; None leaves an argument as it was."""
+
+    def __call__(
+        self,
+        *,
+        image: Tensor | None = None,
+        encoder: Encoder | None = None,
+        reference: Any = None,
+        seed: int | None = None,
+    ) -> Map:
+        """The map (H, W) of the same method."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One map, with whatever is at hand to judge it by.
+
+    Attributes:
+        importance: (H, W) in the frame of the picture, NaN where not known.
+        truth: (H, W) bool, True = inside.
+        trial: The picture before the encoder, with the similarity that was explained.
+        contrast: The same, with the similarity to a corpus minus that to a foil.
+        again: The method that made the map.
+        others: Other references, drawn at random.
+        seed: For metrics that draw at random.
+    """
+
+    importance: Map
+    truth: Mask | None = None
+    trial: Trial | None = None
+    contrast: Trial | None = None
+    again: Explain | None = None
+    others: Sequence[Any] = ()
+    seed: int = 0
+
+    @property
+    def has(self) -> frozenset[Needs]:
+        """What a metric may need to be computed for this case."""
+        present: set[Needs] = {"map"}
+        present |= {"truth"} if self.truth is not None else set()
+        present |= {"trial"} if self.trial is not None else set()
+        present |= {"contrast"} if self.contrast is not None else set()
+        if self.again is not None and self.trial is not None:
+            present |= {"again", "others"} if self.others else {"again"}
+        return frozenset(present)
+
+    @cached_property
+    def in_view(self) -> Values:
+        """(h, w) the map in the frame that the encoder sees."""
+        return required(self.trial or self.contrast).in_view(self.importance)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One way to judge a map.
+
+    Attributes:
+        name: What it is called in Python and on the command line.
+        family: "localisation", "faithfulness", "complexity", "robustness" or "sanity".
+        direction: Whether "higher" or "lower" is better.
+        needs: What it cannot do without, a key of `NEEDS`.
+        source: The paper.
+        function: From a `Case` to the value; NaN where it has none.
+        passes: Encoder passes of one map, without the one for the picture itself.
+        explanations: How often the method explains again.
+    """
+
+    name: str
+    family: Family
+    direction: Literal["higher", "lower"]
+    needs: Needs
+    source: str
+    function: Callable[[Case], float]
+    passes: int = 0
+    explanations: int = 0
+
+    def __call__(self, case: Case) -> float:
+        """The value for one map.
+
+        Raises:
+            ValueError: If the case lacks what the metric needs; the message names it.
+        """
+        if self.needs not in case.has:
+            raise ValueError(f"metric {self.name} needs {NEEDS[self.needs]}, which this map comes without")
+        return float(self.function(case))
+
+
+def required(value: Present | None) -> Present:
+    """The value of a case that `Metric.__call__` has made sure of."""
+    assert value is not None  # noqa: S101
+    return value
