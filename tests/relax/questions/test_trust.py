@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 
 import relax
+from encoders import load
 from relax.cli.app import run
 from relax.plotting.caption import trust_in_words
-from relax.questions.trust import moved_back, shifted
+from relax.questions.trust import changed_embeddings, changes, moved_back, shifted
 
 ENCODER = "random:timm:test_resnet"
 WINDOWS = {"regions": "windows", "cells": 8, "masks": None}  # not random, and the same from both sides
@@ -67,6 +68,88 @@ def test_what_is_moved_comes_back_to_its_place():
     torch.testing.assert_close(moved[..., 3:, 3], pixels[..., :-3, 1])  # the strip mirrors what lies beside it
 
 
+@pytest.fixture(scope="module")
+def view():
+    """(1, 3, 40, 60) with values over all of [0, 1]."""
+    return torch.rand(1, 3, 40, 60, generator=torch.Generator().manual_seed(5))
+
+
+def test_the_changes_come_in_their_order_after_the_picture_as_it_is(view):
+    names, views = zip(*changes(view, 0), strict=True)
+
+    assert names == ("unchanged", "mirrored", "shifted", "darker", "brighter", "blurred", "noisy")
+    assert torch.equal(views[0], view)
+    for changed in views[1:]:
+        assert changed.shape == view.shape
+        assert changed.dtype == torch.float32
+        assert not torch.equal(changed, view)
+        assert changed.min() >= 0
+        assert changed.max() <= 1
+
+
+def test_mirrored_swaps_left_and_right(view):
+    mirrored = dict(changes(view, 0))["mirrored"]
+
+    for column in range(60):
+        assert torch.equal(mirrored[..., column], view[..., 59 - column])
+
+
+def test_shifted_moves_by_a_tenth_of_each_side_and_mirrors_what_lies_beside_the_free_strip(view):
+    """4 rows down and 6 columns to the right: row 4 is the old row 0, and row 3, beside it, the old row 1."""
+    found = dict(changes(view, 0))["shifted"]
+
+    for row in range(40):
+        for column in range(60):
+            assert torch.equal(found[..., row, column], view[..., abs(row - 4), abs(column - 6)])
+
+
+def test_darker_and_brighter_are_a_fifth_of_the_brightness_within_the_range(view):
+    darker, brighter = (dict(changes(view, 0))[name] for name in ("darker", "brighter"))
+
+    torch.testing.assert_close(darker, view * 0.8)
+    torch.testing.assert_close(brighter, torch.where(view > 1 / 1.2, 1.0, view * 1.2))
+    assert (brighter == 1).any()
+
+
+def test_blurred_is_a_gaussian_of_a_hundredth_of_the_shorter_side():
+    """200 x 300 px: sigma 2 px. A point becomes the product of two sampled bells, cut off beyond 3 sigma."""
+    point = torch.zeros(1, 1, 200, 300)
+    point[0, 0, 100, 150] = 1
+
+    blurred = dict(changes(point, 0))["blurred"]
+
+    steps = torch.arange(-6, 7, dtype=torch.float64)
+    bell = torch.exp(-(steps**2) / (2 * 2.0**2))
+    expected = torch.zeros(200, 300, dtype=torch.float64)
+    expected[94:107, 144:157] = torch.outer(bell, bell) / bell.sum() ** 2
+    torch.testing.assert_close(blurred[0, 0].double(), expected, atol=1e-7, rtol=1e-5)
+
+
+def test_noisy_adds_seeded_normal_noise_of_3_percent_within_the_range(view):
+    grey = torch.full((1, 3, 100, 100), 0.5)
+
+    noise = dict(changes(grey, 0))["noisy"] - grey
+
+    assert noise.mean().abs() < 4 * 0.03 / 30000**0.5
+    assert noise.std() == pytest.approx(0.03, rel=0.02)
+    inside = (noise.abs() < 0.03).double().mean()
+    assert inside == pytest.approx(0.683, abs=0.012)  # normal, not uniform: 68.3 % within one standard deviation
+    assert torch.equal(dict(changes(grey, 0))["noisy"], grey + noise)
+    assert not torch.equal(dict(changes(grey, 1))["noisy"], grey + noise)
+    assert dict(changes(torch.ones(1, 3, 9, 9), 0))["noisy"].max() == 1
+
+
+def test_the_encoder_sees_every_change_once_and_its_embeddings_are_made_unit_vectors(view):
+    encoder = load(halves, device="cpu")
+
+    embeddings, names = changed_embeddings(view, encoder, 3)
+
+    assert names == ["mirrored", "shifted", "darker", "brighter", "blurred", "noisy"]
+    for embedding, (_, changed) in zip(embeddings, changes(view, 3), strict=True):
+        left, right = halves(changed)[0].double()
+        torch.testing.assert_close(embedding, torch.stack([left, right]) / (left**2 + right**2).sqrt())
+
+
 def test_stability_is_the_mean_cosine_and_names_the_worst_change():
     """Mirrored, (0.8, 0.2) becomes (0.2, 0.8): cosine 0.32 / 0.68. All else leaves it near 1, shades exactly there."""
     trust = relax.assess(two_halves(), halves, **WINDOWS)
@@ -89,6 +172,25 @@ def test_neighbours_are_kept_unless_a_change_brings_others_near():
         relax.assess(two_halves(), halves, corpus=relax.Corpus(members[:1]), **WINDOWS)
     with pytest.raises(ValueError, match="neighbours must be 1 or more; got 0"):
         relax.assess(two_halves(), halves, neighbours=0)
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_many_copies_of_the_picture_in_the_corpus_are_no_neighbours_of_it(scale):
+    """As with one copy above: were a single one left in, it would be among the two nearest of all but the mirrored."""
+    copies = scale * torch.tensor([[0.8, 0.2]]).expand(40, -1)
+    members = torch.tensor([[0.8, 0.21], [0.79, 0.2], [0.2, 0.8], [0.21, 0.8]])
+
+    trust = relax.assess(
+        two_halves(), halves, corpus=relax.Corpus(torch.cat([copies, members])), neighbours=2, **WINDOWS
+    )
+    fewer = relax.assess(
+        two_halves(), halves, corpus=relax.Corpus(torch.cat([copies, members])), neighbours=50, **WINDOWS
+    )
+
+    assert (trust.neighbours, trust.k) == (round(5 / 6, 4), 2)
+    assert (fewer.neighbours, fewer.k) == (1, 4)
+    with pytest.raises(ValueError, match="corpus must hold another picture"):
+        relax.assess(two_halves(), halves, corpus=relax.Corpus(copies), **WINDOWS)
 
 
 def test_the_ceiling_rises_with_the_number_of_masks_and_progress_counts_all_maps():
