@@ -133,6 +133,32 @@ def test_an_array_larger_than_needed_serves_any_number_of_cells():
     ]
 
 
+def test_blocks_are_as_long_as_masks_depend_on_each_other():
+    assert [block_length(name, CELLS) for name in ("independent", "antithetic", "orthogonal", "sobol")] == [
+        1,
+        2,
+        128,
+        256,
+    ]
+    for name in DESIGNS:
+        assert RandomGrid((20, 30), 2, design=name).block == block_length(name, 9)
+
+
+def test_shifts_of_a_larger_orthogonal_block_lie_one_in_each_box_of_every_box():
+    """60 cells: 256 masks, four in each of the 8 x 8 boxes, and one of these in each of its quarters."""
+    _, shifts = draw("orthogonal", 0, 0, 256, 60, 0.5)
+
+    assert len({tuple(box) for box in (shifts * 16).long().tolist()}) == 256
+
+
+def test_two_masks_in_a_box_lie_in_its_left_and_right_half():
+    """128 masks: the second axis has twice the boxes."""
+    _, shifts = draw("orthogonal", 3, 128, 256, CELLS, 0.5)
+
+    assert sorted((shifts[:, 1] * 16).long().tolist()) == sorted([*range(16)] * 8)
+    assert sorted((shifts[:, 0] * 8).long().tolist()) == sorted([*range(8)] * 16)
+
+
 def test_the_name_of_no_design_is_refused():
     with pytest.raises(ValueError, match=r"design must be one of orthogonal, sobol, antithetic, .*; got 'random'"):
         RandomGrid((20, 20), 4, design="random")

@@ -61,6 +61,80 @@ def test_blurring_keeps_a_constant_and_flattens_an_edge():
     assert blurred[0, 0, 32, 35].item() == pytest.approx(0.81, abs=0.02)
 
 
+def test_blurring_a_point_gives_a_sampled_bell_of_a_sixteenth_of_the_shorter_side():
+    """32 x 64 px: sigma 2 px, cut off beyond 3 sigma."""
+    point = torch.zeros(1, 1, 32, 64)
+    point[0, 0, 16, 32] = 1
+
+    blurred = make_fill("blur", point)
+
+    steps = torch.arange(-6, 7, dtype=torch.float64)
+    bell = torch.exp(-(steps**2) / (2 * 2.0**2))
+    expected = torch.zeros(32, 64, dtype=torch.float64)
+    expected[10:23, 26:39] = torch.outer(bell, bell) / bell.sum() ** 2
+    torch.testing.assert_close(blurred[0, 0].double(), expected, atol=1e-7, rtol=1e-5)
+
+
+def test_a_tiny_image_is_blurred_by_half_a_pixel_as_far_as_mirroring_reaches():
+    """1.5 px each way, rounded to 2, on 4 x 2 px: rows reach 2 px, columns only 1."""
+    pixels = torch.rand(1, 1, 4, 2, generator=torch.Generator().manual_seed(0))
+
+    blurred = make_fill("blur", pixels)
+
+    tall, wide = (torch.exp(-(torch.arange(-reach, reach + 1).double() ** 2) / (2 * 0.5**2)) for reach in (2, 1))
+    tall, wide = tall / tall.sum(), wide / wide.sum()
+    mirrored = torch.nn.functional.pad(pixels.double(), (1, 1, 2, 2), mode="reflect")[0, 0]
+    for row in range(4):
+        for column in range(2):
+            around = mirrored[row : row + 5, column : column + 3]
+            assert blurred[0, 0, row, column].item() == pytest.approx(float(tall @ around @ wide), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fill", "colour"),
+    [
+        (0, (0, 0, 0)),
+        (1, (1, 1, 1)),
+        (0.25, (0.25, 0.25, 0.25)),
+        ((0.0, 0.5, 1.0), (0, 0.5, 1)),
+        ([0.5], (0.5, 0.5, 0.5)),
+        (torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64), (0, 0.5, 1)),
+        (torch.tensor(0.25), (0.25, 0.25, 0.25)),
+        ("mean", (0, 0, 0)),  # without a mean pixel, black
+    ],
+)
+def test_a_colour_has_one_value_for_all_channels_or_one_for_each(fill, colour):
+    pixels = make_fill(fill, picture())
+
+    assert pixels.shape == (1, 3, 1, 1)
+    assert pixels.dtype == torch.float32
+    assert pixels.flatten().tolist() == list(colour)
+
+
+def test_another_image_is_taken_as_it_is_up_to_the_ends_of_the_range():
+    image = picture()
+    other = picture(seed=1).double()
+    other[0, 0, 0, :2] = torch.tensor([0.0, 1.0])
+
+    fill = make_fill(other, image)
+
+    assert torch.equal(fill, other.float())
+    assert fill.dtype == torch.float32
+    with pytest.raises(ValueError, match=r"fill must be an image of the shape \(1, 3, 9, 12\); got \(9, 12\)"):
+        make_fill(torch.zeros(9, 12), image)
+    with pytest.raises(ValueError, match=r"fill must lie in \[0, 1\]; got values from -0.5 to -0.5"):
+        make_fill(torch.full((1, 3, 9, 12), -0.5), image)
+
+
+def test_noise_fills_the_rows_of_all_channels_from_the_second_stream():
+    """The first makes the masks."""
+    noise = make_fill("noise", picture(5, 7), seed=3)
+
+    assert noise.shape == (1, 3, 5, 7)
+    assert torch.equal(noise.view(15, 7), random_rows(3, 0, 15, 7, stream=1))
+    assert torch.equal(make_fill("noise", picture(5, 7)), make_fill("noise", picture(5, 7), seed=0))
+
+
 def test_noise_is_seeded_uniform_and_independent_of_the_masks():
     image = picture(200, 200)
 

@@ -97,6 +97,21 @@ def test_the_authors_masks_move_by_at_most_three_pixels_and_vary_unevenly():
     assert RandomGrid((224, 224), seed=0).masks(0, 1500)[:, 0, 40:-40, 40:-40].var(0).min() > 0.08
 
 
+def test_the_authors_masks_are_enlarged_cells_moved_by_whole_pixels_and_mirrored_at_the_border():
+    """7 cells move by -3 to 3 px, all alike likely: torch's enlargement, padded with its mirror image and cropped."""
+    grid = AuthorsGrid((28, 35), cells=7, seed=2)
+    cells, shifts = grid.draw(0, 200)
+    moves = (shifts * 7).floor().long() - 3
+
+    masks = grid.masks(0, 200)
+
+    enlarged = F.interpolate(cells[:, None], size=(28, 35), mode="bilinear", align_corners=False)
+    padded = F.pad(enlarged, (3, 3, 3, 3), mode="reflect")
+    for mask, whole, (down, right) in zip(masks, padded, moves.tolist(), strict=True):
+        torch.testing.assert_close(mask, whole[:, 3 + down : 31 + down, 3 + right : 38 + right], atol=1e-5, rtol=0)
+    assert set(moves.unique().tolist()) == {-3, -2, -1, 0, 1, 2, 3}
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -113,6 +128,13 @@ def test_the_authors_masks_move_by_at_most_three_pixels_and_vary_unevenly():
 def test_impossible_numbers_are_named(wrong, message):
     with pytest.raises(ValueError, match=message):
         RandomGrid((37, 50), **wrong)
+
+
+def test_the_limit_of_cells_is_named_by_what_sets_it():
+    with pytest.raises(ValueError, match=r"cells must be between 1 and 64; got 65"):
+        RandomGrid((64, 64), cells=65)
+    with pytest.raises(ValueError, match=r"cells must be between 1 and the shorter image side, here 63 px; got 64"):
+        RandomGrid((63, 64), cells=64)
 
 
 def test_more_than_64_cells_are_refused_on_a_large_image():

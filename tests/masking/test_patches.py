@@ -69,3 +69,11 @@ def test_impossible_numbers_are_refused():
         source(1.5)
     with pytest.raises(ValueError, match="seed must be a whole number"):
         source(seed=-1)
+
+
+@pytest.mark.parametrize("grid", [(1, 2), (2, 1), (1, 5)])
+def test_two_patches_in_one_row_or_column_are_enough(grid):
+    masks = PatchMasks((4 * grid[0], 4 * grid[1]), grid, 0.5).masks(0, 20)
+
+    assert (masks.sum((1, 2, 3)) == 16 * max(1, round(grid[0] * grid[1] / 2))).all()
+    assert len(masks.unique(dim=0)) > 1

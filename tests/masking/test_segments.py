@@ -1,9 +1,12 @@
 """Windows, superpixels and given masks keep the contract of every mask source."""
 
+import numpy as np
 import pytest
 import torch
+from skimage.segmentation import slic
 
 from masking import GivenMasks, SlidingWindows, Superpixels
+from masking.source import random_rows
 
 
 def test_windows_hide_every_pixel_at_least_once_and_one_square_at_a_time():
@@ -24,6 +27,22 @@ def test_windows_go_in_reading_order_and_end_at_the_border():
     corners = [tuple((mask == 0).nonzero()[0].tolist()) for mask in masks]
 
     assert corners == [(0, 0), (0, 2), (0, 3), (2, 0), (2, 2), (2, 3)]
+
+
+def test_any_stretch_of_windows_can_be_drawn_alone():
+    windows = SlidingWindows((4, 5), window=2, stride=1)
+
+    assert windows.limit == 3 * 4
+    assert torch.equal(windows.masks(5, 9), windows.masks(0, 12)[5:9])
+
+
+def test_the_smallest_and_the_largest_windows():
+    """One pixel: every mask hides its own. As large as the shorter side: one row of windows."""
+    single = SlidingWindows((3, 4), window=1, stride=1).masks(0, 12)
+    wide = SlidingWindows((3, 5), window=3, stride=1).masks(0, 9)
+
+    assert torch.equal(1 - single.view(12, 12), torch.eye(12))
+    assert [(1 - mask).nonzero()[0, 1:].tolist() for mask in wide] == [[0, 0], [0, 1], [0, 2]]
 
 
 def two_halves() -> torch.Tensor:
@@ -50,13 +69,39 @@ def test_superpixels_are_the_same_however_they_are_cut():
     assert torch.equal(torch.cat([source.masks(0, 100), source.masks(100, 300)]), source.masks(0, 300))
 
 
+def test_superpixels_are_those_of_slic_without_parameters_as_often_visible_as_asked():
+    image = torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(0))
+
+    source = Superpixels(image, count=12, keep=0.3, seed=1)
+
+    pixels = image[0].permute(1, 2, 0).double().numpy()
+    assert np.array_equal(source.labels, slic(pixels, n_segments=12, slic_zero=True, start_label=0, channel_axis=-1))
+    assert source.labels.min() == 0
+    segments = int(source.labels.max()) + 1
+    uniform = random_rows(1, 0, 50, segments)
+    for mask, row in zip(source.masks(0, 50)[:, 0], uniform, strict=True):
+        assert torch.equal(mask, (row < 0.3).float()[source.labels])
+    assert (Superpixels(image).count, Superpixels(image).keep, Superpixels(image).seed) == (49, 0.5, 0)
+
+
+def test_as_many_superpixels_as_pixels_may_be_asked_for():
+    image = torch.rand(1, 1, 2, 9, generator=torch.Generator().manual_seed(0))
+
+    assert Superpixels(image, count=1).labels.max() == 0
+    assert Superpixels(image, count=18).image_size == (2, 9)
+    with pytest.raises(ValueError, match="count must be between 1 and the image's 18 pixels; got 19"):
+        Superpixels(image, count=19)
+
+
 def test_given_masks_come_back_as_they_are():
     masks = torch.rand(5, 4, 6, generator=torch.Generator().manual_seed(0))
 
     source = GivenMasks(masks)
 
     assert source.limit == 5
+    assert source.image_size == (4, 6)
     assert torch.equal(source.masks(1, 4), masks[1:4, None])
+    assert GivenMasks(torch.tensor([[[0.0, 1.0]]]).double()).masks(0, 1).dtype == torch.float32  # both ends are allowed
 
 
 @pytest.mark.parametrize(
