@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import similarity
 from similarity import MEASURES, Index
 from similarity.index import KINDS, LEAST_TO_TRAIN, METRICS
 
@@ -257,3 +258,90 @@ def test_faiss_is_loaded_only_where_an_index_is_used():
     code = "import sys, similarity; assert 'faiss' not in sys.modules; similarity.Index; assert 'faiss' in sys.modules"
 
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_name_of_the_package_lists_the_public_ones():
+    assert similarity.Index is Index
+    with pytest.raises(
+        AttributeError, match=r"module 'similarity' has no attribute 'index_of'; it has .*measure_named"
+    ):
+        _ = similarity.index_of
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_id_0_is_an_id_like_any_other(kind, tmp_path):
+    vectors = clusters(LEAST_TO_TRAIN)
+    index = Index.build(vectors, kind=kind)
+    index.save(tmp_path / "index")
+
+    again = Index.load(tmp_path / "index")
+
+    assert again.ids.tolist() == list(range(LEAST_TO_TRAIN))
+    assert again.search(vectors[:1], 1, exact=lambda wanted: vectors[wanted])[1].tolist() == [[0]]
+    assert index.remove(np.array([0])) == 1
+    assert index.remove(np.array([0])) == 0
+    assert 0 not in index.search(vectors[:1], 10)[1]
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+def test_a_vector_is_no_closer_than_the_same_to_itself(kind):
+    vectors = clusters(500)
+
+    similarities, _ = Index.build(vectors, kind=kind).search(vectors * 3, 1)
+    opposite, _ = Index.build(vectors[:1], kind=kind).search(-vectors[:1], 1)
+
+    assert similarities.max() == 1
+    assert opposite.item() == -1
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_length_of_a_query_does_not_choose_its_candidates_under_cosine(metric):
+    """Compressed vectors of length 1, compared with queries of any length."""
+    vectors, queries = clusters(2000), clusters(20, seed=1)
+    index = Index.build(vectors, kind="ivfpq", metric=metric)
+
+    short, long = index.search(queries * 1e-3, 10), index.search(queries * 1e3, 10)
+
+    same = (short[1] == long[1]).mean()
+    assert same == 1 if metric == "cosine" else same < 1
+    if metric == "cosine":
+        assert np.abs(short[0]).max() <= 1
+        np.testing.assert_allclose(short[0], long[0], atol=1e-6)
+    else:
+        assert (long[0] <= 0).all()
+        truth = [by_definition(vectors, query, metric).max() for query in queries * 1e3]
+        np.testing.assert_allclose(long[0][:, 0], truth, rtol=0.01)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_places_beyond_the_vectors_that_there_are_say_so(kind):
+    vectors = clusters(LEAST_TO_TRAIN)
+
+    similarities, ids = Index.build(vectors, kind=kind).search(vectors[:2], LEAST_TO_TRAIN + 3)
+
+    assert (ids[:, -3:] == -1).all()
+    assert np.isneginf(similarities[ids == -1]).all()
+    assert np.isfinite(similarities[ids >= 0]).all()
+
+
+def test_the_seed_of_k_means_decides_what_ivfpq_compresses_to():
+    vectors, queries = clusters(2000), clusters(5, seed=1)
+
+    first, again, other = (
+        Index.build(vectors, kind="ivfpq", seed=seed).search(queries, 5)[0].tolist() for seed in (0, 0, 1)
+    )
+
+    assert first == again == Index.build(vectors, kind="ivfpq").search(queries, 5)[0].tolist()
+    assert first != other
+
+
+def test_a_file_that_was_cut_off_is_refused_in_the_words_of_its_reason(tmp_path):
+    """Of 'Error in FUNCTION at FILE:LINE: Error: CONDITION failed: REASON' the reason alone."""
+    Index.build(clusters(50)).save(tmp_path / "index")
+    whole = (tmp_path / "index").read_bytes()
+    (tmp_path / "index").write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(ValueError, match=r"index must be an index that faiss wrote: read error") as caught:
+        Index.load(tmp_path / "index")
+
+    assert "failed:" not in str(caught.value)

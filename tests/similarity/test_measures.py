@@ -48,6 +48,25 @@ def test_cosine_does_not_depend_on_length(scale):
     torch.testing.assert_close(cosine(Z, R * scale), cosine(Z, R))
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_squares_beyond_the_range_of_float64_do_not_matter_to_the_cosine(scale):
+    """Also where the rows of one table differ by 400 powers of ten."""
+    rows = Z.double() * torch.tensor([scale, 1 / scale, 1.0, 1.0], dtype=torch.float64)[:, None]
+
+    torch.testing.assert_close(cosine(rows, R.double()), cosine(Z, R))
+    torch.testing.assert_close(cosine(Z.double(), R.double() * scale), cosine(Z, R))
+
+
+def test_rounding_does_not_take_a_cosine_beyond_its_ends():
+    vectors = torch.randn(5000, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    same = torch.stack([cosine(row[None], row * 3)[0] for row in vectors])
+    opposite = torch.stack([cosine(row[None], row * -3)[0] for row in vectors])
+
+    assert same.max() == 1
+    assert opposite.min() == -1
+    torch.testing.assert_close(same, torch.ones(5000, dtype=torch.float64), rtol=1e-15, atol=0)
+
+
 @pytest.mark.parametrize("name", MEASURES)
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_nan_and_infinity_are_refused(name, bad):

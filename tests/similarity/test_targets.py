@@ -66,11 +66,14 @@ def test_the_cosine_to_a_corpus_does_not_depend_on_its_members_lengths(scale):
     torch.testing.assert_close(Target("cosine", stretched)(Z), Target("cosine", CORPUS)(Z))
 
 
-def test_small_distances_to_a_corpus_far_from_the_origin_are_not_rounded_away():
-    far = torch.full((2, 3), 1e6, dtype=torch.float64)
-    far[1, 0] += 1e-4
+@pytest.mark.parametrize("count", [1, 40])  # from 26 rows on, torch would go through inner products by itself
+def test_small_distances_to_a_corpus_far_from_the_origin_are_not_rounded_away(count):
+    far = torch.full((2 * count, 3), 1e6, dtype=torch.float64)
+    far[count:, 0] += 1e-4
 
-    assert mean_similarity("l2", far)(far[:1]).item() == pytest.approx(-0.5e-4, rel=1e-5)
+    distances = mean_similarity("l2", far)(far[:count])
+
+    torch.testing.assert_close(distances, torch.full((count,), -0.5e-4, dtype=torch.float64), rtol=1e-5, atol=0)
 
 
 def test_float32_members_are_added_up_in_float64():
@@ -86,6 +89,7 @@ def test_float32_members_are_added_up_in_float64():
         (torch.zeros(0, 5), r"{} must be one vector \(D,\) or a corpus \(K, D\) with K at least 1; got \(0, 5\)"),
         (torch.zeros(1, 2, 5), r"{} must be one vector .*; got \(1, 2, 5\)"),
         (torch.tensor([[1.0, math.nan], [1, 2], [math.inf, math.nan]]), "{} must be finite; 2 of 3 embeddings hold"),
+        (torch.tensor([[1.0, 2], [1, 2], [1, math.nan]]), "{} must be finite; 1 of 3 embeddings hold"),
     ],
 )
 def test_an_impossible_corpus_is_refused_before_anything_is_scored(argument, members, message):
@@ -101,6 +105,11 @@ def test_embeddings_of_another_width_or_with_nan_are_refused(name):
         Target(name, vectors(2, 6))(Z)
     with pytest.raises(ValueError, match="embeddings must be finite"):
         Target(name, CORPUS)(Z * math.nan)
+
+
+def test_a_set_that_is_scored_alone_is_called_a_reference():
+    with pytest.raises(ValueError, match=r"^reference must be one vector \(D,\) or a corpus"):
+        mean_similarity("cosine", torch.zeros(0, 5))
 
 
 def test_an_unknown_measure_is_refused():
