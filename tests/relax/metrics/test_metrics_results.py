@@ -1,0 +1,172 @@
+"""What an evaluation writes reads back as the same numbers, and every number of it is a plain mean."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relax.metrics import METRICS, Evaluation, Outcome, read_outcomes
+
+NAN = float("nan")
+OUTCOMES = (
+    Outcome("a.png", "relax", {"auc": 0.5, "entropy": 1 / 3}, 3001.0),
+    Outcome("b.png", "relax", {"auc": NAN, "entropy": 0.25}, 3000.0),
+    Outcome("a.png", "centre", {"auc": 1.0, "entropy": 0.125}),
+    Outcome("c.png", "", {}, failure="c.png: no picture"),
+)
+
+
+@pytest.fixture
+def evaluation():
+    return Evaluation(OUTCOMES, (METRICS["auc"], METRICS["entropy"]), {"seed": 3, "encoder": "default"})
+
+
+def table(path):
+    with path.open(newline="") as stream:
+        return list(csv.reader(stream))
+
+
+def test_failures_and_costs_are_told_apart(evaluation):
+    assert [outcome.failure for outcome in evaluation.failures] == ["c.png: no picture"]
+    assert evaluation.passes["relax"] == 3000.5
+    assert math.isnan(evaluation.passes["centre"])
+    assert set(evaluation.passes) == {"relax", "centre"}
+
+
+def test_the_summary_has_each_metric_with_its_direction_and_the_seed_of_the_settings(evaluation):
+    by_name = {(mean.metric, mean.method): mean for mean in evaluation.summary()}
+
+    assert list(by_name) == [("auc", "relax"), ("auc", "centre"), ("entropy", "relax"), ("entropy", "centre")]
+    assert [mean.direction for mean in by_name.values()] == ["higher", "higher", "lower", "lower"]
+    assert [mean.rank for mean in by_name.values()] == [2, 1, 2, 1]
+    relax = by_name["auc", "relax"]
+    assert (relax.mean, relax.images, relax.undefined, relax.passes) == (0.5, 1, 1, 3000.5)
+    assert by_name["entropy", "relax"].mean == pytest.approx(7 / 24)
+    values = {name: float(value) for name, value in zip("abcdef", np.random.default_rng(0).random(6), strict=True)}
+    outcomes = tuple(Outcome(name, "relax", {"auc": value}) for name, value in values.items())
+    lows = [
+        Evaluation(outcomes, (METRICS["auc"],), settings).summary()[0].low
+        for settings in ({"seed": 1}, {}, {"seed": 0})
+    ]
+    assert lows[1] == lows[2] != lows[0]
+
+
+def test_the_three_files_hold_every_value(evaluation, tmp_path):
+    paths = evaluation.save(tmp_path / "out")
+
+    assert [path.name for path in paths] == ["evaluation.csv", "summary.csv", "summary.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in paths)
+    assert table(paths[0]) == [
+        ["image", "method", "metric", "value"],
+        ["a.png", "relax", "passes", "3001.0"],
+        ["a.png", "relax", "auc", "0.5"],
+        ["a.png", "relax", "entropy", repr(1 / 3)],
+        ["b.png", "relax", "passes", "3000.0"],
+        ["b.png", "relax", "auc", ""],
+        ["b.png", "relax", "entropy", "0.25"],
+        ["a.png", "centre", "passes", ""],
+        ["a.png", "centre", "auc", "1.0"],
+        ["a.png", "centre", "entropy", "0.125"],
+    ]
+    header, first, *rows = table(paths[1])
+    assert header == ["metric", "direction", "method", "mean", "low", "high", "images", "undefined", "rank", "passes"]
+    assert first == ["auc", "higher", "relax", "0.5", "", "", "1", "1", "2", "3000.5"]
+    assert [row[:3] for row in rows] == [
+        ["auc", "higher", "centre"],
+        ["entropy", "lower", "relax"],
+        ["entropy", "lower", "centre"],
+    ]
+    text = paths[2].read_text()
+    assert text.endswith("}\n")
+    assert "\n  " in text  # people read it
+    summary = json.loads(text)
+    assert summary["settings"] == {"seed": 3, "encoder": "default"}
+    assert summary["failures"] == [{"image": "c.png", "method": "", "why": "c.png: no picture"}]
+    assert summary["summary"][0] == {
+        "metric": "auc",
+        "direction": "higher",
+        "method": "relax",
+        "mean": 0.5,
+        "low": None,
+        "high": None,
+        "images": 1,
+        "undefined": 1,
+        "rank": 2,
+        "passes": 3000.5,
+    }
+
+
+def test_what_was_written_reads_back(evaluation, tmp_path):
+    evaluation.save(tmp_path)
+
+    outcomes, settings = read_outcomes(tmp_path)
+
+    assert settings == {"seed": 3, "encoder": "default"}
+    assert [(outcome.image, outcome.method) for outcome in outcomes] == [
+        ("a.png", "relax"),
+        ("b.png", "relax"),
+        ("a.png", "centre"),
+    ]
+    for outcome, written in zip(outcomes, OUTCOMES, strict=False):
+        np.testing.assert_array_equal(list(outcome.values.values()), list(written.values.values()))
+        assert list(outcome.values) == ["auc", "entropy"]
+        np.testing.assert_array_equal(outcome.passes, written.passes)
+        assert outcome.failure == ""
+
+
+def test_names_with_commas_and_letters_of_any_kind_read_back(tmp_path):
+    name = 'Größe, "ü".png'
+    evaluation = Evaluation((Outcome(name, "relax", {"auc": 0.1}),), (METRICS["auc"],), {"encoder": "größe"})
+
+    evaluation.save(tmp_path)
+
+    outcomes, settings = read_outcomes(tmp_path)
+    assert (outcomes[0].image, settings) == (name, {"encoder": "größe"})
+    assert b"\r" not in (tmp_path / "evaluation.csv").read_bytes()
+
+
+@pytest.mark.parametrize("missing", ["evaluation.csv", "summary.json"])
+def test_where_a_file_is_missing_there_is_nothing(evaluation, tmp_path, missing):
+    evaluation.save(tmp_path)
+    (tmp_path / missing).unlink()
+
+    assert read_outcomes(tmp_path) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("summary.json", "{"),
+        ("summary.json", "{}"),
+        ("summary.json", "[]"),
+        ("evaluation.csv", "image,method,metric,value\na,relax,auc,high\n"),
+        ("evaluation.csv", "image,metric,value\na,auc,1\n"),
+    ],
+)
+def test_damaged_files_are_refused_with_the_way_out(evaluation, tmp_path, file, text):
+    evaluation.save(tmp_path)
+    (tmp_path / file).write_text(text)
+
+    with pytest.raises(ValueError, match=r"holds an evaluation that cannot be read \(.*\): remove it, or name another"):
+        read_outcomes(tmp_path)
+
+
+def test_all_three_files_are_written_or_none(evaluation, tmp_path, monkeypatch):
+    written = []
+
+    def full_after_two(path, text, **settings):
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        return path.write_bytes(text.encode())
+
+    monkeypatch.setattr(Path, "write_text", full_after_two)
+
+    with pytest.raises(OSError, match="No space left"):
+        evaluation.save(tmp_path)
+
+    assert len(written) == 2
+    assert list(tmp_path.iterdir()) == []
