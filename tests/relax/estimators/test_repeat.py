@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from relax.estimators.repeat import vote_uncertainty, votes, weighted_votes
+from relax.estimators.repeat import Repeat, vote_uncertainty, votes, weighted_votes
 
 # Means 2.5 and 3: pixels at or above are (3, 4) in the first run, (5, 4) in the second.
 MAPS = np.array([[[1.0, 2.0], [3.0, 4.0]], [[1.0, 5.0], [2.0, 4.0]]])
@@ -56,3 +56,19 @@ def test_pixels_the_encoder_never_saw_have_no_votes():
 def test_impossible_votes_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_maps_of_a_repeat_vote_as_the_functions_do():
+    repeat = Repeat(MAPS.astype(np.float32), {"seed": 0})
+
+    assert repeat.votes().tolist() == [[0, 0.5], [0.5, 1]]
+    assert repeat.votes(4.0).tolist() == [[0, 0.5], [0, 1]]
+    np.testing.assert_allclose(repeat.weighted_votes(), [[0, 0.5], [0.375, 0.9]])
+    np.testing.assert_allclose(repeat.weighted_votes(4.0), [[0, 0.5], [0, 0.9]])
+
+
+def test_one_run_is_enough_and_a_small_importance_too():
+    assert votes(MAPS[:1]).tolist() == [[0, 0], [1, 1]]
+    np.testing.assert_allclose(weighted_votes(MAPS / 100), [[0, 0.5], [0.375, 0.9]])
+    with pytest.raises(ValueError, match="weighted votes need a positive importance in every map; the largest is 0"):
+        weighted_votes(np.zeros((2, 2, 2)))
