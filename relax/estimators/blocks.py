@@ -1,7 +1,7 @@
 """The standard error of masks that depend on each other inside blocks, which are independent of each other.
 
 A standard error for independent masks has the right shape over the pixels, but the wrong level: designs are there to
-make masks differ more, or repeat themselves less, than chance would. The level is seen in the sums over whole blocks.
+make masks differ more, or repeat themselves less, than chance would. The sums over whole blocks show the level.
 
 Source: replicated systematic samples, Cochran, "Sampling Techniques" (1977), section 8.11.
 """
@@ -30,7 +30,7 @@ class BlockSums:
         length: Masks in a block; several short blocks count as one.
         products: (3, H, W) sums over the blocks of a^2, a b and b^2, with a = sum of m s and b = sum of m.
         open: (2, H, W) a and b of the block that is not whole yet.
-        middle: What is taken off every score s, so that the narrow band they lie in does not cancel away.
+        middle: Subtracted from every score s, so that the narrow band they lie in does not cancel.
         count: Masks so far.
     """
 

@@ -19,7 +19,7 @@ from relax.settings import BatchSize, Estimation, Execution
 Progress = Callable[[int, int], None]
 Result = TypeVar("Result")
 
-CHECK = 256  # masks between two looks at the error; fixed, so that stopping does not depend on the batch size
+CHECK = 256  # masks between two checks of the error; fixed, so that stopping does not depend on the batch size
 LEAST_MASKS = 2 * CHECK  # an error estimated from fewer is itself too uncertain to stop on
 
 # In one batch when its size is "auto": pixels, least and most images. Measured on a processor; its cache is small.
@@ -31,7 +31,7 @@ class Budget:
     """How many masks, when to stop, and how many at a time.
 
     Attributes:
-        masks: Masks to use; with a tolerance, the most to use.
+        masks: Masks to use; with a tolerance, at most.
         tolerance: Stop as soon as every visible pixel's standard error is at most this, in the unit of
             the similarity. None: use all masks.
         batch_size: Masked images in one forward pass, or "auto".
@@ -43,7 +43,7 @@ class Budget:
 
     @classmethod
     def of(cls, masks: int | None, tolerance: float | None, batch_size: BatchSize) -> Budget:
-        """The budget of a caller's settings, where None is the default.
+        """The budget for what a caller of `relax.explain` requests; None is the default.
 
         Raises:
             ValueError: If one of them is impossible; the message names it.
@@ -51,14 +51,14 @@ class Budget:
         estimation, execution = Estimation(masks, tolerance), Execution(batch_size=batch_size)
         return cls(estimation.count, tolerance, execution.batch_size)
 
-    def stretches(self, most: int, view: Tensor) -> Iterator[tuple[int, int]]:
-        """Batches of at most `most` masks for a view (1, C, h, w): first mask, one past the last.
+    def stretches(self, total: int, view: Tensor) -> Iterator[tuple[int, int]]:
+        """Batches of `total` masks for a view (1, C, h, w): first mask, one past the last.
 
-        With a tolerance they end wherever the error is looked at.
+        With a tolerance they end wherever the error is checked.
         """
         size, start = self.batch(view), 0
-        while start < most:
-            stop = self.end(start, size, most)
+        while start < total:
+            stop = self.end(start, size, total)
             yield start, stop
             start = stop
 
@@ -66,14 +66,14 @@ class Budget:
         """Masked views (1, C, h, w) in one forward pass, which several devices may share."""
         return _batch_size(view) * devices if self.batch_size == "auto" else self.batch_size
 
-    def end(self, start: int, size: int, most: int) -> int:
+    def end(self, start: int, size: int, total: int) -> int:
         """One past the last mask of a batch of at most `size` that begins with mask `start`."""
-        stop = min(start + size, most)
+        stop = min(start + size, total)
         return stop if self.tolerance is None else min(stop, (start // CHECK + 1) * CHECK)
 
     def met_after(self, moments: Estimator) -> bool:
-        """Whether to stop here; only looked at after 512 masks and then after about a quarter more each time."""
-        return self.tolerance is not None and _looks_at(moments.count) and self.met_by(moments.standard_error)
+        """Whether to stop here; checked after 512 masks and then after about a quarter more each time."""
+        return self.tolerance is not None and _checked_at(moments.count) and self.met_by(moments.standard_error)
 
     def met_by(self, standard_error: Tensor) -> bool:
         """Whether every pixel with a standard error, (H, W), is within the tolerance."""
@@ -81,22 +81,22 @@ class Budget:
         return self.tolerance is not None and known.numel() > 0 and bool(known.max() <= self.tolerance)
 
 
-def _looks_at(count: int) -> bool:
-    """Whether the error is looked at after so many masks; making it anew each time must not cost more than the rest."""
-    look = LEAST_MASKS
-    while look < count:
-        look += max(1, look // CHECK // 4) * CHECK
-    return look == count
+def _checked_at(count: int) -> bool:
+    """Whether the error is checked after so many masks: computing it anew must not cost more than the masks."""
+    check = LEAST_MASKS
+    while check < count:
+        check += max(1, check // CHECK // 4) * CHECK
+    return check == count
 
 
 def _batch_size(view: Tensor) -> int:
-    """As many views as a device digests well: large enough to be busy, small enough for cache and memory."""
-    pixels, least, most = BATCHES.get(view.device.type, BATCHES["cpu"])
-    return max(least, min(most, pixels // view[0, 0].numel()))
+    """As many views as suit a device: enough to keep it busy, few enough for its cache and memory."""
+    pixels, least, maximum = BATCHES.get(view.device.type, BATCHES["cpu"])
+    return max(least, min(maximum, pixels // view[0, 0].numel()))
 
 
 def within_memory(work: Callable[[int], Result], size: int) -> tuple[Result, int]:
-    """Do `work` with batches of `size`, and of half the size as often as memory runs out.
+    """Do `work` with batches of `size`, halved each time that memory runs out.
 
     Returns:
         What `work` returned, and the size that fitted.

@@ -1,12 +1,12 @@
-"""The same maps from fewer masks: average exactly what is known, and by masks only what is left.
+"""The same maps from fewer masks: what is known is averaged exactly, and only the residuals over masks.
 
 A surrogate, linear in the visibility of regions and of neighbouring regions, is fitted to the scores. Its map is known
 exactly, so only the residuals have to be averaged over the masks, and they vary far less:
 
     importance  = exact map of the surrogate + mask-weighted mean of the residuals.
 
-For the uncertainty the same is done with the squared scores, after the square of the surrogate has been taken away,
-whose map can be had from masks that no encoder sees. The surrogate is cross-fitted: the residual of a mask comes from a
+For the uncertainty the same is done with the squared scores, less the square of the surrogate, whose map is averaged
+over masks that no encoder sees. The surrogate is cross-fitted: the residual of a mask comes from a
 fit that has not seen it, which keeps the maps unbiased, whatever the surrogate misses, and the standard error honest.
 
 Sources: control variates, Hammersley & Handscomb, "Monte Carlo Methods" (1964), section 5.5; cross-fitting as in
@@ -29,7 +29,7 @@ from relax.estimators.blocks import averages
 from relax.estimators.moments import Estimator, PixelMoments
 
 FOLDS = 4
-STRETCH = 256  # masks that are made again at once
+STRETCH = 256  # masks that are drawn again at once
 KEPT = 2**25  # bytes of their features that are kept meanwhile, so that memory does not grow with the masks
 RIDGES = (3.0, 30.0, 300.0, 3000.0)  # penalties to choose from, in masks, beside having no surrogate at all
 SINGLE = 0.1  # the penalty of single regions against that of products
@@ -37,9 +37,9 @@ MORE, MOST_UNSEEN = 16, 32_768  # masks that no encoder sees, against those that
 
 
 class ControlledMoments:
-    """The maps from all scores so far, by control variates; made again when they are asked for after more scores.
+    """The maps from all scores so far, by control variates; estimated anew when they are read after more scores.
 
-    Nothing is kept but the scores, so that memory hardly grows with the number of masks: the masks are made again.
+    Nothing is kept but the scores, so that memory hardly grows with the number of masks: the masks are drawn again.
 
     Args:
         surrogate: Of the grid that the masks come from.
@@ -57,7 +57,7 @@ class ControlledMoments:
         return len(self.scores)
 
     def record(self) -> dict[str, Any]:
-        """Which estimator it is, and how much it could take away."""
+        """Which estimator it is, and the share of the variance that it removed."""
         return {"name": "controlled", "explained": round(self.explained, 4)}
 
     def add(self, scores: Tensor, masks: Tensor | None = None) -> None:
@@ -68,12 +68,12 @@ class ControlledMoments:
     @property
     def importance(self) -> Tensor:
         """(H, W) float64, as `RelaxMoments.importance`, which it estimates with less noise."""
-        return self._made.importance
+        return self._current.importance
 
     @property
     def uncertainty(self) -> Tensor:
         """(H, W) float64, as `RelaxMoments.uncertainty`; an estimate below 0 is given as 0."""
-        return self._made.uncertainty
+        return self._current.uncertainty
 
     @property
     def standard_error(self) -> Tensor:
@@ -82,15 +82,15 @@ class ControlledMoments:
         Its shape over the pixels is that of a ratio of independent sums. For a design that makes masks depend on each
         other, its level is that of the differences between blocks, which are independent.
         """
-        return self._made.standard_error
+        return self._current.standard_error
 
     @property
     def explained(self) -> float:
         """Share of the scores' variance that the surrogate predicts for masks it was not fitted to."""
-        return self._made.explained
+        return self._current.explained
 
     @property
-    def _made(self) -> _Maps:
+    def _current(self) -> _Maps:
         if self._maps is None:
             self._maps = _estimate(self.surrogate, self.scores, self.first)
         return self._maps
@@ -104,7 +104,7 @@ class _Maps:
     standard_error: Tensor
     explained: float
     folds: list[_Fold]
-    rest_of_square: Tensor  # (H, W) the mask-weighted mean of the squared scores, less the square of the surrogate
+    square_residuals: Tensor  # (H, W) the mask-weighted mean of the squared scores, less the square of the surrogate
 
     @property
     def importance(self) -> Tensor:
@@ -112,11 +112,11 @@ class _Maps:
 
     @cached_property
     def uncertainty(self) -> Tensor:
-        """Made when it is asked for: a tolerance looks at the standard error many times."""
+        """Computed when it is read: a tolerance reads the standard error alone, many times."""
         count = sum(fold.stop - fold.start for fold in self.folds)
         weights = torch.stack([fold.weights[:-1] for fold in self.folds])
         shares = weights.new_tensor([(fold.stop - fold.start) / count for fold in self.folds])
-        square = self.surrogate.mean_of_square(weights, shares, min(MORE * count, MOST_UNSEEN)) + self.rest_of_square
+        square = self.surrogate.mean_of_square(weights, shares, min(MORE * count, MOST_UNSEEN)) + self.square_residuals
         return (square - self.centred_importance.square()).clamp(min=0)
 
 
@@ -137,15 +137,15 @@ def _estimate(surrogate: GridSurrogate, scores: Tensor, first: int) -> _Maps:
     residuals = fits.residuals(folds, centred)
     squared = centred.square() - fits.squares_of(folds)
     square_folds, _ = fits.best(squared)
-    rest, square_rest = _averaged(surrogate, residuals, fits.residuals(square_folds, squared), first)
+    averaged, square_averaged = _averaged(surrogate, residuals, fits.residuals(square_folds, squared), first)
     return _Maps(
         surrogate=surrogate,
         middle=middle,
-        centred_importance=fits.exact(folds) + rest.importance,
-        standard_error=rest.standard_error,
+        centred_importance=fits.exact(folds) + averaged.importance,
+        standard_error=averaged.standard_error,
         explained=explained,
         folds=folds,
-        rest_of_square=fits.exact(square_folds) + square_rest.mean,
+        square_residuals=fits.exact(square_folds) + square_averaged.mean,
     )
 
 
@@ -165,10 +165,10 @@ class _Fits:
         products = torch.stack([self._products(*span, targets) for span in self.spans])
         weights = self.ridges.weights(products.sum(0) - products)
         # |y - X w|^2 over the masks left out, for every penalty.
-        lost = ((weights @ self.squares) * weights).sum((0, 2)) - 2 * (weights @ products[..., None]).sum((0, 2))
-        best = int(lost.argmin())
+        losses = ((weights @ self.squares) * weights).sum((0, 2)) - 2 * (weights @ products[..., None]).sum((0, 2))
+        best = int(losses.argmin())
         around = float((targets - targets.mean()).square().sum())
-        explained = 1 - float(targets.square().sum() + lost[best]) / around if around > 0 else 0.0
+        explained = 1 - float(targets.square().sum() + losses[best]) / around if around > 0 else 0.0
         return [_Fold(*span, w[best]) for span, w in zip(self.spans, weights, strict=True)], explained
 
     def residuals(self, folds: list[_Fold], targets: Tensor) -> Tensor:
@@ -186,8 +186,7 @@ class _Fits:
 
     def _per_mask(self, folds: list[_Fold], value: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """(N,) `value` of the features of some masks and the weights of their fold."""
-        found = [value(x, fold.weights) for fold in folds for _, x in self._features(fold.start, fold.stop)]
-        return torch.cat(found)
+        return torch.cat([value(x, fold.weights) for fold in folds for _, x in self._features(fold.start, fold.stop)])
 
     def _share(self, fold: _Fold) -> float:
         return (fold.stop - fold.start) / self.count
@@ -195,18 +194,19 @@ class _Fits:
     def _products(self, start: int, stop: int, targets: Tensor | None = None) -> Tensor:
         """X'y over some masks, or X'X without targets; X are the features and a constant."""
         parts = (
-            x.mT @ (x if targets is None else targets[here : here + len(x)]) for here, x in self._features(start, stop)
+            x.mT @ (x if targets is None else targets[first : first + len(x)])
+            for first, x in self._features(start, stop)
         )
         return reduce(torch.add, parts)
 
     def _features(self, start: int, stop: int) -> Iterator[tuple[int, Tensor]]:
-        for here in range(start, stop, STRETCH):
-            if (x := self._kept.get(here)) is None:
-                x = self.surrogate.features(self.first + here, self.first + min(here + STRETCH, stop))
+        for first in range(start, stop, STRETCH):
+            if (x := self._kept.get(first)) is None:
+                x = self.surrogate.features(self.first + first, self.first + min(first + STRETCH, stop))
                 x = torch.cat([x, x.new_ones(len(x), 1)], 1)
                 if (len(self._kept) + 1) * x.nbytes <= KEPT:
-                    self._kept[here] = x
-            yield here, x
+                    self._kept[first] = x
+            yield first, x
 
 
 class _Ridges:
@@ -228,10 +228,10 @@ class _Ridges:
 
     def weights(self, products: Tensor) -> Tensor:
         """(folds, penalties + 1, features + 1) from X'y (folds, features + 1); the last is the constant alone."""
-        found = torch.cholesky_solve(products[:, None, :, None], self.roots).squeeze(-1)
+        ridges = torch.cholesky_solve(products[:, None, :, None], self.roots).squeeze(-1)
         constant = torch.zeros_like(products)
         constant[:, -1] = products[:, -1] / self.masks.clamp(min=1)
-        return torch.cat([found, constant[:, None]], 1)
+        return torch.cat([ridges, constant[:, None]], 1)
 
 
 def _edges(count: int, block: int) -> list[int]:
@@ -246,11 +246,11 @@ def _edges(count: int, block: int) -> list[int]:
 def _averaged(
     surrogate: GridSurrogate, residuals: Tensor, square_residuals: Tensor, first: int
 ) -> tuple[Estimator, PixelMoments]:
-    """Mask-weighted moments of the residuals; the masks are made again."""
+    """Mask-weighted moments of the residuals; the masks are drawn again."""
     grid, device = surrogate.grid, surrogate.device
-    rest, square_rest = averages(grid, device), PixelMoments.empty(grid.image_size, device)
+    moments, square_moments = averages(grid, device), PixelMoments.empty(grid.image_size, device)
     for start, stop in pairwise([*range(0, len(residuals), STRETCH), len(residuals)]):
         masks = grid.masks(first + start, first + stop, device)
-        rest.add(residuals[start:stop], masks)
-        square_rest.add(square_residuals[start:stop], masks.squeeze(1))
-    return rest, square_rest
+        moments.add(residuals[start:stop], masks)
+        square_moments.add(square_residuals[start:stop], masks.squeeze(1))
+    return moments, square_moments

@@ -155,8 +155,8 @@ def weighted_sums(values: Tensor, masks: Tensor, power: int = 1) -> Tensor:
     and for float32 masks twenty times faster on a processor than float64 throughout.
     """
     sums = torch.zeros(len(values), masks[0].numel(), dtype=torch.float64, device=masks.device)
-    for some, shown in zip(values.to(masks.dtype).split(FEW, 1), masks.flatten(1).split(FEW), strict=True):
-        sums += some @ (shown if power == 1 else shown**power)
+    for rows, batch in zip(values.to(masks.dtype).split(FEW, 1), masks.flatten(1).split(FEW), strict=True):
+        sums += rows @ (batch if power == 1 else batch**power)
     return sums.view(len(values), *masks.shape[1:])
 
 

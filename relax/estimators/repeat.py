@@ -1,4 +1,4 @@
-"""REPEAT: how often would a pixel be called important, if the map were made again?
+"""REPEAT: how often would a pixel be called important if the map were estimated again?
 
 Several independent importance maps each vote on every pixel: important if its importance is at least
 the map's own threshold. The share of votes p is a probability, p (1 - p) its uncertainty.
@@ -60,7 +60,7 @@ def votes(maps: NDArray[np.floating[Any]], threshold: str | float = "mean") -> N
     Raises:
         ValueError: If there are no maps or the threshold is unknown.
     """
-    ballots = np.stack([one >= _limit(one, threshold) for one in _checked(maps)])
+    ballots = np.stack([importance >= _limit(importance, threshold) for importance in _checked(maps)])
     return _where_seen(maps, ballots.mean(0))
 
 
@@ -73,7 +73,10 @@ def weighted_votes(maps: NDArray[np.floating[Any]], threshold: str | float = "me
     largest = np.nanmax(maps, axis=(1, 2))
     if not (largest > 0).all():
         raise ValueError(f"weighted votes need a positive importance in every map; the largest is {largest.min():.3g}")
-    ballots = [np.where(one >= _limit(one, threshold), one / top, 0.0) for one, top in zip(maps, largest, strict=True)]
+    ballots = [
+        np.where(importance >= _limit(importance, threshold), importance / top, 0.0)
+        for importance, top in zip(maps, largest, strict=True)
+    ]
     return _where_seen(maps, np.stack(ballots).mean(0))
 
 
@@ -82,12 +85,12 @@ def vote_uncertainty(share: NDArray[np.float64]) -> NDArray[np.float64]:
     return share * (1 - share)
 
 
-def _limit(one: NDArray[np.floating[Any]], threshold: str | float) -> float:
+def _limit(importance: NDArray[np.floating[Any]], threshold: str | float) -> float:
     if not isinstance(threshold, str):
         return float(threshold)
     if threshold not in THRESHOLDS:
         raise ValueError(f"threshold must be a number or one of {', '.join(THRESHOLDS)}; got {threshold!r}")
-    return THRESHOLDS[threshold](one[np.isfinite(one)].astype(np.float64))
+    return THRESHOLDS[threshold](importance[np.isfinite(importance)].astype(np.float64))
 
 
 def _checked(maps: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

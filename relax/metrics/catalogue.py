@@ -32,27 +32,27 @@ def _of_contrast(function: Callable[..., float]) -> Callable[[Case], float]:
 
 
 def _max_sensitivity(case: Case) -> float:
-    again, view = required(case.again), required(case.trial).scene.view.cpu()
-    return robustness.max_sensitivity(lambda image: again(image=image), view, seed=case.seed)
+    explain, view = required(case.again), required(case.trial).scene.view.cpu()
+    return robustness.max_sensitivity(lambda image: explain(image=image), view, seed=case.seed)
 
 
 def _seed_stability(case: Case) -> float:
-    again = required(case.again)
-    others = [again(seed=case.seed + number) for number in range(1, SEEDS)]
+    explain = required(case.again)
+    others = [explain(seed=case.seed + number) for number in range(1, SEEDS)]
     return robustness.seed_stability([case.importance, *others])
 
 
 def _encoder_randomisation(case: Case) -> float:
-    again, encoder = required(case.again), required(case.trial).scene.encoder
+    explain, trained = required(case.again), required(case.trial).scene.encoder
     stages = sanity.encoder_randomisation(
-        lambda changed: again(encoder=changed), encoder, case.importance, seed=case.seed
+        lambda encoder: explain(encoder=encoder), trained, case.importance, seed=case.seed
     )
     return float(np.mean([stage.correlation for stage in stages]))
 
 
 def _target_randomisation(case: Case) -> float:
-    again = required(case.again)
-    return sanity.target_randomisation(lambda other: again(reference=other), case.importance, case.others[:REFERENCES])
+    explain, others = required(case.again), case.others[:REFERENCES]
+    return sanity.target_randomisation(lambda other: explain(reference=other), case.importance, others)
 
 
 SEEDS, REFERENCES = 3, 2

@@ -1,8 +1,8 @@
-"""Does hiding what the map calls important move the embedding? No labels: the similarity to the reference is asked.
+"""Does hiding what the map calls important move the embedding? Judged without labels, by similarity to the reference.
 
-A `Trial` is one picture before one encoder; the map is (h, w) in the frame of its view (`Trial.in_view` brings one
-there). Pixels are taken in the order of their importance, equal ones in random order, unknown ones (NaN) last. Hidden
-pixels show the fill of the scene. Scores keep the unit of the similarity, so they compare methods on the same
+A `Trial` is one picture before one encoder; the map is (h, w) in the frame of its view (`Trial.in_view` resamples a
+map to it). Pixels are taken in the order of their importance, equal ones in random order, unknown ones (NaN) last.
+Hidden pixels show the fill of the scene. Scores keep the unit of the similarity, so they compare methods on the same
 pictures and encoder, not encoders with each other.
 
 Holes scattered over the picture disturb an encoder more than one hidden region of the same area, so that pixel by
@@ -153,8 +153,8 @@ def monotonicity(trial: Trial, importance: Map, *, steps: int = STEPS, seed: int
     """Share of the steps that do not lower the similarity when the least important pixels are shown first.
 
     The paper, and `quantus.Monotonicity`, ask whether that holds for all steps: whether this is 1. (Quantus 0.6 puts
-    its baseline over the baseline, so that it never shows a pixel and every map passes, unless it is given a
-    `perturb_func` of one's own.) Takes `steps` encoder passes.
+    its baseline over the baseline, so that it never shows a pixel and every map passes, unless a `perturb_func` is
+    given.) Takes `steps` encoder passes.
 
     Source: One Explanation Does Not Fit All (Arya et al., arXiv 1909.03012), monotonicity.
     """

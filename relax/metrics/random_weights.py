@@ -28,7 +28,7 @@ def randomised(encoder: Encoder, *, stages: int = STAGES, seed: int = 0) -> Iter
     alone.
 
     Yields:
-        The lowest random layer's name, the share of random layers, and the encoder, good until the next is asked for.
+        The lowest random layer's name, the share of random layers, and the encoder, valid until the next is drawn.
     """
     if not isinstance(encoder.network, nn.Module):
         raise ValueError(

@@ -31,7 +31,7 @@ FILES = ("evaluation.csv", "summary.csv", "summary.json")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one method on one picture.
+    """The values, or the failure, of one method on one picture.
 
     Attributes:
         image: Name of the picture.
@@ -54,7 +54,7 @@ class Evaluation:
 
     Attributes:
         outcomes: One per picture and method.
-        metrics: In the order asked for.
+        metrics: In the order requested.
         settings: How it was made, as JSON types.
     """
 
@@ -64,21 +64,23 @@ class Evaluation:
 
     @property
     def failures(self) -> list[Outcome]:
-        """Those without values."""
-        return [one for one in self.outcomes if one.failure]
+        """The outcomes without values."""
+        return [outcome for outcome in self.outcomes if outcome.failure]
 
     @property
     def passes(self) -> dict[str, float]:
         """Mean encoder passes per picture, by method."""
-        found: dict[str, list[float]] = {}
-        for one in self.outcomes:
-            if not one.failure:
-                found.setdefault(one.method, []).append(one.passes)
-        return {method: float(np.mean(passes)) for method, passes in found.items()}
+        by_method: dict[str, list[float]] = {}
+        for outcome in self.outcomes:
+            if not outcome.failure:
+                by_method.setdefault(outcome.method, []).append(outcome.passes)
+        return {method: float(np.mean(passes)) for method, passes in by_method.items()}
 
     def summary(self) -> list[Mean]:
         """Mean, 95 % interval over pictures and rank of each method, metric by metric."""
-        rows = [(one.method, metric, value) for one in self.outcomes for metric, value in one.values.items()]
+        rows = [
+            (outcome.method, metric, value) for outcome in self.outcomes for metric, value in outcome.values.items()
+        ]
         directions = {metric.name: metric.direction for metric in self.metrics}
         return summarise(rows, directions, self.passes, seed=int(self.settings.get("seed", 0)))
 
@@ -90,7 +92,9 @@ class Evaluation:
         """
         paths = [Path(folder) / name for name in FILES]
         means = self.summary()
-        failures = [{"image": one.image, "method": one.method, "why": one.failure} for one in self.failures]
+        failures = [
+            {"image": outcome.image, "method": outcome.method, "why": outcome.failure} for outcome in self.failures
+        ]
         summary = {"settings": self.settings, "summary": [_json(asdict(mean)) for mean in means], "failures": failures}
         columns = [field.name for field in fields(Mean)]
         texts = (
@@ -98,18 +102,18 @@ class Evaluation:
             _csv([columns, *([_cell(getattr(mean, name)) for name in columns] for mean in means)]),
             json.dumps(summary, indent=2, allow_nan=False) + "\n",
         )
-        with ExitStack() as all_of_them:
-            asides = [all_of_them.enter_context(written_aside(path)) for path in paths]
+        with ExitStack() as stack:
+            asides = [stack.enter_context(written_aside(path)) for path in paths]
             for aside, text in zip(asides, texts, strict=True):
                 aside.write_text(text, encoding="utf-8", newline="")
         return paths
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
-        for one in self.outcomes:
-            if not one.failure:
-                yield one.image, one.method, PASSES, _cell(one.passes)
-                for metric, value in one.values.items():
-                    yield one.image, one.method, metric, _cell(value)
+        for outcome in self.outcomes:
+            if not outcome.failure:
+                yield outcome.image, outcome.method, PASSES, _cell(outcome.passes)
+                for metric, value in outcome.values.items():
+                    yield outcome.image, outcome.method, metric, _cell(value)
 
 
 def read_outcomes(folder: str | Path) -> tuple[list[Outcome], dict[str, Any]]:
@@ -123,16 +127,16 @@ def read_outcomes(folder: str | Path) -> tuple[list[Outcome], dict[str, Any]]:
         return [], {}
     try:
         settings = json.loads(summary.read_text(encoding="utf-8"))["settings"]
-        found: dict[tuple[str, str], dict[str, float]] = {}
+        by_map: dict[tuple[str, str], dict[str, float]] = {}
         with table.open(encoding="utf-8", newline="") as stream:
             for row in csv.DictReader(stream):
                 value = float(row["value"]) if row["value"] else UNDEFINED
-                found.setdefault((row["image"], row["method"]), {})[row["metric"]] = value
+                by_map.setdefault((row["image"], row["method"]), {})[row["metric"]] = value
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{folder} holds an evaluation that cannot be read ({error}): remove it, or name another folder"
         ) from None
-    return [Outcome(*key, values, values.pop(PASSES, UNDEFINED)) for key, values in found.items()], dict(settings)
+    return [Outcome(*key, values, values.pop(PASSES, UNDEFINED)) for key, values in by_map.items()], dict(settings)
 
 
 def _cell(value: object) -> str:

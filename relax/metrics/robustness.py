@@ -34,7 +34,7 @@ def max_sensitivity(
 
     Args:
         explain: From (1, C, H, W) in [0, 1] to a map (H, W); called `samples` + 1 times. Give it a fixed seed, or its
-            own randomness is measured as well.
+            randomness is measured as well.
         image: (1, C, H, W) in [0, 1]. Noise on a large photograph averages out when it is made smaller for the
             encoder, so give it the size that the encoder sees.
         radius: Of the uniform noise, on the scale of the pixels; the result stays in [0, 1].

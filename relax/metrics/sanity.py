@@ -1,7 +1,7 @@
 """Does the map depend on what it claims to explain: on the network's weights, and on the reference?
 
 A map that looks the same for a network that has learnt nothing is a picture of the picture. Both tests correlate the
-ranks of two maps: lower is better, and 1 means the map does not depend on it at all.
+ranks of two maps: lower is better, and 1 means that the map does not depend on the network or the reference at all.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def encoder_randomisation(
         explain: From an encoder to the map (H, W) of the same picture; called once per stage.
         encoder: The trained one; a copy of it is made random.
         importance: (H, W), its map.
-        stages: After how many layers to look, evenly spaced; the last one has made every layer random.
+        stages: How many stages, evenly spaced over the layers; the last has made every layer random.
         seed: What the weights are drawn from.
 
     Raises:
@@ -66,8 +66,8 @@ def target_randomisation(explain: Callable[[Other], Map], importance: Map, other
 
     Args:
         explain: From another reference (in whatever form) to the map (H, W) of the same picture.
-        importance: (H, W) the map for the own reference.
-        others: Other references, drawn at random from what could have been asked.
+        importance: (H, W) the map for the reference that was explained.
+        others: Other references, drawn at random from those that could have been explained.
 
     Source: as the random logit test (Sixt, Granz & Landgraf, ICML 2020), with references instead of classes.
     """

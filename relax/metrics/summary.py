@@ -99,21 +99,21 @@ def summarise(
     groups: dict[str, dict[str, list[float]]] = {metric: {} for metric in directions}
     for method, metric, value in rows:
         groups[metric].setdefault(method, []).append(value)
-    found = []
+    summary = []
     for metric, methods in groups.items():
         known = {method: [value for value in values if np.isfinite(value)] for method, values in methods.items()}
         means = {method: float(np.mean(values)) for method, values in known.items() if values}
         sign = 1 if directions[metric] == "higher" else -1
         for method, values in known.items():
-            own = means.get(method, UNDEFINED)
-            better = [mean for mean in means.values() if sign * (mean - own) > ROUNDING * max(1, abs(own))]
+            mean = means.get(method, UNDEFINED)
+            better = [other for other in means.values() if sign * (other - mean) > ROUNDING * max(1, abs(mean))]
             numbers: dict[str, Any] = {
-                "mean": own,
+                "mean": mean,
                 "images": len(values),
                 "undefined": len(methods[method]) - len(values),
                 "rank": len(better) + 1 if method in means else 0,
                 "passes": (passes or {}).get(method, UNDEFINED),
             }
             low, high = bootstrap_interval(values, seed=seed)
-            found.append(Mean(metric, directions[metric], method, low=low, high=high, **numbers))
-    return found
+            summary.append(Mean(metric, directions[metric], method, low=low, high=high, **numbers))
+    return summary

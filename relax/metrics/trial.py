@@ -1,4 +1,4 @@
-"""One picture before one encoder: hide these pixels, how similar is it still? Counts its encoder passes."""
+"""One picture before one encoder: how similar is it still with these pixels hidden? Counts its encoder passes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BATCHES = Budget.of(None, None, "auto")
 
 @dataclass
 class Trial:
-    """One picture before one encoder, and the number that hiding is to move.
+    """One picture before one encoder, and the score that hiding pixels is to change.
 
     Attributes:
         scene: The picture as the encoder sees it, with what hidden pixels show.
@@ -36,33 +36,32 @@ class Trial:
 
     @classmethod
     def of(cls, scene: Scene, question: Question | None = None, own: Tensor | None = None) -> Trial:
-        """Ask `question` of the scene; None is the cosine to the picture itself.
+        """The trial of a question to the scene; None is the cosine to the picture itself.
 
-        `own` is the embedding (D,) of the picture, where it is known already: else one encoder pass.
+        `own` is the embedding (D,) of the picture, if it has been computed already; else it costs one encoder pass.
         """
         passes = int(own is None)
-        own = scene.own_embedding() if own is None else own
-        found = own
+        embedding = scene.own_embedding() if own is None else own
         question = question or Question("cosine", None, None, ("itself", "itself"))
-        return cls(scene, question.target(scene.home, lambda: found), own, passes)
+        return cls(scene, question.target(scene.home, lambda: embedding), embedding, passes)
 
     @property
     def own_score(self) -> float:
         """The score of the picture with nothing hidden."""
         return float(self.target(self.own[None])[0])
 
-    def embeddings(self, shown: Mask) -> Tensor:
-        """(N, D) embeddings of the picture when only the pixels `shown` (N, h, w) are."""
-        found = []
-        for start, stop in BATCHES.stretches(len(shown), self.scene.view):
-            masks = torch.from_numpy(np.ascontiguousarray(shown[start:stop, None])).to(self.scene.view)
-            found.append(self.scene.embed(self.scene.masked(masks)).to(self.scene.home))
-        self.passes += len(shown)
-        return torch.cat(found)
+    def embeddings(self, visible: Mask) -> Tensor:
+        """(N, D) embeddings of the picture with only the pixels `visible` (N, h, w) shown."""
+        embeddings = []
+        for start, stop in BATCHES.stretches(len(visible), self.scene.view):
+            masks = torch.from_numpy(np.ascontiguousarray(visible[start:stop, None])).to(self.scene.view)
+            embeddings.append(self.scene.embed(self.scene.masked(masks)).to(self.scene.home))
+        self.passes += len(visible)
+        return torch.cat(embeddings)
 
-    def scores(self, shown: Mask) -> Values:
-        """(N,) scores of the picture when only the pixels `shown` (N, h, w) are."""
-        scores: Values = self.target(self.embeddings(shown)).cpu().numpy().astype(np.float64)
+    def scores(self, visible: Mask) -> Values:
+        """(N,) scores of the picture with only the pixels `visible` (N, h, w) shown."""
+        scores: Values = self.target(self.embeddings(visible)).cpu().numpy().astype(np.float64)
         return scores
 
     def in_view(self, importance: Map) -> Values:
@@ -90,5 +89,5 @@ class Trial:
         placed, weight = F.grid_sample(
             both[None], grid[None], mode="bilinear", padding_mode="border", align_corners=False
         )[0]
-        found: Values = torch.where(weight > 1e-6, placed / weight, torch.nan).numpy()
-        return found
+        resampled: Values = torch.where(weight > 1e-6, placed / weight, torch.nan).numpy()
+        return resampled

@@ -1,4 +1,4 @@
-"""What a person says is inside: a mask or boxes for a picture, read from the files that annotation tools write.
+"""The annotated truth: a mask or boxes for a picture, read from the files that annotation tools write.
 
     masks/cat.png                       a mask of the same stem: PNG, TIFF, BMP or WebP, above 0 is inside; JPEG, whose
                                         zeros are not exact, above half of white
@@ -51,9 +51,9 @@ class Truth:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what is said."""
-        said = repr(self.boxes).encode() if self.boxes is not None else self.path.read_bytes()
-        return sha256(said).hexdigest()
+        """SHA-256 of the boxes or of the file."""
+        content = repr(self.boxes).encode() if self.boxes is not None else self.path.read_bytes()
+        return sha256(content).hexdigest()
 
     def mask(self, size: tuple[int, int]) -> Mask:
         """(H, W) bool for a picture of `size` (H, W), True = inside.
@@ -85,31 +85,31 @@ def find_truths(images: Sequence[Path], source: str | Path) -> list[Truth | None
     """
     source = Path(source)
     if source.is_dir():
-        found = _in_folder(images, source)
+        truths = _in_folder(images, source)
     elif source.is_file():
         boxes = _csv_boxes(source)
-        found = [_row_of(image, boxes, source) for image in images]
+        truths = [_row_of(image, boxes, source) for image in images]
     else:
         raise TruthError(f"truth must be a folder of masks or a CSV of boxes; {source} is not there")
-    if not any(found):
+    if not any(truths):
         endings = ", ".join((*MASKS, ".xml"))
         raise TruthError(f"{source} has nothing for any of the images: name files as the image, with {endings}")
-    return found
+    return truths
 
 
 def _in_folder(images: Sequence[Path], folder: Path) -> list[Truth | None]:
-    own = {image.resolve() for image in images}
+    pictures = {image.resolve() for image in images}
     by_stem: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in (*MASKS, ".xml") and path.is_file() and path.resolve() not in own:
+        if path.suffix.lower() in (*MASKS, ".xml") and path.is_file() and path.resolve() not in pictures:
             by_stem.setdefault(path.stem, []).append(path)
-    found: list[Truth | None] = []
+    truths: list[Truth | None] = []
     for image in images:
         paths = by_stem.get(image.stem, [])
         if len(paths) > 1:
             raise TruthError(f"{image.name} has two truths: {paths[0]} and {paths[1]}; keep one")
-        found.append(Truth(paths[0]) if paths else None)
-    return found
+        truths.append(Truth(paths[0]) if paths else None)
+    return truths
 
 
 def _row_of(image: Path, boxes: dict[str, list[Box]], source: Path) -> Truth | None:
