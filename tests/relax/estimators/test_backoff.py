@@ -29,37 +29,37 @@ def gpu_error():
 class Limited:
     """An encoder of row means that runs out of memory above `most` images."""
 
-    def __init__(self, most, fail=too_much):
-        self.most, self.fail, self.tried, self.done = most, fail, [], []
+    def __init__(self, maximum, fail=too_much):
+        self.maximum, self.fail, self.tried, self.done = maximum, fail, [], []
 
     def __call__(self, pixels):
         self.tried.append(len(pixels))
-        if len(pixels) > self.most:
+        if len(pixels) > self.maximum:
             self.fail()
         self.done.append(len(pixels))
         return pixels.mean(3).flatten(1)
 
 
 @pytest.mark.parametrize("fail", [too_much, gpu_error])
-@pytest.mark.parametrize("most", [1, 5, 33])
-def test_the_maps_are_those_of_a_machine_with_enough_memory(most, fail):
-    plenty, short = Limited(1000), Limited(most, fail)
+@pytest.mark.parametrize("maximum", [1, 5, 33])
+def test_the_maps_are_those_of_a_machine_with_enough_memory(maximum, fail):
+    plenty, short = Limited(1000), Limited(maximum, fail)
     expected = relax.explain(image(), plenty, masks=200, batch_size=64)
 
-    found = relax.explain(image(), short, masks=200, batch_size=64)
+    explanation = relax.explain(image(), short, masks=200, batch_size=64)
 
     for name in ("importance", "uncertainty", "standard_error"):
-        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-5, atol=1e-7)
-    assert found.provenance["masks"]["count"] == 200
+        np.testing.assert_allclose(getattr(explanation, name), getattr(expected, name), rtol=1e-5, atol=1e-7)
+    assert explanation.provenance["masks"]["count"] == 200
     assert sum(short.done) == 201  # the image itself, and every mask once
-    assert found.provenance["cost"] == expected.provenance["cost"]
+    assert explanation.provenance["cost"] == expected.provenance["cost"]
 
 
 def test_masks_come_in_order_once_and_batches_stay_small_after_the_first_failure():
     encoder, steps = Limited(20), []
     scene = Scene.of(image(), relax.load_encoder(encoder), Hiding(seed=4))
 
-    masks = torch.cat([some for some, _ in scene.passes(Budget(100, None, 64), lambda *step: steps.append(step))])
+    masks = torch.cat([batch for batch, _ in scene.passes(Budget(100, None, 64), lambda *step: steps.append(step))])
 
     assert torch.equal(masks, scene.source.masks(0, 100))
     assert encoder.tried == [64, 32, *[16] * 6, 4]
@@ -69,15 +69,15 @@ def test_masks_come_in_order_once_and_batches_stay_small_after_the_first_failure
 def test_a_tolerance_stops_at_the_same_mask():
     expected = relax.explain(image(), Limited(1000), tolerance=0.001, estimator="plain", batch_size=64)
 
-    found = relax.explain(image(), Limited(10), tolerance=0.001, estimator="plain", batch_size=64)
+    explanation = relax.explain(image(), Limited(10), tolerance=0.001, estimator="plain", batch_size=64)
 
-    assert found.provenance["masks"]["count"] == expected.provenance["masks"]["count"] > 500
+    assert explanation.provenance["masks"]["count"] == expected.provenance["masks"]["count"] > 500
 
 
 def test_a_probe_backs_off_too():
-    found, expected = (relax.probe(image(), Limited(most), masks=90, batch_size=64) for most in (7, 1000))
+    halved, expected = (relax.probe(image(), Limited(maximum), masks=90, batch_size=64) for maximum in (7, 1000))
 
-    torch.testing.assert_close(found.embeddings, expected.embeddings)
+    torch.testing.assert_close(halved.embeddings, expected.embeddings)
 
 
 def test_one_image_that_does_not_fit_is_said_in_one_line():
@@ -85,7 +85,7 @@ def test_one_image_that_does_not_fit_is_said_in_one_line():
         """Room for the image itself, and for nothing after it."""
 
         def __call__(self, pixels):
-            self.most = 1 if not self.tried else 0
+            self.maximum = 1 if not self.tried else 0
             return super().__call__(pixels)
 
     with pytest.raises(EncoderError, match=r"^one masked image at a time does not fit into memory \(.*allocate memory"):
@@ -116,8 +116,8 @@ def test_the_trial_of_half_precision_backs_off_too(monkeypatch):
         def forward(self, pixels):
             return self.layer(self.limited(pixels))
 
-    found = relax.explain(image(), Module(), masks=200, batch_size=32, precision="fast", estimator="plain")
+    explanation = relax.explain(image(), Module(), masks=200, batch_size=32, precision="fast", estimator="plain")
     expected = relax.explain(image(), Module(), masks=200, batch_size=8, precision="fast", estimator="plain")
 
-    assert found.provenance["precision"] == expected.provenance["precision"]
-    np.testing.assert_allclose(found.importance, expected.importance, rtol=1e-4)
+    assert explanation.provenance["precision"] == expected.provenance["precision"]
+    np.testing.assert_allclose(explanation.importance, expected.importance, rtol=1e-4)

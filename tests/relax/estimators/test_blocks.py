@@ -27,8 +27,8 @@ def linear(masks):
 
 def moments_of(masks, scores, block, batch=100):
     moments = BlockedMoments.empty(SIZE, block)
-    for some, shown in zip(scores.split(batch), masks.split(batch), strict=True):
-        moments.add(some, shown)
+    for batch_scores, batch_masks in zip(scores.split(batch), masks.split(batch), strict=True):
+        moments.add(batch_scores, batch_masks)
     return moments
 
 
@@ -45,7 +45,7 @@ def truth(request):
 def test_plain_intervals_cover_the_truth_as_often_as_they_say(truth, design):
     """100 estimates from 2,048 masks each, which is eight blocks of the orthogonal design and of Sobol's."""
     score, known = truth
-    covered, missed, told = (torch.zeros(SIZE, dtype=torch.float64) for _ in range(3))
+    covered, missed, stated = (torch.zeros(SIZE, dtype=torch.float64) for _ in range(3))
     for seed in range(100):
         grid = RandomGrid(SIZE, CELLS, seed=seed, design=design)
         masks = grid.masks(0, 2048)
@@ -53,10 +53,10 @@ def test_plain_intervals_cover_the_truth_as_often_as_they_say(truth, design):
         error = (moments.standard_error.square() + known.standard_error.square()).sqrt()
         covered += (moments.importance - known.importance).abs() <= 1.96 * error
         missed += (moments.importance - known.importance).square()
-        told += error.square()
+        stated += error.square()
 
     assert 0.91 <= covered.mean() / 100 <= 0.98
-    assert 0.85 < math.sqrt(missed.sum() / told.sum()) < 1.15
+    assert 0.85 < math.sqrt(missed.sum() / stated.sum()) < 1.15
 
 
 def random_masks(count):
@@ -69,9 +69,9 @@ def random_masks(count):
 def test_the_level_is_that_of_its_definition_whatever_the_batches(batch):
     """Five blocks of 32 masks, and a rest that is in the mean but in no block."""
     masks, scores = random_masks(171)
-    shown = masks[:, 0].double()
-    mean = (scores[:, None, None] * shown).sum(0) / shown.sum(0)
-    products = shown * (scores[:, None, None] - mean)
+    weights = masks[:, 0].double()
+    mean = (scores[:, None, None] * weights).sum(0) / weights.sum(0)
+    products = weights * (scores[:, None, None] - mean)
     of_blocks = products[:160].view(5, 32, *SIZE).sum(1).square().sum() / 4 / 32
     of_masks = products.square().sum() / 170
     plain = RelaxMoments.empty(SIZE)
@@ -87,7 +87,7 @@ def test_the_level_is_that_of_its_definition_whatever_the_batches(batch):
 
 def test_the_level_of_scores_in_a_narrow_band_is_the_same():
     masks, scores = random_masks(320)
-    wide, narrow = (moments_of(masks, some, 2) for some in (scores, 0.9 + 1e-8 * scores))
+    wide, narrow = (moments_of(masks, values, 2) for values in (scores, 0.9 + 1e-8 * scores))
 
     assert narrow.blocks.level(narrow.moments) == pytest.approx(wide.blocks.level(wide.moments), rel=1e-3)
 

@@ -68,21 +68,21 @@ def test_the_error_is_a_fraction_of_the_plain_one(truth):
 
     From four blocks only, each with a surrogate fitted to the three others, it says up to a third too much.
     """
-    plain, own, told = [], [], []
+    plain, controlled_maps, stated = [], [], []
     for seed in range(60):
         grid = RandomGrid(SIZE, CELLS, seed=seed)
         masks = grid.masks(0, 512)
-        one = RelaxMoments.empty(SIZE)
-        one.add(curved(masks), masks)
-        two = estimate(seed, 512, "orthogonal")
-        plain.append(one.importance)
-        own.append(two.importance)
-        told.append(two.standard_error)
+        averaged = RelaxMoments.empty(SIZE)
+        averaged.add(curved(masks), masks)
+        estimated = estimate(seed, 512, "orthogonal")
+        plain.append(averaged.importance)
+        controlled_maps.append(estimated.importance)
+        stated.append(estimated.standard_error)
 
-    spread, less = torch.stack(plain).std(0).mean(), torch.stack(own).std(0).mean()
+    spread, less = torch.stack(plain).std(0).mean(), torch.stack(controlled_maps).std(0).mean()
     assert less < 0.4 * spread
-    assert torch.stack(told).mean() < 0.4 * spread
-    assert less < torch.stack(told).mean() < 1.33 * less
+    assert torch.stack(stated).mean() < 0.4 * spread
+    assert less < torch.stack(stated).mean() < 1.33 * less
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.3])
@@ -101,11 +101,11 @@ def test_uncertainty_agrees_with_the_plain_one_after_many_masks(keep):
 @pytest.mark.parametrize("design", DESIGNS)
 def test_a_score_that_is_the_visible_share_of_one_region_has_next_to_no_error(design):
     """That is a feature itself, so that its map is known: only the penalty of the fit leaves something to average."""
-    one, other = (estimate(seed, 256, design, lambda masks: regions(masks)[:, 1, 1]) for seed in (0, 1))
+    first, second = (estimate(seed, 256, design, lambda masks: regions(masks)[:, 1, 1]) for seed in (0, 1))
 
-    assert one.explained > 0.999
-    assert (one.importance - other.importance).abs().max() < 0.02 * one.importance.std()
-    assert one.standard_error.max() < 0.01 * one.importance.std()
+    assert first.explained > 0.999
+    assert (first.importance - second.importance).abs().max() < 0.02 * first.importance.std()
+    assert first.standard_error.max() < 0.01 * first.importance.std()
 
 
 def regions(masks):
@@ -135,9 +135,9 @@ def test_batches_and_where_they_begin_change_nothing():
     whole = controlled(grid, scores, first=100)
 
     cut = ControlledMoments(GridSurrogate(grid), first=100)
-    for some in scores.split(37):
-        cut.add(some, torch.empty(0))
-        assert cut.count >= len(some)
+    for chunk in scores.split(37):
+        cut.add(chunk, torch.empty(0))
+        assert cut.count >= len(chunk)
 
     assert torch.equal(cut.importance, whole.importance)
     assert cut.count == 400
@@ -160,20 +160,20 @@ def test_more_scores_make_the_maps_anew():
 def test_explain_takes_control_variates_on_the_grid_and_the_plain_average_elsewhere():
     image = torch.rand(3, 24, 24, generator=torch.Generator().manual_seed(0))
 
-    def asked(**settings):
+    def explanation(**settings):
         return relax.explain(image, lambda pixels: pixels.flatten(1) + 0.1, masks=300, cells=3, **settings)
 
-    assert asked().provenance["estimator"]["name"] == "controlled"
-    assert asked().provenance["estimator"]["explained"] > 0.5
-    assert asked().provenance["masks"]["design"] == "orthogonal"
+    assert explanation().provenance["estimator"]["name"] == "controlled"
+    assert explanation().provenance["estimator"]["explained"] > 0.5
+    assert explanation().provenance["masks"]["design"] == "orthogonal"
     for plain in (
-        asked(estimator="plain"),
-        asked(regions="superpixels"),
-        asked(preset="paper"),
-        asked(preset="paper-rise"),
+        explanation(estimator="plain"),
+        explanation(regions="superpixels"),
+        explanation(preset="paper"),
+        explanation(preset="paper-rise"),
     ):
         assert plain.provenance["estimator"] == {"name": "plain"}
-    assert asked(preset="paper-rise").provenance["masks"]["design"] == "independent"
+    assert explanation(preset="paper-rise").provenance["masks"]["design"] == "independent"
 
 
 def test_a_probe_gives_the_maps_of_explain():

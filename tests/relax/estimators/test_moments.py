@@ -17,8 +17,8 @@ def drawn(count=40, size=(5, 6), seed=0):
 
 def streamed(scores, masks, batch):
     moments = RelaxMoments.empty(masks.shape[-2:])
-    for some_scores, some_masks in zip(scores.split(batch), masks.split(batch), strict=True):
-        moments.add(some_scores, some_masks)
+    for batch_scores, batch_masks in zip(scores.split(batch), masks.split(batch), strict=True):
+        moments.add(batch_scores, batch_masks)
     return moments
 
 
@@ -69,10 +69,10 @@ def test_the_order_of_the_masks_does_not_matter():
     scores, masks = drawn()
     order = torch.randperm(40, generator=torch.Generator().manual_seed(1))
 
-    there, elsewhere = streamed(scores, masks, 9), streamed(scores[order], masks[order], 9)
+    in_order, shuffled = streamed(scores, masks, 9), streamed(scores[order], masks[order], 9)
 
     for name in ("importance", "uncertainty", "standard_error"):
-        torch.testing.assert_close(getattr(there, name), getattr(elsewhere, name), rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(getattr(in_order, name), getattr(shuffled, name), rtol=1e-12, atol=1e-14)
 
 
 def test_merging_is_as_if_all_had_been_added_in_one_place():

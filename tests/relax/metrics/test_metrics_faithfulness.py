@@ -76,7 +76,7 @@ def second_output(image, **hiding):
 
 def quantus_score(metric, image, importance):
     network = Net().eval()
-    found = metric(
+    scores = metric(
         model=network,
         x_batch=image.numpy().copy(),
         y_batch=np.array([1]),
@@ -84,7 +84,7 @@ def quantus_score(metric, image, importance):
         device="cpu",
         softmax=False,
     )
-    return found[0]
+    return scores[0]
 
 
 PLAIN = {
@@ -102,14 +102,14 @@ def test_the_curves_of_a_sum_of_pixels_are_worked_out_by_hand():
     trial = trial_of(pixels, Probe(), torch.ones(1), cells=2)
     order = np.array([[4.0, 3.0], [2.0, 1.0]])
 
-    shown = insertion_curve(trial, order, steps=4)
-    hidden = deletion_curve(trial, order, steps=4)
+    inserted = insertion_curve(trial, order, steps=4)
+    deleted = deletion_curve(trial, order, steps=4)
 
-    np.testing.assert_allclose(shown.shares, [0, 0.25, 0.5, 0.75, 1])
-    np.testing.assert_allclose(shown.scores, [0, 0.4, 0.7, 0.9, 1], atol=1e-6)
-    np.testing.assert_allclose(hidden.scores, [1, 0.6, 0.3, 0.1, 0], atol=1e-6)
-    assert shown.area == pytest.approx((0 + 0.4 + 0.7 + 0.9 + 0.5) / 4)
-    assert insertion(trial, order, steps=4) == pytest.approx(shown.area)
+    np.testing.assert_allclose(inserted.shares, [0, 0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(inserted.scores, [0, 0.4, 0.7, 0.9, 1], atol=1e-6)
+    np.testing.assert_allclose(deleted.scores, [1, 0.6, 0.3, 0.1, 0], atol=1e-6)
+    assert inserted.area == pytest.approx((0 + 0.4 + 0.7 + 0.9 + 0.5) / 4)
+    assert insertion(trial, order, steps=4) == pytest.approx(inserted.area)
     assert deletion(trial, order, steps=4) == pytest.approx((0.5 + 0.6 + 0.3 + 0.1) / 4)
 
 
@@ -123,9 +123,9 @@ def test_hidden_pixels_show_the_fill_and_shown_ones_the_picture(image, importanc
     seen = torch.cat(probe.seen)
     order = np.argsort(-importance.ravel())
     for number, pixels in enumerate(seen):
-        shown = np.zeros(64, dtype=bool)
-        shown[order[: number * 16]] = True
-        expected = np.where(shown, image.numpy().ravel(), np.float32(0.25))
+        visible = np.zeros(64, dtype=bool)
+        visible[order[: number * 16]] = True
+        expected = np.where(visible, image.numpy().ravel(), np.float32(0.25))
         np.testing.assert_allclose(pixels.numpy().ravel(), expected, atol=1e-6)
 
 
@@ -152,8 +152,8 @@ def test_cells_are_hidden_as_a_whole_in_the_order_of_their_mean(image):
 
     deletion(trial, importance, steps=4, cells=2)
 
-    rest = [set(map(tuple, pixels[0].nonzero().tolist())) for pixels in torch.cat(probe.seen)]
-    gone = [before - after for before, after in pairwise(rest)]
+    remaining = [set(map(tuple, pixels[0].nonzero().tolist())) for pixels in torch.cat(probe.seen)]
+    gone = [before - after for before, after in pairwise(remaining)]
     corners = [{(row, column) for row in rows for column in columns} for rows, columns in [
         ((0, 1), (2, 3)), ((2, 3), (0, 1)), ((2, 3), (2, 3)), ((0, 1), (0, 1))]]  # fmt: skip
     assert gone == corners
@@ -248,7 +248,7 @@ def test_the_faithfulness_correlation_agrees_with_quantus(image, importance, mon
 
 
 def test_monotonicity_is_that_of_quantus_where_all_steps_count(image):
-    def shown(arr, indices, pixels, **_):
+    def showing(arr, indices, pixels, **_):
         """Quantus' own would put the baseline over the baseline."""
         arr = arr.copy()
         arr[0, indices[0]] = pixels.flatten()[indices[0]]
@@ -262,7 +262,7 @@ def test_monotonicity_is_that_of_quantus_where_all_steps_count(image):
         theirs = quantus.Monotonicity(
             features_in_step=8,
             perturb_baseline=0.0,
-            perturb_func=shown,
+            perturb_func=showing,
             perturb_func_kwargs={"pixels": pixels.numpy()},
             **PLAIN,
         )
@@ -294,7 +294,7 @@ def test_contrastive_curves_follow_the_corpus_and_shun_the_foil(image, importanc
         pixels[order[: number * 16].copy()] = image.flatten()[order[: number * 16].copy()]
         with torch.no_grad():
             z = Net()(pixels.reshape(1, 1, 8, 8))
-        near, far = (torch.cosine_similarity(z, some).mean() for some in (corpus, foil))
+        near, far = (torch.cosine_similarity(z, members).mean() for members in (corpus, foil))
         assert score == pytest.approx(float(near - far), abs=1e-6)
 
 

@@ -149,7 +149,7 @@ def test_agrees_with_quantus(ours, theirs, seed):
     importance += 0.5  # a sum away from zero
     metric = theirs(abs=False, normalise=False, disable_warnings=True, display_progressbar=False)
 
-    found = metric(
+    scores = metric(
         model=None,
         x_batch=importance[None, None],
         y_batch=np.zeros(1, int),
@@ -157,7 +157,7 @@ def test_agrees_with_quantus(ours, theirs, seed):
         s_batch=truth[None, None],
     )
 
-    assert ours(importance, truth) == pytest.approx(float(found[0]), abs=1e-6)
+    assert ours(importance, truth) == pytest.approx(float(scores[0]), abs=1e-6)
 
 
 def test_what_cannot_be_judged_is_refused():

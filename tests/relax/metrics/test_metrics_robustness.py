@@ -55,7 +55,7 @@ def test_a_map_that_ignores_the_picture_is_perfectly_robust(image):
 
 def test_the_sensitivity_is_the_largest_relative_change(image):
     """Noise drawn again here, one picture after the other."""
-    found = max_sensitivity(shades, image, radius=0.1, samples=4, seed=3)
+    centred = max_sensitivity(shades, image, radius=0.1, samples=4, seed=3)
     raw = max_sensitivity(shades, image, radius=0.1, samples=4, seed=3, centred=False)
 
     rng = np.random.default_rng((6, 3))
@@ -66,7 +66,7 @@ def test_the_sensitivity_is_the_largest_relative_change(image):
         change = shades(noisy) - before
         changes.append(np.linalg.norm(change))
         shapes.append(np.linalg.norm(change - change.mean()))
-    assert found == pytest.approx(max(shapes) / np.linalg.norm(before - before.mean()), rel=1e-6)
+    assert centred == pytest.approx(max(shapes) / np.linalg.norm(before - before.mean()), rel=1e-6)
     assert raw == pytest.approx(max(changes) / np.linalg.norm(before), rel=1e-6)
 
 
@@ -166,7 +166,7 @@ def test_a_map_that_ignores_the_encoder_fails_the_sanity_check():
     encoder = load(CNN, device="cpu")
     fixed = np.arange(36.0).reshape(6, 6)
 
-    stages = encoder_randomisation(lambda one: fixed, encoder, fixed, stages=2)
+    stages = encoder_randomisation(lambda changed: fixed, encoder, fixed, stages=2)
 
     assert [stage.correlation for stage in stages] == pytest.approx([1, 1])
     assert stages[-1].share == 1
@@ -178,7 +178,7 @@ def test_each_stage_is_compared_with_the_map_of_the_trained_network():
     maps = [rng.random((6, 6)) for _ in range(3)]
     coming = iter(maps[1:])
 
-    stages = encoder_randomisation(lambda one: next(coming), encoder, maps[0], stages=2)
+    stages = encoder_randomisation(lambda changed: next(coming), encoder, maps[0], stages=2)
 
     assert [stage.correlation for stage in stages] == pytest.approx(
         [spearman(maps[0].ravel(), other.ravel()) for other in maps[1:]]
@@ -194,10 +194,10 @@ def test_maps_for_other_references_are_compared():
     rng = np.random.default_rng(0)
     maps = {name: rng.random((6, 6)) for name in "abc"}
 
-    found = target_randomisation(maps.__getitem__, maps["a"], ["b", "c"])
+    correlation = target_randomisation(maps.__getitem__, maps["a"], ["b", "c"])
 
     expected = [spearman(maps["a"].ravel(), maps[name].ravel()) for name in "bc"]
-    assert found == pytest.approx(np.mean(expected))
+    assert correlation == pytest.approx(np.mean(expected))
     assert target_randomisation(lambda _: maps["a"], maps["a"], ["b"]) == pytest.approx(1)
     with pytest.raises(ValueError, match="others must hold one or more other references"):
         target_randomisation(maps.__getitem__, maps["a"], [])
@@ -238,19 +238,19 @@ def test_relax_depends_on_the_encoder_and_on_the_reference_and_the_centre_does_n
     rng = np.random.default_rng(0)
     picture = rng.random((64, 64, 3), dtype=np.float32)
     picture[20:44, 20:44] = (1, 0.2, 0)
-    found = {}
+    correlations = {}
     for method in ("relax", "centre"):
         keywords = {"masks": 100} if method == "relax" else {}
-        own = relax.explain(picture, encoder, method=method, **keywords).importance
+        importance = relax.explain(picture, encoder, method=method, **keywords).importance
         stages = encoder_randomisation(
-            lambda one, method=method, keywords=keywords: (
-                relax.explain(picture, one, method=method, **keywords).importance
+            lambda changed, method=method, keywords=keywords: (
+                relax.explain(picture, changed, method=method, **keywords).importance
             ),
             encoder,
-            own,
+            importance,
             stages=1,
         )
-        found[method] = stages[-1].correlation
+        correlations[method] = stages[-1].correlation
 
-    assert found["centre"] == pytest.approx(1)
-    assert found["relax"] < 0.9
+    assert correlations["centre"] == pytest.approx(1)
+    assert correlations["relax"] < 0.9

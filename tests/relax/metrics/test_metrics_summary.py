@@ -46,9 +46,9 @@ def test_one_picture_says_nothing_of_others():
 def test_ranks_follow_the_direction_and_ties_share_the_better_one():
     rows = [("a", "up", 0.2), ("b", "up", 0.9), ("c", "up", 0.2 - 1e-12), ("a", "down", 0.2), ("b", "down", 0.9)]
 
-    found = summarise(rows, {"up": "higher", "down": "lower"})
+    means = summarise(rows, {"up": "higher", "down": "lower"})
 
-    ranks = {(one.metric, one.method): one.rank for one in found}
+    ranks = {(mean.metric, mean.method): mean.rank for mean in means}
     assert ranks == {("up", "a"): 2, ("up", "b"): 1, ("up", "c"): 2, ("down", "a"): 1, ("down", "b"): 2}
 
 
@@ -64,7 +64,7 @@ def test_pictures_without_a_value_are_counted_apart():
 
 
 def test_metrics_are_found_by_name_and_by_family():
-    assert [one.name for one in metrics_named(["deletion", "complexity", "deletion"])] == [
+    assert [metric.name for metric in metrics_named(["deletion", "complexity", "deletion"])] == [
         "deletion",
         "entropy",
         "sparseness",
@@ -77,6 +77,8 @@ def test_metrics_are_found_by_name_and_by_family():
 
 
 def test_by_default_nothing_explains_again():
-    assert {one.family for one in default_metrics({"map"})} == {"complexity"}
+    assert {metric.family for metric in default_metrics({"map"})} == {"complexity"}
     everything = default_metrics({"map", "truth", "trial", "contrast", "again", "others"})
-    assert {one.name for one in METRICS.values() if one.explanations} == set(METRICS) - {one.name for one in everything}
+    assert {metric.name for metric in METRICS.values() if metric.explanations} == set(METRICS) - {
+        metric.name for metric in everything
+    }

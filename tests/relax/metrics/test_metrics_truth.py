@@ -29,10 +29,10 @@ def voc(path, *boxes):
 
 
 def inside(*slices):
-    found = np.zeros(SIZE, dtype=bool)
-    for one in slices:
-        found[one] = True
-    return found
+    mask = np.zeros(SIZE, dtype=bool)
+    for area in slices:
+        mask[area] = True
+    return mask
 
 
 @pytest.mark.parametrize("kind", ["grey", "one", "palette", "colour", "sixteen"])
@@ -83,9 +83,9 @@ def test_files_are_found_by_the_stem_of_the_picture(here):
         Image.new("L", SIZE[::-1]).save(name)
     voc("b.xml", (1, 1, 2, 2))
 
-    found = find_truths([Path("in/a.jpg"), Path("in/b.jpg"), Path("in/c.d.jpg"), Path("in/c.jpg")], here)
+    truths = find_truths([Path("in/a.jpg"), Path("in/b.jpg"), Path("in/c.d.jpg"), Path("in/c.jpg")], here)
 
-    assert [one and one.path.name for one in found] == ["a.png", "b.xml", "c.d.png", None]
+    assert [truth and truth.path.name for truth in truths] == ["a.png", "b.xml", "c.d.png", None]
 
 
 def test_the_pictures_themselves_are_no_masks(here):
