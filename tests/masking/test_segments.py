@@ -29,6 +29,15 @@ def test_windows_go_in_reading_order_and_end_at_the_border():
     assert corners == [(0, 0), (0, 2), (0, 3), (2, 0), (2, 2), (2, 3)]
 
 
+def test_windows_of_a_tall_image_go_down_to_its_end():
+    """5 x 4 px, window 2, stride 2: tops 0, 2, 3; lefts 0, 2."""
+    masks = SlidingWindows((5, 4), window=2, stride=2).masks(0, 6)[:, 0]
+
+    corners = [tuple((mask == 0).nonzero()[0].tolist()) for mask in masks]
+
+    assert corners == [(0, 0), (0, 2), (2, 0), (2, 2), (3, 0), (3, 2)]
+
+
 def test_any_stretch_of_windows_can_be_drawn_alone():
     windows = SlidingWindows((4, 5), window=2, stride=1)
 

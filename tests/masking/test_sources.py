@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from masking import AuthorsGrid, GivenMasks, PatchMasks, RandomGrid, SlidingWindows, Superpixels
-from masking.source import BLOCK, random_rows
+from masking.source import BLOCK, block_words, random_rows
 
 EDGE = torch.cat([torch.zeros(1, 3, 12, 6), torch.ones(1, 3, 12, 8)], dim=3)  # two superpixels, 12 x 14 px
 
@@ -47,13 +47,15 @@ def test_each_block_of_rows_has_a_generator_started_from_seed_block_and_stream()
 
     for block in (0, 1):
         upper, lower = (int(word) for word in np.random.SeedSequence([7, block, 1]).generate_state(2))
+        assert block_words(7, block, 1) == upper * 2**32 + lower  # torch's generator takes the lower half, NumPy's all
         generator = torch.Generator().manual_seed(upper * 2**32 + lower)
         expected = torch.rand(BLOCK, 3, generator=generator)
         assert torch.equal(rows[block * BLOCK : (block + 1) * BLOCK], expected)
 
 
 def test_no_rows_have_the_width_that_was_asked_for():
-    assert random_rows(0, 5, 5, 3).shape == (0, 3)
+    for place in (0, 5, BLOCK):
+        assert random_rows(0, place, place, 3).shape == (0, 3)
 
 
 def test_streams_of_one_seed_differ():

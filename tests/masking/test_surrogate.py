@@ -122,6 +122,13 @@ def test_products_are_those_of_a_region_with_itself_right_below_and_the_diagonal
     assert pairs == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)]
 
 
+def test_16_cells_along_a_side_are_the_most_with_products():
+    """Of each region with itself, right, below, and on two diagonals."""
+    features = GridSurrogate(RandomGrid((64, 64), 16)).features(0, 2).shape[1]
+
+    assert features == 256 + 256 + 2 * 15 * 16 + 2 * 15 * 15
+
+
 def test_many_cells_go_without_products():
     surrogate = GridSurrogate(RandomGrid((64, 64), 17))
 
