@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint mutants clean
 
 demo: $(READY)  ## explain three pictures of different kind; the pictures land in demo/
 	$(BIN)/python -m experiments.demo --out demo
@@ -15,6 +15,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+mutants: $(READY)  ## would the tests see a fault? An hour on two cores; the score is in experiments/results/mutants.json
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group mutants
+	$(BIN)/python -m experiments.benchmarks.mutants
 
 clean:
 	rm -rf .venv demo
