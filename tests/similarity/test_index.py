@@ -345,3 +345,46 @@ def test_a_file_that_was_cut_off_is_refused_in_the_words_of_its_reason(tmp_path)
         Index.load(tmp_path / "index")
 
     assert "failed:" not in str(caught.value)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_vector_of_a_table_that_is_taken_in_parts_is_there_once(metric):
+    """Parts of 65,536."""
+    vectors = clusters(70_000)
+    rows = [0, 1, 65_535, 65_536, 69_999]
+
+    index = Index.build(vectors, np.arange(70_000) + 5, metric=metric)
+
+    assert len(index) == index._faiss.ntotal == 70_000
+    assert index.search(vectors[rows], 1)[1].ravel().tolist() == [row + 5 for row in rows]
+    vectors[66_000, 1] = np.nan
+    with pytest.raises(ValueError, match=r"vectors must be finite and shorter than .*; row 66000 is not"):
+        Index.build(vectors)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_graph_that_is_built_anew_keeps_its_kind_and_metric(metric):
+    vectors = clusters(300)
+    index = Index.build(vectors, kind="hnsw", metric=metric)
+
+    index.remove(np.arange(200))
+
+    assert (index.kind, index.metric, len(index)) == ("hnsw", metric, 100)
+    assert index._faiss.ntotal == 100  # no stepping stones are left
+    expected = by_definition(vectors[200:], vectors[250], metric)
+    similarities, ids = index.search(vectors[250:251], 5)
+    np.testing.assert_allclose(similarities[0], np.sort(expected)[::-1][:5], rtol=1e-5, atol=1e-5)
+    assert ids[0].tolist() == (200 + np.argsort(-expected)[:5]).tolist()
+
+
+def test_vectors_of_another_width_are_refused_before_anything_is_changed():
+    index = Index.build(clusters(9))
+
+    for change in (
+        lambda: index.add(np.ones((2, 5), np.float32)),
+        lambda: index.update(np.ones((1, 5), np.float32), [0]),
+    ):
+        with pytest.raises(ValueError, match=r"vectors must be \(N, 16\), one a row; got \([12], 5\)"):
+            change()
+    assert index.ids.tolist() == list(range(9))
+    assert len(Index.build(np.ones((3, 1), np.float32))) == 3

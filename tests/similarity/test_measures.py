@@ -57,6 +57,12 @@ def test_squares_beyond_the_range_of_float64_do_not_matter_to_the_cosine(scale):
     torch.testing.assert_close(cosine(Z.double(), R.double() * scale), cosine(Z, R))
 
 
+def test_a_vector_along_one_axis_is_like_any_other():
+    axes = torch.eye(3) * torch.tensor([1.0, 5.0, 1e-3])
+
+    assert cosine(axes, axes[0]).tolist() == [1, 0, 0]
+
+
 def test_rounding_does_not_take_a_cosine_beyond_its_ends():
     vectors = torch.randn(5000, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     same = torch.stack([cosine(row[None], row * 3)[0] for row in vectors])

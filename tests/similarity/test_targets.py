@@ -76,6 +76,11 @@ def test_small_distances_to_a_corpus_far_from_the_origin_are_not_rounded_away(co
     torch.testing.assert_close(distances, torch.full((count,), -0.5e-4, dtype=torch.float64), rtol=1e-5, atol=0)
 
 
+def test_members_along_the_axes_count_like_any_other():
+    """Of three axes, a vector along the first has the cosines 1, 0 and 0."""
+    assert mean_similarity("cosine", torch.eye(3))(torch.tensor([[2.0, 0, 0]])).item() == pytest.approx(1 / 3)
+
+
 def test_float32_members_are_added_up_in_float64():
     corpus = torch.tensor([[2.0**24], [1.0]])
 
