@@ -106,8 +106,6 @@ def run(package: str, folder: Path, processes: int) -> None:
 
 def mutants(package: str, folder: Path) -> Iterator[dict[str, Any]]:
     """Every mutant of a package that was run in `folder`: where it is, what it changes, what became of it."""
-    import json
-
     for path in sorted((folder / package).glob("*.py")):
         name = path.relative_to(folder)
         notes = folder / "mutants" / f"{name}.meta"
