@@ -65,6 +65,7 @@ LAZY = {  # imports inside functions, each for start-up time or an extra that ma
     "open_clip",
     "tifffile",
     "torchvision",
+    "skimage",
     "pyarrow",
     "matplotlib",
     "rich",
@@ -141,6 +142,7 @@ def test_imports_inside_functions_are_for_start_up_time_or_for_extras():
 
 
 LATE = {
+    ("relax.metrics.sanity", "relax.metrics.random_weights"),  # torch
     ("relax.explainer", "relax.baselines"),  # captum and grad-cam
     ("relax.explanation", "relax.plotting.figure"),  # matplotlib
     ("relax.io.medical", "relax.io.dicom"),  # the extra [medical]

@@ -15,17 +15,21 @@ from torch import Tensor, nn
 
 from encoders import Encoder
 from encoders.encoder import copied
-from relax.metrics.sanity import STAGES
 
 STREAM = 7  # of the seed's random numbers
 
 
-def randomised(encoder: Encoder, *, stages: int = STAGES, seed: int = 0) -> Iterator[tuple[str, float, Encoder]]:
+def randomised(encoder: Encoder, *, stages: int = 3, seed: int = 0) -> Iterator[tuple[str, float, Encoder]]:
     """Copies of an encoder with ever more layers random, from the top (the last one registered) down.
 
     Layers are drawn as they draw themselves when they are made (`reset_parameters`); weights without such a layer,
     such as a class token, from a normal distribution with their own mean and spread. The global random state is left
     alone.
+
+    Args:
+        encoder: One that is a module.
+        stages: How many copies; the layers are divided evenly among them.
+        seed: Draws the weights.
 
     Yields:
         The lowest random layer's name, the share of random layers, and the encoder, valid until the next is drawn.

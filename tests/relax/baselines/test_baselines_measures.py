@@ -28,7 +28,7 @@ def test_an_image_compared_with_itself_is_explained_by_the_inner_product(measure
     """The gradients of the other measures are 0 or undefined there, whatever the encoder."""
     explanation = relax.explain(IMAGE, LINEAR, method="saliency", similarity=measure)
 
-    expected = LINEAR.gradient_of_own_dot(IMAGE).abs().amax(0)
+    expected = LINEAR.gradient_of_dot_to_itself(IMAGE).abs().amax(0)
     np.testing.assert_allclose(explanation.importance, expected, rtol=1e-4)
     assert explanation.provenance["similarity"] == "dot"
     assert explanation.provenance["scalar"] == "dot to the image itself"
