@@ -1,7 +1,7 @@
-"""What is hidden: mask sources and fills. Pixels and randomness, nothing else.
+"""Mask sources and fills: pixels and randomness, no encoder.
 
-A mask is 1 where the image is fully visible and 0 where it is fully hidden. The names are in `__init__.pyi`; they are
-loaded when they are first used, since torch comes with all but the tables.
+A mask is 1 where the image is fully visible and 0 where it is fully hidden. The public names are listed in
+`__init__.pyi` and imported on first use, because all but the tables need torch.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""What numbers a mask can be made of; nothing here loads torch."""
+"""Checks of the numbers that masks are drawn with; torch is not imported here."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ MAX_CELLS = 64
 
 
 def check_seed(seed: int) -> None:
-    """Refuse a seed that a generator cannot start from."""
+    """Refuse a seed that no generator accepts."""
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed must be a whole number, 0 or more; got {seed!r}")
 
 
 def check_keep(keep: float) -> None:
-    """Refuse a keep probability that hides nothing or everything."""
+    """Refuse a keep probability under which nothing or everything is hidden."""
     if not 0 < keep < 1:
         raise ValueError(f"keep is the chance that a cell stays visible, strictly between 0 and 1; got {keep}")
 
 
 def check_cells(cells: int, shorter_side: int = MAX_CELLS) -> None:
-    """Refuse a number of cells along a side that is none, or would make cells smaller than a pixel."""
+    """Refuse a number of cells per side that is not a positive integer or makes cells smaller than a pixel."""
     if isinstance(cells, bool) or not isinstance(cells, int) or cells < 1:
         raise ValueError(f"cells must be a whole number, 1 or more; got {cells!r}")
     if cells > min(shorter_side, MAX_CELLS):

@@ -1,6 +1,6 @@
-"""What hidden pixels show instead, and how an image and its fill are blended.
+"""Fills, which replace hidden pixels, and the blend of an image with its fill.
 
-A fill is itself an image: (1, C, H, W) in [0, 1]. Hiding every pixel of an image is showing its fill.
+A fill is itself an image: (1, C, H, W) in [0, 1]. An image whose every pixel is hidden equals its fill.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ BLUR_SHARE = 1 / 16  # standard deviation of the blur, as a share of the shorter
 
 @dataclass(frozen=True)
 class FillRequest:
-    """What a fill is made of; each takes what it needs.
+    """The inputs of a fill; each fill uses those it needs.
 
     Attributes:
         image: (1, C, H, W) in [0, 1], the image to hide.
         mean: The encoder's mean pixel, one value per channel; None if it has none.
-        seed: Same seed, same pixels.
+        seed: The only source of randomness.
     """
 
     image: Tensor
@@ -35,7 +35,7 @@ class FillRequest:
 
 
 def blend(image: Tensor, masks: Tensor, fill: Tensor) -> Tensor:
-    """Show the image where a mask is 1, the fill where it is 0, and their mixture between.
+    """Show the image where a mask is 1, the fill where it is 0, and a linear mixture in between.
 
     Args:
         image: (1, C, H, W) in [0, 1].
@@ -55,7 +55,7 @@ def make_fill(
     mean: Sequence[float] | None = None,
     seed: int = 0,
 ) -> Tensor:
-    """Make the pixels of a fill.
+    """Compute the pixels of a fill.
 
     Args:
         fill: A key of `FILLS`, a grey value, one value per channel, or another image (1, C, H, W) of the image's size;
@@ -68,7 +68,7 @@ def make_fill(
         (1, C, 1, 1) for a colour, otherwise (1, C, H, W); float32 in [0, 1], on the image's device.
 
     Raises:
-        ValueError: If the fill is unknown, of another size, or not in [0, 1].
+        ValueError: If the fill is unknown, has another size, or lies outside [0, 1].
     """
     if isinstance(fill, str):
         if fill not in FILLS:
@@ -76,28 +76,28 @@ def make_fill(
         pixels: Tensor = FILLS[fill].load()(FillRequest(image, mean, seed))
         return pixels
     if isinstance(fill, Tensor) and fill.ndim >= 2:
-        return _picture(fill, image)
+        return _image(fill, image)
     values = fill.tolist() if isinstance(fill, Tensor) else fill
     return _colour([values] if isinstance(values, int | float) else list(values), image)
 
 
 def mean_pixel(request: FillRequest) -> Tensor:
-    """(1, C, 1, 1) the encoder's mean, or black."""
+    """(1, C, 1, 1): the encoder's mean pixel, black if it has none."""
     return _colour(request.mean or (0.0,), request.image)
 
 
 def blurred(request: FillRequest) -> Tensor:
-    """(1, C, H, W) the image through a Gaussian."""
+    """(1, C, H, W): the image after a Gaussian blur."""
     height, width = request.image.shape[-2:]
     sigma = max(min(height, width) * BLUR_SHARE, 0.5)
-    # Three standard deviations each way, but no further than mirroring at the border can reach.
+    # Three standard deviations to each side, but no further than reflection at the border allows.
     rows, columns = (2 * min(round(3 * sigma), side - 1) + 1 for side in (height, width))
     pixels: Tensor = V.gaussian_blur(request.image, [columns, rows], [sigma, sigma])
     return pixels.clamp(0, 1)
 
 
 def noise(request: FillRequest) -> Tensor:
-    """(1, C, H, W) uniform in [0, 1]."""
+    """(1, C, H, W): uniform noise in [0, 1)."""
     check_seed(request.seed)
     channels, height, width = request.image.shape[1:]
     values = random_rows(request.seed, 0, channels * height, width, stream=1)
@@ -113,7 +113,7 @@ def _colour(values: Sequence[float], image: Tensor) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, device=image.device).expand(channels).view(1, -1, 1, 1)
 
 
-def _picture(fill: Tensor, image: Tensor) -> Tensor:
+def _image(fill: Tensor, image: Tensor) -> Tensor:
     if fill.shape != image.shape:
         raise ValueError(f"fill must be an image of the shape {tuple(image.shape)}; got {tuple(fill.shape)}")
     if not (fill.min() >= 0 and fill.max() <= 1):

@@ -2,7 +2,7 @@
 
 Every mask is a small grid of visible (1) and hidden (0) cells, enlarged bilinearly and moved by a
 random part of a cell, so that cell borders fall everywhere. A bilinear value is a sum of two hat
-functions per axis, so a batch of masks is two matrix products: rows x grid x columns.
+functions per axis, so a batch of masks takes two matrix products: rows x grid x columns.
 
 Source: RISE (Petsiuk, Das & Saenko, BMVC 2018), used by RELAX (Wickstrøm et al., IJCV 2023).
 """
@@ -23,11 +23,11 @@ from masking.source import MaskRequest, random_rows
 
 @dataclass(frozen=True)
 class _Grid(ABC):
-    """What the two grids share: their numbers, the draw, and the enlargement."""
+    """What the two grids share: parameters, drawing and enlargement."""
 
     image_size: tuple[int, int]  # (H, W) in pixels
     cells: int = 7  # along each side; a cell covers H / cells by W / cells pixels
-    keep: float = 0.5  # chance that a cell stays visible
+    keep: float = 0.5  # probability that a cell is visible
     seed: int = 0
 
     kind: ClassVar[str]
@@ -46,7 +46,7 @@ class _Grid(ABC):
 
     @abstractmethod
     def positions(self, pixels: int, shift: Tensor) -> Tensor:
-        """(N, pixels): where each pixel centre lies on the grid, in points, for shifts (N,) in [0, 1)."""
+        """(N, pixels): position of each pixel centre on the grid, in points, for shifts (N,) in [0, 1)."""
 
     def draw(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """The random part of masks `start` to `stop - 1`.
@@ -60,20 +60,20 @@ class _Grid(ABC):
 
     def masks(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
         """Masks number `start` to `stop - 1`: (stop - start, 1, H, W) float32 in [0, 1], 1 = visible."""
-        cells, shifts = (drawn.to(device) for drawn in self.draw(start, stop))
+        cells, shifts = (values.to(device) for values in self.draw(start, stop))
         rows = self.hats(self.positions(self.image_size[0], shifts[:, 0]))
         columns = self.hats(self.positions(self.image_size[1], shifts[:, 1]))
-        # Two rounded hats may add up to a little more than 1, depending on the processor; the range is a promise.
+        # Two rounded hats may sum to slightly more than 1, depending on the processor; the range is guaranteed.
         return (rows @ cells @ columns.mT).clamp_(0, 1).unsqueeze(1)
 
     def hats(self, positions: Tensor) -> Tensor:
-        """(N, pixels, points): the share of each grid point in each pixel; every row adds up to 1."""
+        """(N, pixels, points): the weight of each grid point in each pixel; every row sums to 1."""
         points = torch.arange(self.points, device=positions.device)
         inside = positions.clamp(0, self.points - 1)
         return (1 - (inside.unsqueeze(-1) - points).abs()).clamp_(min=0)
 
     def recipe(self) -> dict[str, Any]:
-        """Kind and numbers of the grid, as JSON types."""
+        """Kind and parameters of the grid, as JSON types."""
         return {"kind": self.kind, **asdict(self), "image_size": list(self.image_size)}
 
 
@@ -81,12 +81,12 @@ class _Grid(ABC):
 class RandomGrid(_Grid):
     """RISE's masks: (cells + 1)^2 grid points, shifted by up to one full cell.
 
-    The chance to be visible is `keep` at every pixel. More cells show finer detail and need more
-    masks for the same error. The design says how masks depend on each other, see `masking.designs`;
-    each single mask has the same law under all of them.
+    Every pixel has expected visibility `keep`. More cells resolve finer detail and need more masks
+    for the same error. The design sets how masks depend on each other, see `masking.designs`; each
+    single mask has the same distribution under all of them.
 
     Raises:
-        ValueError: If a cell would be smaller than a pixel, `keep` is not a chance, or the design unknown.
+        ValueError: If a cell would be smaller than a pixel, `keep` is not in (0, 1), or the design is unknown.
 
     Source: RISE (Petsiuk, Das & Saenko, BMVC 2018), section 3.2. There the cell is rounded up to
     whole pixels; here it is exactly 1 / cells of the image, and the shift is continuous.
@@ -107,17 +107,17 @@ class RandomGrid(_Grid):
 
     @property
     def block(self) -> int:
-        """Masks in one block; blocks are independent of each other, masks in a block need not be."""
+        """Number of masks in a block; blocks are independent of each other, masks within a block need not be."""
         return block_length(self.design, self.points**2)
 
     def draw(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """As every grid's, drawn by the design."""
+        """As for every grid, but drawn by the design."""
         cells, shifts = draw(self.design, self.seed, start, stop, self.points**2, self.keep)
         return cells.view(-1, self.points, self.points), shifts
 
     @property
     def points(self) -> int:
-        """Grid points along each side: one cell more than the image shows, to shift into."""
+        """Grid points along each side: one more than `cells`, as room for the shift."""
         return self.cells + 1
 
     def positions(self, pixels: int, shift: Tensor) -> Tensor:
@@ -131,17 +131,17 @@ class AuthorsGrid(_Grid):
     """The masks of the authors' package: cells^2 grid points, moved by at most cells // 2 pixels.
 
     The image-sized mask is moved by a whole number of pixels and mirrored at the border. Cell borders
-    stay in nearly the same place in every mask, so the variance of the masks differs several-fold
-    between pixels, which shows as a lattice in the maps. For reproducing published numbers.
+    lie at nearly the same place in every mask, so the variance of the masks differs several-fold
+    between pixels, which shows as a lattice in the maps. Use it to reproduce published numbers.
 
-    Source: behaviour of `relax-xai` 0.0.5, found from its masks.
+    Source: behaviour of `relax-xai` 0.0.5, inferred from its masks.
     """
 
     kind: ClassVar[str] = "authors-grid"
 
     @classmethod
     def of(cls, request: MaskRequest) -> AuthorsGrid:
-        """The grid for a view; its masks are always independent."""
+        """The grid for a view; its masks are independent whatever the design."""
         return cls(request.size, request.cells, request.keep, request.seed)
 
     @property
@@ -150,7 +150,7 @@ class AuthorsGrid(_Grid):
         return self.cells
 
     def positions(self, pixels: int, shift: Tensor) -> Tensor:
-        """(N, pixels): pixel centres on the grid, in points; shifts in [0, 1) choose the move."""
+        """(N, pixels): pixel centres on the grid, in points; shifts in [0, 1) select the move."""
         reach = self.cells // 2
         moves = (shift * (2 * reach + 1)).floor() - reach
         source = (torch.arange(pixels, device=shift.device) + moves[:, None]).abs()

@@ -1,4 +1,4 @@
-"""Masks of whole patches, for vision transformers: every mask shows the same number of them."""
+"""Masks of whole patches, for vision transformers; every mask shows the same number of patches."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from masking.source import MaskRequest, random_rows
 class PatchMasks:
     """Each mask shows K of the T patches, drawn without replacement; masks are independent.
 
-    A fixed number, because batches of tokens must be rectangular. K is `keep` times T, rounded, and from 1 to T - 1; a
-    pixel is visible with chance K / T.
+    The number is fixed because a batch of tokens must be rectangular. K is `keep` times T, rounded and clipped to
+    [1, T - 1]; a pixel is visible with probability K / T.
 
     Raises:
-        ValueError: If the patches do not tile the image, there is only one, or `keep` is not a chance.
+        ValueError: If the patches do not tile the image, there is only one, or `keep` is not in (0, 1).
     """
 
     image_size: tuple[int, int]  # (H, W) in pixels
     grid: tuple[int, int]  # (rows, columns) of patches
-    keep: float = 0.5  # share of the patches that stay visible
+    keep: float = 0.5  # share of the patches that are visible
     seed: int = 0
 
     limit: ClassVar[int | None] = None
@@ -33,7 +33,7 @@ class PatchMasks:
 
     @classmethod
     def of(cls, request: MaskRequest) -> PatchMasks:
-        """The patches that the encoder has for a view."""
+        """Masks of the encoder's patches of a view."""
         return cls(request.size, request.patches, request.keep, request.seed)
 
     def __post_init__(self) -> None:
@@ -45,12 +45,12 @@ class PatchMasks:
 
     @property
     def visible(self) -> int:
-        """K, the number of patches that every mask shows."""
+        """K, the number of patches visible in every mask."""
         patches = self.grid[0] * self.grid[1]
         return max(1, min(patches - 1, round(self.keep * patches)))
 
     def kept(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
-        """Patches that masks number `start` to `stop - 1` show: (N, K) in reading order, ascending."""
+        """Visible patches of masks number `start` to `stop - 1`: (N, K) indices in reading order, ascending."""
         patches = self.grid[0] * self.grid[1]
         order = random_rows(self.seed, start, stop, patches).argsort(dim=1, stable=True)
         return order[:, : self.visible].sort(1)[0].to(device)
@@ -64,7 +64,7 @@ class PatchMasks:
         return cells.repeat_interleave(height // rows, 2).repeat_interleave(width // columns, 3)
 
     def recipe(self) -> dict[str, Any]:
-        """Kind and numbers, as JSON types."""
+        """Kind and parameters, as JSON types."""
         return {
             "kind": "patches",
             "image_size": list(self.image_size),

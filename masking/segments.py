@@ -1,4 +1,4 @@
-"""Masks from regions instead of a random grid: sliding windows, superpixels, and the user's own."""
+"""Masks from regions other than a random grid: sliding windows, superpixels, and masks given by the caller."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from masking.source import MaskRequest, random_rows
 class SlidingWindows:
     """Every mask hides one square window; the windows cover the image in reading order.
 
-    There is nothing random here, so a Monte-Carlo error is not defined.
+    Nothing is random here, so a Monte-Carlo error is not defined.
 
     Source: occlusion (Zeiler & Fergus, ECCV 2014).
     """
@@ -30,7 +30,7 @@ class SlidingWindows:
 
     @classmethod
     def of(cls, request: MaskRequest) -> SlidingWindows:
-        """Windows as large as a cell, half overlapping."""
+        """Windows the size of a cell, overlapping by half."""
         window = max(1, round(min(request.size) / request.cells))
         return cls(request.size, window, max(1, window // 2))
 
@@ -66,13 +66,13 @@ class SlidingWindows:
         hidden = rows[:, :, None] & self._covered(lefts, self.image_size[1])[:, None, :]
         return (~hidden).float().unsqueeze(1)
 
-    def _covered(self, first: Tensor, pixels: int) -> Tensor:
-        """(N, pixels): whether each pixel of a side lies in the window that starts at `first`."""
-        offset = torch.arange(pixels, device=first.device) - first[:, None]
+    def _covered(self, corners: Tensor, pixels: int) -> Tensor:
+        """(N, pixels): whether each pixel of a side lies in the window that starts at its corner (N,)."""
+        offset = torch.arange(pixels, device=corners.device) - corners[:, None]
         return (offset >= 0) & (offset < self.window)
 
     def recipe(self) -> dict[str, Any]:
-        """Kind and numbers of the windows, as JSON types."""
+        """Kind and parameters of the windows, as JSON types."""
         return {
             "kind": "sliding-windows",
             "image_size": list(self.image_size),
@@ -82,13 +82,13 @@ class SlidingWindows:
 
 
 class Superpixels:
-    """Every superpixel of the image stays visible with chance `keep`, independently.
+    """Every superpixel of the image is visible with probability `keep`, independently.
 
     Args:
         image: (1, C, H, W) in [0, 1].
-        count: Superpixels asked for; SLIC may return fewer.
-        keep: Chance that a superpixel stays visible, in (0, 1).
-        seed: Same seed, same masks.
+        count: Requested number of superpixels; SLIC may return fewer.
+        keep: Probability that a superpixel is visible, in (0, 1).
+        seed: The only source of randomness.
 
     Source: SLIC (Achanta et al., TPAMI 2012), zero-parameter form, by scikit-image; hiding segments as
     in LIME (Ribeiro, Singh & Guestrin, KDD 2016).
@@ -119,7 +119,7 @@ class Superpixels:
         return visible.to(device).float()[:, self.labels.to(device)].unsqueeze(1)
 
     def recipe(self) -> dict[str, Any]:
-        """Kind and numbers of the superpixels, as JSON types."""
+        """Kind and parameters of the superpixels, as JSON types."""
         return {
             "kind": "superpixels",
             "image_size": list(self.image_size),
@@ -131,13 +131,13 @@ class Superpixels:
 
 
 class GivenMasks:
-    """The caller's own masks, taken as independent draws.
+    """Masks given by the caller, treated as independent draws.
 
     Args:
         masks: (N, 1, H, W) or (N, H, W) in [0, 1]; 1 = visible.
 
     Raises:
-        ValueError: If the shape is another, or a value is not in [0, 1].
+        ValueError: If the masks have another shape, or a value lies outside [0, 1].
     """
 
     independent = True
@@ -150,14 +150,14 @@ class GivenMasks:
         low, high = float(masks.min()), float(masks.max())
         if not (low >= 0 and high <= 1):
             raise ValueError(f"masks must lie in [0, 1], 1 = visible; got values from {low:g} to {high:g}")
-        self.given = masks.float()
+        self.stack = masks.float()
         self.image_size = (int(masks.shape[2]), int(masks.shape[3]))
         self.limit = int(masks.shape[0])
 
     def masks(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
         """Masks number `start` to `stop - 1`: (N, 1, H, W) float32 in [0, 1]."""
-        return self.given[start:stop].to(device)
+        return self.stack[start:stop].to(device)
 
     def recipe(self) -> dict[str, Any]:
-        """Kind and number; the masks themselves are the caller's to keep."""
+        """Kind and number; the masks themselves are left to the caller to keep."""
         return {"kind": "given", "image_size": list(self.image_size), "given": self.limit}

@@ -1,4 +1,4 @@
-"""The contract of every mask source, and the random rows that the random ones are made of."""
+"""The contract of every mask source, and the table of random numbers that random masks are drawn from."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ BLOCK = 256  # masks per generator; part of the recipe: another value gives othe
 
 @dataclass(frozen=True)
 class MaskRequest:
-    """What a mask source is made of; each takes what it needs.
+    """The inputs of a mask source; each source uses those it needs.
 
     Attributes:
         view: (1, C, H, W) in [0, 1], the image to hide parts of.
-        cells: Scale of the regions: this many along a side (squared: superpixels).
-        keep: Chance that a region stays visible, in (0, 1).
+        cells: Scale of the regions: their number along a side (superpixels: the root of their number).
+        keep: Probability that a region is visible, in (0, 1).
         seed: The only source of randomness.
         design: How masks of the grid depend on each other, a key of `masking.DESIGNS`.
-        patches: (rows, columns) of the encoder's patches, if it has some.
+        patches: (rows, columns) of the encoder's patches; (0, 0) if it has none.
     """
 
     view: Tensor
@@ -39,7 +39,7 @@ class MaskRequest:
 
 
 class MaskSource(Protocol):
-    """Where masks come from. Any stretch of the masks can be asked for, in any order."""
+    """A numbered sequence of masks; any range of it can be drawn, in any order."""
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -47,28 +47,28 @@ class MaskSource(Protocol):
 
     @property
     def limit(self) -> int | None:
-        """How many masks there are; None if any number can be drawn."""
+        """Number of masks; None if it is unlimited."""
 
     @property
     def independent(self) -> bool:
-        """Whether the masks are independent draws, so that a Monte-Carlo error has a meaning."""
+        """Whether the masks are independent draws, so that a Monte-Carlo error is defined."""
 
     def masks(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
         """Masks number `start` to `stop - 1`: (stop - start, 1, H, W) float32 in [0, 1], 1 = visible.
 
-        The same numbers give the same masks, whatever was asked for before.
+        The same numbers give the same masks, whatever was drawn before.
         """
 
     def recipe(self) -> dict[str, Any]:
-        """Everything needed to make the same masks again, as JSON types."""
+        """All that is needed to draw the same masks again, as JSON types."""
 
 
 def random_rows(seed: int, start: int, stop: int, width: int, *, stream: int = 0) -> Tensor:
     """Rows `start` to `stop - 1` of an endless table of uniform numbers in [0, 1), (stop - start, width).
 
-    Each block of 256 rows has a generator of its own, made from the seed, the block's number and the
-    stream, so that any stretch can be drawn without drawing what comes before it. Different streams
-    of one seed are independent: masks come from 0, noise to fill with from 1.
+    Each block of 256 rows has its own generator, seeded by the seed, the block's number and the stream,
+    so that any range can be drawn without those before it. Different streams of one seed are
+    independent: masks use stream 0, the noise fill stream 1.
     """
     pieces = []
     for block in range(start // BLOCK, -(-stop // BLOCK)):
@@ -80,6 +80,6 @@ def random_rows(seed: int, start: int, stop: int, width: int, *, stream: int = 0
 
 
 def block_words(seed: int, block: int, stream: int) -> int:
-    """64 bits to start the generator of one block from."""
+    """64 bits that seed the generator of one block."""
     words = np.random.SeedSequence([seed, block, stream]).generate_state(2)
     return int(words[0]) << 32 | int(words[1])

@@ -1,8 +1,8 @@
-"""The choices of this room as data: what is hidden together, what hidden pixels show, how masks are drawn together.
+"""The choices of this room as tables: regions, fills, and designs.
 
-Every choice is told here, once: settings are checked against these tables, and help texts and documentation against
-their rows. Nothing here loads torch, so that a command line can name the choices at once; a row gives its function as
-"module:name", loaded when it is first used.
+Each choice is described here and only here: settings are validated against these tables, and help texts and
+documentation are built from their rows. torch is not imported, so that a command line can list the choices at once; a
+row names its function as "module:name", which is imported on first use.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Choice:
-    """One row.
+    """One row of a table.
 
     Attributes:
-        name: What it is called in Python and on the command line.
-        what: What it does, as the end of a sentence.
-        function: What makes it, as "module:name" in this room.
+        name: The value that selects it, in Python and on the command line.
+        what: Description, a noun phrase without a full stop.
+        function: The function or class behind it, as "module:name" in this room.
     """
 
     name: str
@@ -27,19 +27,19 @@ class Choice:
     function: str
 
     def load(self) -> Any:
-        """The function or class that makes it."""
+        """The function or class behind it."""
         module, _, name = self.function.partition(":")
         return getattr(import_module(f"masking.{module}"), name)
 
 
 @dataclass(frozen=True)
 class Regions(Choice):
-    """What is hidden together; its class has `of`, from a `masking.source.MaskRequest` to a `MaskSource`.
+    """Regions that are hidden as a whole; `of` of the class turns a `masking.source.MaskRequest` into a `MaskSource`.
 
     Attributes:
         patches: Whether the regions are the patches of a vision transformer, whatever the cells.
-        controlled_cells: Up to so many cells along a side, averages over all masks are known (`masking.surrogate`), so
-            that control variates can be used; 0 where they are not.
+        controlled_cells: Largest number of cells per side for which averages over all masks are known
+            (`masking.surrogate`), so that control variates can be used; 0 where they are never known.
     """
 
     patches: bool = False
@@ -51,7 +51,7 @@ class Fill(Choice):
     """What hidden pixels show; a function from a `masking.fill.FillRequest` to pixels.
 
     Attributes:
-        drops: Whether hidden patches are not shown to the network at all, which needs regions that are patches.
+        drops: Whether hidden patches are withheld from the network, which needs regions that are patches.
     """
 
     drops: bool = False

@@ -1,4 +1,4 @@
-"""Designs change how masks depend on each other; each single mask keeps the law of an independent draw."""
+"""Designs change how masks depend on each other; each single mask keeps the distribution of an independent draw."""
 
 from itertools import combinations
 
@@ -19,10 +19,10 @@ def design(request):
 
 @pytest.mark.parametrize("keep", [0.5, 0.2])
 def test_every_cell_is_visible_with_the_keep_probability_and_independent_of_every_other(design, keep):
-    """Over 200 seeds, so that what a block does inside does not count: means and pairwise moments within 4 errors."""
-    one_of_each = [draw(design, seed, seed % 7, seed % 7 + 1, CELLS, keep) for seed in range(3000)]
-    cells = torch.cat([cells for cells, _ in one_of_each]).double()
-    shifts = torch.cat([shifts for _, shifts in one_of_each]).double()
+    """One mask from each of 3,000 seeds, free of any dependence in a block: moments within 4.5 standard errors."""
+    draws = [draw(design, seed, seed % 7, seed % 7 + 1, CELLS, keep) for seed in range(3000)]
+    cells = torch.cat([cells for cells, _ in draws]).double()
+    shifts = torch.cat([shifts for _, shifts in draws]).double()
     count, spread = len(cells), keep * (1 - keep)
 
     centred = cells - keep
@@ -42,8 +42,8 @@ def test_any_three_cells_show_all_eight_patterns_equally_often_in_an_orthogonal_
     cells, _ = draw("orthogonal", 5, 3 * length, 4 * length, CELLS, 0.5)
 
     assert length == 128
-    for three in combinations(range(CELLS), 3):
-        patterns = cells[:, list(three)] @ torch.tensor([4.0, 2.0, 1.0])
+    for triple in combinations(range(CELLS), 3):
+        patterns = cells[:, list(triple)] @ torch.tensor([4.0, 2.0, 1.0])
         assert torch.bincount(patterns.long(), minlength=8).tolist() == [16] * 8
 
 
@@ -63,8 +63,8 @@ def test_the_leading_bits_of_the_shifts_are_balanced_with_any_two_cells(count):
     bits = torch.cat([(shifts * scale).long() % 2 for scale in (2, 4, 8)], 1)
 
     for bit in bits.T:
-        for two in combinations(range(count), 2):
-            patterns = cells[:, list(two)].long() @ torch.tensor([2, 1]) + 4 * bit
+        for pair in combinations(range(count), 2):
+            patterns = cells[:, list(pair)].long() @ torch.tensor([2, 1]) + 4 * bit
             assert torch.bincount(patterns, minlength=8).tolist() == [16] * 8
 
 
@@ -88,23 +88,23 @@ def test_sobol_points_of_a_block_fall_once_into_each_256th_of_every_dimension():
         assert sorted((axis * 256).long().tolist()) == list(range(256))
 
 
-def test_any_stretch_can_be_drawn_without_what_comes_before(design):
+def test_any_range_can_be_drawn_without_what_comes_before(design):
     cells, shifts = draw(design, 3, 0, 700, CELLS, 0.4)
 
     for start, stop in [(0, 1), (31, 33), (250, 520), (699, 700)]:
-        some, moved = draw(design, 3, start, stop, CELLS, 0.4)
-        assert torch.equal(some, cells[start:stop])
-        assert torch.equal(moved, shifts[start:stop])
+        cells_in_range, shifts_in_range = draw(design, 3, start, stop, CELLS, 0.4)
+        assert torch.equal(cells_in_range, cells[start:stop])
+        assert torch.equal(shifts_in_range, shifts[start:stop])
 
 
-def test_what_was_drawn_belongs_to_the_caller(design):
-    expected = [drawn.clone() for drawn in draw(design, 5, 0, 256, 9, 0.4)]
+def test_the_caller_may_overwrite_what_was_drawn(design):
+    expected = [values.clone() for values in draw(design, 5, 0, 256, 9, 0.4)]
 
-    for drawn in draw(design, 5, 0, 256, 9, 0.4):
-        drawn.fill_(0.5)
+    for values in draw(design, 5, 0, 256, 9, 0.4):
+        values.fill_(0.5)
 
-    for found, unspoilt in zip(draw(design, 5, 0, 256, 9, 0.4), expected, strict=True):
-        assert torch.equal(found, unspoilt)
+    for values, unspoilt in zip(draw(design, 5, 0, 256, 9, 0.4), expected, strict=True):
+        assert torch.equal(values, unspoilt)
 
 
 def test_seeds_and_blocks_differ(design):
@@ -160,6 +160,6 @@ def test_two_masks_in_a_box_lie_in_its_left_and_right_half():
     assert sorted((shifts[:, 0] * 8).long().tolist()) == sorted([*range(8)] * 16)
 
 
-def test_the_name_of_no_design_is_refused():
+def test_an_unknown_design_is_refused():
     with pytest.raises(ValueError, match=r"design must be one of orthogonal, sobol, antithetic, .*; got 'random'"):
         RandomGrid((20, 20), 4, design="random")

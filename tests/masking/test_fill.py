@@ -138,10 +138,10 @@ def test_noise_fills_the_rows_of_all_channels_from_the_second_stream():
 def test_noise_is_seeded_uniform_and_independent_of_the_masks():
     image = picture(200, 200)
 
-    noise, again, other = (make_fill("noise", image, seed=seed) for seed in (0, 0, 1))
+    noise, repeated, other = (make_fill("noise", image, seed=seed) for seed in (0, 0, 1))
 
-    assert torch.equal(noise, again)
-    assert not torch.equal(noise[0, 0], random_rows(0, 0, 200, 200))  # the rows that masks of this seed are made of
+    assert torch.equal(noise, repeated)
+    assert not torch.equal(noise[0, 0], random_rows(0, 0, 200, 200))  # the random numbers of the masks of this seed
     assert not torch.equal(noise, other)
     assert noise.mean().item() == pytest.approx(0.5, abs=0.01)
     assert noise.var().item() == pytest.approx(1 / 12, abs=0.002)

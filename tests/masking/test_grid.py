@@ -1,4 +1,4 @@
-"""Random grids are the masks of RISE: right values, right chances, same seed same masks however they are cut."""
+"""Random grids are the masks of RISE: values, probabilities, and the same masks for a seed in batches of any size."""
 
 import pytest
 import torch
@@ -29,8 +29,8 @@ def test_agrees_with_torch_enlargement_and_whole_pixel_crops(monkeypatch):
 
     masks = RandomGrid((40, 40), cells=5).masks(0, 4)
 
-    whole = F.interpolate(cells[:, None], size=(48, 48), mode="bilinear", align_corners=False)
-    torch.testing.assert_close(masks, whole[:, :, 3:43, 5:45], atol=1e-5, rtol=0)
+    enlarged = F.interpolate(cells[:, None], size=(48, 48), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(masks, enlarged[:, :, 3:43, 5:45], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", GRIDS)
@@ -60,9 +60,9 @@ def test_masks_are_bit_identical_whatever_the_batch_size(kind, batch):
 def test_the_seed_decides_and_the_global_generator_is_left_alone(kind):
     before = torch.get_rng_state()
 
-    first, again, other = (kind((16, 16), seed=seed).masks(0, 50) for seed in (1, 1, 2))
+    first, repeated, other = (kind((16, 16), seed=seed).masks(0, 50) for seed in (1, 1, 2))
 
-    assert torch.equal(first, again)
+    assert torch.equal(first, repeated)
     assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), before)
 

@@ -24,31 +24,31 @@ def test_every_mask_shows_its_patches_whole_and_nothing_else():
 
 
 @pytest.mark.parametrize("keep", [0.2, 0.5, 0.8])
-def test_patches_are_drawn_without_replacement_all_alike(keep):
-    drawn = source(keep)
-    shown = drawn.masks(0, 20_000)[:, 0, ::4, ::4].flatten(1)
-    visible = round(15 * keep)
+def test_patches_are_drawn_without_replacement_and_with_equal_probability(keep):
+    masks = source(keep)
+    visible = masks.masks(0, 20_000)[:, 0, ::4, ::4].flatten(1)
+    count = round(15 * keep)
 
-    assert drawn.visible == visible
-    together = shown.T @ shown / len(shown)
-    one, two = visible / 15, visible * (visible - 1) / (15 * 14)
-    torch.testing.assert_close(together.diagonal(), torch.full((15,), one), atol=0.018, rtol=0)
+    assert masks.visible == count
+    together = visible.T @ visible / len(visible)
+    single, pair = count / 15, count * (count - 1) / (15 * 14)
+    torch.testing.assert_close(together.diagonal(), torch.full((15,), single), atol=0.018, rtol=0)
     pairs = together[~torch.eye(15, dtype=torch.bool)]
-    torch.testing.assert_close(pairs, torch.full_like(pairs, two), atol=0.018, rtol=0)
+    torch.testing.assert_close(pairs, torch.full_like(pairs, pair), atol=0.018, rtol=0)
 
 
-def test_any_stretch_can_be_asked_for_and_the_seed_decides():
+def test_any_range_can_be_drawn_and_the_seed_decides():
     assert torch.equal(source().kept(250, 530), source().kept(0, 600)[250:530])
     assert torch.equal(source().masks(250, 260), source().masks(0, 300)[250:260])
     assert not torch.equal(source().kept(0, 50), source(seed=4).kept(0, 50))
 
 
-def test_something_is_always_shown_and_something_hidden():
+def test_at_least_one_patch_is_visible_and_one_hidden():
     assert source(0.001).visible == 1
     assert source(0.999).visible == 14
 
 
-def test_the_recipe_says_how_many_are_shown():
+def test_the_recipe_states_the_number_of_visible_patches():
     assert source().recipe() == {
         "kind": "patches",
         "image_size": [12, 20],

@@ -1,4 +1,4 @@
-"""Windows, superpixels and given masks keep the contract of every mask source."""
+"""Windows, superpixels and given masks honour the contract of a mask source."""
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ def test_superpixels_follow_the_edge_and_hide_whole_segments():
         assert 10 < inside[:, 0].sum() < 54
 
 
-def test_superpixels_are_the_same_however_they_are_cut():
+def test_superpixel_masks_are_the_same_for_any_batch_size():
     source = Superpixels(two_halves(), count=4, seed=7)
 
     assert torch.equal(torch.cat([source.masks(0, 100), source.masks(100, 300)]), source.masks(0, 300))

@@ -1,4 +1,4 @@
-"""What the surrogate says about averages over all masks is what averages over very many masks come to."""
+"""The averages over all masks that the surrogate states agree with averages over very many masks."""
 
 from itertools import product
 
@@ -44,12 +44,12 @@ def test_the_map_of_a_sum_of_features_is_known(keep):
     surrogate, mean, error = averages(keep, lambda _, features: features @ weights)
 
     exact = surrogate.conditional_mean(weights)
-    assert exact.std() > 10 * error.mean()  # there is something to see
+    assert exact.std() > 10 * error.mean()  # the signal exceeds the noise
     assert ((mean - exact).abs() < 4.5 * error).all()
 
 
 def test_the_map_of_products_alone_is_flat_at_a_keep_probability_of_one_half_and_not_elsewhere():
-    """The third moment of a cell vanishes at 1/2: what two regions do together then tells nothing about a third."""
+    """The third moment of a cell vanishes at 1/2: a product of two regions is then uncorrelated with any mask."""
     for keep, flat in [(0.5, True), (0.25, False)]:
         surrogate = GridSurrogate(RandomGrid(SIZE, CELLS, keep))
         weights = weights_for(surrogate)
@@ -59,14 +59,14 @@ def test_the_map_of_products_alone_is_flat_at_a_keep_probability_of_one_half_and
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.25])
-def test_the_map_of_the_square_is_that_of_masks_that_were_drawn(keep):
+def test_the_map_of_the_square_is_that_of_many_drawn_masks(keep):
     weights = weights_for(GridSurrogate(RandomGrid(SIZE, CELLS, keep)))
 
     surrogate, mean, error = averages(keep, lambda _, features: (features @ weights).square())
 
-    known = surrogate.mean_of_square(weights[None], torch.ones(1, dtype=torch.float64), 400_000)
-    assert known.std() > 5 * error.mean()
-    assert ((mean - known).abs() < 4.5 * 1.1**0.5 * error).all()
+    stated = surrogate.mean_of_square(weights[None], torch.ones(1, dtype=torch.float64), 400_000)
+    assert stated.std() > 5 * error.mean()
+    assert ((mean - stated).abs() < 4.5 * 1.1**0.5 * error).all()
 
 
 @pytest.mark.parametrize("size", [SIZE, (3, 30), (30, 3)])
@@ -77,22 +77,24 @@ def test_the_map_of_the_square_of_single_regions_needs_no_drawing(keep, size):
 
     surrogate, mean, error = averages(keep, lambda _, features: (features @ weights).square(), size=size)
 
-    known, again = (surrogate.mean_of_square(weights[None], torch.ones(1, dtype=torch.float64), n) for n in (1, 1000))
-    assert torch.equal(known, again)
-    assert ((mean - known).abs() < 4.5 * error).all()
+    exact, repeated = (
+        surrogate.mean_of_square(weights[None], torch.ones(1, dtype=torch.float64), count) for count in (1, 1000)
+    )
+    assert torch.equal(exact, repeated)
+    assert ((mean - exact).abs() < 4.5 * error).all()
 
 
-def test_fits_count_by_their_shares():
+def test_fits_are_weighted_by_their_shares():
     surrogate = GridSurrogate(RandomGrid(SIZE, CELLS, 0.4))
     fits = torch.stack([weights_for(surrogate, seed) for seed in (0, 1)])
 
-    both = surrogate.mean_of_square(fits, torch.tensor([0.3, 0.7], dtype=torch.float64), 1000)
+    mixture = surrogate.mean_of_square(fits, torch.tensor([0.3, 0.7], dtype=torch.float64), 1000)
 
-    one, other = (surrogate.mean_of_square(fit[None], torch.ones(1, dtype=torch.float64), 1000) for fit in fits)
-    torch.testing.assert_close(both, 0.3 * one + 0.7 * other)
+    first, second = (surrogate.mean_of_square(fit[None], torch.ones(1, dtype=torch.float64), 1000) for fit in fits)
+    torch.testing.assert_close(mixture, 0.3 * first + 0.7 * second)
 
 
-def test_one_region_of_one_cell_is_worked_out_by_hand():
+def test_a_single_region_of_one_cell_is_worked_out_by_hand():
     """One cell: 2 x 2 grid points on one pixel. f is the mask itself minus p, so E[m f] / p = var(m) / p.
 
     The pixel lies at the shift u between the points, u uniform after clamping to [0, 1]: with the centre at 0, position
@@ -129,7 +131,7 @@ def test_16_cells_along_a_side_are_the_most_with_products():
     assert features == 256 + 256 + 2 * 15 * 16 + 2 * 15 * 15
 
 
-def test_many_cells_go_without_products():
+def test_grids_of_many_cells_have_no_products():
     surrogate = GridSurrogate(RandomGrid((64, 64), 17))
 
     assert surrogate.features(0, 2).shape == (2, 17**2)
