@@ -1,4 +1,4 @@
-"""Measures have their textbook values, are higher when closer, and are defined for zero vectors."""
+"""Measures have their textbook values and declared properties, and are defined for zero vectors."""
 
 import math
 
@@ -40,6 +40,54 @@ def test_the_reference_itself_is_closest(name):
 
     assert scores.argmax() == 7
     assert scores.dtype == torch.float64
+
+
+# Declared properties: `Measure.limits`, `.stationary`, `.symmetric`
+
+A, B = (torch.randn(200, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) for seed in (1, 2))
+
+
+def similarities(name, embeddings, references):
+    """(N,) similarity of each embedding to the reference of the same row."""
+    return torch.cat([MEASURES[name](z[None], r) for z, r in zip(embeddings, references, strict=True)])
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_limits_are_approached_and_never_crossed_and_other_measures_exceed_any_bound(name):
+    """For the vectors themselves, their opposites, other vectors, and all of these 10,000 times as long."""
+    scores = torch.cat([similarities(name, z * scale, A) for z in (A, -A, B) for scale in (1, 1e4)])
+
+    if MEASURES[name].limits is None:
+        assert scores.abs().max() > 1e3
+    else:
+        low, high = MEASURES[name].limits
+        assert low <= scores.min() <= low + 1e-12
+        assert high - 1e-12 <= scores.max() <= high
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_measure_is_stationary_where_no_direction_leads_away_from_the_reference_and_closer(name):
+    """By definition of a maximum; its slope, a central difference, is 0 in every direction, at a kink as well."""
+    step = 1e-4
+    forward, backward = (similarities(name, A + sign * step * B, A) for sign in (1, -1))
+    at_reference = similarities(name, A, A)
+
+    is_maximum = bool(torch.maximum(forward, backward).le(at_reference).all())
+    slopes = (forward - backward) / (2 * step)
+
+    assert is_maximum == MEASURES[name].stationary
+    if is_maximum:
+        assert (similarities(name, B, A) <= at_reference).all()
+        assert slopes.abs().max() < 1e-3
+    else:
+        assert slopes.abs().median() > 0.1
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_symmetric_measure_allows_embedding_and_reference_to_be_swapped(name):
+    scores, swapped = similarities(name, A, B), similarities(name, B, A)
+
+    assert torch.allclose(scores, swapped, rtol=1e-12, atol=1e-12) == MEASURES[name].symmetric
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e3, 1e30])

@@ -1,4 +1,4 @@
-"""The similarity to a corpus is the plain mean over its members, however it is computed; a foil is taken away."""
+"""The similarity to a corpus is the mean over its members, however it is computed; that to a foil is subtracted."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from similarity import MEASURES, measure_named
-from similarity.measures import MEMBERS_AT_ONCE
+from similarity.measures import MEMBERS_AT_ONCE, Measure
 from similarity.references import Target, mean_similarity
 from tests.reference import contrast_by_definition
 
@@ -46,17 +46,66 @@ def test_a_corpus_of_one_is_its_member(name):
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_swapping_corpus_and_foil_negates_and_equal_ones_give_zero(name):
+def test_swapping_corpus_and_foil_changes_the_sign_and_equal_sets_give_zero(name):
     assert torch.equal(Target(name, CORPUS, FOIL)(Z), -Target(name, FOIL, CORPUS)(Z))
     assert torch.equal(Target(name, CORPUS, CORPUS)(Z), torch.zeros(7, dtype=torch.float64))
     assert torch.equal(Target(name, CORPUS[0], CORPUS[0])(Z), torch.zeros(7, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_reference_and_foil_may_be_one_vector_and_a_corpus(name):
+def test_a_single_reference_can_be_contrasted_with_a_corpus(name):
     scores = Target(name, CORPUS[0], FOIL)(Z)
 
     torch.testing.assert_close(scores, contrast_by_definition(name, Z, CORPUS[:1], FOIL), rtol=1e-13, atol=1e-13)
+
+
+def manhattan(embeddings, reference):
+    return -(embeddings.double() - reference.double()).abs().sum(1)
+
+
+def manhattan_by_definition(z, members):
+    """(N,) mean over the members of minus the sum of absolute differences, number by number."""
+    distances = [
+        [math.fsum(abs(a - b) for a, b in zip(row, member, strict=True)) for member in members.tolist()]
+        for row in z.tolist()
+    ]
+    return torch.tensor([-math.fsum(row) / len(row) for row in distances], dtype=torch.float64)
+
+
+def test_a_new_measure_without_a_faster_way_is_averaged_over_the_members_by_itself(monkeypatch):
+    monkeypatch.setitem(MEASURES, "manhattan", Measure("manhattan", "negative L1 distance", manhattan))
+
+    to_corpus = mean_similarity("manhattan", CORPUS)(Z)
+    contrast = Target("manhattan", CORPUS, FOIL)(Z)
+
+    by_hand = manhattan_by_definition(Z, CORPUS)
+    torch.testing.assert_close(to_corpus, by_hand, rtol=1e-14, atol=1e-14)
+    torch.testing.assert_close(contrast, by_hand - manhattan_by_definition(Z, FOIL), rtol=1e-14, atol=1e-14)
+    each = [manhattan(Z, member) for member in CORPUS]
+    assert torch.equal(to_corpus, (each[0] + each[1] + each[2] + each[3]) / 4)
+    for name in ("cosine", "l2", "dot", "rbf"):
+        assert (to_corpus - mean_similarity(name, CORPUS)(Z)).abs().min() > 1e-3, name
+
+
+def test_a_new_measure_with_a_faster_way_uses_it(monkeypatch):
+    """`over_members` is called once, with the members in float64, and what it returns is the score."""
+    calls = []
+
+    def over_members(members):
+        calls.append(members.dtype)
+        return lambda embeddings: manhattan_by_definition(embeddings, members)
+
+    def unused(embeddings, reference):
+        raise AssertionError("scored one member at a time")
+
+    measure = Measure("fast", "negative L1 distance", unused, over_members=over_members)
+    monkeypatch.setitem(MEASURES, "fast", measure)
+
+    target = Target("fast", CORPUS.float())
+
+    assert torch.equal(target(Z), manhattan_by_definition(Z, CORPUS.float()))
+    assert torch.equal(target(Z[:2]), manhattan_by_definition(Z[:2], CORPUS.float()))
+    assert calls == [torch.float64]
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e200])
@@ -98,10 +147,10 @@ def test_float32_members_are_added_up_in_float64():
     ],
 )
 def test_an_impossible_corpus_is_refused_before_anything_is_scored(argument, members, message):
-    given = {"reference": torch.ones(5), argument: members}
+    arguments = {"reference": torch.ones(5), argument: members}
 
     with pytest.raises(ValueError, match=message.format(argument)):
-        Target("cosine", **given)
+        Target("cosine", **arguments)
 
 
 @pytest.mark.parametrize("name", MEASURES)
