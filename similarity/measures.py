@@ -1,8 +1,8 @@
 """Measures of closeness between embeddings and one reference: (N, D) and (D,) to (N,), higher = closer.
 
-Sums over the dimensions are taken in float64: cosines of a masked image lie in a narrow band near 1,
-and rounding there would be noise in the map. Torch is not loaded here, only used by what it is given, so that captions
-and the command line can read the table of measures at once.
+Sums over the dimensions are taken in float64: the cosines of masked images lie in a narrow band near 1,
+where rounding would show as noise in the map. torch is imported for its types only, so that captions and
+the command line can read the table of measures at once.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Score = Callable[["Tensor"], "Tensor"]
-"""From embeddings (N, D) to scores (N,) float64."""
+"""A function from embeddings (N, D) to scores (N,) float64."""
 
-MEMBERS_AT_ONCE = 256  # distances to every member of a set are needed at once for so many
+MEMBERS_AT_ONCE = 256  # members of a set whose distances are held in memory together
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One way to say how close embeddings are to a reference.
+    """A measure of closeness between embeddings and a reference.
 
     Attributes:
-        name: What it is called in Python and on the command line.
-        unit: What it is called in captions.
+        name: The value that selects it, in Python and on the command line.
+        unit: The name of its values in captions.
         function: From embeddings (N, D) and a reference (D,) to (N,) float64, higher = closer.
-        limits: Least and largest value; None where there are none.
-        stationary: Whether it is largest at the reference itself, where its gradient is 0 or undefined.
-        symmetric: Whether embedding and reference can change places.
-        over_members: From members (K, D) float64 to the function that gives the mean similarity to them, where there is
-            a faster way than one member after the other; None: one after the other.
+        limits: Smallest and largest possible value; None if it is unbounded.
+        stationary: Whether its maximum is at the reference itself, where its gradient is 0 or undefined.
+        symmetric: Whether swapping embedding and reference leaves it unchanged.
+        over_members: From members (K, D) float64 to the function that computes the mean similarity to them, where
+            that is faster than one member at a time; None computes one member at a time.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Measure:
         """Similarity (N,) float64 of embeddings (N, D) to a reference (D,).
 
         Raises:
-            ValueError: For other shapes, or NaN or infinity in either.
+            ValueError: If the shapes do not fit, or either holds NaN or infinity.
         """
         return self.function(embeddings, reference)
 
@@ -57,9 +57,9 @@ class Measure:
         members = members.double()
         if self.over_members is not None:
             return self.over_members(members)
-        return partial(self._mean_one_by_one, members)
+        return partial(self._mean_over_each, members)
 
-    def _mean_one_by_one(self, members: Tensor, embeddings: Tensor) -> Tensor:
+    def _mean_over_each(self, members: Tensor, embeddings: Tensor) -> Tensor:
         total = self(embeddings, members[0])
         for member in members[1:]:
             total = total + self(embeddings, member)
@@ -77,10 +77,10 @@ def cosine(embeddings: Tensor, reference: Tensor) -> Tensor:
         (N,) float64.
 
     Raises:
-        ValueError: For other shapes, or NaN or infinity in either.
+        ValueError: If the shapes do not fit, or either holds NaN or infinity.
     """
     embeddings, reference = _checked(embeddings, reference)
-    # Scaling by the largest entry keeps squares of huge and tiny vectors inside the range of float64.
+    # Scaled by the largest entry, squares of huge and tiny vectors stay within the range of float64.
     embeddings = _over_largest(embeddings)
     reference = _over_largest(reference)
     lengths = embeddings.norm(dim=1) * reference.norm()
@@ -103,16 +103,16 @@ def dot(embeddings: Tensor, reference: Tensor) -> Tensor:
 
 
 def rbf(embeddings: Tensor, reference: Tensor) -> Tensor:
-    """exp(-|z - r|^2 / |r|^2), in [0, 1]: a Gaussian as wide as the reference is long.
+    """exp(-|z - r|^2 / |r|^2), in [0, 1]: a Gaussian whose width is the length of the reference.
 
-    The width makes the measure independent of the embedding's scale. A zero reference has no width:
-    the result is then 1 for a zero embedding and 0 for any other. Arguments and errors as for `cosine`.
+    That width makes the measure independent of the scale of the embeddings. A zero reference has no width:
+    the value is then 1 for a zero embedding and 0 for any other. Arguments and errors as for `cosine`.
     """
     embeddings, reference = _checked(embeddings, reference)
     distance = (embeddings - reference).square().sum(1)
     width = reference.square().sum()
-    at_zero = (distance == 0).double()
-    return (-distance / width).exp().where(width > 0, at_zero)
+    equal = (distance == 0).double()
+    return (-distance / width).exp().where(width > 0, equal)
 
 
 def _over_largest(vectors: Tensor) -> Tensor:
@@ -140,8 +140,8 @@ def _check_finite(name: str, vectors: Tensor) -> None:
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    """Vectors (K, D) of length 1; a zero vector stays zero, as its cosine to anything is."""
-    vectors = _over_largest(vectors)  # huge and tiny squares stay inside the range
+    """Vectors (K, D) scaled to length 1; a zero vector stays zero, and so does its cosine."""
+    vectors = _over_largest(vectors)  # see `cosine`
     lengths = vectors.norm(dim=1, keepdim=True)
     units: Tensor = vectors / lengths.where(lengths > 0, 1.0)
     return units
@@ -149,25 +149,25 @@ def _unit(vectors: Tensor) -> Tensor:
 
 def _cosine_over(members: Tensor) -> Score:
     """The mean of cosines is a product with one vector, the mean of the members' unit vectors."""
-    middle = _unit(members).mean(0)
-    length = middle.norm()
-    return lambda embeddings: cosine(embeddings, middle) * length
+    mean = _unit(members).mean(0)
+    length = mean.norm()
+    return lambda embeddings: cosine(embeddings, mean) * length
 
 
 def _dot_over(members: Tensor) -> Score:
-    middle = members.mean(0)
-    return lambda embeddings: dot(embeddings, middle)
+    mean = members.mean(0)
+    return lambda embeddings: dot(embeddings, mean)
 
 
 def _over_distances(of_distance: Callable[[Tensor, Tensor], Tensor], members: Tensor) -> Score:
-    """For measures of the Euclidean distance: all distances to some members at once, then the measure of them."""
-    import torch  # whoever has members has loaded it
+    """For measures of the Euclidean distance: the distances to a chunk of members, then the measure of each."""
+    import torch  # loaded already, by the members
 
     def mean_similarity(embeddings: Tensor) -> Tensor:
         embeddings, _ = _checked(embeddings, members[0])
         total = embeddings.new_zeros(len(embeddings))
         for chunk in members.split(MEMBERS_AT_ONCE):
-            # The faster way through inner products would lose small distances to rounding.
+            # The faster way through inner products loses small distances to rounding.
             distances = torch.cdist(embeddings, chunk, compute_mode="donot_use_mm_for_euclid_dist")
             total += of_distance(distances, chunk).sum(1)
         return total / len(members)
@@ -180,10 +180,10 @@ def _l2_of_distance(distances: Tensor, members: Tensor) -> Tensor:
 
 
 def _rbf_of_distance(distances: Tensor, members: Tensor) -> Tensor:
-    """As `rbf`: each member has a width of its own, its length."""
+    """As `rbf`, with the length of each member as its width."""
     widths = members.square().sum(1)
-    near = (-distances.square() / widths.where(widths > 0, 1.0)).exp()
-    return near.where(widths > 0, (distances == 0).double())
+    kernel = (-distances.square() / widths.where(widths > 0, 1.0)).exp()
+    return kernel.where(widths > 0, (distances == 0).double())
 
 
 MEASURES: dict[str, Measure] = {
@@ -205,10 +205,10 @@ MEASURES: dict[str, Measure] = {
 
 
 def measure_named(name: str) -> Measure:
-    """The measure of that name.
+    """The measure with this name.
 
     Raises:
-        ValueError: If there is none; the message lists the names.
+        ValueError: If the name is unknown; the message lists the names.
     """
     if name not in MEASURES:
         raise ValueError(f"similarity must be one of {', '.join(MEASURES)}; got {name!r}")

@@ -1,7 +1,7 @@
-"""What embeddings are scored against: one reference, a corpus, and either of them minus a foil.
+"""Targets that embeddings are scored against: a reference or a corpus, with or without a foil.
 
-The similarity to a corpus is the mean of the similarities to its members. For the cosine that is a product with
-one vector, the mean of the members' unit vectors, so a corpus of any size costs no more than one reference.
+The similarity to a corpus is the mean of the similarities to its members. For the cosine this is a product with
+one vector, the mean of the members' unit vectors, so that a corpus of any size costs no more than one reference.
 
 Source: COCOA (Lin et al., ICLR 2023, arXiv 2210.00107) for corpus minus foil.
 """
@@ -18,15 +18,15 @@ from similarity.measures import Score, measure_named
 
 @dataclass(frozen=True)
 class Target:
-    """What embeddings are scored against: the similarity to a reference, minus that to a foil where there is one.
+    """The similarity to a reference, minus that to a foil if there is one.
 
     Attributes:
         similarity: A key of `MEASURES`.
-        reference: (D,) one vector, or (K, D) a corpus, to which the mean similarity counts.
-        foil: The same, for the foil, whose similarity is subtracted; None subtracts nothing.
+        reference: (D,) one vector, or (K, D) a corpus, scored by the mean similarity to its members.
+        foil: A vector or corpus likewise, whose similarity is subtracted; None subtracts nothing.
 
     Raises:
-        ValueError: If the measure is unknown, or a vector or set is empty, of another shape, NaN or infinite.
+        ValueError: If the measure is unknown, or the reference or foil is empty, misshapen, NaN or infinite.
     """
 
     similarity: str
@@ -60,11 +60,11 @@ def mean_similarity(similarity: str, against: Tensor, argument: str = "reference
 
     Args:
         similarity: Name of the measure.
-        against: (K, D), or (D,) for a single reference. What can be computed once is computed here.
-        argument: What to call it in errors.
+        against: (K, D), or (D,) for a single reference. What does not depend on the embeddings is computed once, here.
+        argument: Its name in error messages.
 
     Raises:
-        ValueError: If the measure is unknown, or the set is empty, of another shape, NaN or infinite.
+        ValueError: If the measure is unknown, or the set is empty, misshapen, NaN or infinite.
     """
     measure = measure_named(similarity)
     if against.ndim == 1:
@@ -82,7 +82,7 @@ def mean_similarity(similarity: str, against: Tensor, argument: str = "reference
 def mean_embedding(embeddings: Tensor) -> Tensor:
     """The mean of a set of embeddings, such as a corpus or a cluster: (N, D) to (D,).
 
-    The embeddings count as they are, long ones for more. Added up in float64, returned as they came.
+    The embeddings are not normalised, so longer ones weigh more. Summed in float64, returned in their own dtype.
 
     Raises:
         ValueError: If the set is empty or holds NaN or infinity.
@@ -93,7 +93,7 @@ def mean_embedding(embeddings: Tensor) -> Tensor:
 
 
 def check_reference(reference: Tensor) -> Tensor:
-    """Return a (D,) reference as it is, or refuse it.
+    """Return a (D,) reference unchanged, or refuse it.
 
     Raises:
         ValueError: If it is not a vector, or holds NaN or infinity.

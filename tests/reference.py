@@ -71,21 +71,23 @@ def rise_mask(cells: Tensor, shift: tuple[float, float], size: tuple[int, int]) 
 
 def similarity_by_definition(name: str, z: list[float], r: list[float]) -> float:
     """Similarity of one vector to one reference, number by number."""
-    product, own, other = (fsum(a * b for a, b in zip(x, y, strict=True)) for x, y in ((z, r), (z, z), (r, r)))
+    product, z_squared, r_squared = (
+        fsum(a * b for a, b in zip(x, y, strict=True)) for x, y in ((z, r), (z, z), (r, r))
+    )
     squared = fsum((a - b) ** 2 for a, b in zip(z, r, strict=True))
     if name == "cosine":
-        return product / sqrt(own * other) if own and other else 0.0
+        return product / sqrt(z_squared * r_squared) if z_squared and r_squared else 0.0
     if name == "rbf":
-        return exp(-squared / other) if other else float(squared == 0)
+        return exp(-squared / r_squared) if r_squared else float(squared == 0)
     return {"dot": product, "l2": -sqrt(squared)}[name]
 
 
 def contrast_by_definition(name: str, z: Tensor, corpus: Tensor, foil: Tensor | None = None) -> Tensor:
     """COCOA's target (N,): the mean similarity to every member of a corpus minus that to every member of a foil."""
     scores = torch.zeros(len(z), dtype=torch.float64)
-    for i, one in enumerate(z.tolist()):
+    for i, embedding in enumerate(z.tolist()):
         for sign, members in ((1, corpus), (-1, foil)):
             if members is not None:
-                values = [similarity_by_definition(name, one, member) for member in members.tolist()]
+                values = [similarity_by_definition(name, embedding, member) for member in members.tolist()]
                 scores[i] += sign * fsum(values) / len(values)
     return scores

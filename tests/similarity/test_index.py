@@ -1,4 +1,4 @@
-"""An index finds what the definition of its metric finds, after any change: flat exactly, the others nearly."""
+"""An index finds the neighbours by the definition of its metric after any change: flat exactly, the others nearly."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import torch
 
 import similarity
 from similarity import MEASURES, Index
-from similarity.index import KINDS, LEAST_TO_TRAIN, METRICS
+from similarity.index import KINDS, METRICS, MIN_TRAINING_VECTORS
 
 D = 16
 
@@ -34,11 +34,11 @@ def test_flat_gives_the_similarities_and_the_order_of_the_measure(metric):
     similarities, ids = Index.build(vectors, metric=metric).search(queries, 300)
 
     assert (similarities.dtype, ids.dtype, ids.shape) == (np.float32, np.int64, (7, 300))
-    for query, found, order in zip(queries, similarities, ids, strict=True):
+    for query, scores, order in zip(queries, similarities, ids, strict=True):
         expected = by_definition(vectors, query, metric)
         assert sorted(order) == list(range(300))
-        np.testing.assert_allclose(found, expected[order], rtol=1e-6, atol=1e-6)
-        np.testing.assert_allclose(found, np.sort(expected)[::-1], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(scores, expected[order], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(scores, np.sort(expected)[::-1], rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -47,9 +47,9 @@ def test_the_approximate_kinds_find_nearly_what_flat_finds(kind, metric):
     vectors, queries = clusters(3000), clusters(50, seed=1)
     expected = np.stack([np.argsort(-by_definition(vectors, query, metric))[:10] for query in queries])
 
-    _, ids = Index.build(vectors, kind=kind, metric=metric).search(queries, 10, exact=lambda wanted: vectors[wanted])
+    _, ids = Index.build(vectors, kind=kind, metric=metric).search(queries, 10, exact=lambda ids: vectors[ids])
 
-    hits = [len(set(found) & set(true)) for found, true in zip(ids.tolist(), expected.tolist(), strict=True)]
+    hits = [len(set(row) & set(true)) for row, true in zip(ids.tolist(), expected.tolist(), strict=True)]
     assert np.mean(hits) / 10 > (0.99 if kind == "hnsw" else 0.93)
 
 
@@ -59,18 +59,18 @@ def test_ivfpq_compares_its_candidates_exactly_where_it_is_given_the_vectors(met
     ids = np.arange(1000) * 3 + 7
     index = Index.build(vectors, ids, kind="ivfpq", metric=metric)
 
-    similarities, found = index.search(queries, 10, exact=lambda wanted: vectors[(wanted - 7) // 3])
+    similarities, neighbours = index.search(queries, 10, exact=lambda ids: vectors[(ids - 7) // 3])
     rough, _ = index.search(queries, 10)
 
-    expected = [by_definition(vectors, q, metric)[(f - 7) // 3] for q, f in zip(queries, found, strict=True)]
+    expected = [by_definition(vectors, q, metric)[(n - 7) // 3] for q, n in zip(queries, neighbours, strict=True)]
     np.testing.assert_allclose(similarities, expected, rtol=1e-6, atol=1e-6)
     assert (np.diff(similarities) <= 0).all()
-    assert np.abs(rough - similarities).max() > 1e-3  # what it holds itself is compressed
+    assert np.abs(rough - similarities).max() > 1e-3  # its own vectors are compressed
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_zero_vector_has_cosine_0_to_everything_itself_included(kind):
-    vectors = clusters(LEAST_TO_TRAIN)
+    vectors = clusters(MIN_TRAINING_VECTORS)
     vectors[5] = 0
 
     index = Index.build(vectors, kind=kind)
@@ -92,7 +92,7 @@ def test_near_copies_far_from_the_origin_have_their_true_distance(monkeypatch):
     assert (Index.build(vectors, metric="l2").search(vectors, 1)[0] == 0).all()
 
 
-def test_cosine_knows_directions_of_huge_and_tiny_vectors():
+def test_cosine_compares_directions_of_huge_and_tiny_vectors():
     vectors = np.array([[1e18, 0], [1e-30, 1e-30], [0, -1e-38]], np.float32)
 
     similarities, ids = Index.build(vectors).search(np.array([[2e-25, 0]], np.float32), 3)
@@ -102,7 +102,7 @@ def test_cosine_knows_directions_of_huge_and_tiny_vectors():
 
 
 @pytest.mark.parametrize("kind", ["flat", "hnsw"])
-def test_what_is_not_there_has_id_minus_1_and_similarity_minus_infinity(kind):
+def test_missing_neighbours_have_id_minus_1_and_similarity_minus_infinity(kind):
     index = Index.build(clusters(2), kind=kind, metric="l2")
 
     similarities, ids = index.search(clusters(3, seed=1), 4)
@@ -118,39 +118,35 @@ def test_what_is_not_there_has_id_minus_1_and_similarity_minus_infinity(kind):
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_after_adding_removing_and_updating_everything_living_is_found_under_its_id_and_nothing_else(
-    kind, metric, tmp_path
-):
+def test_after_adding_removing_and_updating_every_vector_is_found_under_its_id_and_no_other_is(kind, metric, tmp_path):
     vectors = clusters(2000)
     index = Index.build(vectors[:1000], np.arange(1000) + 50, kind=kind, metric=metric)
 
     assert index.add(vectors[1000:1200]).tolist() == list(range(1050, 1250))
     assert index.remove(np.array([*range(50, 150), 999_999])) == 100
     index.update(vectors[1500:1510], np.arange(200, 210))
-    living = {number + 50: vectors[number] for number in range(100, 1200)}
-    living.update({200 + number: vectors[1500 + number] for number in range(10)})
-    index.save(tmp_path / "some.faiss")
+    present = {number + 50: vectors[number] for number in range(100, 1200)}
+    present.update({200 + number: vectors[1500 + number] for number in range(10)})
+    index.save(tmp_path / "a.faiss")
 
-    for some in (index, Index.load(tmp_path / "some.faiss")):
-        assert (some.kind, some.metric, some.dimension, len(some)) == (kind, metric, D, 1100)
-        np.testing.assert_array_equal(some.ids, sorted(living))
-        _, ids = some.search(
-            np.stack(list(living.values())), 1, exact=lambda wanted: np.stack([living[i] for i in wanted])
-        )
-        share = (ids[:, 0] == np.array(list(living))).mean()
+    for held in (index, Index.load(tmp_path / "a.faiss")):
+        assert (held.kind, held.metric, held.dimension, len(held)) == (kind, metric, D, 1100)
+        np.testing.assert_array_equal(held.ids, sorted(present))
+        _, ids = held.search(np.stack(list(present.values())), 1, exact=lambda ids: np.stack([present[i] for i in ids]))
+        share = (ids[:, 0] == np.array(list(present))).mean()
         assert share == 1 if kind == "flat" else share > 0.99
-        _, ids = some.search(vectors[:100], 50)
+        _, ids = held.search(vectors[:100], 50)
         assert not set(ids.ravel()) & {-1, *range(50, 150)}
-    assert [path.name for path in tmp_path.iterdir()] == ["some.faiss"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.faiss"]
 
 
-def test_hnsw_drops_the_stepping_stones_once_most_vectors_are_gone(tmp_path):
+def test_hnsw_is_rebuilt_once_most_vectors_are_removed(tmp_path):
     vectors = clusters(1000)
     index = Index.build(vectors, kind="hnsw", metric="l2")
     index.save(tmp_path / "all")
 
     index.remove(np.arange(0, 400))
-    assert Index.load(_saved(index, tmp_path / "some"))._faiss.ntotal == 1000
+    assert Index.load(_saved(index, tmp_path / "large"))._faiss.ntotal == 1000
     index.remove(np.arange(400, 600))
 
     assert Index.load(_saved(index, tmp_path / "few"))._faiss.ntotal == len(index) == 400
@@ -200,15 +196,18 @@ def test_the_same_seed_makes_the_same_ivfpq_index(tmp_path):
             lambda: Index.build(clusters(623), kind="ivfpq"),
             "kind 'ivfpq' needs at least 624 vectors to train on; got 623: use 'flat'",
         ),
-        (lambda: Index.build(clusters(9)[0]), r"vectors must be \(N, D\), one a row; got \(16,\)"),
+        (lambda: Index.build(clusters(9)[0]), r"vectors must be \(N, D\), one per row; got \(16,\)"),
         (lambda: Index.build(clusters(9).astype(np.float64)), "vectors must be float32; got float64"),
         (lambda: Index.build(clusters(9)).search(np.ones((1, 5), np.float32), 1), r"queries must be \(N, 16\)"),
         (lambda: Index.build(clusters(9)).search(clusters(1), 0), "k must be at least 1; got 0"),
         (lambda: Index.build(clusters(9), [-1, *range(8)]), "ids must be 9 different whole numbers, 0 or more"),
-        (lambda: Index.build(clusters(9)).add(clusters(1), [8]), "ids must not be taken; 8 is: use update"),
+        (
+            lambda: Index.build(clusters(9)).add(clusters(1), [8]),
+            "ids must be unused; got 8, which is taken: use update",
+        ),
     ],
 )
-def test_what_cannot_be_is_refused(call, message):
+def test_impossible_arguments_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
@@ -245,10 +244,10 @@ def test_saving_that_fails_leaves_the_old_file_and_no_other(tmp_path):
 def test_a_gpu_finds_the_same(kind):
     vectors = clusters(20_000)
     index = Index.build(vectors, kind=kind)
-    on_gpu = index.search(vectors[:100], 10, exact=lambda wanted: vectors[wanted])
+    on_gpu = index.search(vectors[:100], 10, exact=lambda ids: vectors[ids])
     index._gpu = index._faiss
 
-    on_cpu = index.search(vectors[:100], 10, exact=lambda wanted: vectors[wanted])
+    on_cpu = index.search(vectors[:100], 10, exact=lambda ids: vectors[ids])
 
     np.testing.assert_allclose(on_gpu[0], on_cpu[0], atol=1e-5)
     assert (on_gpu[1] == on_cpu[1]).mean() > 0.99
