@@ -1,8 +1,8 @@
-"""What all figures share: colours with their ends, a map in them, its colour bar, and the bytes of a PNG file.
+"""What all figures share: colour scales, panels with an image or a map, and the bytes of a PNG file.
 
-Maps are drawn in their own unit and never rescaled: a colour bar states the range that its colours span, and a value
-outside limits given by the caller shows as a pointed end of the bar. Pixels that the encoder never saw are hatched. No
-pyplot and no global state: a figure is made, returned and forgotten.
+Maps are drawn in their own unit and never rescaled: a colour bar states the range that its colours span, and its end
+is pointed where values lie outside limits given by the caller. Pixels that the encoder never saw are hatched. pyplot
+and global state are not used.
 """
 
 from __future__ import annotations
@@ -17,13 +17,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
-
-from relax.text import number
 
 Limits: TypeAlias = tuple[float, float]
 
@@ -31,12 +28,12 @@ COLOURS = {"importance": "viridis", "uncertainty": "magma"}  # perceptually unif
 SIGNED = "RdBu_r"  # red above 0, blue below; told apart by colour-blind readers
 DPI = 200
 
-INK, PALE, _NEVER, HATCH = "#222222", "#666666", "#e4e4e4", "#a8a8a8"
-PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}  # a $ in a file name is a dollar
+INK, PALE, _UNSEEN, HATCH = "#222222", "#666666", "#e4e4e4", "#a8a8a8"
+PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}  # a $ in a file name is a dollar sign
 
 
 def png_of(drawing: Figure) -> bytes:
-    """A figure as the bytes of a PNG file."""
+    """The bytes of a figure as a PNG file."""
     stream = io.BytesIO()
     with boxes_for_missing_glyphs():
         drawing.savefig(stream, format="png", dpi=DPI)
@@ -45,7 +42,7 @@ def png_of(drawing: Figure) -> bytes:
 
 @contextmanager
 def boxes_for_missing_glyphs() -> Iterator[None]:
-    """No warning for a name in a script that the font lacks; it is drawn as boxes."""
+    """Suppress the warning about characters that the font lacks, which are drawn as boxes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         yield
@@ -53,17 +50,17 @@ def boxes_for_missing_glyphs() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Scale:
-    """The colours of one map: which, and from where to where."""
+    """The colours of one map and the range of values that they span."""
 
     colours: str
     low: float
     high: float
-    extend: str  # which ends of the bar are pointed, since values lie beyond
+    extend: str  # which ends of the bar are pointed, because values lie beyond them
     known: bool = True  # whether any pixel has a value
 
     @classmethod
     def of(cls, name: str, values: NDArray[np.float32], limits: Mapping[str, Limits] | None) -> Scale:
-        """The scale of a map's own range, or of the limits given for its name; errors as for `figure`."""
+        """The scale over the range of a map, or over the limits given for its name; errors as for `figure`."""
         limits = limits or {}
         if unknown := set(limits) - set(COLOURS):
             raise ValueError(f"limits are for {' and '.join(COLOURS)}; got {', '.join(sorted(unknown))}")
@@ -79,13 +76,13 @@ class Scale:
 
     @property
     def norm(self) -> Normalize:
-        """From values to colours."""
-        pad = 0.0 if self.low < self.high else max(abs(self.low) * 1e-3, 1e-12)  # a constant map has mid colour
+        """From values to [0, 1]."""
+        pad = 0.0 if self.low < self.high else max(abs(self.low) * 1e-3, 1e-12)  # centres a constant map
         return Normalize(self.low - pad, self.high + pad)
 
 
 def draw_image(axes: Axes, image: NDArray[np.uint8]) -> None:
-    """(H, W, 3) as it is."""
+    """Draw an image (H, W, 3), unchanged."""
     axes.imshow(image, aspect="equal")
 
 
@@ -97,34 +94,21 @@ def draw_map(
     *,
     below: NDArray[np.uint8] | None = None,
 ) -> None:
-    """Values in the colours of the scale; under them a hatch where the encoder never looked, else the image."""
+    """Draw values (H, W) in the colours of the scale.
+
+    Args:
+        axes: The panel.
+        values: (H, W), NaN where there is no value.
+        importance: (H, W), NaN where the encoder never saw the pixel; those pixels are hatched.
+        scale: The colours.
+        below: (H, W, 3) drawn where the pixel was seen but has no value; None leaves it hatched.
+    """
     height, width = values.shape
-    unseen = Rectangle(
-        (-0.5, -0.5), width, height, facecolor=_NEVER, edgecolor=HATCH, hatch="////", linewidth=0, zorder=-1
+    hatched = Rectangle(
+        (-0.5, -0.5), width, height, facecolor=_UNSEEN, edgecolor=HATCH, hatch="////", linewidth=0, zorder=-1
     )
-    axes.add_patch(unseen)
+    axes.add_patch(hatched)
     if below is not None:
-        seen = np.where(np.isfinite(importance), 255, 0).astype(np.uint8)
-        axes.imshow(np.dstack([below, seen]), aspect="equal")
-    shown = np.ma.masked_invalid(values)
-    axes.imshow(shown, cmap=scale.colours, norm=scale.norm, aspect="equal")
-
-
-def draw_bar(drawing: Figure, axes: Axes, scale: Scale, unit: str) -> None:
-    """The colour bar of a map under its panel, with the ends of the scale (and its 0 if it is signed) and the unit."""
-    bar = drawing.colorbar(ScalarMappable(scale.norm, scale.colours), ax=axes, location="bottom", pad=0.03)
-    bar.outline.set(color=HATCH, linewidth=0.5)
-    span = scale.high - scale.low
-    middle = [0.0] if scale.colours == SIGNED else []
-    ends = [scale.low, *middle, scale.high] if span > 0 else [scale.low]
-    bar.set_ticks(ends, labels=[number(value, span) for value in ends])
-    bar.ax.tick_params(labelsize=6.5, length=2, labelcolor=INK)
-    sides = ("left", "center", "right") if middle else ("left", "right")
-    for tick, side in zip(bar.ax.get_xticklabels(), sides, strict=False):
-        tick.set(ha=side if span > 0 else "center", parse_math=False)
-    bar.set_label(unit, size=6.5, color=PALE, **PLAIN)
-
-
-def leave_room_for_bar(drawing: Figure, axes: Axes) -> None:
-    """As much room under an image as a colour bar takes, so that the image is as large as its maps."""
-    drawing.colorbar(ScalarMappable(), ax=axes, location="bottom", pad=0.03).ax.set_visible(False)
+        opacity = np.where(np.isfinite(importance), 255, 0).astype(np.uint8)
+        axes.imshow(np.dstack([below, opacity]), aspect="equal")
+    axes.imshow(np.ma.masked_invalid(values), cmap=scale.colours, norm=scale.norm, aspect="equal")

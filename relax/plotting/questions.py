@@ -1,6 +1,6 @@
 """Draw the answers to further questions: a pair of images, several measures, the consensus of neighbours.
 
-Every map has a colour bar in its own unit. Signed maps have white at 0 and the same reach to both sides.
+Every map has a colour bar in its own unit. The scale of a signed map is symmetric about 0, which is white.
 """
 
 from __future__ import annotations
@@ -10,33 +10,27 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from relax.maps import ExplanationLike
 from relax.plotting.caption import measure_unit, recipe
-from relax.plotting.panels import (
-    INK,
-    PALE,
-    PLAIN,
-    SIGNED,
-    Limits,
-    Scale,
-    draw_bar,
-    draw_image,
-    draw_map,
-    leave_room_for_bar,
+from relax.plotting.panels import SIGNED, Limits, Scale
+from relax.plotting.sheet import (
+    MAX_TITLE,
+    PANEL_WIDTH,
+    draw_titled_image,
+    draw_titled_map,
+    empty_sheet,
+    panel_height,
+    write_caption,
 )
 from relax.text import number, shortened
-
-WIDE = 2.3  # inches of a panel
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A map to draw, with its scale and words."""
+    """A map to draw, with its title, unit and colour scale."""
 
     title: str
     values: NDArray[np.floating[Any]]
@@ -45,31 +39,31 @@ class Panel:
 
     @classmethod
     def of(cls, title: str, values: NDArray[np.floating[Any]], unit: str, limits: Limits | None = None) -> Panel:
-        """A map on its own range, or on the limits given."""
-        shared = None if limits is None else {"importance": limits}
-        return cls(title, values, unit, Scale.of("importance", values.astype(np.float32), shared))
+        """A map on a scale over its own range, or over the limits."""
+        by_name = None if limits is None else {"importance": limits}
+        return cls(title, values, unit, Scale.of("importance", values.astype(np.float32), by_name))
 
     @classmethod
     def signed(cls, title: str, values: NDArray[np.floating[Any]], unit: str) -> Panel:
-        """A map with white at 0."""
+        """A map on a scale symmetric about 0, which is white."""
         reach = float(np.nanmax(np.abs(values), initial=0.0))
         return cls(title, values, unit, Scale(SIGNED, -reach, reach, "neither"))
 
 
 class DirectionLike(Protocol):
-    """What in one image brings it to the other, as `relax.questions.pairs.Towards` has it."""
+    """What brings one image close to the other: the part of `relax.questions.pairs.Towards` that is drawn."""
 
     @property
     def to_other(self) -> ExplanationLike:
-        """For the other image as reference."""
+        """The explanation with the other image as reference."""
 
     @property
     def to_itself(self) -> ExplanationLike:
-        """For the image itself."""
+        """The explanation with the image itself as reference."""
 
     @property
     def beyond(self) -> ExplanationLike:
-        """What the latter leaves unexplained of the former."""
+        """What the latter leaves unexplained of the former, signed."""
 
     @property
     def similarity(self) -> float:
@@ -77,11 +71,11 @@ class DirectionLike(Protocol):
 
     @property
     def slope(self) -> float:
-        """Of the similarity to the other over that to itself."""
+        """Slope of the similarity to the other image on that to the image itself, over the masks."""
 
     @property
     def correlation(self) -> float:
-        """Of the two over the masks."""
+        """Correlation of the two similarities over the masks."""
 
 
 class PairLike(Protocol):
@@ -97,77 +91,81 @@ class PairLike(Protocol):
 
 
 class MeasuresLike(Protocol):
-    """One question under several measures."""
+    """One question answered under several measures."""
 
     @property
     def explanations(self) -> dict[str, Any]:
-        """By the measure's name, each an `ExplanationLike`."""
+        """An `ExplanationLike` per measure, by its name."""
 
     def rank_correlations(self) -> dict[tuple[str, str], float]:
-        """Of every two maps."""
+        """Rank correlation of every two maps, by the names of their measures."""
 
     def disagreement(self, first: str, second: str) -> NDArray[np.float64]:
-        """(H, W) in standard deviations."""
+        """(H, W) difference of two standardised maps, in standard deviations."""
 
 
 class ConsensusLike(Protocol):
-    """What matters for the neighbours of an image."""
+    """What makes an image similar to its nearest neighbours."""
 
     @property
     def explanation(self) -> ExplanationLike:
-        """For all of them together."""
+        """The explanation with all neighbours as reference."""
 
     def agreement(self, top: float) -> NDArray[np.float64]:
-        """(H, W) share of the neighbours."""
+        """(H, W) share of the neighbours for which a pixel is among the most important."""
 
 
 def pair_figure(pair: PairLike) -> Figure:
-    """Draw a pair: a row per image with the image, its map for the other, for itself, and what goes beyond that."""
-    rows = [_row(one, other) for one, other in ((pair.a, pair.b), (pair.b, pair.a))]
-    how = recipe(pair.a.to_other.provenance)
+    """Draw a pair, one row per image: the image, its maps for the other image and for itself, and their difference."""
+    rows = [_row(pair.a, pair.b), _row(pair.b, pair.a)]
+    phrases = recipe(pair.a.to_other.provenance)
     measure = str(pair.a.to_other.provenance["similarity"])
     numbers = [
         f"{measure_unit(measure)} of the whole images {number(pair.a.similarity)}",
         *(
-            f"{which}: correlation of the two similarities over the masks {number(one.correlation)}, "
-            f"slope {number(one.slope)}; beyond: median standard error {_error(one.beyond)}"
-            for which, one in (("upper", pair.a), ("lower", pair.b))
+            f"{row} row: correlation of the two similarities over the masks {number(direction.correlation)}, "
+            f"slope {number(direction.slope)}; beyond itself: median standard error {_error(direction.beyond)}"
+            for row, direction in (("upper", pair.a), ("lower", pair.b))
         ),
-        "beyond: what the similarity to the image itself leaves unexplained (0 = nothing)",
+        "beyond itself: what the similarity to the image itself leaves unexplained, 0 if nothing",
     ]
-    return _draw(rows, [*numbers, how[0], *how[2:]])
+    return _draw(rows, [*numbers, *_without_similarity(phrases)])
 
 
-def measures_figure(found: MeasuresLike, first: str = "cosine", second: str = "l2") -> Figure:
-    """Draw one map per measure, and where two of them disagree (if both were asked for).
+def measures_figure(answer: MeasuresLike, first: str = "cosine", second: str = "l2") -> Figure:
+    """Draw one map per measure, and the disagreement of two of them if both are among the measures.
 
     Raises:
         ValueError: If there is no map.
     """
-    if not found.explanations:
-        raise ValueError("there are no measures to draw")
+    if not answer.explanations:
+        raise ValueError("measures must be one or more; got none to draw")
     panels = [
-        Panel.of(name, one.importance, str(one.provenance.get("map") or f"mean {measure_unit(name)}"))
-        for name, one in found.explanations.items()
+        Panel.of(name, explanation.importance, str(explanation.provenance.get("map") or f"mean {measure_unit(name)}"))
+        for name, explanation in answer.explanations.items()
     ]
-    words = [f"{a}, {b}: rank correlation {number(value)}" for (a, b), value in found.rank_correlations().items()]
-    if first in found.explanations and second in found.explanations:
+    numbers = [f"{a}, {b}: rank correlation {number(value)}" for (a, b), value in answer.rank_correlations().items()]
+    if first in answer.explanations and second in answer.explanations:
         title = f"{first} more (red), {second} more (blue)"
-        panels.append(Panel.signed(title, found.disagreement(first, second), "difference in standard deviations"))
-    one = next(iter(found.explanations.values()))
-    how = recipe(one.provenance)
-    return _draw([(one, panels)], [*words, how[0], *how[2:]])
+        panels.append(Panel.signed(title, answer.disagreement(first, second), "difference in standard deviations"))
+    explanation = next(iter(answer.explanations.values()))
+    return _draw([(explanation, panels)], [*numbers, *_without_similarity(recipe(explanation.provenance))])
 
 
-def consensus_figure(found: ConsensusLike, top: float = 0.2) -> Figure:
-    """Draw the mean map of the neighbours and the share of them that count a pixel among the most important."""
-    one = found.explanation
-    unit = f"mean {measure_unit(str(one.provenance['similarity']))}"
+def consensus_figure(answer: ConsensusLike, top: float = 0.2) -> Figure:
+    """Draw the mean map over the neighbours, and the share of them with each pixel in the top share of their map."""
+    explanation = answer.explanation
+    unit = f"mean {measure_unit(str(explanation.provenance['similarity']))}"
     panels = [
-        Panel.of("mean over the neighbours", one.importance, unit),
-        Panel.of(f"agreement on the top {top:.0%}", found.agreement(top), "share of the neighbours", (0.0, 1.0)),
+        Panel.of("mean over the neighbours", explanation.importance, unit),
+        Panel.of(f"agreement on the top {top:.0%}", answer.agreement(top), "share of the neighbours", (0.0, 1.0)),
     ]
-    return _draw([(one, panels)], recipe(one.provenance))
+    return _draw([(explanation, panels)], recipe(explanation.provenance))
+
+
+def _without_similarity(phrases: list[str]) -> list[str]:
+    """The phrases of a recipe without the second, which names one measure and one reference."""
+    return [phrases[0], *phrases[2:]]
 
 
 def _error(explanation: ExplanationLike) -> str:
@@ -175,37 +173,28 @@ def _error(explanation: ExplanationLike) -> str:
     return number(float(np.median(errors))) if errors.size else "undefined"
 
 
-def _row(one: DirectionLike, other: DirectionLike) -> tuple[ExplanationLike, list[Panel]]:
-    unit = measure_unit(str(one.to_other.provenance["similarity"]))
-    name = shortened(str(other.to_other.provenance["image"]), 24)
-    return one.to_other, [
-        Panel.of(f"brings it to {name}", one.to_other.importance, f"mean {unit}"),
-        Panel.of("to itself", one.to_itself.importance, f"mean {unit}"),
-        Panel.signed(f"to {name}, beyond itself", one.beyond.importance, f"{unit}, signed"),
+def _row(direction: DirectionLike, opposite: DirectionLike) -> tuple[ExplanationLike, list[Panel]]:
+    unit = measure_unit(str(direction.to_other.provenance["similarity"]))
+    other = shortened(str(opposite.to_other.provenance["image"]), 24)
+    return direction.to_other, [
+        Panel.of(f"brings it to {other}", direction.to_other.importance, f"mean {unit}"),
+        Panel.of("to itself", direction.to_itself.importance, f"mean {unit}"),
+        Panel.signed(f"to {other}, beyond itself", direction.beyond.importance, f"{unit}, signed"),
     ]
 
 
 def _draw(rows: list[tuple[ExplanationLike, list[Panel]]], caption: list[str]) -> Figure:
+    """A sheet with a row for each explanation: its image, then its panels."""
     columns = 1 + max(len(panels) for _, panels in rows)
-    lines = textwrap.wrap(" · ".join(caption), int(columns * WIDE / 0.044))
-    tall = [min(max(WIDE * one.importance.shape[0] / one.importance.shape[1], 0.6), 4.0) for one, _ in rows]
-    size = columns * (WIDE + 0.25), sum(tall) + 0.95 * len(rows) + 0.14 * len(lines) + 0.3
-    drawing = Figure(figsize=size, facecolor="white", layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08))
-    grid = drawing.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": tall})
-    for axes, (one, panels) in zip(grid, rows, strict=True):
-        for place in axes:
-            place.set_axis_off()
-        draw_image(axes[0], one.image)
-        leave_room_for_bar(drawing, axes[0])
-        axes[0].set_title(shortened(str(one.provenance["image"]), 34), size=8, color=INK, loc="left", **PLAIN)
+    lines = textwrap.wrap(" · ".join(caption), int(columns * PANEL_WIDTH / 0.044))
+    heights = [panel_height(explanation.importance.shape) for explanation, _ in rows]
+    size = columns * (PANEL_WIDTH + 0.25), sum(heights) + 0.95 * len(rows) + 0.14 * len(lines) + 0.3
+    drawing, grid = empty_sheet(heights, columns, size)
+    for axes, (explanation, panels) in zip(grid, rows, strict=True):
+        title = shortened(str(explanation.provenance["image"]), MAX_TITLE)
+        draw_titled_image(drawing, axes[0], explanation.image, title)
         for place, panel in zip(axes[1:], panels, strict=False):
-            _draw_panel(drawing, place, panel)
-    drawing.supxlabel("\n".join(lines), size=6.5, color=PALE, x=0.01, ha="left", **PLAIN)
+            values = panel.values.astype(np.float32)
+            draw_titled_map(drawing, place, values, panel.scale, panel.title, panel.unit)
+    write_caption(drawing, lines)
     return drawing
-
-
-def _draw_panel(drawing: Figure, axes: Axes, panel: Panel) -> None:
-    scale, values = panel.scale, panel.values.astype(np.float32)
-    draw_map(axes, values, values, scale)
-    axes.set_title(panel.title, size=8, color=INK, loc="left", **PLAIN)
-    draw_bar(drawing, axes, scale, panel.unit)
