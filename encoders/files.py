@@ -14,21 +14,21 @@ IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gi
 
 @contextmanager
 def written_aside(path: str | Path) -> Iterator[Path]:
-    """Give a temporary file beside `path` to write to; rename it to `path` when the block ends well.
+    """Give the path of a temporary file beside `path`, which replaces `path` when the block ends without error.
 
-    On an error or Ctrl-C the temporary file is removed and what was at `path` stays. The folder is
-    made if need be.
+    On an error or Ctrl-C the temporary file is removed and `path` is left unchanged. The folder is
+    created if necessary.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    aside = Path(name)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
+    os.close(descriptor)
+    temporary = Path(name)
     try:
-        yield aside
-        mask = os.umask(0)
-        os.umask(mask)
-        aside.chmod(0o666 & ~mask)  # as an ordinary new file; mkstemp makes it private
-        aside.replace(path)
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # as an ordinary new file; mkstemp makes it private
+        temporary.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

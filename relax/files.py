@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and names of several."""
+"""Write files atomically: they appear whole or not at all; and the names of several."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from encoders.files import written_aside as written_aside
 
 
 def write_files(target: Path, contents: Mapping[str, bytes]) -> list[Path]:
-    """Write several files of one name, each whole.
+    """Write several files that differ in their ending, each atomically.
 
     Args:
-        target: What they are called, without their endings.
-        contents: By ending.
+        target: Their common path, without the endings.
+        contents: Bytes of each file, by ending.
 
     Returns:
-        Their paths.
+        Paths of the files, in the order of `contents`.
 
     Raises:
         OSError: If one cannot be written.
@@ -25,16 +25,16 @@ def write_files(target: Path, contents: Mapping[str, bytes]) -> list[Path]:
     paths = []
     for ending, content in contents.items():
         paths.append(with_ending(target, ending))
-        with written_aside(paths[-1]) as aside:
-            aside.write_bytes(content)
+        with written_aside(paths[-1]) as temporary:
+            temporary.write_bytes(content)
     return paths
 
 
 def with_ending(target: Path, ending: str) -> Path:
-    """The path with an ending after its whole name; `with_suffix` would cut "cat.v2"."""
+    """The path with an ending appended to its name; `with_suffix` would turn "cat.v2" into "cat"."""
     return target.with_name(target.name + ending)
 
 
 def file_names(paths: Sequence[Path]) -> str:
-    """Files of one folder, for a message: the folder once."""
+    """Files of one folder for a message, with the folder named once."""
     return ", ".join([str(paths[0]), *(path.name for path in paths[1:])]) if paths else "nothing"

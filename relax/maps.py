@@ -1,6 +1,6 @@
-"""What figures, reports and writers of files take: three maps, the picture under them, and a record.
+"""The input of figures, reports and file writers: three maps, the image under them, and their provenance.
 
-The rule by which U-RELAX calls a pixel certain stands here too, since figures and reports state it.
+The rule by which U-RELAX selects certain pixels is here too, since figures and reports state it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ MAPS = ("importance", "uncertainty", "standard_error")
 
 
 class ExplanationLike(Protocol):
-    """Arrays and a record, as `relax.Explanation` has them; its attributes are explained there."""
+    """The arrays and the provenance of a `relax.Explanation`, whose attributes are described there."""
 
     @property
     def importance(self) -> NDArray[np.float32]:
-        """(H, W), in the unit of the record's `map` or `similarity`."""
+        """(H, W), in the unit that `provenance` names under "map" or "similarity"."""
 
     @property
     def uncertainty(self) -> NDArray[np.float32]:
@@ -44,10 +44,10 @@ def uncertainty_limit(
     quantile: float | None = None,
     gamma: float | None = None,
 ) -> float:
-    """The largest uncertainty that U-RELAX keeps, see `Explanation.u_relax`; NaN where none is known.
+    """The largest uncertainty that U-RELAX keeps, see `Explanation.u_relax`; NaN where it is undefined everywhere.
 
     Raises:
-        ValueError: If more than one of the three is given, or it is out of range.
+        ValueError: If more than one of the three is given, or one is out of range.
     """
     rules = {"threshold": threshold, "quantile": quantile, "gamma": gamma}
     given = [name for name, value in rules.items() if value is not None]
@@ -65,7 +65,7 @@ def uncertainty_limit(
 
 
 def where_certain(explanation: ExplanationLike, limit: float) -> NDArray[np.float32]:
-    """(H, W) the importance where the uncertainty is at most `limit`, NaN elsewhere."""
+    """(H, W): the importance where the uncertainty is at most `limit`, NaN elsewhere."""
     with np.errstate(invalid="ignore"):
         return np.where(explanation.uncertainty <= limit, explanation.importance, np.float32(np.nan))
 

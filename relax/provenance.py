@@ -1,4 +1,4 @@
-"""Where and with what a result was made."""
+"""The environment in which a result was computed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGES = ("relax-explainer", "torch", "torchvision", "timm", "numpy")
 
 
 def surroundings(device: torch.device, seconds: float) -> dict[str, Any]:
-    """Device, precision, time and versions, as JSON types."""
+    """Device, precision, duration, date and versions, as JSON types."""
     return {
         "device": device_name(device),
         "dtype": "float32",
@@ -25,17 +25,17 @@ def surroundings(device: torch.device, seconds: float) -> dict[str, Any]:
 
 
 def device_name(device: torch.device) -> str:
-    """The device, with the name of its GPU."""
+    """The type of the device, with the name of the GPU if it is one."""
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
-    """Versions of Python and of the packages that decide over the numbers."""
-    found = [("python", platform.python_version())]
+    """Name and version of Python and of the packages that affect the numbers."""
+    pairs = [("python", platform.python_version())]
     for name in PACKAGES:
         try:
-            found.append((name, version(name)))
+            pairs.append((name, version(name)))
         except PackageNotFoundError:
-            found.append((name, "not installed as a package"))
-    return tuple(found)
+            pairs.append((name, "not installed as a package"))
+    return tuple(pairs)

@@ -1,4 +1,4 @@
-"""The rooms have everyday names: make sure that ours are the ones that Python found."""
+"""A check that the everyday names of this project's packages are not taken by other packages."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ ROOMS = ("encoders", "masking", "similarity")
 
 
 def check_rooms() -> None:
-    """Refuse to start on another package's `encoders`, `masking` or `similarity`.
+    """Refuse to start if `encoders`, `masking` or `similarity` would be imported from elsewhere.
 
     Raises:
-        ImportError: Names the foreign file and the way out.
+        ImportError: If one would; the message names the file and the way out.
     """
-    home = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parent.parent
     for room in ROOMS:
         spec = find_spec(room)
-        found = Path(spec.origin).resolve() if spec and spec.origin else None
-        if found is None or found.parent.parent != home:
+        origin = Path(spec.origin).resolve() if spec and spec.origin else None
+        if origin is None or origin.parent.parent != root:
             raise ImportError(
-                f"relax-explainer needs its own package {room!r}, but Python finds {found or 'none'}: "
+                f"relax-explainer needs its own package {room!r}, but Python finds {origin or 'none'}: "
                 f"rename that file, or use an environment of its own for relax-explainer"
             )

@@ -1,4 +1,4 @@
-"""Names and numbers as people read them: on one line, short enough, with as many digits as they need."""
+"""Names and numbers in a readable form: on one line, of limited length, with as many digits as needed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Iterable, Sequence
 
 
 def printable(text: str) -> str:
-    """The text with a question mark for all that would move a terminal's cursor."""
+    """The text with a question mark for each character that would move the cursor of a terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def shortened(text: str, most: int) -> str:
-    """At most `most` characters on one line, the middle left out: both folder and file ending stay readable."""
+def shortened(text: str, limit: int) -> str:
+    """At most `limit` characters on one line; the middle is left out, so that the ends of a path stay readable."""
     text = printable(text)
-    if len(text) <= most:
+    if len(text) <= limit:
         return text
-    tail = (most - 1) * 2 // 3
-    return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
+    tail = (limit - 1) * 2 // 3
+    return f"{text[: limit - 1 - tail]}…{text[len(text) - tail :]}"
 
 
 def listed(names: Sequence[str], limit: int = 12) -> str:
@@ -30,7 +30,7 @@ def listed(names: Sequence[str], limit: int = 12) -> str:
 
 
 def number(value: float, span: float | None = None) -> str:
-    """A number as a reader wants it: enough digits to tell apart values `span` apart, powers of ten when tiny."""
+    """A number with enough digits to resolve a range of `span`, in powers of ten when very small or large."""
     if not math.isfinite(value):
         return "undefined"
     size, step = abs(value), span if span else abs(value)
@@ -49,7 +49,7 @@ def one_of(argument: str, value: str, names: Iterable[str]) -> str:
     """The value, if it is one of the names.
 
     Raises:
-        ValueError: If it is none; the message begins with the argument, lists the names and guesses what was meant.
+        ValueError: Otherwise; the message begins with the argument, lists the names and suggests the nearest.
     """
     names = list(names)
     if value not in names:
@@ -58,6 +58,6 @@ def one_of(argument: str, value: str, names: Iterable[str]) -> str:
 
 
 def nearest(word: object, names: Iterable[str]) -> str:
-    """The end of an error message: what a misspelt word was meant to be, or nothing where no name is like it."""
+    """The end of an error message that suggests the name most like a misspelt word; empty if none is like it."""
     close = difflib.get_close_matches(str(word).lower(), list(names), n=1)
     return f": did you mean {close[0]!r}?" if close else ""

@@ -1,1 +1,1 @@
-"""Figures: arrays and a record in, a matplotlib figure out."""
+"""Figures: from arrays and their provenance to matplotlib figures."""

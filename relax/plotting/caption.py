@@ -1,4 +1,4 @@
-"""What is written under a figure: how the maps were made, in short phrases and readable numbers."""
+"""The caption of a figure: how the maps were made and what they come to, in short phrases."""
 
 from __future__ import annotations
 
@@ -13,39 +13,48 @@ from relax.text import number, shortened
 from similarity.measures import MEASURES
 
 
-def recipe(made: dict[str, Any]) -> list[str]:
-    """How the maps were made, as short phrases."""
-    encoder, masks = made.get("encoder") or {}, made.get("masks") or {}
-    reference = str(made.get("reference") or "itself")
-    reference = "the image itself" if reference == "itself" else reference
-    minus = f" minus to {shortened(str(made['foil']), 60)}" if made.get("foil") else ""
-    fill = made.get("fill")
-    fill_text = ", ".join(f"{value:g}" for value in fill) if isinstance(fill, list) else str(fill)
+def recipe(provenance: dict[str, Any]) -> list[str]:
+    """How the maps were made: encoder, explained quantity, masks, fill, seed and, where it was measured, trust."""
+    encoder, masks = provenance.get("encoder") or {}, provenance.get("masks") or {}
     count = masks.get("count")
     phrases = [
         f"encoder {shortened(str(encoder.get('name')), 60)}",
-        f"{made['method']} of {shortened(str(made.get('target') or made.get('scalar')), 60)}"
-        if made.get("method", "relax") != "relax"
-        else f"{made.get('similarity')} to {shortened(reference, 60)}{minus}",
+        _explained_quantity(provenance),
         f"{count:,} masks" if isinstance(count, int) else "masks",
         str(masks.get("kind", "")),
         *(f"{key} {masks[key]}" for key in ("cells", "found", "window", "stride", "keep") if key in masks),
-        f"fill {shortened(fill_text, 60)}",
-        f"seed {made.get('seed')}",
+        f"fill {_fill(provenance.get('fill'))}",
+        f"seed {provenance.get('seed')}",
     ]
-    if made.get("trust"):
-        phrases += trust_in_words(made["trust"])
+    if provenance.get("trust"):
+        phrases += trust_in_words(provenance["trust"])
     return [phrase for phrase in phrases if phrase]
 
 
+def _explained_quantity(provenance: dict[str, Any]) -> str:
+    """Such as "cosine to the image itself" or, for other methods, "occlusion of" their target."""
+    method = provenance.get("method", "relax")
+    if method != "relax":
+        return f"{method} of {shortened(str(provenance.get('target') or provenance.get('scalar')), 60)}"
+    reference = str(provenance.get("reference") or "itself")
+    reference = "the image itself" if reference == "itself" else reference
+    minus = f" minus to {shortened(str(provenance['foil']), 60)}" if provenance.get("foil") else ""
+    return f"{provenance.get('similarity')} to {shortened(reference, 60)}{minus}"
+
+
+def _fill(fill: Any) -> str:
+    text = ", ".join(f"{value:g}" for value in fill) if isinstance(fill, list) else str(fill)
+    return shortened(text, 60)
+
+
 def measure_unit(measure: str) -> str:
-    """What a measure's values are called; a name that is none, as records of other versions may have, is kept."""
+    """The unit of a measure in words; an unknown name, as in records of other versions, stands for itself."""
     return MEASURES[measure].unit if measure in MEASURES else shortened(measure, 24)
 
 
-def map_unit(made: dict[str, Any]) -> str:
+def map_unit(provenance: dict[str, Any]) -> str:
     """The unit of the importance, in words."""
-    return str(made.get("map") or f"mean {made['similarity']}")
+    return str(provenance.get("map") or f"mean {provenance['similarity']}")
 
 
 def trust_in_words(trust: dict[str, Any]) -> list[str]:
@@ -55,8 +64,8 @@ def trust_in_words(trust: dict[str, Any]) -> list[str]:
         for name in ("mirrored", "shifted", "ceiling", "stability")
     )
     phrases = [
-        f"map follows the picture {mirrored} mirrored, {shifted} shifted (another seed: {ceiling})",
-        f"embedding under small changes {stability} (least: {trust['moved_most_by']})",
+        f"correlation of the map {mirrored} mirrored, {shifted} shifted, {ceiling} with another seed",
+        f"embedding under small changes {stability} (lowest: {trust['moved_most_by']})",
     ]
     if trust["neighbours"] is not None:
         phrases.append(f"keeps {trust['neighbours']:.0%} of {trust['k']} neighbours")
@@ -66,26 +75,33 @@ def trust_in_words(trust: dict[str, Any]) -> list[str]:
 def results(
     explanation: ExplanationLike,
     certain: NDArray[np.float32],
-    most: float,
-    wishes: tuple[float | None, float | None, float | None],
+    limit: float,
+    rule: tuple[float | None, float | None, float | None],
 ) -> list[str]:
-    """What the reader must know of the maps, as short phrases."""
-    threshold, quantile, gamma = wishes
+    """What the maps come to: share of certain pixels, standard error, tolerance, and pixels never seen.
+
+    Args:
+        explanation: The maps.
+        certain: (H, W) the importance where it is certain, else NaN.
+        limit: Largest uncertainty that counts as certain.
+        rule: The threshold, quantile and gamma that `limit` follows from, at most one of them not None.
+    """
+    threshold, quantile, gamma = rule
+    provenance, method = explanation.provenance, explanation.provenance.get("method", "relax")
     seen = np.isfinite(explanation.importance)
     share = np.isfinite(certain).sum() / max(seen.sum(), 1)
-    rule = f"{gamma:g} × the mean" if gamma is not None else f"quantile {0.5 if quantile is None else quantile:g}"
-    rule = "given" if threshold is not None else rule
+    origin = f"{gamma:g} × the mean" if gamma is not None else f"quantile {0.5 if quantile is None else quantile:g}"
+    origin = "given" if threshold is not None else origin
     errors = explanation.standard_error[np.isfinite(explanation.standard_error)]
-    method = explanation.provenance.get("method", "relax")
-    phrases = [f"U-RELAX threshold {number(most)} ({rule}), keeps {share:.0%}"]
+    phrases = [f"U-RELAX threshold {number(limit)} ({origin}), keeps {share:.0%}"]
     phrases.append(
         f"median standard error of the importance {number(float(np.median(errors)))}"
         if errors.size
-        else f"no standard error ({'masks not random' if method == 'relax' else method + ' has none'})"
+        else f"no standard error ({'the masks are not random' if method == 'relax' else method + ' has none'})"
     )
-    made = explanation.provenance
-    if made.get("tolerance") is not None:
-        phrases.append(f"tolerance {made['tolerance']:g} {'reached' if made.get('converged') else 'NOT reached'}")
+    if provenance.get("tolerance") is not None:
+        outcome = "reached" if provenance.get("converged") else "NOT reached"
+        phrases.append(f"tolerance {provenance['tolerance']:g} {outcome}")
     if not seen.all():
         phrases.append("hatched: never seen by the encoder")
     return phrases

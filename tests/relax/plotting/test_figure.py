@@ -1,4 +1,4 @@
-"""The figure shows the maps as they are, on stated scales, with the words to read them, whatever the image."""
+"""The figure shows the maps unchanged, on stated scales, with a caption that explains them, for any image."""
 
 import io
 import itertools
@@ -17,7 +17,7 @@ from relax.explanation import Explanation
 from relax.plotting.figure import figure, png
 from relax.text import number, shortened
 
-MADE = {
+PROVENANCE = {
     "image": "photos/cat.png",
     "encoder": {"name": "default", "checksum": "ab", "input_size": [64, 64]},
     "similarity": "cosine",
@@ -30,19 +30,19 @@ MADE = {
 }
 
 
-def explanation(height=12, width=16, never=None, made=None, **maps):
-    """Random maps in a narrow band; `never` is an index of pixels that the encoder never saw."""
+def explanation(height=12, width=16, unseen=None, record=None, **maps):
+    """Random maps in a narrow band; `unseen` is an index of pixels that the encoder never saw."""
     rng = np.random.default_rng(0)
     values = {
         "importance": rng.uniform(0.80, 0.84, (height, width)).astype(np.float32),
         "uncertainty": rng.uniform(0.001, 0.003, (height, width)).astype(np.float32),
         "standard_error": np.full((height, width), 0.0004, np.float32),
     } | maps
-    if never is not None:
+    if unseen is not None:
         for name in values:
-            values[name][never] = np.nan
+            values[name][unseen] = np.nan
     image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Explanation(**values, image=image, provenance=MADE | (made or {}))
+    return Explanation(**values, image=image, provenance=PROVENANCE | (record or {}))
 
 
 def panels(drawing):
@@ -67,8 +67,8 @@ def test_every_panel_shows_its_array_unchanged():
     assert (image.images[0].get_array() == given.image).all()
     assert (importance.images[0].get_array() == given.importance).all()
     assert (uncertainty.images[0].get_array() == given.uncertainty).all()
-    shown = certain.images[-1].get_array()
-    np.testing.assert_array_equal(shown.filled(np.nan), given.u_relax())
+    drawn = certain.images[-1].get_array()
+    np.testing.assert_array_equal(drawn.filled(np.nan), given.u_relax())
 
 
 def test_scales_span_the_map_itself_and_u_relax_shares_that_of_the_importance():
@@ -92,14 +92,14 @@ def test_colour_bars_state_the_ends_and_the_middle():
     assert ends == [["0.800", "0.820", "0.840"], ["1.0×10⁻⁵", "3.0×10⁻⁵", "5.0×10⁻⁵"], ["0.800", "0.820", "0.840"]]
 
 
-def test_the_narrow_band_of_cosine_is_said():
+def test_the_narrow_band_of_the_cosine_is_stated():
     maps = np.tile(np.linspace(0.80, 0.84, 16, dtype=np.float32), (12, 1))
 
     assert "colours span 0.040 of the measure's range of 2" in words(figure(explanation(importance=maps)))
-    assert "colours span" not in words(figure(explanation(made={"similarity": "dot"})))
+    assert "colours span" not in words(figure(explanation(record={"similarity": "dot"})))
 
 
-def test_given_limits_hold_and_values_beyond_them_point_the_bar():
+def test_given_limits_are_used_and_values_beyond_them_point_the_bar():
     given = explanation()
 
     drawing = figure(given, limits={"importance": (0.81, 0.9)})
@@ -126,7 +126,7 @@ def test_impossible_limits_are_refused(limits, text):
 
 
 def test_pixels_never_seen_are_hatched_and_named():
-    drawing = figure(explanation(never=np.s_[:, :4]))
+    drawing = figure(explanation(unseen=np.s_[:, :4]))
 
     for panel in panels(drawing)[1:]:
         assert panel.images[-1].get_array().mask[:, :4].all()
@@ -141,7 +141,7 @@ def test_pixels_never_seen_are_hatched_and_named():
 
 def test_the_drawn_hatch_is_visible_and_the_map_covers_it_elsewhere():
     """Right half never seen: there only greys are drawn, on the left only colours of the map."""
-    given = explanation(never=np.s_[:, 8:], importance=np.full((12, 16), 0.5, np.float32))
+    given = explanation(unseen=np.s_[:, 8:], importance=np.full((12, 16), 0.5, np.float32))
     drawing = figure(given)
     canvas = FigureCanvasAgg(drawing)
     canvas.draw()
@@ -152,10 +152,10 @@ def test_the_drawn_hatch_is_visible_and_the_map_covers_it_elsewhere():
 
     left, right = panel[:, : panel.shape[1] // 2 - 5], panel[:, panel.shape[1] // 2 + 5 :]
 
-    assert len(np.unique(left.reshape(-1, 3), axis=0)) == 1  # a constant map has one colour
-    assert np.ptp(left[0, 0]) > 50  # and it is a colour
+    assert len(np.unique(left.reshape(-1, 3), axis=0)) == 1  # a constant map has a single colour
+    assert np.ptp(left[0, 0]) > 50  # no grey
     assert (np.ptp(right, axis=-1) == 0).all()  # greys
-    assert len(np.unique(right[..., 0])) > 3  # with a hatch
+    assert len(np.unique(right[..., 0])) > 3  # several: the hatch
 
 
 def test_the_caption_says_how_the_maps_were_made():
@@ -177,18 +177,18 @@ def test_the_caption_says_how_the_maps_were_made():
         assert phrase in text
 
 
-def test_the_caption_follows_what_was_asked():
-    given = explanation(made={"fill": [0.5, 0.25, 0.1], "tolerance": 0.002, "converged": False})
+def test_the_caption_follows_the_settings():
+    given = explanation(record={"fill": [0.5, 0.25, 0.1], "tolerance": 0.002, "converged": False})
 
     assert "fill 0.5, 0.25, 0.1" in words(figure(given))
     assert "tolerance 0.002 NOT reached" in words(figure(given))
-    reached = explanation(made={"tolerance": 0.002, "converged": True})
+    reached = explanation(record={"tolerance": 0.002, "converged": True})
     assert "tolerance 0.002 reached" in words(figure(reached))
     assert "U-RELAX threshold 0.0020 (given)" in words(figure(given, threshold=0.002))
     assert "1.1 × the mean" in words(figure(given, gamma=1.1))
     assert "keeps 25%" in words(figure(given, quantile=0.25))
     unknown = explanation(standard_error=np.full((12, 16), np.nan, np.float32))
-    assert "no standard error" in words(figure(unknown))
+    assert "no standard error (the masks are not random)" in words(figure(unknown))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, -3.0, 1e-9, 1e6])
@@ -200,13 +200,13 @@ def test_constant_maps_are_drawn(value):
     assert png(explanation(importance=flat, uncertainty=np.zeros_like(flat)))
     assert [len(labels) for labels in bars(drawing)] == [1, 1, 1]
     norm = panels(drawing)[1].images[-1].norm
-    assert norm(flat[0, 0]) == pytest.approx(0.5, abs=0.02)  # mid colour, not an end
-    assert "the same everywhere" in words(drawing)
+    assert norm(flat[0, 0]) == pytest.approx(0.5, abs=0.02)  # the middle of the scale
+    assert "constant" in words(drawing)
 
 
 @pytest.mark.filterwarnings("ignore:All-NaN slice")
 def test_maps_that_are_nowhere_defined_are_drawn():
-    drawing = figure(explanation(never=np.s_[:]))
+    drawing = figure(explanation(unseen=np.s_[:]))
 
     assert bars(drawing) == [[], [], []]
     assert "nowhere defined" in words(drawing)
@@ -215,8 +215,8 @@ def test_maps_that_are_nowhere_defined_are_drawn():
 @pytest.mark.parametrize(("height", "width"), [(40, 40), (30, 70), (4, 400), (400, 4), (60, 30)])
 def test_nothing_overlaps_or_leaves_the_figure(height, width):
     name = "a_long_folder/" * 30 + "W" * 40 + ".png"
-    made = {"image": name, "encoder": {"name": name}, "reference": name, "tolerance": 0.001, "converged": True}
-    drawing = figure(explanation(height, width, never=np.s_[0], made=made))
+    record = {"image": name, "encoder": {"name": name}, "reference": name, "tolerance": 0.001, "converged": True}
+    drawing = figure(explanation(height, width, unseen=np.s_[0], record=record))
     FigureCanvasAgg(drawing).draw()
     page = drawing.bbox
 
@@ -229,21 +229,21 @@ def test_nothing_overlaps_or_leaves_the_figure(height, width):
         assert box.x1 <= page.x1
         assert page.y0 <= box.y0
         assert box.y1 <= page.y1
-    for one, other in itertools.combinations(boxes, 2):
-        assert not one.overlaps(other)
-    for one, other in itertools.product(boxes[: len(texts)], ticks):
-        assert not one.overlaps(other)
+    for first, second in itertools.combinations(boxes, 2):
+        assert not first.overlaps(second)
+    for text, tick in itertools.product(boxes[: len(texts)], ticks):
+        assert not text.overlaps(tick)
 
 
 @pytest.mark.parametrize("name", [r"$\frac{1}{$.png", "$x^2$", "two\nlines.png", "%s{}[bold]", "猫.png"])
 def test_names_are_plain_text(name):
-    drawing = figure(explanation(made={"image": name, "reference": name, "encoder": {"name": name}}))
+    drawing = figure(explanation(record={"image": name, "reference": name, "encoder": {"name": name}}))
 
     assert name.replace("\n", "?") in words(drawing)
-    assert png(explanation(made={"image": name}))
+    assert png(explanation(record={"image": name}))
 
 
-def test_png_gives_the_bytes_of_a_picture():
+def test_png_gives_the_bytes_of_an_image_file():
     picture = Image.open(io.BytesIO(png(explanation(), quantile=0.3)))
 
     assert picture.format == "PNG"
@@ -287,11 +287,11 @@ def test_shortening_keeps_both_ends():
 
 def test_another_method_is_drawn_in_its_own_unit_and_without_an_uncertainty():
     picture = np.random.default_rng(0).random((20, 24, 3), dtype=np.float32)
-    made = relax.explain(picture, "random:timm:test_resnet", method="occlusion")
+    result = relax.explain(picture, "random:timm:test_resnet", method="occlusion")
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        texts = [text.get_text() for text in relax.figure(made).findobj(lambda a: hasattr(a, "get_text"))]
+        texts = [text.get_text() for text in relax.figure(result).findobj(lambda a: hasattr(a, "get_text"))]
 
     assert "drop of the cosine" in texts
     assert "nowhere defined" in texts
@@ -299,5 +299,5 @@ def test_another_method_is_drawn_in_its_own_unit_and_without_an_uncertainty():
         text.startswith("encoder random:timm:test_resnet · occlusion of ")
         for text in (t.replace("\xa0", " ") for t in texts)
     )
-    assert np.isnan(made.u_relax()).all()
-    assert np.isnan(made.u_relax(gamma=1.0)).all()
+    assert np.isnan(result.u_relax()).all()
+    assert np.isnan(result.u_relax(gamma=1.0)).all()
