@@ -1,0 +1,94 @@
+"""Arrays and tensors as pixels: (H, W, C) float32 in [0, 1], with the number of channels that is needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from relax.io.errors import ImageError
+
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as in Pillow
+
+
+def array_pixels(source: NDArray[Any] | Tensor, channels: int | None) -> NDArray[np.float32]:
+    """(H, W, C) in [0, 1] of an array (channels last) or a tensor (channels first), with the channels it has.
+
+    Args:
+        source: (H, W) or (H, W, C); a tensor (H, W), (C, H, W) or (1, C, H, W).
+        channels: The number that is needed. It only serves to recognise an array whose channels are on the wrong side.
+
+    Raises:
+        ImageError: If the shape or the values are not those of an image.
+    """
+    if isinstance(source, Tensor):
+        values = _channels_last(source)
+        layout, other_side, way_out = "(H, W), (C, H, W) or (1, C, H, W)", "last", ".permute(2, 0, 1)"
+    else:
+        values = source
+        layout, other_side, way_out = "(H, W) or (H, W, C)", "first", ".transpose(1, 2, 0)"
+    if values.ndim == 2:
+        values = values[..., None]
+    if values.ndim != 3:
+        raise ImageError(f"must be {layout}; it has {source.ndim} axes")
+    height, width, count = values.shape
+    opposite = width if isinstance(source, Tensor) else height  # the axis of the channels if they are on the wrong side
+    if count != channels and count > min(height, width) and opposite in (1, 3, 4):
+        raise ImageError(f"must be {layout}; the channels seem to come {other_side}: turn it with {way_out}")
+    return unit(values)
+
+
+def _channels_last(source: Tensor) -> NDArray[Any]:
+    """(H, W) or (H, W, C) of a tensor; other numbers of axes are left to the caller."""
+    if source.ndim == 4 and len(source) != 1:
+        raise ImageError(f"is a batch of {len(source)}; give one image at a time")
+    tensor = source.detach().cpu()
+    tensor = tensor[0] if tensor.ndim == 4 else tensor
+    values = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return values.transpose(1, 2, 0) if values.ndim == 3 else values
+
+
+def unit(values: NDArray[Any]) -> NDArray[np.float32]:
+    """The values (H, W, ...) divided by the white of their type: 255, 65535, or 1 for bits and floats.
+
+    Raises:
+        ImageError: If a side has fewer than 2 pixels, the type has no known white, or a float is not in [0, 1].
+    """
+    if min(values.shape[:2]) < 2:
+        raise ImageError(f"{values.shape[1]} x {values.shape[0]} pixels; both sides must be at least 2")
+    if values.dtype == np.bool_:
+        return values.astype(np.float32)
+    if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
+        return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
+    if values.dtype.kind != "f":
+        raise ImageError(f"{values.dtype} has no known white; divide by it and pass floats in [0, 1], or use uint8")
+    if not np.isfinite(values).all():
+        raise ImageError(f"{np.count_nonzero(~np.isfinite(values)):,} values are NaN or infinite; replace them")
+    low, high = float(values.min()), float(values.max())
+    if low < -1e-6 or high > 1 + 1e-6:
+        way_out = "bring them there, undoing any normalisation" if low < 0 or high > 255 else "divide by 255"
+        raise ImageError(f"floats must lie in [0, 1]; these run from {low:.6g} to {high:.6g}: {way_out}")
+    return np.clip(values.astype(np.float32), 0, 1)
+
+
+def with_channels(pixels: NDArray[np.float32], channels: int | None) -> NDArray[np.float32]:
+    """(H, W, C) converted to (H, W, channels): alpha composited on white, colour to luma, grey repeated.
+
+    Raises:
+        ImageError: If there is no such conversion.
+    """
+    if channels is None or pixels.shape[-1] == channels:
+        return pixels
+    if pixels.shape[-1] == 4 and channels in (1, 3):
+        alpha = pixels[..., 3:]
+        pixels = pixels[..., :3] * alpha + (1 - alpha)
+    if (pixels.shape[-1], channels) == (3, 1):
+        pixels = (pixels @ _LUMA).clip(0, 1)[..., None]
+    if (pixels.shape[-1], channels) == (1, 3):
+        return np.repeat(pixels, 3, axis=-1)
+    if pixels.shape[-1] != channels:
+        raise ImageError(f"has {pixels.shape[-1]} channels; the encoder takes {channels}")
+    return pixels
