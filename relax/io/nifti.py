@@ -1,8 +1,8 @@
-"""Read NIfTI volumes slice by slice, and put maps of slices back where they belong.
+"""Read NIfTI volumes slice by slice, and place maps of slices back into the volume.
 
-A volume is thought of in canonical order, x to the patient's right, y to the front, z to the head, whatever order the
-file stores; names and numbers of slices count in it. A slice is shown as radiology shows it: axial ones with the front
-of the body up, the others with the head up, and the patient's right (in sagittal slices, the front) at the left side.
+Names and numbers of slices refer to the canonical order of a volume, x to the patient's right, y to the front, z to the
+head, whatever order the file stores. A slice is shown by radiological convention: the front of the body up in axial
+slices and the head up in the others; the patient's right on the left, or in sagittal slices the front.
 
 Source: the NIfTI-1 header (nifti1.h) for scaling, display range and orientation; nibabel reads them.
 """
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relax.io.errors import MAX_PIXELS, ImageError
+from relax.io.errors import MAX_PIXELS, ImageError, in_one_line
 from relax.io.extra import medical_extra
 from relax.io.picture import AXES, Picture, Window
 
@@ -31,11 +31,11 @@ with medical_extra():
     from nibabel.orientations import apply_orientation, io_orientation, ornt_transform
 
 MAX_VOXELS = 1 << 28
-"""Larger volumes (of one time point) are refused from their header: reading one takes up to 24 bytes a voxel."""
+"""Volumes (of one time point) with more voxels are refused by their header: reading takes up to 24 bytes per voxel."""
 
 _CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])
 _PERCENTILES = (0.5, 99.5)
-_DEFLATE_AT_MOST = 1032  # bytes out of one (zlib's technical details)
+_MAX_DEFLATE_RATIO = 1032  # bytes per compressed byte (zlib, "Technical Details")
 
 
 def read_nifti(
@@ -50,19 +50,21 @@ def read_nifti(
 
     Args:
         path: A .nii or .nii.gz file.
-        axis: "sagittal", "coronal" or "axial", or 0, 1, 2 for the same: counted along the patient's left to right,
-            back to front, feet to head, whatever axis of the file that is.
-        index: Which slice, from 0 (leftmost, rearmost, lowest).
-        volume: Which time point or channel of a 4-D file, from 0; needed where there are several.
-        window: (centre, width) in the file's scaled values. None takes the header's display range (cal_min, cal_max)
-            where it has one, else the percentiles 0.5 and 99.5 of the whole volume: all slices share one scale.
+        axis: "sagittal", "coronal" or "axial", or equivalently 0, 1 or 2. Slices are numbered from the patient's left
+            to right, back to front, or feet to head, whichever axis of the file that is.
+        index: Number of the slice, from 0 (leftmost, rearmost, lowest).
+        volume: Number of the time point or channel of a 4-D file, from 0; required if there are several.
+        window: (centre, width) in the scaled values of the file. None takes the display range of the header (cal_min,
+            cal_max) if there is one, else the percentiles 0.5 and 99.5 of the whole volume, so that all slices share
+            one scale.
 
     Returns:
-        The picture (H, W, 1), values beyond the window clipped, values that are not finite black; `how` says the
-        window used, the spacing, where the slice stands in the file and how many values were not finite.
+        The picture (H, W, 1), with values beyond the window clipped and values that are not finite black; `how` records
+        window, spacing, position of the slice in the file, and the number of values that were not finite.
 
     Raises:
-        ImageError: No NIfTI volume of numbers, too large, damaged, no such slice, nothing finite in it.
+        ImageError: If the file is not a NIfTI volume of real numbers, too large or damaged, or the slice does not exist
+            or has no finite value.
     """
     return Volume.open(path, volume, window).picture(axis, index)
 
@@ -72,12 +74,12 @@ class Volume:
     """One volume of a file, read slice by slice.
 
     Attributes:
-        image: What nibabel opened; nothing is loaded.
-        number: Which of its volumes, None for a 3-D file.
-        orientation: (3, 2) axis and direction in canonical order of each stored axis, as nibabel has it.
+        image: The file as nibabel opens it; its values are not loaded.
+        number: Number of the volume in the file; None for a 3-D file.
+        orientation: (3, 2) canonical axis and direction of each stored axis, as in nibabel.
         low: Value shown black.
         high: Value shown white.
-        how: The window and the volume, as JSON types.
+        how: Record of the window and the volume, as JSON types.
     """
 
     image: Nifti1Image
@@ -94,16 +96,16 @@ class Volume:
         number = _volume_number(image.shape, volume)
         orientation = io_orientation(image.affine)  # type: ignore[no-untyped-call]
         if not np.isfinite(orientation).all():
-            raise ImageError("its affine is singular; the axes of the volume are not known")
+            raise ImageError("its affine is singular; its volume has no defined axes")
         low, high, used = _window(image, number, window)
-        how: dict[str, Any] = {"format": "NIfTI", "orientation": "".join(nib.aff2axcodes(image.affine))}  # type: ignore[no-untyped-call]
-        how |= {"volume": number, "window": {"used": used, "low": low, "high": high}}
-        asked = {"volume": number, "window": None if window is None else list(window)}  # type: ignore[arg-type]
-        how["asked"] = {key: value for key, value in asked.items() if value is not None}
-        return cls(image, number, orientation, low, high, how)
+        record: dict[str, Any] = {"format": "NIfTI", "orientation": "".join(nib.aff2axcodes(image.affine))}  # type: ignore[no-untyped-call]
+        record |= {"volume": number, "window": {"used": used, "low": low, "high": high}}
+        choice = {"volume": number, "window": None if window is None else list(window)}  # type: ignore[arg-type]
+        record["asked"] = {key: value for key, value in choice.items() if value is not None}
+        return cls(image, number, orientation, low, high, record)
 
     def count(self, axis: str | int) -> int:
-        """How many slices there are along an axis."""
+        """Number of slices along an axis."""
         return int(self.image.shape[self._stored(axis_number(axis))[0]])
 
     def picture(self, axis: str | int, index: int | None) -> Picture:
@@ -115,42 +117,51 @@ class Volume:
             raise ImageError(f"has {slices} {name} slices; {way_out}, or see relax volume --help")
         if not 0 <= index < slices:
             raise ImageError(f"{name} slice must be from 0 to {slices - 1}; got {index}")
-        stored, turned = self._stored(plane)
-        at = slices - 1 - index if turned else index
-        where = tuple(slice(at, at + 1) if each == stored else slice(None) for each in range(3))
-        slab = apply_orientation(_values(self.image, (*where, *self._extra())), self.orientation)  # type: ignore[no-untyped-call]
-        values = np.take(slab, 0, axis=plane)[::-1, ::-1].T
+        stored_axis, descending = self._stored(plane)
+        stored_slice = slices - 1 - index if descending else index
+        values = self._slice(stored_axis, stored_slice, plane)
         finite = np.isfinite(values)
         if not finite.any():
             raise ImageError(f"{name} slice {index} has no finite value")
         unit = (np.where(finite, values, self.low) - self.low) / (self.high - self.low)
         sizes = [float(voxel_sizes(self.image.affine)[self._stored(other)[0]]) for other in range(3) if other != plane]  # type: ignore[no-untyped-call]
-        how = {**self.how, "axis": name, "slice": index, "slices": slices, "stored_axis": stored, "stored_slice": at}
-        how |= {"pixel_spacing_mm": sizes[::-1], "square_pixels": bool(np.isclose(sizes[0], sizes[1]))}
-        how |= {"not_finite": int(np.count_nonzero(~finite)), "asked": {name: index, **self.how["asked"]}}
-        return Picture(unit.clip(0, 1).astype(np.float32)[..., None], how)
+        record = {**self.how, "axis": name, "slice": index, "slices": slices}
+        record |= {"stored_axis": stored_axis, "stored_slice": stored_slice}
+        record |= {"pixel_spacing_mm": sizes[::-1], "square_pixels": bool(np.isclose(sizes[0], sizes[1]))}
+        record |= {"not_finite": int(np.count_nonzero(~finite)), "asked": {name: index, **self.how["asked"]}}
+        return Picture(unit.clip(0, 1).astype(np.float32)[..., None], record)
 
     def placed(self, axis: str | int, maps: dict[int, NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Maps (H, W) of slices, by number, in the stored order of the file: (X, Y, Z) float32, NaN elsewhere."""
+        """Maps (H, W) by slice number, placed in a volume (X, Y, Z) float32 in the order of the file; NaN elsewhere."""
         plane = axis_number(axis)
-        shape = [self.count(each) for each in range(3)]
+        shape = [self.count(number) for number in range(3)]
         canonical = np.full(shape, np.nan, dtype=np.float32)
         for index, values in maps.items():
             np.moveaxis(canonical, plane, 0)[index] = values.T[::-1, ::-1]
-        back = ornt_transform(_CANONICAL, self.orientation)  # type: ignore[no-untyped-call]
-        return np.ascontiguousarray(apply_orientation(canonical, back))  # type: ignore[no-untyped-call]
+        to_stored = ornt_transform(_CANONICAL, self.orientation)  # type: ignore[no-untyped-call]
+        return np.ascontiguousarray(apply_orientation(canonical, to_stored))  # type: ignore[no-untyped-call]
+
+    def _slice(self, stored_axis: int, stored_slice: int, plane: int) -> NDArray[np.float64]:
+        """(H, W) scaled values of a slice of the file, turned as it is shown."""
+        index: list[Any] = [slice(None)] * 3
+        index[stored_axis] = slice(stored_slice, stored_slice + 1)
+        slab = _values(self.image, (*index, *_further_axes(self.image.shape, self.number)))
+        canonical = apply_orientation(slab, self.orientation)  # type: ignore[no-untyped-call]
+        values: NDArray[np.float64] = np.take(canonical, 0, axis=plane)[::-1, ::-1].T
+        return values
 
     def _stored(self, plane: int) -> tuple[int, bool]:
-        """Which stored axis a canonical axis is, and whether it counts backwards."""
-        stored = int(np.flatnonzero(self.orientation[:, 0] == plane)[0])
-        return stored, bool(self.orientation[stored, 1] < 0)
-
-    def _extra(self) -> tuple[int, ...]:
-        return _beyond_three(self.image.shape, self.number)
+        """The stored axis of a canonical axis, and whether it runs in the opposite direction."""
+        axis = int(np.flatnonzero(self.orientation[:, 0] == plane)[0])
+        return axis, bool(self.orientation[axis, 1] < 0)
 
 
 def axis_number(axis: str | int) -> int:
-    """0, 1 or 2 of a plane's name or number."""
+    """0, 1 or 2, from the name or number of a plane.
+
+    Raises:
+        ValueError: If it is neither.
+    """
     if axis in AXES:
         return AXES[str(axis)]
     if axis in AXES.values() and not isinstance(axis, str | bool):
@@ -161,43 +172,42 @@ def axis_number(axis: str | int) -> int:
 def _opened(path: Path) -> Nifti1Image:
     try:
         image = nib.load(path)
-        if not isinstance(image, Nifti1Image):  # NIfTI-2 is one, too
+        if not isinstance(image, Nifti1Image):  # NIfTI-2 is a subclass
             raise ImageError("is not a NIfTI file")
-        shape, kind = tuple(int(size) for size in image.shape), image.get_data_dtype()  # type: ignore[no-untyped-call]
+        shape, dtype = tuple(int(size) for size in image.shape), image.get_data_dtype()  # type: ignore[no-untyped-call]
         if len(shape) < 3 or min(shape) < 1:
             raise ImageError(f"has the shape {shape}; a volume has three axes")
         voxels = shape[0] * shape[1] * shape[2]
         if voxels > MAX_VOXELS or voxels // min(shape[:3]) > MAX_PIXELS:
             raise ImageError(f"{' x '.join(map(str, shape[:3]))} voxels are too many; cut the volume first")
-        if kind.kind not in "iuf":
-            raise ImageError(f"holds {kind}, must hold one real number per voxel")
+        if dtype.kind not in "iuf":
+            raise ImageError(f"must hold one real number per voxel; got {dtype}")
         _check_size(path, image)
         if not np.isfinite(image.affine).all():
-            raise ImageError("its affine is not finite; the axes of the volume are not known")
+            raise ImageError("its affine is not finite; its volume has no defined axes")
         return image
     except FileNotFoundError:
         raise ImageError("no such file") from None
     except ImageError:
         raise
     except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise ImageError(f"is not a NIfTI file, or damaged ({' '.join(str(error).split())[:200]})") from error
+        raise ImageError(f"is not a NIfTI file, or damaged ({in_one_line(error)})") from error
 
 
 def _check_size(path: Path, image: Nifti1Image) -> None:
-    """Refuse a header that claims more than the file can hold, before memory is taken for it."""
+    """Refuse a header that claims more than the file can hold, before memory is allocated."""
     stored: Any = image.dataobj
     claimed = stored.offset + math.prod(image.shape) * stored.dtype.itemsize
-    packed = path.name.endswith("z")
-    if claimed > path.stat().st_size * (_DEFLATE_AT_MOST if packed else 1):
+    compressed = path.name.endswith("z")
+    if claimed > path.stat().st_size * (_MAX_DEFLATE_RATIO if compressed else 1):
         raise ImageError(f"is damaged or truncated (its header claims {claimed:,} bytes)")
 
 
 def _volume_number(shape: tuple[int, ...], volume: int | None) -> int | None:
-    extra = shape[3:]
-    many = [size for size in extra if size > 1]
-    if len(many) > 1:
+    further = [size for size in shape[3:] if size > 1]
+    if len(further) > 1:
         raise ImageError(f"has {len(shape)} axes of {shape}; save one volume as a file of its own")
-    count = many[0] if many else 1
+    count = further[0] if further else 1
     if volume is None and count > 1:
         raise ImageError(f"holds {count} volumes; name one, from 0, as in volume.nii.gz#axial=40&volume={count // 2}")
     if volume is not None and not 0 <= volume < count:
@@ -205,28 +215,29 @@ def _volume_number(shape: tuple[int, ...], volume: int | None) -> int | None:
     return volume if count > 1 else None
 
 
-def _beyond_three(shape: tuple[int, ...], number: int | None) -> tuple[int, ...]:
+def _further_axes(shape: tuple[int, ...], number: int | None) -> tuple[int, ...]:
+    """Indices of a volume along the axes after the third."""
     return tuple((number or 0) if size > 1 else 0 for size in shape[3:])
 
 
-def _values(image: Nifti1Image, where: tuple[Any, ...]) -> NDArray[np.float64]:
-    """Scaled values of a part of the file."""
+def _values(image: Nifti1Image, index: tuple[Any, ...]) -> NDArray[np.float64]:
+    """The scaled values of the file at an index."""
     try:
-        return np.asarray(image.dataobj[where], dtype=np.float64)
+        return np.asarray(image.dataobj[index], dtype=np.float64)
     except (OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
-        raise ImageError(f"is damaged or truncated ({' '.join(str(error).split())[:200]})") from error
+        raise ImageError(f"is damaged or truncated ({in_one_line(error)})") from error
 
 
 def _window(image: Nifti1Image, number: int | None, window: Window | None) -> tuple[float, float, str]:
-    """Values shown black and white, and where they come from."""
+    """The values shown black and white, and the rule behind them."""
     if window is not None:
         if isinstance(window, int) or not np.isfinite(window).all() or window[1] <= 0:
             raise ImageError(f"window of a NIfTI volume must be (centre, width), the width above 0; got {window}")
         return window[0] - window[1] / 2, window[0] + window[1] / 2, "window given by the caller"
-    shown = float(image.header["cal_min"]), float(image.header["cal_max"])
-    if np.isfinite(shown).all() and shown[0] < shown[1]:
-        return *shown, "display range of the header (cal_min, cal_max)"
-    values = _values(image, (slice(None),) * 3 + _beyond_three(image.shape, number))
+    display = float(image.header["cal_min"]), float(image.header["cal_max"])
+    if np.isfinite(display).all() and display[0] < display[1]:
+        return *display, "display range of the header (cal_min, cal_max)"
+    values = _values(image, (slice(None),) * 3 + _further_axes(image.shape, number))
     values = values[np.isfinite(values)]
     if not values.size:
         raise ImageError("has no finite value")

@@ -1,4 +1,4 @@
-"""A slice is the right plane of the body, whatever order its file stores; maps lie voxel by voxel over their source."""
+"""A slice is the correct plane of the body for any order of the file; maps lie over their source voxel by voxel."""
 
 import gzip
 import itertools
@@ -26,7 +26,7 @@ ORDERS = [
     "".join(side[index] for index in order)
     for order in itertools.permutations(range(3))
     for side in itertools.product("RL", "AP", "SI")
-]  # the 48 orders that a file may store its voxels in
+]  # the 48 orders in which a file may store its voxels
 OBLIQUE = np.array([[1.9, 0.2, -0.1, -80], [-0.3, 1.4, 0.4, -100], [0.2, -0.5, 2.5, -60], [0, 0, 0, 1.0]])
 BODY = np.arange(4 * 5 * 6, dtype=np.float32).reshape(4, 5, 6)  # x to the right, y to the front, z to the head
 
@@ -49,8 +49,8 @@ def stored_as(path, order, values=BODY, **header):
     return path
 
 
-def look(pixels):
-    """A plain encoder: means of the quarters of the picture."""
+def quarter_means(pixels):
+    """A plain encoder: the weighted sum of the means of three quarters."""
     height, width = pixels.shape[-2] // 2, pixels.shape[-1] // 2
     parts = [pixels[..., :height, :width], pixels[..., height:, :width], pixels[..., :height, width:]]
     return sum(part.mean((-1, -2)) * weight for part, weight in zip(parts, (1, 2, 4), strict=True)) + 1
@@ -62,8 +62,8 @@ WHOLE = (59.5, 119)  # centre and width: 0 is black, 119 white
 # Slices
 
 
-def test_slices_are_shown_as_radiology_shows_them(tmp_path):
-    """Corners by hand: the patient's right is at the left side, the front or the head is up."""
+def test_slices_are_shown_by_radiological_convention(tmp_path):
+    """Corners by hand: the patient's right is on the left, the front or the head is up."""
     file = nifti(tmp_path / "a.nii", BODY)
     right, front, head = 3, 4, 5
 
@@ -89,8 +89,8 @@ def test_the_order_of_the_file_changes_nothing_and_maps_go_back_into_it(tmp_path
         maps = {index: picture.pixels[..., 0] * 119 for index, picture in enumerate(pictures)}
         back = Volume.open(file, window=WHOLE).placed(axis, maps)
         np.testing.assert_allclose(back, nib.load(file).get_fdata(), atol=1e-4)
-        where = pictures[1].how
-        stored = np.take(nib.load(file).get_fdata(), where["stored_slice"], axis=where["stored_axis"])
+        record = pictures[1].how
+        stored = np.take(nib.load(file).get_fdata(), record["stored_slice"], axis=record["stored_axis"])
         assert sorted(stored.ravel()) == sorted(np.rint(maps[1]).ravel())
 
 
@@ -107,11 +107,11 @@ def test_spacing_is_that_of_the_rows_and_columns_shown(tmp_path):
 def test_a_slice_is_named_after_the_file(tmp_path):
     file = nifti(tmp_path / "a.nii.gz", np.stack([BODY, BODY * 2], -1))
 
-    image, how = read_with_record(f"{file}#axial=2&volume=1&window=100,200")
+    image, record = read_with_record(f"{file}#axial=2&volume=1&window=100,200")
 
     assert image.shape == (1, 3, 5, 4)
     assert image[0, 0, -1, -1] == pytest.approx(BODY[0, 0, 2] * 2 / 200)
-    assert how["asked"] == {"axial": 2, "volume": 1, "window": [100, 200]}
+    assert record["asked"] == {"axial": 2, "volume": 1, "window": [100, 200]}
     with pytest.raises(ImageError, match=r"a.nii.gz#axial=2: holds 2 volumes; name one, from 0"):
         read_image(f"{file}#axial=2")
     with pytest.raises(ImageError, match=r"has 6 axial slices; name one, from 0, as in volume.nii.gz#axial=3"):
@@ -136,9 +136,9 @@ def test_the_default_window_is_two_percentiles_of_the_whole_volume(tmp_path):
     file = nifti(tmp_path / "a.nii", values)
 
     for index in (0, 7):
-        how = read_nifti(file, "axial", index).how
-        assert how["window"]["used"] == "percentiles 0.5 and 99.5 of the volume"
-        assert (how["window"]["low"], how["window"]["high"]) == pytest.approx((50, 9950))
+        window = read_nifti(file, "axial", index).how["window"]
+        assert window["used"] == "percentiles 0.5 and 99.5 of the volume"
+        assert (window["low"], window["high"]) == pytest.approx((50, 9950))
     picture = read_nifti(file, "sagittal", 0).pixels[..., 0]
     assert picture[-1, -1] == 0  # the value 0
     assert picture[-11, -5] == pytest.approx((4 * 25 + 10 - 50) / 9900, abs=1e-6)
@@ -184,7 +184,7 @@ def test_a_constant_volume_is_black(tmp_path):
     assert (read_nifti(nifti(tmp_path / "a.nii", BODY * 0 + 7), "axial", 0).pixels == 0).all()
 
 
-def test_a_mostly_empty_volume_spans_what_it_has(tmp_path):
+def test_a_mostly_empty_volume_spans_its_lowest_to_highest_value(tmp_path):
     values = np.zeros((10, 10, 10), np.float32)
     values[5, 5, 5] = 8
 
@@ -197,8 +197,8 @@ def test_a_mostly_empty_volume_spans_what_it_has(tmp_path):
 # What cannot be read
 
 
-def lying(path, shape):
-    """A file whose header claims a shape that its data lacks."""
+def false_claim(path, shape):
+    """A file whose header claims a shape that its data does not have."""
     nifti(path, BODY)
     data = bytearray(path.read_bytes())
     data[40:56] = np.array([len(shape), *shape] + [1] * (7 - len(shape)), "<i2").tobytes()
@@ -225,20 +225,20 @@ def test_hostile_files_are_refused_in_one_line(tmp_path):
     (tmp_path / "text.nii.gz").write_text("hello " * 200)
     refused(tmp_path / "text.nii.gz", "not a NIfTI file|damaged")
 
-    refused(lying(tmp_path / "large.nii", (32767, 32767, 32767)), "voxels are too many")
-    refused(lying(tmp_path / "claims.nii", (500, 500, 500)), "damaged or truncated")
-    refused(lying(tmp_path / "negative.nii", (4, -5, 6)), "not a NIfTI file|three axes|damaged")
-    refused(lying(tmp_path / "flat.nii", (4, 30)), "a volume has three axes")
+    refused(false_claim(tmp_path / "large.nii", (32767, 32767, 32767)), "voxels are too many")
+    refused(false_claim(tmp_path / "claims.nii", (500, 500, 500)), "damaged or truncated")
+    refused(false_claim(tmp_path / "negative.nii", (4, -5, 6)), "not a NIfTI file|three axes|damaged")
+    refused(false_claim(tmp_path / "flat.nii", (4, 30)), "a volume has three axes")
     refused(nifti(tmp_path / "five.nii", np.zeros((2, 2, 2, 3, 3), np.float32)), "save one volume as a file of its own")
     refused(nifti(tmp_path / "nan.nii", BODY * np.nan), "has no finite value")
     holes = np.where(np.arange(6) == 0, np.nan, BODY).astype(np.float32)
     refused(nifti(tmp_path / "hole.nii", holes), "axial slice 0 has no finite value")
-    refused(nifti(tmp_path / "complex.nii", BODY.astype(np.complex64)), "one real number per voxel")
+    refused(nifti(tmp_path / "complex.nii", BODY.astype(np.complex64)), "must hold one real number per voxel; got ")
     colours = np.zeros((4, 4, 4), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
-    refused(nifti(tmp_path / "colour.nii", colours), "one real number per voxel")
+    refused(nifti(tmp_path / "colour.nii", colours), "must hold one real number per voxel; got ")
 
 
-def test_a_large_claim_in_a_small_packed_file_is_refused(tmp_path):
+def test_a_large_claim_in_a_small_compressed_file_is_refused(tmp_path):
     raw = bytearray(nifti(tmp_path / "a.nii", BODY).read_bytes())
     raw[40:56] = np.array([3, 600, 600, 600, 1, 1, 1, 1], "<i2").tobytes()
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(bytes(raw)))
@@ -255,17 +255,17 @@ NOISE = np.random.default_rng(2).uniform(0, 100, (12, 14, 9)).astype(np.float32)
 
 def test_each_slice_is_the_explanation_of_its_picture_and_the_others_are_nan(tmp_path):
     file = stored_as(tmp_path / "a.nii.gz", "PIR", NOISE)
-    made = explain_volume(file, look, axis="coronal", indices=[2, 9], masks=40, seed=4)
+    volume = explain_volume(file, quarter_means, axis="coronal", indices=[2, 9], masks=40, seed=4)
 
-    assert made.importance.shape == nib.load(file).shape
-    canonical = apply_orientation(made.importance, axcodes2ornt("PIR"))
+    assert volume.importance.shape == nib.load(file).shape
+    canonical = apply_orientation(volume.importance, axcodes2ornt("PIR"))
     assert np.isnan(np.delete(canonical, [2, 9], axis=1)).all()
     for index in (2, 9):
-        alone = relax.explain(read_nifti(file, "coronal", index).pixels, look, masks=40, seed=4)
+        alone = relax.explain(read_nifti(file, "coronal", index).pixels, quarter_means, masks=40, seed=4)
         np.testing.assert_array_equal(canonical[:, index, :], alone.importance.T[::-1, ::-1])
-        made_of = made.slices[index].provenance
-        assert made_of["image"] == f"{file}#coronal={index}"
-        assert made_of["read"]["window"]["used"].startswith("percentiles")
+        provenance = volume.slices[index].provenance
+        assert provenance["image"] == f"{file}#coronal={index}"
+        assert provenance["read"]["window"]["used"].startswith("percentiles")
 
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
@@ -278,9 +278,9 @@ def test_written_maps_have_the_geometry_of_their_source_and_nothing_else(tmp_pat
     source.header["aux_file"], source.header["intent_name"] = "PID-77031", "Zebedee"
     source.header.extensions.append(Nifti1Extension("comment", b"PID-77031 Zebedee"))
     nib.save(source, tmp_path / "a.nii.gz")
-    made = explain_volume(tmp_path / "a.nii.gz", look, axis="sagittal", indices=slice(3, None, 4), masks=20)
+    volume = explain_volume(tmp_path / "a.nii.gz", quarter_means, axis="sagittal", indices=slice(3, None, 4), masks=20)
 
-    files = made.save(tmp_path / "out" / "a")
+    files = volume.save(tmp_path / "out" / "a")
 
     assert [file.name for file in files] == [
         "a-importance.nii.gz",
@@ -289,35 +289,35 @@ def test_written_maps_have_the_geometry_of_their_source_and_nothing_else(tmp_pat
         "a.json",
     ]
     for file, name in zip(files[:3], ("importance", "uncertainty", "standard_error"), strict=True):
-        found = nib.load(file)
-        assert type(found) is kind
-        assert found.get_data_dtype() == np.float32
-        np.testing.assert_array_equal(np.asarray(found.dataobj), getattr(made, name))
-        np.testing.assert_array_equal(found.affine, nib.load(tmp_path / "a.nii.gz").affine)
+        image = nib.load(file)
+        assert type(image) is kind
+        assert image.get_data_dtype() == np.float32
+        np.testing.assert_array_equal(np.asarray(image.dataobj), getattr(volume, name))
+        np.testing.assert_array_equal(image.affine, nib.load(tmp_path / "a.nii.gz").affine)
         for form in ("qform", "sform"):
             matrix, code = getattr(nib.load(tmp_path / "a.nii.gz"), f"get_{form}")(coded=True)
-            written, written_code = getattr(found, f"get_{form}")(coded=True)
+            written, written_code = getattr(image, f"get_{form}")(coded=True)
             np.testing.assert_allclose(written, matrix, atol=1e-6)
             assert written_code == code
-        np.testing.assert_allclose(found.header.get_zooms(), source.header.get_zooms(), rtol=1e-6)
-        assert found.header.get_xyzt_units()[0] == "mm"
-        assert not found.header.extensions
+        np.testing.assert_allclose(image.header.get_zooms(), source.header.get_zooms(), rtol=1e-6)
+        assert image.header.get_xyzt_units()[0] == "mm"
+        assert not image.header.extensions
         assert not re.search(b"Zebedee|77031", gzip.decompress(file.read_bytes()))
     assert not re.search("Zebedee|77031", files[3].read_text())
-    assert [one["slice"] for one in json.loads(files[3].read_text())["slices"]] == [3, 7, 11]
-    assert np.isfinite(made.importance).sum() == 3 * 14 * 9
+    assert [record["slice"] for record in json.loads(files[3].read_text())["slices"]] == [3, 7, 11]
+    assert np.isfinite(volume.importance).sum() == 3 * 14 * 9
 
 
 def test_one_explained_slice_becomes_a_volume(tmp_path):
     file = stored_as(tmp_path / "a.nii.gz", "LPS", NOISE)
-    explanation = relax.explain(f"{file}#axial=5", look, masks=30)
+    explanation = relax.explain(f"{file}#axial=5", quarter_means, masks=30)
 
     write_nifti(explanation, file, tmp_path / "map.nii", map="uncertainty")
 
-    found = nib.load(tmp_path / "map.nii")
-    expected = explain_volume(file, look, axis="axial", indices=[5], masks=30)
-    np.testing.assert_array_equal(found.get_fdata(dtype=np.float32), expected.uncertainty)
-    np.testing.assert_array_equal(found.affine, nib.load(file).affine)
+    image = nib.load(tmp_path / "map.nii")
+    expected = explain_volume(file, quarter_means, axis="axial", indices=[5], masks=30)
+    np.testing.assert_array_equal(image.get_fdata(dtype=np.float32), expected.uncertainty)
+    np.testing.assert_array_equal(image.affine, nib.load(file).affine)
     with pytest.raises(ValueError, match=r"source must be what was explained.*shows other pixels"):
         write_nifti(explanation, f"{file}#axial=4", tmp_path / "b.nii")
     with pytest.raises(ValueError, match=r"written to a .nii or .nii.gz file; got b.png"):
@@ -341,8 +341,8 @@ def test_the_command_line_explains_a_volume(tmp_path, capsys):
 
     assert run(["volume", str(file), "--slices", "1:6:4", "--masks", "10", "--out", str(out)]) == 0
     assert capsys.readouterr().out.startswith("2 axial slices: ")
-    found = nib.load(out / "brain-importance.nii.gz").get_fdata()
-    assert list(np.flatnonzero(np.isfinite(found).all(axis=(0, 1)))) == [1, 5]
+    values = nib.load(out / "brain-importance.nii.gz").get_fdata()
+    assert list(np.flatnonzero(np.isfinite(values).all(axis=(0, 1)))) == [1, 5]
 
     assert run(["volume", str(file), "--slices", "many", "--out", str(out)]) == 2
     assert "--slices must be all, START:STOP:STEP or numbers with commas; got 'many'" in capsys.readouterr().err
@@ -373,5 +373,5 @@ def test_ctrl_c_writes_the_slices_that_are_done(tmp_path, capsys, monkeypatch):
 
     assert run(["volume", str(file), "--masks", "5", "--out", str(out)]) == 130
     assert "stopped; 2 slices are done" in capsys.readouterr().err
-    found = nib.load(out / "a-importance.nii.gz").get_fdata()
-    assert list(np.flatnonzero(np.isfinite(found).all(axis=(0, 1)))) == [0, 1]
+    values = nib.load(out / "a-importance.nii.gz").get_fdata()
+    assert list(np.flatnonzero(np.isfinite(values).all(axis=(0, 1)))) == [0, 1]
