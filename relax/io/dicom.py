@@ -1,7 +1,7 @@
-"""Read one frame of a DICOM file as a reading room shows it: modality transform, then window, then [0, 1].
+"""Read one frame of a DICOM file as a viewer displays it: modality transform, then window, then [0, 1].
 
-pydicom decodes and converts colours; the order of the steps, and the choice of the window where the file leaves one,
-stand here. Overlays (group 60xx), shutters and ICC profiles are not applied.
+pydicom decodes pixels and converts colours; the order of the steps and the choice of the window are made here. Overlays
+(group 60xx), shutters and ICC profiles are not applied.
 
 Source: DICOM PS3.3, C.7.6.3.1.2 (photometric interpretation), C.11.1 (modality LUT), C.11.2 (VOI LUT; its
 C.11.2.1.2.1 is the LINEAR window).
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relax.io.errors import ImageError
+from relax.io.errors import ImageError, in_one_line
 from relax.io.extra import medical_extra
 from relax.io.header import COLOUR, read_header
 from relax.io.picture import Picture, Window
@@ -39,55 +39,55 @@ MORE_DECODERS = 'pip install "pylibjpeg[all]" adds decoders'
 def read_dicom(path: str | Path, *, frame: int | None = None, window: Window | None = None) -> Picture:
     """Read one frame of a DICOM file.
 
-    Grey values pass the modality transform (rescale slope and intercept, or lookup table), then the window, and
-    MONOCHROME1 is turned so that 1 is white. Colours (RGB, YBR, palette) are divided by the white of their bits.
+    Grey values pass through the modality transform (rescale slope and intercept, or a lookup table) and the window;
+    MONOCHROME1 is inverted, so that 1 is white. Colours (RGB, YBR, palette) are divided by the white of their bits.
 
     Args:
         path: The file, in any transfer syntax that pydicom and its plugins decode.
-        frame: Which frame, from 1; needed where there are several.
-        window: None takes, in this order, the file's first VOI lookup table; its first window; the whole range where
-            8 bits or fewer are stored and not transformed; the lowest and highest value of the frame, without padding.
-            A number takes the file's window of that number, from 1; (centre, width) is a window in the unit
-            of the transformed values, such as Hounsfield units. The window's function (LINEAR where the file states
-            none, LINEAR_EXACT or SIGMOID) is the file's.
+        frame: Number of the frame, from 1; required if there are several.
+        window: None takes the first of these that applies: the file's first VOI lookup table; its first window; the
+            whole range if at most 8 bits are stored and not transformed; the lowest and highest value of the frame,
+            without padding. A number takes the window of that number in the file, from 1; (centre, width) is a window
+            in the unit of the transformed values, such as Hounsfield units. The function of the window (LINEAR,
+            LINEAR_EXACT or SIGMOID) is that of the file, LINEAR if it states none.
 
     Returns:
-        The picture; `how` says which window was used, frame, bits, transform, pixel spacing, whether text is burned in.
+        The picture; `how` records frame, bits, transform, window, pixel spacing, and whether text is burned in.
 
     Raises:
-        ImageError: No picture, several frames and none named, too large, damaged, a transfer syntax without a plugin,
-            no such window, NaN.
+        ImageError: If there is no picture, no such frame or window, several frames and none is named, the picture is
+            too large or damaged, holds NaN, or its transfer syntax has no decoder.
 
     Warns:
-        UserWarning: If the file says that text is burned into the picture.
+        UserWarning: If the file states that text is burned into the picture.
     """
     path = Path(path)
-    with unforeseen_reported():
+    with decoding_errors():
         header, frame = read_header(path, frame)
         stored = _decode(path, header, frame)
         if header.PhotometricInterpretation in (*COLOUR, "PALETTE COLOR"):
             if window is not None:
                 raise ImageError("window is for grey pictures; this one has colours")
-            pixels, shown = _colours(stored, header), {"used": "none: colours are shown as stored"}
+            pixels, window_record = _colours(stored, header), {"used": "none: colours are shown as stored"}
             transform = "none"
         else:
             values, transform = _modality_values(stored, header)
-            unit, shown = _windowed(values, stored, header, window, transformed=transform != "none")
-            turned = header.PhotometricInterpretation == "MONOCHROME1"
-            pixels = (1 - unit if turned else unit)[..., None]
-        how = {**_record(header, frame), "transform": transform, "window": shown}
-        asked = {"frame": frame if how["frames"] > 1 else None, "window": window}
-        how["asked"] = {key: value for key, value in asked.items() if value is not None}
+            unit, window_record = _windowed(values, stored, header, window, transformed=transform != "none")
+            inverted = header.PhotometricInterpretation == "MONOCHROME1"
+            pixels = (1 - unit if inverted else unit)[..., None]
+        record = {**_record(header, frame), "transform": transform, "window": window_record}
+        choice = {"frame": frame if record["frames"] > 1 else None, "window": window}
+        record["asked"] = {key: value for key, value in choice.items() if value is not None}
     if not np.isfinite(pixels).all():
-        raise ImageError("its values are partly NaN or infinite; replace them")
-    if how["burned_in_annotation"] == "YES":
-        warnings.warn("text is burned into this picture, and every figure of it shows that text", stacklevel=2)
-    return Picture(pixels.clip(0, 1).astype(np.float32), how)
+        raise ImageError("some of its values are NaN or infinite; replace them")
+    if record["burned_in_annotation"] == "YES":
+        warnings.warn("text is burned into this picture and will be visible in every figure of it", stacklevel=2)
+    return Picture(pixels.clip(0, 1).astype(np.float32), record)
 
 
 @contextmanager
-def unforeseen_reported() -> Iterator[None]:
-    """A damaged file can break a decoder anywhere; pydicom's warnings may quote the header and are not passed on."""
+def decoding_errors() -> Iterator[None]:
+    """Raise any error of a decoder as an ImageError, and suppress pydicom's warnings, which may quote the header."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -95,27 +95,26 @@ def unforeseen_reported() -> Iterator[None]:
     except (ImageError, ImportError):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ImageError(f"cannot be decoded, the file is damaged or truncated ({reason})") from error
+        raise ImageError(f"cannot be decoded, the file is damaged or truncated ({in_one_line(error)})") from error
 
 
 def _decode(path: Path, header: Dataset, frame: int) -> Values:
-    """(H, W) or (H, W, 3) as stored, YBR already turned into RGB; nothing of the other frames is kept."""
+    """(H, W) or (H, W, 3) as stored, but YBR converted to RGB; other frames are not kept in memory."""
     syntax = UID(str(header.file_meta.get("TransferSyntaxUID") or ""))
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
-        raise ImageError(f"its transfer syntax, {syntax.name or 'not stated'}, is none that pydicom decodes") from None
+        raise ImageError(f"its transfer syntax, {syntax.name or 'not stated'}, is not supported by pydicom") from None
     if not decoder.is_available:
-        needs = "; or ".join(" ".join(text.split()) for text in decoder.missing_dependencies)
-        raise ImageError(f"its transfer syntax, {syntax.name}, has no decoder here ({needs}); {MORE_DECODERS}")
+        missing = "; or ".join(" ".join(text.split()) for text in decoder.missing_dependencies)
+        raise ImageError(f"its transfer syntax, {syntax.name}, has no decoder here ({missing}); {MORE_DECODERS}")
     try:
-        whole = syntax == DeflatedExplicitVRLittleEndian  # pydicom finds no frames in these files, only in memory
-        return pixel_array(dcmread(path) if whole else path, index=frame - 1)
+        deflated = syntax == DeflatedExplicitVRLittleEndian  # whose frames pydicom finds in a data set only, not a file
+        return pixel_array(dcmread(path) if deflated else path, index=frame - 1)
     except AttributeError as error:
-        raise ImageError(f"has no pixels, or lacks what describes them ({' '.join(str(error).split())})") from error
+        raise ImageError(f"has no pixels, or lacks elements that describe them ({in_one_line(error)})") from error
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = in_one_line(error, 300)
         raise ImageError(f"its pixels, {syntax.name}, cannot be decoded ({reason}); {MORE_DECODERS}") from error
 
 
@@ -130,7 +129,7 @@ def _colours(stored: Values, header: Dataset) -> NDArray[np.float64]:
 
 
 def _modality_values(stored: Values, header: Dataset) -> tuple[Values, str]:
-    """The values in the unit that windows are given in, and how they came about."""
+    """The values in the unit of the windows, and the transform that led to them, in words."""
     if header.get("ModalityLUTSequence"):
         return _looked_up(stored, header.ModalityLUTSequence[0], header)[0], "lookup table"
     if header.get("RescaleSlope") is None or header.get("RescaleIntercept") is None:
@@ -142,7 +141,7 @@ def _modality_values(stored: Values, header: Dataset) -> tuple[Values, str]:
 def _windowed(
     values: Values, stored: Values, header: Dataset, window: Window | None, *, transformed: bool
 ) -> tuple[NDArray[np.float64], dict[str, Any]]:
-    """(H, W) in [0, 1], 1 being the end of the window, and which window it was."""
+    """(H, W) in [0, 1], 1 being the upper end of the window, and a record of the window."""
     tables = header.get("VOILUTSequence") or []
     windows = _stored_windows(header)
     if window is None and tables:
@@ -151,52 +150,56 @@ def _windowed(
     if isinstance(window, int) and not 1 <= window <= len(windows):
         raise ImageError(f"window must be the number of one of the file's {len(windows)} windows; got {window}")
     if window is not None or windows:
-        number = window if isinstance(window, int) else 1
-        named = isinstance(window, int | None)
-        center, width = windows[number - 1] if isinstance(window, int | None) else window
+        if isinstance(window, int | None):
+            number = window or 1
+            (center, width), used = windows[number - 1], f"window {number} of {len(windows)} in the file"
+        else:
+            (center, width), used = window, "window given by the caller"
         function = str(header.get("VOILUTFunction") or "LINEAR").upper()
-        used = f"window {number} of {len(windows)} in the file" if named else "window given by the caller"
         record = {"used": used, "function": function, "center": float(center), "width": float(width)}
-        return _window(values, function, float(center), float(width)), record
-    if int(header.get("BitsStored") or 64) <= 8 and not transformed:
-        half = 2.0 ** (int(header.BitsStored) - 1)
-        low, high = (-half, half - 1) if header.PixelRepresentation else (0.0, 2 * half - 1)
-        used = "whole range of the stored bits"
-    else:
-        inside = values[~_padding(stored, header)]
-        if not inside.size:
-            raise ImageError("is padding all over; there is nothing to explain")
-        low, high = float(inside.min()), float(inside.max())
-        used = "lowest and highest value of the frame"
+        return _apply_window(values, function, float(center), float(width)), record
+    low, high, used = _default_range(values, stored, header, transformed=transformed)
     unit = (values.astype(np.float64) - low) / (high - low or 1.0)
     return unit.clip(0, 1), {"used": used, "low": low, "high": high}
 
 
-def _window(values: Values, function: str, center: float, width: float) -> NDArray[np.float64]:
-    """The windows of pydicom, asked for 16 unsigned bits and divided by their white."""
-    least = 1.0 if function == "LINEAR" else 0.0
-    if not np.isfinite([center, width]).all() or width < least or width == 0:
-        must = "at least 1" if least else "above 0"
-        raise ImageError(f"a {function} window has a width {must} and a finite centre; got {center:g},{width:g}")
-    asked = Dataset()
-    asked.PhotometricInterpretation = "MONOCHROME2"
-    asked.BitsStored, asked.PixelRepresentation = 16, 0
-    asked.VOILUTFunction = function
-    asked.WindowCenter, asked.WindowWidth = center, width
-    with np.errstate(over="ignore"):  # far below a SIGMOID window exp() is infinite and the result 0, as it should
-        return apply_windowing(values, asked) / 65535.0
+def _default_range(values: Values, stored: Values, header: Dataset, *, transformed: bool) -> tuple[float, float, str]:
+    """The values shown black and white where there is no window, and the rule behind them."""
+    if int(header.get("BitsStored") or 64) <= 8 and not transformed:
+        half = 2.0 ** (int(header.BitsStored) - 1)
+        low, high = (-half, half - 1) if header.PixelRepresentation else (0.0, 2 * half - 1)
+        return low, high, "whole range of the stored bits"
+    inside = values[~_padding(stored, header)]
+    if not inside.size:
+        raise ImageError("consists of padding only; there is nothing to explain")
+    return float(inside.min()), float(inside.max()), "lowest and highest value of the frame"
+
+
+def _apply_window(values: Values, function: str, center: float, width: float) -> NDArray[np.float64]:
+    """The window function of pydicom with 16 unsigned bits of output, divided by their white."""
+    minimum = 1.0 if function == "LINEAR" else 0.0
+    if not np.isfinite([center, width]).all() or width < minimum or width == 0:
+        valid = "at least 1" if minimum else "above 0"
+        raise ImageError(f"a {function} window must have a width {valid} and a finite centre; got {center:g},{width:g}")
+    header = Dataset()
+    header.PhotometricInterpretation = "MONOCHROME2"
+    header.BitsStored, header.PixelRepresentation = 16, 0
+    header.VOILUTFunction = function
+    header.WindowCenter, header.WindowWidth = center, width
+    with np.errstate(over="ignore"):  # far below a SIGMOID window exp() is infinite and the result 0, as intended
+        return apply_windowing(values, header) / 65535.0
 
 
 def _stored_windows(header: Dataset) -> list[tuple[float, float]]:
-    ends = [header.get("WindowCenter"), header.get("WindowWidth")]
-    centers, widths = ([float(x) for x in (v if np.iterable(v) else [v]) if x is not None] for v in ends)
+    elements = [header.get("WindowCenter"), header.get("WindowWidth")]
+    centers, widths = ([float(x) for x in (v if np.iterable(v) else [v]) if x is not None] for v in elements)
     return list(zip(centers, widths, strict=False))
 
 
 def _looked_up(values: Values, item: Dataset, header: Dataset) -> tuple[Values, float]:
-    """The values of a lookup table, and its white.
+    """The values looked up in a table, and the white of the table.
 
-    Not pydicom's: it wraps inputs around when a table of 8-bit values has more than 256 entries.
+    pydicom's own function wraps inputs around when a table of 8-bit values has more than 256 entries.
     """
     entries, first, bits = (int(number) for number in item.LUTDescriptor)
     data = item.LUTData
@@ -204,12 +207,12 @@ def _looked_up(values: Values, item: Dataset, header: Dataset) -> tuple[Values, 
         order = ">" if header.original_encoding[1] is False else "<"
         data = np.frombuffer(data, "u1" if len(data) < 2 * (entries or 65536) else f"{order}u2")
     table = np.asarray(data, dtype=np.int64)[: entries or 65536]
-    place = np.rint(np.asarray(values, dtype=np.float64)) - first
-    return table[place.clip(0, len(table) - 1).astype(np.int64)], 2.0**bits - 1
+    index = np.rint(np.asarray(values, dtype=np.float64)) - first
+    return table[index.clip(0, len(table) - 1).astype(np.int64)], 2.0**bits - 1
 
 
 def _padding(stored: Values, header: Dataset) -> NDArray[np.bool_]:
-    """Where the scanner stored nothing (PS3.3 C.7.5.1.1.2)."""
+    """(H, W): where the stored value is padding (PS3.3 C.7.5.1.1.2)."""
     value = header.get("PixelPaddingValue")
     if value is None:
         return np.zeros(stored.shape, dtype=bool)

@@ -1,17 +1,17 @@
-"""What is refused of an image file, and the one kind of error that says so."""
+"""The error for images that cannot be used, and the limit on their size."""
 
 from __future__ import annotations
 
 from relax.text import printable
 
 MAX_PIXELS = 100_000_000
-"""Larger pictures are refused from their header, before anything is decoded."""
+"""Images with more pixels are refused by their header, before anything is decoded."""
 
 
 class ImageError(ValueError):
-    """An image that cannot be used. The text is one line: which image, what is wrong, the way out."""
+    """An image cannot be used. The message is one line: the image, the problem, the way out."""
 
 
 def in_one_line(error: Exception, limit: int = 200) -> str:
-    """The text of an error of some library on one line, or its type where it has none."""
+    """The message of a library's error on one line of at most `limit` characters, or its type if it has none."""
     return printable(" ".join(str(error).split()))[:limit] or type(error).__name__

@@ -1,4 +1,4 @@
-"""The extra `[medical]`, or an error that says how to install it."""
+"""Imports of the extra `[medical]`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def medical_extra() -> Iterator[None]:
-    """Import what the extra `[medical]` brings; where it is missing, the error says how to install it.
+    """Enclose imports from the extra `[medical]`; if it is missing, the error says how to install it.
 
     Raises:
         ImportError: If pydicom or nibabel is not installed.

@@ -1,7 +1,7 @@
-"""The part of a DICOM header that concerns pixels and geometry, and nothing else of it.
+"""The elements of a DICOM header that concern pixels and geometry, and no others.
 
-Enhanced multi-frame objects keep rescaling, window and position per frame, in functional groups; they are brought to
-one flat data set per frame, so that everything behind reads old and enhanced objects alike.
+Enhanced multi-frame objects store rescaling, window and position per frame, in functional groups; they are converted to
+a flat data set of one frame, so that other modules read classic and enhanced objects alike.
 
 Source: DICOM PS3.3, C.7.6.3 (image pixel), C.7.6.16 (functional groups), C.11.1 and C.11.2 (modality and VOI LUT).
 """
@@ -35,7 +35,7 @@ GEOMETRY = (
     "ImageOrientationPatient",
     "PatientOrientation",
 )
-"""What places pixels in space. Copied into maps; says nothing of who was imaged."""
+"""Elements that place pixels in space. They are copied into maps and do not identify the patient."""
 
 _VALUES = (
     "RescaleSlope",
@@ -75,7 +75,7 @@ _GROUPS = (
     "FrameVOILUTSequence",
 )
 
-_NAMING = (  # identifiers that files and folders are called after
+_NAMING = (  # identifiers that files and folders are often named after
     "PatientName",
     "PatientID",
     "OtherPatientIDs",
@@ -99,73 +99,78 @@ def read_header(path: Path, frame: int | None) -> tuple[Dataset, int]:
     """Pixels and geometry of one frame as a flat data set, and the number of the frame, from 1.
 
     Raises:
-        ImageError: If the file is no picture, too large, or holds several frames and `frame` does not name one.
+        ImageError: If the file holds no picture, one that is too large, or several frames of which `frame` names none.
     """
     groups = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
-    whole = read_elements(path, (*_PIXELS, *_VALUES, *GEOMETRY, *groups))
-    _check_picture(whole)
-    frame = _frame(whole, frame)
+    dataset = read_elements(path, (*_PIXELS, *_VALUES, *GEOMETRY, *groups))
+    _check_picture(dataset)
+    frame = _checked_frame(dataset, frame)
     header = Dataset()
-    header.file_meta = whole.file_meta
-    header.set_original_encoding(*whole.original_encoding)
-    for home in _homes(whole, frame):
+    header.file_meta = dataset.file_meta
+    header.set_original_encoding(*dataset.original_encoding)
+    for level in _levels(dataset, frame):
         for name in (*_PIXELS, *_VALUES, *GEOMETRY):
-            if name in home:
-                header[name] = home[name]
+            if name in level:
+                header[name] = level[name]
     return header, frame
 
 
 def names_patient(path: Path) -> bool:
-    """Whether the path holds one of the data set's identifiers: part of a name, a number, a date or a UID."""
-    found = read_elements(path, _NAMING)
+    """Whether the path contains one of the data set's identifiers: part of a name, a number, a date or a UID."""
     text = str(path).casefold()
-    for element in found:
+    for element in read_elements(path, _NAMING):
         for value in element.value if element.VM > 1 else [element.value]:
-            whole = str(value or "").casefold()
-            parts = whole.replace("^", " ").replace("=", " ").split() if element.VR == "PN" else [whole]
+            identifier = str(value or "").casefold()
+            is_name = element.VR == "PN"
+            parts = identifier.replace("^", " ").replace("=", " ").split() if is_name else [identifier]
             if any(len(part) > 2 and part in text for part in parts):
                 return True
     return False
 
 
 def read_elements(path: Path, keywords: tuple[str, ...]) -> pydicom.FileDataset:
-    """These elements of a file, and its file meta information."""
+    """The elements of a file with these keywords, and its file meta information.
+
+    Raises:
+        ImageError: If it is not a DICOM file.
+    """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's may quote the header
+            warnings.simplefilter("ignore")  # warnings of pydicom may quote the header
             _check_inflation(path)
             return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
     except InvalidDicomError:
-        raise ImageError("is no DICOM file: the letters DICM are not at byte 128") from None
+        raise ImageError("is not a DICOM file: it lacks the letters DICM at byte 128") from None
 
 
-def _homes(whole: Dataset, frame: int) -> Iterator[Dataset]:
-    """Where elements may stand; what comes later counts more."""
-    yield whole
-    shared, each = (whole.get(f"{kind}FunctionalGroupsSequence") or [] for kind in ("Shared", "PerFrame"))
-    for groups in (*shared[:1], *each[frame - 1 : frame]):
+def _levels(dataset: Dataset, frame: int) -> Iterator[Dataset]:
+    """The data sets that may hold elements of a frame; later ones take precedence."""
+    yield dataset
+    shared, per_frame = (dataset.get(f"{scope}FunctionalGroupsSequence") or [] for scope in ("Shared", "PerFrame"))
+    for groups in (*shared[:1], *per_frame[frame - 1 : frame]):
         for name in _GROUPS:
             yield from (groups.get(name) or [])[:1]
 
 
-def _check_picture(whole: Dataset) -> None:
-    if "Rows" not in whole or "Columns" not in whole:
-        kind = UID(str(whole.get("SOPClassUID") or whole.file_meta.get("MediaStorageSOPClassUID") or "")).name
+def _check_picture(dataset: Dataset) -> None:
+    if "Rows" not in dataset or "Columns" not in dataset:
+        kind = UID(str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")).name
         raise ImageError(f"is a DICOM file without a picture ({kind or 'of no stated kind'})")
-    rows, columns = int(whole.Rows or 0), int(whole.Columns or 0)
+    rows, columns = int(dataset.Rows or 0), int(dataset.Columns or 0)
     if rows * columns > MAX_PIXELS:
         raise ImageError(f"{columns} x {rows} is more than {MAX_PIXELS:,} pixels; make it smaller first")
     if min(rows, columns) < 2:
         raise ImageError(f"{columns} x {rows} pixels; both sides must be at least 2")
-    known = (*GREY, *COLOUR, "PALETTE COLOR")
-    if (found := whole.get("PhotometricInterpretation")) not in known:
-        raise ImageError(f"its photometric interpretation is {found}; must be one of {', '.join(known)}")
-    if not 1 <= int(whole.get("BitsStored") or 32) <= int(whole.get("BitsAllocated") or 0) <= 64:
-        raise ImageError(f"{whole.get('BitsStored')} bits stored in {whole.get('BitsAllocated')} allocated: impossible")
+    supported = (*GREY, *COLOUR, "PALETTE COLOR")
+    if (photometric := dataset.get("PhotometricInterpretation")) not in supported:
+        raise ImageError(f"its photometric interpretation must be one of {', '.join(supported)}; got {photometric}")
+    stored, allocated = dataset.get("BitsStored"), dataset.get("BitsAllocated")
+    if not 1 <= int(stored or 32) <= int(allocated or 0) <= 64:
+        raise ImageError(f"{stored} bits stored in {allocated} allocated: impossible")
 
 
-def _frame(whole: Dataset, frame: int | None) -> int:
-    frames = int(whole.get("NumberOfFrames") or 1)
+def _checked_frame(dataset: Dataset, frame: int | None) -> int:
+    frames = int(dataset.get("NumberOfFrames") or 1)
     if frame is None and frames > 1:
         raise ImageError(f"holds {frames:,} frames; name one, from 1, as in scan.dcm#frame={(frames + 1) // 2}")
     if frame is not None and not 1 <= frame <= frames:
@@ -174,13 +179,15 @@ def _frame(whole: Dataset, frame: int | None) -> int:
 
 
 def _check_inflation(path: Path) -> None:
-    """A deflated data set must not fill the memory when pydicom inflates it at once."""
+    """Refuse a deflated data set that would fill the memory, since pydicom inflates it as a whole."""
     meta = pydicom.filereader.read_file_meta_info(path)
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         return
     with path.open("rb") as file:
         pydicom.filereader.read_preamble(file, force=False)
-        file.seek(144 + int(meta.FileMetaInformationGroupLength))  # preamble, DICM and the element that says the length
+        file.seek(
+            144 + int(meta.FileMetaInformationGroupLength)
+        )  # preamble, DICM and the element that holds the length
         inflate, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
         while block := file.read(1 << 16):
             while block:

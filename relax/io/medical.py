@@ -1,15 +1,14 @@
-"""Medical images, the extra `[medical]`: DICOM and NIfTI in, maps out with the geometry of their source.
+"""Medical images, with the extra `[medical]`: reading DICOM and NIfTI, and writing maps with the source's geometry.
 
     relax.explain("scan.dcm"), relax.explain("scan.dcm#frame=3&window=40,400"), relax.explain("brain.nii.gz#axial=40")
     relax.explain_volume("brain.nii.gz", axis="axial", indices=range(20, 60, 5)).save("maps")
     relax.write_dicom(explanation, "scan.dcm", "map.dcm")
 
-Patients stay out of what is written: nothing of a header goes into a result but what `relax.io.header` lists as
-pixels and geometry; names, identifiers, dates, UIDs, free text and private elements do not, unless
-`keep_identifiers=True`. Two ways remain, and they are the caller's. The pixels themselves: text burned into a picture
-is shown in every figure of it. And names of files and folders: results say what an image was called, and are called
-after it; a name in which one of the data set's own identifiers is found is replaced by a hash, and `scan.dcm#name=hash`
-asks for that in any case.
+Results do not identify patients: only the elements of a header that `relax.io.header` lists as pixels and geometry
+enter a result; names, identifiers, dates, UIDs, free text and private elements do not, unless `keep_identifiers=True`.
+Two ways remain, for which the caller is responsible. First, the pixels: text burned into a picture is visible in every
+figure of it. Second, the names of files and folders, which results contain and are named after: a name that contains
+one of the data set's identifiers is replaced by a hash, and `scan.dcm#name=hash` requests a hash in any case.
 """
 
 from __future__ import annotations
@@ -20,24 +19,24 @@ from relax.io.choice import parse
 from relax.io.picture import AXES, Picture
 
 
-def read_chosen(path: Path, kind: str, wishes: str) -> Picture:
-    """The picture in the file that the text after # asks for.
+def read_chosen(path: Path, kind: str, choice: str) -> Picture:
+    """Read the chosen picture of a file.
 
     Args:
         path: The file.
         kind: "dicom" or "nifti".
-        wishes: Such as "frame=3&window=40,400", or "".
+        choice: Such as "frame=3&window=40,400"; may be "".
 
     Raises:
-        ImageError: If the wishes cannot be understood, or the picture cannot be had.
+        ImageError: If the choice is malformed, or there is no such picture.
         ImportError: If the extra is not installed.
     """
-    asked = parse(wishes, kind)
+    values = parse(choice, kind)
     if kind == "dicom":
         from relax.io.dicom import read_dicom
 
-        return read_dicom(path, frame=asked.get("frame"), window=asked.get("window"))
+        return read_dicom(path, frame=values.get("frame"), window=values.get("window"))
     from relax.io.nifti import read_nifti
 
-    axis = next((name for name in AXES if name in asked), "axial")
-    return read_nifti(path, axis, asked.get(axis), volume=asked.get("volume"), window=asked.get("window"))
+    axis = next((name for name in AXES if name in values), "axial")
+    return read_nifti(path, axis, values.get(axis), volume=values.get("volume"), window=values.get("window"))

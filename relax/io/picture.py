@@ -1,4 +1,4 @@
-"""One picture out of a medical file: its pixels, and how they came about."""
+"""A picture from a medical file: its pixels, and a record of how they were obtained."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ Window: TypeAlias = int | tuple[float, float]
 """Number of a window stored in the file, from 1, or (centre, width) in the unit of the values."""
 
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
-"""Planes of the body, by the axis of a canonical (right, anterior, superior) volume on which their number counts."""
+"""The axis of a canonical (right, anterior, superior) volume along which slices of each plane are numbered."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture.
+    """A picture.
 
     Attributes:
         pixels: (H, W, C) float32 in [0, 1]; C is 1 (grey), 3 (RGB) or 4 (RGB and alpha).
-        how: Which part of the file it is and how stored values became pixels, as JSON types; no identifiers.
+        how: Record, as JSON types, of the part of the file and of the conversion from stored values to pixels; no
+            identifiers.
     """
 
     pixels: NDArray[np.float32]

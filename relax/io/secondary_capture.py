@@ -1,12 +1,12 @@
-"""Write maps as DICOM Secondary Capture images that lie over their source: real values, or colours to look at.
+"""Write maps as DICOM Secondary Capture images that lie over their source: as real values, or in colours for viewing.
 
-A map of values is MONOCHROME2 with 16 unsigned bits: value = RescaleSlope x stored + RescaleIntercept, right to half a
-step (half of RescaleSlope). The stored 0 is no value (NaN), and named as PixelPaddingValue. No window is stored: widths
-of less than 1, as similarities have, are only legal for functions that many viewers ignore.
+A map of values is MONOCHROME2 with 16 unsigned bits: value = RescaleSlope x stored + RescaleIntercept, with an error of
+at most half of RescaleSlope. Stored 0 means no value (NaN) and is declared as PixelPaddingValue. No window is stored:
+widths below 1, which similarities would need, are valid only for functions that many viewers ignore.
 
-Spacing, position and orientation are copied, since they say where the map belongs. Who was imaged, when and in which
-study is copied only with `keep_identifiers=True`, which puts the map beside its source in the same study; otherwise
-every UID is new and drawn at random.
+Spacing, position and orientation are copied, since they place the map. Patient, date and study are copied only with
+`keep_identifiers=True`, which places the map beside its source in the same study; otherwise every UID is new and drawn
+at random.
 
 Source: DICOM PS3.3, A.8.1 (Secondary Capture Image), C.8.6 (its modules), C.7.6.2 (image plane), C.11.1 (modality LUT);
 PS3.5, 6.2 (a decimal string has 16 characters).
@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 
 from relax.files import written_aside
 from relax.io.choice import split_choice
-from relax.io.dicom import unforeseen_reported
+from relax.io.dicom import decoding_errors
 from relax.io.extra import medical_extra
 from relax.io.header import GEOMETRY, read_elements, read_header
 from relax.io.source import checked_source
 from relax.maps import MAPS, ExplanationLike
 from relax.plotting.panels import Scale
+from relax.text import one_of
 
 with medical_extra():
     import pydicom
@@ -35,7 +36,7 @@ with medical_extra():
     from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
     from pydicom.valuerep import format_number_as_ds
 
-_STUDY = (  # type 2: there, but empty where identifiers are not kept
+_STUDY = (  # of type 2: required, and empty unless identifiers are kept
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -47,7 +48,7 @@ _STUDY = (  # type 2: there, but empty where identifiers are not kept
     "AccessionNumber",
 )
 _KEPT = (*_STUDY, "StudyInstanceUID", "StudyDescription", "FrameOfReferenceUID", "PositionReferenceIndicator")
-_LEVELS = 65535  # stored values from 1; 0 is NaN
+_LEVELS = 65535  # stored values from 1 on; 0 is NaN
 
 
 def write_dicom(
@@ -62,133 +63,132 @@ def write_dicom(
     """Write one map of an explanation as a DICOM Secondary Capture image.
 
     Args:
-        explanation: Of a frame of `source`.
-        source: The DICOM file that was explained, "scan.dcm#frame=3" where it has several frames. What is not named
-            after # is taken from the explanation.
+        explanation: An explanation of a frame of `source`.
+        source: The explained DICOM file, such as "scan.dcm#frame=3". Choices that the text after # leaves open are
+            taken from the explanation.
         path: The file to write; it appears whole or not at all.
         map: "importance", "uncertainty" or "standard_error".
-        overlay: Colours over the picture (RGB, 8 bits) to look at, instead of the values.
-        keep_identifiers: Copy patient and study from the source, so that viewers open the map beside it.
+        overlay: Write colours over the picture (RGB, 8 bits), for viewing, instead of the values.
+        keep_identifiers: Copy patient and study from the source, so that viewers show the map beside it.
 
     Returns:
         `path`.
 
     Raises:
         ImageError: If the source cannot be read.
-        ValueError: If the explanation is not one of this source, frame and window, or has no such map or no values.
+        ValueError: If the explanation is not of this source, frame and window, or the map is unknown or has no values.
         OSError: If the file cannot be written.
     """
-    make = overlay_dataset if overlay else map_dataset
-    made = make(explanation, source, map=map, keep_identifiers=keep_identifiers)
-    with written_aside(path) as aside:
-        pydicom.dcmwrite(aside, made, enforce_file_format=True)
+    build = overlay_dataset if overlay else map_dataset
+    dataset = build(explanation, source, map=map, keep_identifiers=keep_identifiers)
+    with written_aside(path) as temporary:
+        pydicom.dcmwrite(temporary, dataset, enforce_file_format=True)
     return Path(path)
 
 
 def map_dataset(
     explanation: ExplanationLike, source: str | Path, *, map: str = "importance", keep_identifiers: bool = False
 ) -> Dataset:
-    """The values of a map as a data set; arguments and errors as for `write_dicom`."""
+    """A map of values as a data set; arguments and errors as for `write_dicom`."""
     values = _values(explanation, map)
-    made = _capture(explanation, source, keep_identifiers)
+    dataset = _capture(explanation, source, keep_identifiers)
     stored, slope, intercept = _quantised(values)
-    _put_pixels(made, stored, "MONOCHROME2")
-    made.RescaleSlope, made.RescaleIntercept, made.RescaleType = slope, intercept, "US"
-    made.PixelPaddingValue = 0
-    made.BurnedInAnnotation = "NO"
-    made.SeriesDescription = f"RELAX {map}"
+    _put_pixels(dataset, stored, "MONOCHROME2")
+    dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = slope, intercept, "US"
+    dataset.PixelPaddingValue = 0
+    dataset.BurnedInAnnotation = "NO"
+    dataset.SeriesDescription = f"RELAX {map}"
     text = (
-        f"value = RescaleSlope x stored + RescaleIntercept, right to half of RescaleSlope ({slope}); stored 0: no value"
+        f"value = RescaleSlope x stored + RescaleIntercept, error at most half of RescaleSlope ({slope}); "
+        "stored 0: no value"
     )
-    made.DerivationDescription = f"RELAX {map}; {text}; {_recipe(explanation)}"
-    return made
+    dataset.DerivationDescription = f"RELAX {map}; {text}; {_recipe(explanation)}"
+    return dataset
 
 
 def overlay_dataset(
     explanation: ExplanationLike, source: str | Path, *, map: str = "importance", keep_identifiers: bool = False
 ) -> Dataset:
-    """Colours of a map, half transparent over the picture in grey; arguments and errors as for `write_dicom`."""
+    """A map in colours over the grey picture, at half opacity; arguments and errors as for `write_dicom`."""
     values = _values(explanation, map)
-    made = _capture(explanation, source, keep_identifiers)
+    dataset = _capture(explanation, source, keep_identifiers)
     scale = Scale.of("importance" if map == "importance" else "uncertainty", values, None)
     colours = ScalarMappable(scale.norm, scale.colours).to_rgba(np.ma.masked_invalid(values), bytes=True)[..., :3]
     grey = np.repeat(explanation.image.mean(axis=-1, keepdims=True), 3, axis=-1)
     blend = np.where(np.isfinite(values)[..., None], (grey + colours) / 2, grey)
-    _put_pixels(made, np.rint(blend).astype(np.uint8), "RGB")
+    _put_pixels(dataset, np.rint(blend).astype(np.uint8), "RGB")
     header, _ = _source(explanation, source)
-    if header.get("BurnedInAnnotation") in ("YES", "NO"):  # the picture shows through
-        made.BurnedInAnnotation = header.BurnedInAnnotation
-    made.SeriesDescription = f"RELAX {map}, colours"
-    ends = f"{scale.colours}, {scale.low:.6g} (dark) to {scale.high:.6g} (bright), half transparent; grey: no value"
-    made.DerivationDescription = f"RELAX {map} in colours: {ends}; {_recipe(explanation)}"
-    return made
+    if header.get("BurnedInAnnotation") in ("YES", "NO"):  # the picture is visible
+        dataset.BurnedInAnnotation = header.BurnedInAnnotation
+    dataset.SeriesDescription = f"RELAX {map}, colours"
+    ends = f"{scale.colours}, {scale.low:.6g} (dark) to {scale.high:.6g} (bright), half opacity; grey: no value"
+    dataset.DerivationDescription = f"RELAX {map} in colours: {ends}; {_recipe(explanation)}"
+    return dataset
 
 
 def _source(explanation: ExplanationLike, source: str | Path) -> tuple[Dataset, int]:
-    path, asked = checked_source(explanation, source, "dicom")
-    with unforeseen_reported():
-        return read_header(path, asked.get("frame"))
+    path, choice = checked_source(explanation, source, "dicom")
+    with decoding_errors():
+        return read_header(path, choice.get("frame"))
 
 
 def _values(explanation: ExplanationLike, map: str) -> NDArray[np.float32]:
-    if map not in MAPS:
-        raise ValueError(f"map must be one of {', '.join(MAPS)}; got {map!r}")
-    values: NDArray[np.float32] = getattr(explanation, map)
+    values: NDArray[np.float32] = getattr(explanation, one_of("map", map, MAPS))
     if not np.isfinite(values).any():
-        raise ValueError(f"map {map} has no value anywhere; there is nothing to write")
+        raise ValueError(f"map must have values; {map} is undefined everywhere")
     return values
 
 
 def _capture(explanation: ExplanationLike, source: str | Path, keep_identifiers: bool) -> Dataset:
-    """A Secondary Capture without pixels: where it belongs, and whose it is if that is wanted."""
+    """A Secondary Capture without pixels: its geometry and, if they are kept, its identifiers."""
     header, frame = _source(explanation, source)
-    made = Dataset()
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.SpecificCharacterSet = "ISO_IR 192"
-    made.SOPClassUID, made.SOPInstanceUID = SecondaryCaptureImageStorage, generate_uid()
-    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
-    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
-    made.ImageType = ["DERIVED", "SECONDARY"]
-    made.Modality, made.ConversionType = "OT", "WSD"
-    made.Manufacturer, made.ManufacturerModelName = "", "RELAX Explainer"
-    made.SeriesInstanceUID, made.StudyInstanceUID = generate_uid(), generate_uid()
-    made.SeriesNumber, made.InstanceNumber = None, 1
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.SOPClassUID, dataset.SOPInstanceUID = SecondaryCaptureImageStorage, generate_uid()
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.ImageType = ["DERIVED", "SECONDARY"]
+    dataset.Modality, dataset.ConversionType = "OT", "WSD"
+    dataset.Manufacturer, dataset.ManufacturerModelName = "", "RELAX Explainer"
+    dataset.SeriesInstanceUID, dataset.StudyInstanceUID = generate_uid(), generate_uid()
+    dataset.SeriesNumber, dataset.InstanceNumber = None, 1
     for name in _STUDY:
-        setattr(made, name, "")
+        setattr(dataset, name, "")
     for name in GEOMETRY:
         if name in header:
-            made[name] = header[name]
-    if "ImagePositionPatient" in made:
-        made.FrameOfReferenceUID, made.PositionReferenceIndicator = generate_uid(), ""
+            dataset[name] = header[name]
+    if "ImagePositionPatient" in dataset:
+        dataset.FrameOfReferenceUID, dataset.PositionReferenceIndicator = generate_uid(), ""
     if keep_identifiers:
-        _keep_identifiers(made, split_choice(str(source))[0], frame)
+        _keep_identifiers(dataset, split_choice(str(source))[0], frame)
     else:
-        made.PatientIdentityRemoved = "YES"
-        made.DeidentificationMethod = "only pixel geometry was copied from the source"
-    return made
+        dataset.PatientIdentityRemoved = "YES"
+        dataset.DeidentificationMethod = "only pixel geometry was copied from the source"
+    return dataset
 
 
-def _keep_identifiers(made: Dataset, path: Path, frame: int) -> None:
-    """Put the map into the study of its source, and say which image it was derived from."""
-    found = read_elements(path, (*_KEPT, "SOPClassUID", "SOPInstanceUID", "InstanceNumber", "SpecificCharacterSet"))
+def _keep_identifiers(dataset: Dataset, path: Path, frame: int) -> None:
+    """Place the map in the study of its source, and reference the image that it was derived from."""
+    elements = read_elements(path, (*_KEPT, "SOPClassUID", "SOPInstanceUID", "InstanceNumber", "SpecificCharacterSet"))
     for name in _KEPT:
-        if name in found:
-            setattr(made, name, str(found[name].value or ""))  # decoded; written again as UTF-8
-    made.InstanceNumber = found.get("InstanceNumber") or 1
-    if "SOPInstanceUID" in found and "SOPClassUID" in found:
+        if name in elements:
+            setattr(dataset, name, str(elements[name].value or ""))  # decoded, to be encoded as UTF-8
+    dataset.InstanceNumber = elements.get("InstanceNumber") or 1
+    if "SOPInstanceUID" in elements and "SOPClassUID" in elements:
         item = Dataset()
-        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = found.SOPClassUID, found.SOPInstanceUID
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = elements.SOPClassUID, elements.SOPInstanceUID
         item.ReferencedFrameNumber = frame
-        made.SourceImageSequence = [item]
+        dataset.SourceImageSequence = [item]
 
 
 def _quantised(values: NDArray[np.float32]) -> tuple[NDArray[np.uint16], str, str]:
-    """Stored values, and slope and intercept as the decimal strings that undo them."""
+    """Stored values, and the slope and intercept, as decimal strings, that convert them back."""
     exact = values.astype(np.float64)
     finite = np.isfinite(exact)
     low, high = float(exact[finite].min()), float(exact[finite].max())
-    # At least what 16 characters can tell apart at this size; a constant map has a slope, too.
+    # No finer than 16 characters can resolve at this magnitude; a constant map needs a slope as well.
     step = max((high - low) / (_LEVELS - 1), max(abs(low), abs(high)) * 1e-9) or 1.0
     slope = format_number_as_ds(step)
     intercept = format_number_as_ds(low - float(slope))
@@ -196,19 +196,19 @@ def _quantised(values: NDArray[np.float32]) -> tuple[NDArray[np.uint16], str, st
     return np.where(finite, levels, 0).astype(np.uint16), slope, intercept
 
 
-def _put_pixels(made: Dataset, stored: NDArray[np.uint8] | NDArray[np.uint16], photometric: str) -> None:
+def _put_pixels(dataset: Dataset, stored: NDArray[np.uint8] | NDArray[np.uint16], photometric: str) -> None:
     bits = stored.dtype.itemsize * 8
-    made.set_pixel_data(np.ascontiguousarray(stored), photometric, bits, generate_instance_uid=False)
+    dataset.set_pixel_data(np.ascontiguousarray(stored), photometric, bits, generate_instance_uid=False)
 
 
 def _recipe(explanation: ExplanationLike) -> str:
-    """How the map was made, without names of files."""
-    made = explanation.provenance
+    """How the map was made, without file names."""
+    provenance = explanation.provenance
     parts = {
-        "method": made.get("method", "relax"),
-        "similarity": made.get("similarity"),
-        "encoder": (made.get("encoder") or {}).get("name"),
-        "masks": (made.get("masks") or {}).get("count"),
-        "seed": made.get("seed"),
+        "method": provenance.get("method", "relax"),
+        "similarity": provenance.get("similarity"),
+        "encoder": (provenance.get("encoder") or {}).get("name"),
+        "masks": (provenance.get("masks") or {}).get("count"),
+        "seed": provenance.get("seed"),
     }
     return ", ".join(f"{key} {value}" for key, value in parts.items() if value is not None)[:400]

@@ -1,4 +1,4 @@
-"""Every picture becomes the pixels its format defines, and every unusable one a single line that says why."""
+"""Every image becomes the pixels that its format defines; an unusable one is refused in a line that says why."""
 
 import re
 import struct
@@ -22,7 +22,7 @@ DEEP = RNG.integers(0, 65536, (5, 7, 4), dtype=np.uint16)
 
 
 def pixels(source, **options):
-    """(H, W, C) of the image that was read, after checking the promises that hold for all."""
+    """(H, W, C) of an image as it is read, after checks of what holds for every image."""
     image = read_image(source, **options)
     assert image.dtype == torch.float32
     assert image.shape[0] == 1
@@ -71,7 +71,7 @@ def test_a_jpeg_of_one_colour_gives_that_colour(tmp_path):
     assert np.abs(pixels(tmp_path / "a.jpg") - np.array([200, 100, 50]) / 255).max() < 3 / 255
 
 
-# Where each corner of the picture stands after the turn that its EXIF orientation asks for.
+# The transformation that each EXIF orientation stands for.
 TURNS = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -161,8 +161,8 @@ def test_the_transparent_colour_of_a_16_bit_png_becomes_white(tmp_path):
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_16_bit_colour_tiff_keeps_all_16_bits(tmp_path, planar, compression, order):
     values = DEEP[..., :3] if planar == "contig" else DEEP[..., :3].transpose(2, 0, 1)
-    how = {"photometric": "rgb", "planarconfig": planar, "compression": compression, "byteorder": order}
-    tifffile.imwrite(tmp_path / "a.tif", values, **how)
+    options = {"photometric": "rgb", "planarconfig": planar, "compression": compression, "byteorder": order}
+    tifffile.imwrite(tmp_path / "a.tif", values, **options)
 
     close(pixels(tmp_path / "a.tif"), DEEP[..., :3] / 65535)
 
@@ -187,7 +187,7 @@ def test_a_tiff_whose_zero_is_white_is_turned(tmp_path, dtype):
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
-def test_float_tiff_is_taken_as_it_is(tmp_path, dtype, shape):
+def test_float_tiff_is_read_unchanged(tmp_path, dtype, shape):
     values = RNG.random(shape).astype(dtype)
     tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb" if len(shape) == 3 else "minisblack")
 
@@ -291,7 +291,7 @@ def test_half_precision_and_gradient_tensors_are_read():
     assert not read_image(image.clone().requires_grad_(), channels=1).requires_grad
 
 
-def test_arrays_keep_their_channels_when_none_are_asked_for():
+def test_arrays_keep_their_channels_unless_a_number_is_required():
     assert read_image(np.zeros((5, 7)), channels=None).shape == (1, 1, 5, 7)
     assert read_image(np.zeros((5, 7, 2)), channels=None).shape == (1, 2, 5, 7)
     assert read_image(np.zeros((145, 145, 200)), channels=None).shape == (1, 200, 145, 145)
@@ -299,14 +299,14 @@ def test_arrays_keep_their_channels_when_none_are_asked_for():
     assert read_image(torch.zeros(13, 5, 7), channels=13).shape == (1, 13, 5, 7)
 
 
-def test_a_four_channel_array_is_colour_and_alpha_where_colour_is_asked_for():
+def test_a_four_channel_array_is_colour_and_alpha_where_colour_is_required():
     array = np.dstack([RGB, ALPHA])
 
     close(pixels(array), on_white(RGB / 255, ALPHA / 255))
     close(pixels(array, channels=4), array / 255)
 
 
-def test_what_was_given_is_never_shared_or_changed():
+def test_the_source_is_neither_shared_nor_changed():
     array, tensor = np.full((5, 7, 3), 0.5, np.float32), torch.full((3, 5, 7), 0.5)
 
     read_image(array).zero_()
@@ -334,7 +334,7 @@ def test_lists_and_batches_are_read_one_by_one(tmp_path):
     assert one_by_one("a.png") == ["a.png"]
 
 
-def test_names_say_what_the_user_gave(tmp_path):
+def test_names_describe_the_source(tmp_path):
     Image.fromarray(RGB).save(tmp_path / "a.png")
 
     assert name_of("some/cat.png") == "some/cat.png"
@@ -365,7 +365,7 @@ def test_a_missing_file_a_folder_and_no_regular_file_are_told_apart(tmp_path):
     refused("/dev/null", "is not a regular file")
 
 
-def test_files_that_are_no_image_are_refused(tmp_path):
+def test_files_that_are_not_images_are_refused(tmp_path):
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("hello, I am no picture")
     Image.fromarray(RGB).save(tmp_path / "a.ppm")
@@ -390,10 +390,10 @@ def test_truncated_files_are_refused(tmp_path, kind, share):
         Image.fromarray((noise >> 8).astype(np.uint8)).save(
             path, **({"compression": "tiff_lzw"} if "lzw" in kind else {})
         )
-    whole = path.read_bytes()
+    complete = path.read_bytes()
     read_image(path)
 
-    path.write_bytes(whole[: int(len(whole) * share)])
+    path.write_bytes(complete[: int(len(complete) * share)])
 
     message = refused(path, "a.")
     assert re.search("cannot be decoded|too damaged", message)
@@ -419,8 +419,8 @@ def test_bombs_are_refused_from_the_header(tmp_path):
         path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 4) + b"IDAT" + b"xxxx0000")
         return path
 
-    refused(header_only(10_001, 10_000), f"10001 x 10000 is more than {MAX_PIXELS:,} pixels")  # ours
-    refused(header_only(60_000, 60_000), f"more than {MAX_PIXELS:,} pixels")  # Pillow's own comes first
+    refused(header_only(10_001, 10_000), f"10001 x 10000 is more than {MAX_PIXELS:,} pixels")  # this project's limit
+    refused(header_only(60_000, 60_000), f"more than {MAX_PIXELS:,} pixels")  # Pillow's limit comes first
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.gif", "a.webp", "a.png"])
@@ -495,12 +495,12 @@ def test_a_file_name_cannot_break_the_line(tmp_path):
 def test_16_bit_colour_that_needs_a_missing_decoder_says_what_to_install(tmp_path):
     lzw = tmp_path / "a.tif"
     Image.fromarray(RGB).save(lzw, compression="tiff_lzw")
-    coded = bytearray(lzw.read_bytes())
-    # Say 16 bits in the header: this build of tifffile has no LZW, so it must stop there, not at wrong pixels.
+    encoded = bytearray(lzw.read_bytes())
+    # Claim 16 bits in the header: without LZW, tifffile must refuse the file rather than return wrong pixels.
     bits = struct.pack("<3H", 8, 8, 8)
-    place = coded.rfind(bits)
-    coded[place : place + 6] = struct.pack("<3H", 16, 16, 16)
-    lzw.write_bytes(coded)
+    position = encoded.rfind(bits)
+    encoded[position : position + 6] = struct.pack("<3H", 16, 16, 16)
+    lzw.write_bytes(encoded)
 
     pytest.importorskip("tifffile")
     try:
