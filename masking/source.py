@@ -70,13 +70,13 @@ def random_rows(seed: int, start: int, stop: int, width: int, *, stream: int = 0
     so that any range can be drawn without those before it. Different streams of one seed are
     independent: masks use stream 0, the noise fill stream 1.
     """
-    pieces = []
+    blocks = []
     for block in range(start // BLOCK, -(-stop // BLOCK)):
         generator = torch.Generator().manual_seed(block_words(seed, block, stream))
         rows = torch.rand(BLOCK, width, generator=generator)
         first = block * BLOCK
-        pieces.append(rows[max(start - first, 0) : stop - first])
-    return torch.cat(pieces) if pieces else torch.empty(0, width)
+        blocks.append(rows[max(start - first, 0) : stop - first])
+    return torch.cat(blocks) if blocks else torch.empty(0, width)
 
 
 def block_words(seed: int, block: int, stream: int) -> int:

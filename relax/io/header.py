@@ -185,9 +185,8 @@ def _check_inflation(path: Path) -> None:
         return
     with path.open("rb") as file:
         pydicom.filereader.read_preamble(file, force=False)
-        file.seek(
-            144 + int(meta.FileMetaInformationGroupLength)
-        )  # preamble, DICM and the element that holds the length
+        # after the preamble, DICM, the element that holds the length, and the group itself
+        file.seek(144 + int(meta.FileMetaInformationGroupLength))
         inflate, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
         while block := file.read(1 << 16):
             while block:

@@ -64,8 +64,8 @@ def trust_in_words(trust: dict[str, Any]) -> list[str]:
         for name in ("mirrored", "shifted", "ceiling", "stability")
     )
     phrases = [
-        f"correlation of the map {mirrored} mirrored, {shifted} shifted, {ceiling} with another seed",
-        f"embedding under small changes {stability} (lowest: {trust['moved_most_by']})",
+        f"map follows the picture {mirrored} mirrored, {shifted} shifted (another seed: {ceiling})",
+        f"embedding under small changes {stability} (least: {trust['moved_most_by']})",
     ]
     if trust["neighbours"] is not None:
         phrases.append(f"keeps {trust['neighbours']:.0%} of {trust['k']} neighbours")

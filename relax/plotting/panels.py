@@ -64,13 +64,13 @@ class Scale:
         limits = limits or {}
         if unknown := set(limits) - set(COLOURS):
             raise ValueError(f"limits are for {' and '.join(COLOURS)}; got {', '.join(sorted(unknown))}")
-        seen = values[np.isfinite(values)]
-        if not seen.size and name not in limits:
+        defined = values[np.isfinite(values)]
+        if not defined.size and name not in limits:
             return cls(COLOURS[name], 0.0, 1.0, "neither", known=False)
-        low, high = limits[name] if name in limits else (float(seen.min()), float(seen.max()))
+        low, high = limits[name] if name in limits else (float(defined.min()), float(defined.max()))
         if name in limits and not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ValueError(f"limits of {name} must be two numbers (low, high), low below high; got {limits[name]}")
-        below, above = bool((seen < low).any()), bool((seen > high).any())
+        below, above = bool((defined < low).any()), bool((defined > high).any())
         extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
         return cls(COLOURS[name], low, high, extend)
 

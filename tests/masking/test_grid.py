@@ -51,9 +51,9 @@ def test_values_stay_in_the_promised_range_at_any_size(kind, size, cells):
 def test_masks_are_bit_identical_whatever_the_batch_size(kind, batch):
     grid = kind((20, 24), seed=5)
 
-    pieces = [grid.masks(start, min(start + batch, 700)) for start in range(0, 700, batch)]
+    batches = [grid.masks(start, min(start + batch, 700)) for start in range(0, 700, batch)]
 
-    assert torch.equal(torch.cat(pieces), grid.masks(0, 700))
+    assert torch.equal(torch.cat(batches), grid.masks(0, 700))
 
 
 @pytest.mark.parametrize("kind", GRIDS)

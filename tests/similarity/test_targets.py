@@ -35,8 +35,8 @@ def test_a_corpus_larger_than_a_chunk_counts_every_member_once(name):
 
     scores = mean_similarity(name, corpus)(Z)
 
-    each = torch.stack([measure_named(name)(Z, member) for member in corpus])
-    torch.testing.assert_close(scores, each.mean(0), rtol=1e-12, atol=1e-12)
+    by_member = torch.stack([measure_named(name)(Z, member) for member in corpus])
+    torch.testing.assert_close(scores, by_member.mean(0), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", MEASURES)
@@ -81,8 +81,8 @@ def test_a_new_measure_without_a_faster_way_is_averaged_over_the_members_by_itse
     by_hand = manhattan_by_definition(Z, CORPUS)
     torch.testing.assert_close(to_corpus, by_hand, rtol=1e-14, atol=1e-14)
     torch.testing.assert_close(contrast, by_hand - manhattan_by_definition(Z, FOIL), rtol=1e-14, atol=1e-14)
-    each = [manhattan(Z, member) for member in CORPUS]
-    assert torch.equal(to_corpus, (each[0] + each[1] + each[2] + each[3]) / 4)
+    by_member = [manhattan(Z, member) for member in CORPUS]
+    assert torch.equal(to_corpus, (by_member[0] + by_member[1] + by_member[2] + by_member[3]) / 4)
     for name in ("cosine", "l2", "dot", "rbf"):
         assert (to_corpus - mean_similarity(name, CORPUS)(Z)).abs().min() > 1e-3, name
 

@@ -310,9 +310,9 @@ def test_one_of_several_frames_must_be_named_from_one(tmp_path):
     with pytest.raises(ImageError, match=r"a\.dcm: holds 4 frames; name one, from 1, as in scan.dcm#frame=2"):
         read_image(file)
     for number in (1, 4):
-        image, how = read_with_record(f"{file}#frame={number}")
+        image, record = read_with_record(f"{file}#frame={number}")
         assert image.unique().item() == pytest.approx((number - 1) / 5)
-        assert (how["frame"], how["frames"], how["asked"]) == (number, 4, {"frame": number})
+        assert (record["frame"], record["frames"], record["asked"]) == (number, 4, {"frame": number})
     for number in (0, 5):
         with pytest.raises(ImageError, match=f"frame must be from 1 to 4; got {number}"):
             read_dicom(file, frame=number)
@@ -324,11 +324,11 @@ def test_an_enhanced_object_keeps_window_and_position_per_frame(tmp_path):
         PixelValueTransformationSequence=sequence(RescaleSlope=2, RescaleIntercept=0, RescaleType="US"),
         PixelMeasuresSequence=sequence(PixelSpacing=[0.5, 0.25]),
     )
-    each = [
+    per_frame = [
         *sequence(FrameVOILUTSequence=sequence(WindowCenter=50.5, WindowWidth=101)),
         *sequence(FrameVOILUTSequence=sequence(WindowCenter=100.5, WindowWidth=201)),
     ]
-    groups = {"SharedFunctionalGroupsSequence": shared, "PerFrameFunctionalGroupsSequence": each}
+    groups = {"SharedFunctionalGroupsSequence": shared, "PerFrameFunctionalGroupsSequence": per_frame}
     file = dicom(tmp_path / "a", np.full((2, 3, 3), 25, np.uint16), frames=2, **groups)
 
     assert displayed(file, frame=1)[0, 0] == pytest.approx(0.5)
@@ -399,9 +399,9 @@ def test_hostile_files_are_refused_in_one_line_before_anything_is_allocated(tmp_
             read_image(f"{file}#frame=5" if "frames" in file.name else file)
         assert "\n" not in str(caught.value)
 
-    whole = dicom(tmp_path / "whole.dcm", ROW).read_bytes()
-    for keep in (133, 200, len(whole) // 2, len(whole) - 5):
-        (tmp_path / "cut.dcm").write_bytes(whole[:keep])
+    complete = dicom(tmp_path / "whole.dcm", ROW).read_bytes()
+    for keep in (133, 200, len(complete) // 2, len(complete) - 5):
+        (tmp_path / "cut.dcm").write_bytes(complete[:keep])
         refused(tmp_path / "cut.dcm", "DICOM|damaged or truncated|has no pixels|impossible")
     (tmp_path / "empty.dcm").write_bytes(b"")
     refused(tmp_path / "empty.dcm", "is not a DICOM file: it lacks the letters DICM at byte 128")
@@ -695,9 +695,9 @@ def test_an_overlay_is_half_colour_half_picture_and_the_picture_where_there_is_n
 
 
 def test_a_map_of_one_frame_takes_frame_and_window_from_its_explanation(tmp_path):
-    each = [sequence(PlanePositionSequence=sequence(ImagePositionPatient=[0, 0, z]))[0] for z in (10, 20, 30)]
+    per_frame = [sequence(PlanePositionSequence=sequence(ImagePositionPatient=[0, 0, z]))[0] for z in (10, 20, 30)]
     values = RANDOM.integers(0, 4000, (3, 12, 10), dtype=np.uint16)
-    file = dicom(tmp_path / "a.dcm", values, frames=3, PerFrameFunctionalGroupsSequence=each)
+    file = dicom(tmp_path / "a.dcm", values, frames=3, PerFrameFunctionalGroupsSequence=per_frame)
 
     explanation = relax.explain(f"{file}#frame=2&window=2000,900", corner_means, masks=20)
 
@@ -729,10 +729,10 @@ def test_a_written_map_can_be_read_as_a_picture(tmp_path):
 
     write_dicom(given, file, tmp_path / "map.dcm")
 
-    seen = given.importance >= 0.25
-    low = given.importance[seen].min()
+    defined = given.importance >= 0.25
+    low = given.importance[defined].min()
     np.testing.assert_allclose(
-        displayed(tmp_path / "map.dcm")[seen], (given.importance[seen] - low) / (0.8 - low), atol=2e-5
+        displayed(tmp_path / "map.dcm")[defined], (given.importance[defined] - low) / (0.8 - low), atol=2e-5
     )
 
 

@@ -56,7 +56,7 @@ def quarter_means(pixels):
     return sum(part.mean((-1, -2)) * weight for part, weight in zip(parts, (1, 2, 4), strict=True)) + 1
 
 
-WHOLE = (59.5, 119)  # centre and width: 0 is black, 119 white
+FULL_RANGE = (59.5, 119)  # centre and width: 0 is black, 119 white
 
 
 # Slices
@@ -68,7 +68,7 @@ def test_slices_are_shown_by_radiological_convention(tmp_path):
     right, front, head = 3, 4, 5
 
     def corners(axis, index):
-        picture = read_nifti(file, axis, index, window=WHOLE).pixels[..., 0] * 119
+        picture = read_nifti(file, axis, index, window=FULL_RANGE).pixels[..., 0] * 119
         return [*picture.shape, picture[0, 0], picture[0, -1], picture[-1, 0]]
 
     assert corners("axial", 2) == pytest.approx([5, 4, BODY[right, front, 2], BODY[0, front, 2], BODY[right, 0, 2]])
@@ -83,11 +83,11 @@ def test_the_order_of_the_file_changes_nothing_and_maps_go_back_into_it(tmp_path
     assert "".join(nib.aff2axcodes(nib.load(file).affine)) == order
 
     for axis, count in [("sagittal", 4), ("coronal", 5), ("axial", 6)]:
-        pictures = [read_nifti(file, axis, index, window=WHOLE) for index in range(count)]
+        pictures = [read_nifti(file, axis, index, window=FULL_RANGE) for index in range(count)]
         for index, picture in enumerate(pictures):
-            np.testing.assert_array_equal(picture.pixels, read_nifti(plain, axis, index, window=WHOLE).pixels)
+            np.testing.assert_array_equal(picture.pixels, read_nifti(plain, axis, index, window=FULL_RANGE).pixels)
         maps = {index: picture.pixels[..., 0] * 119 for index, picture in enumerate(pictures)}
-        back = Volume.open(file, window=WHOLE).placed(axis, maps)
+        back = Volume.open(file, window=FULL_RANGE).placed(axis, maps)
         np.testing.assert_allclose(back, nib.load(file).get_fdata(), atol=1e-4)
         record = pictures[1].how
         stored = np.take(nib.load(file).get_fdata(), record["stored_slice"], axis=record["stored_axis"])
@@ -212,13 +212,13 @@ def test_hostile_files_are_refused_in_one_line(tmp_path):
             read_image(f"{file}#axial=0")
         assert "\n" not in str(caught.value)
 
-    whole = nifti(tmp_path / "whole.nii.gz", BODY).read_bytes()
-    plain = nifti(tmp_path / "whole.nii", BODY).read_bytes()
-    for keep in (0, 3, 100, len(plain) - 5):
-        (tmp_path / "cut.nii").write_bytes(plain[:keep])
+    compressed = nifti(tmp_path / "whole.nii.gz", BODY).read_bytes()
+    uncompressed = nifti(tmp_path / "whole.nii", BODY).read_bytes()
+    for keep in (0, 3, 100, len(uncompressed) - 5):
+        (tmp_path / "cut.nii").write_bytes(uncompressed[:keep])
         refused(tmp_path / "cut.nii", "not a NIfTI file|damaged")
-    for keep in (30, len(whole) // 2, len(whole) - 9):
-        (tmp_path / "cut.nii.gz").write_bytes(whole[:keep])
+    for keep in (30, len(compressed) // 2, len(compressed) - 9):
+        (tmp_path / "cut.nii.gz").write_bytes(compressed[:keep])
         refused(tmp_path / "cut.nii.gz", "not a NIfTI file|damaged")
     (tmp_path / "text.nii").write_text("hello " * 200)
     refused(tmp_path / "text.nii", "not a NIfTI file")
