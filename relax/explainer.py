@@ -1,7 +1,7 @@
 """RELAX: hide parts of an image at random, see how far the embedding moves, average the masks.
 
-Nothing is kept but per-pixel moments, so memory does not grow with the number of masks. To ask several
-questions of the same encoder passes, keep the masked embeddings with `relax.probe`.
+Only per-pixel moments are kept, so memory does not grow with the number of masks. To answer several questions from
+the same encoder passes, keep the masked embeddings with `relax.probe`.
 
 Source: RELAX (Wickstrøm et al., IJCV 2023, doi 10.1007/s11263-023-01773-2).
 """
@@ -33,7 +33,7 @@ class ExplainImage(Protocol):
     """Explains one image."""
 
     def __call__(self, image: ImageSource, progress: Progress | None = None) -> Explanation:
-        """As `explain`, of one image."""
+        """As `explain`, for one image."""
 
 
 @overload
@@ -70,7 +70,7 @@ def explain(
     progress: Progress | None = None,
     **keywords: Unpack[ExplainKeywords],
 ) -> Explanation | list[Explanation]:
-    """Explain which parts of an image made its embedding, and how sure that is.
+    """Explain which parts of an image determine its embedding, and how certain that is.
 
     Args:
         image: A path, PIL image, array (H, W[, C]) or tensor ([C,] H, W) with values in [0, 1] or whole
@@ -78,54 +78,55 @@ def explain(
             list of explanations.
         encoder: A spec ("default", "timm:NAME", ... see `encoders.load`), an `Encoder`, or any module or
             callable from pixels (B, C, H, W) in [0, 1] to (B, D), which gets the pixels as they are.
-        method: "relax", or another to lay beside it: "rise", "gradcam", "lime", ... `relax.baselines.METHODS` lists
-            them with what they need and cost. Whatever does not fit the method is refused.
-        head: What makes class probabilities of embeddings: the method then explains a class instead of the
-            similarity. For "rise", which needs one, and for methods whose `takes_head` is true; never for "relax".
-        target: Name or number of the head's class to explain; None is the one it predicts for the whole image.
-        masks: How many masks; 3,000 by default, as in the paper. With a tolerance, the most to use
-            (default 100,000). Or the masks themselves: (N, 1, H, W) in [0, 1], 1 = visible, in the size of
-            the image or in that which the encoder sees. Other methods than "relax" and "rise" take it as the
-            number of their samples, noisy copies or steps, where they have any, each with a default of its own.
-        tolerance: Stop as soon as every pixel's standard error is at most this, in the unit of the similarity.
+        method: "relax", or another to compare with it: "rise", "gradcam", "lime", ... `relax.baselines.METHODS` lists
+            them with their needs and costs. Arguments that do not apply to the method are refused.
+        head: Turns embeddings into class probabilities; the method then explains a class instead of the similarity.
+            For "rise", which needs one, and for methods whose `takes_head` is true; never for "relax".
+        target: Name or number of the head's class to explain; None is the class it predicts for the whole image.
+        masks: Number of masks; 3,000 by default, as in the paper. With a tolerance, the maximum
+            (default 100,000). Or the masks themselves: (N, 1, H, W) in [0, 1], 1 = visible, at the size of
+            the image or of the encoder's input. Methods other than "relax" and "rise" take it as the number of their
+            samples, noisy copies or steps, where they have any; each has its own default.
+        tolerance: Stop as soon as no pixel's standard error exceeds this, in the unit of the similarity.
         similarity: "cosine", "l2" (negative distance), "dot" or "rbf". Higher is closer.
         reference: What the masked image is compared with: None is the image itself; another image; a list
-            of images, whose mean embedding is taken; an embedding (D,); a prompt, "text:a photo of a cat", for
-            encoders with a text tower; or a `relax.Corpus`, to whose members the mean similarity counts.
-        foil: The same, and the similarity to it is taken away: what brings the image to the reference rather
-            than to the foil. Two corpora give COCOA. Only for method "relax".
+            of images, of which the mean embedding is taken; an embedding (D,); a prompt, "text:a photo of a cat", for
+            encoders with a text tower; or a `relax.Corpus`, for the mean similarity to its members.
+        foil: Likewise for the foil, whose similarity is subtracted: what brings the image closer to the reference than
+            to the foil. Two corpora give COCOA. Only for method "relax".
         regions: What is hidden together: "grid" (RISE's soft random grid), "authors-grid" (the authors'
             package), "windows" (a sliding square, not random), "superpixels" (SLIC, cells^2 of them) or "patches"
-            (of a vision transformer of timm, whatever the cells).
+            (of a timm vision transformer; `cells` is ignored).
         cells: Regions along each side, 1 to 64. More show finer detail and need more masks for the same error.
-        keep: Chance that a region stays visible, in (0, 1).
+        keep: Probability that a region stays visible, in (0, 1).
         fill: What hidden pixels show: "mean" (the encoder's mean pixel; black for a plain module), "blur",
-            "noise", a grey value or colour in [0, 1], or another image. "drop", with regions "patches", does not
-            show the network hidden patches at all, which takes half the time.
+            "noise", a grey value or colour in [0, 1], or another image. "drop", with regions "patches", withholds
+            hidden patches from the network altogether, which halves the time.
         seed: The only source of randomness; the same seed gives the same masks, whatever the batch size.
-        design: How the masks of the grid depend on each other, which changes the error and not what is estimated:
+        design: How the masks of the grid depend on each other; it changes the error, not what is estimated:
             "orthogonal" arrays, "sobol", "antithetic" pairs, or "independent" as in the paper.
-        estimator: "auto" takes control variates where it can (the grid, at most 36 cells along a side): the same
-            maps from fewer masks. "plain" is the paper's average. "controlled" refuses where it cannot.
+        estimator: "auto" uses control variates where possible (the grid, at most 36 cells along a side): the same
+            maps from fewer masks. "plain" is the paper's average. "controlled" raises an error where they cannot be
+            used.
         preset: "paper" for the masks of the authors' package, "paper-rise" for independent masks of RISE; both with
             the plain estimator.
         pooling: "auto", "cls" or "mean", for encoders that return tokens or feature maps.
-        device: "auto" takes a GPU where there is one; "all" GPUs, or "cuda:0,cuda:1", share the masked views.
-        batch_size: Masked images in one forward pass; it changes speed and memory, not the result. Where memory runs
-            out, the batch is done again in halves.
+        device: "auto" takes a GPU if there is one; "all" GPUs, or "cuda:0,cuda:1", share the masked views.
+        batch_size: Masked images in one forward pass; it changes speed and memory, not the result. A batch that
+            exhausts the memory is repeated in halves.
         precision: "exact" (float32) unless the encoder was loaded with another. "auto" runs the masked passes in half
-            precision where the device is faster with it and the scores of the first 32 masks agree, so that the map
-            correlates with the exact one to 0.999; "fast" whatever the agreement. The provenance says what was done.
+            precision where that is faster on the device and the scores of the first 32 masks agree, so that the map
+            correlates with the exact one at 0.999; "fast" whatever the agreement. The provenance records the choice.
         progress: Called with (masks done, masks at most) after every batch.
 
     Returns:
-        An `Explanation` with maps (H, W) in the frame of the image, or a list of them.
+        An `Explanation` with maps (H, W) in the frame of the image, or a list of explanations.
 
     Raises:
         ImageError: If an image cannot be used.
         EncoderError: If the encoder cannot be loaded, or returns a wrong shape, NaN or infinity.
-        relax.baselines.MethodError: If the method cannot work with the encoder or head; a ValueError.
-        ValueError: If another argument is impossible, or unknown to the method; the message names it.
+        relax.baselines.MethodError: If the method cannot be used with the encoder or head; a ValueError.
+        ValueError: If another argument is invalid, or does not apply to the method; the message names it.
 
     Warns:
         UserWarning: If the masks ran out before the tolerance was reached.
@@ -140,13 +141,13 @@ def explain(
 def explain_images(
     images: Sequence[ImageSource], encoder: Encoder, settings: Settings, progress: Progress | None = None
 ) -> list[Explanation]:
-    """`explain` of each of several images, by an encoder that is loaded and with settings that are checked."""
+    """`explain` for each of several images, given a loaded encoder and checked settings."""
     explain_image = image_explainer(encoder, settings)
     return [explain_image(image, progress) for image in images]
 
 
 def image_explainer(encoder: Encoder, settings: Settings) -> ExplainImage:
-    """The function that explains one image as the settings say; reference and foil are embedded here, once."""
+    """A function that explains one image under these settings; reference and foil are embedded here, once."""
     budget = Budget(settings.count, settings.estimation.tolerance, settings.execution.batch_size)
     explain_image = _explainer(encoder, settings, budget)
 
@@ -184,11 +185,11 @@ def _relax(
     scene = Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
     target = question.target(scene.home, scene.own_embedding)
     moments = scene.estimator()
-    for masks_shown, embeddings in scene.passes(budget, progress, target):
-        moments.add(target(embeddings), masks_shown)
+    for masks, embeddings in scene.passes(budget, progress, target):
+        moments.add(target(embeddings), masks)
         if budget.met_after(moments):
             break
-    made = {
+    record = {
         **scene.record(settings.hiding),
         "method": "relax",
         **question.record(),
@@ -197,7 +198,7 @@ def _relax(
         "cost": {"passes": moments.count + (question.reference is None), "in_words": "masks"},
         **surroundings(encoder.device, time.perf_counter() - start),
     }
-    return scene.explanation(moments, made)
+    return scene.explanation(moments, record)
 
 
 def _warn_not_converged(explanation: Explanation, budget: Budget) -> None:

@@ -1,4 +1,4 @@
-"""The result: three maps in the frame of the image, and how they were made."""
+"""The result: three maps in the frame of the image, with their provenance."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ FORMAT = 1  # of the saved file
 
 @dataclass(frozen=True)
 class Explanation:
-    """What in the picture made this embedding, and how sure that is.
+    """What in the picture determines its embedding, and how certain that is.
 
     Attributes:
         importance: (H, W) float32. Mean similarity to the reference over the masks that show the pixel,
             in the measure's own unit, never rescaled. Higher: showing this pixel brings the embedding
             closer. NaN where the encoder never saw the pixel.
         uncertainty: (H, W) float32, 0 or more. Variance of that similarity: high where the pixel's
-            effect depends on what else is visible. It does not shrink with more masks.
-        standard_error: (H, W) float32, 0 or more. Monte-Carlo error of the importance; shrinks with more
-            masks. NaN where it is not defined (masks that are not random).
+            effect depends on what else is visible. It does not shrink as masks are added.
+        standard_error: (H, W) float32, 0 or more. Monte-Carlo error of the importance; shrinks as masks
+            are added. NaN where it is undefined (masks that are not random).
         image: (H, W, 3) uint8, the picture in the same frame, for drawing only.
-        provenance: How it was made, as JSON types.
+        provenance: How the maps were made, as JSON types.
     """
 
     importance: NDArray[np.float32]
@@ -41,13 +41,13 @@ class Explanation:
 
     def __repr__(self) -> str:
         height, width = self.importance.shape
-        made = self.provenance
+        record = self.provenance
         return (
-            f"Explanation of {made.get('image', 'an image')}, {height} x {width} px: "
+            f"Explanation of {record.get('image', 'an image')}, {height} x {width} px: "
             f"importance {_span(self.importance)}, uncertainty {_span(self.uncertainty)}, "
             f"median standard error {_median(self.standard_error):.2g} "
-            f"({made.get('similarity')}, {made.get('masks', {}).get('count')} masks, seed {made.get('seed')}, "
-            f"encoder {made.get('encoder', {}).get('name')})"
+            f"({record.get('similarity')}, {record.get('masks', {}).get('count')} masks, seed {record.get('seed')}, "
+            f"encoder {record.get('encoder', {}).get('name')})"
         )
 
     def u_relax(
@@ -55,7 +55,7 @@ class Explanation:
     ) -> NDArray[np.float32]:
         """Keep the importance where it is certain (U-RELAX).
 
-        Give one of the three; none means the median (`quantile=0.5`), as in the authors' package. A
+        Give at most one of the three; the default is the median (`quantile=0.5`), as in the authors' package. A
         quantile always keeps that share of the pixels, however certain they are.
 
         Args:
@@ -77,17 +77,17 @@ class Explanation:
     def uncertainty_limit(
         self, *, threshold: float | None = None, quantile: float | None = None, gamma: float | None = None
     ) -> float:
-        """The largest uncertainty that `u_relax` keeps when given the same arguments; NaN where none is known."""
+        """The largest uncertainty that `u_relax` keeps under the same arguments; NaN if no pixel has one."""
         return uncertainty_limit(self.uncertainty, threshold=threshold, quantile=quantile, gamma=gamma)
 
     def to_json(self) -> str:
-        """How it was made, and the range of each map, as JSON text."""
+        """The provenance and the range of each map, as JSON text."""
         height, width = self.importance.shape
         ranges = {name: _range(getattr(self, name)) for name in MAPS}
         return json.dumps({**self.provenance, "height": height, "width": width, "maps": ranges}, indent=2)
 
     def to_bytes(self) -> bytes:
-        """Everything, as the bytes of an `.npz` file."""
+        """The maps, image and provenance, as the bytes of an `.npz` file."""
         arrays = {name: getattr(self, name) for name in (*MAPS, "image")}
         record = json.dumps({"format": FORMAT, "provenance": self.provenance})
         stream = io.BytesIO()
@@ -95,7 +95,7 @@ class Explanation:
         return stream.getvalue()
 
     def save(self, path: str | Path) -> Path:
-        """Write everything to one `.npz`, which appears whole or not at all. Returns its path."""
+        """Write the maps, image and provenance to one `.npz`, which appears whole or not at all. Returns its path."""
         with written_aside(path) as aside:
             aside.write_bytes(self.to_bytes())
         return Path(path)
@@ -106,27 +106,27 @@ class Explanation:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is not a saved explanation, or of a later format.
+            ValueError: If the file is not a saved explanation, or its format is newer than this version reads.
         """
         try:
             with np.load(path, allow_pickle=False) as saved:
-                how = json.loads(str(saved["how"]))
+                record = json.loads(str(saved["how"]))
                 arrays = {name: saved[name] for name in (*MAPS, "image")}
-                form, provenance = how["format"], how["provenance"]
+                version, provenance = record["format"], record["provenance"]
         except FileNotFoundError:
             raise
         except (OSError, ValueError, KeyError, TypeError, EOFError) as reason:
             raise ValueError(f"{path} is not a saved explanation: {reason}") from None
-        if form > FORMAT:
-            raise ValueError(f"{path} has format {form}, this version reads up to {FORMAT}: update relax-explainer")
+        if version > FORMAT:
+            raise ValueError(f"{path} has format {version}, this version reads up to {FORMAT}: update relax-explainer")
         return cls(**arrays, provenance=provenance)
 
     def _repr_png_(self) -> bytes:
-        """Notebooks show the figure."""
+        """The figure, as notebooks display it."""
         from relax.plotting.figure import png  # matplotlib takes a while to load
 
-        shown: bytes = png(self)
-        return shown
+        content: bytes = png(self)
+        return content
 
 
 def _range(values: NDArray[np.float32]) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""From what the caller wants hidden to the masks of one view and what hidden pixels show."""
+"""From the settings of hiding to the masks of one view and the fill of its hidden pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def mask_source(hiding: Hiding, view: Tensor, encoder: Encoder) -> MaskSource:
     """The masks for a view (1, C, h, w).
 
     Raises:
-        ValueError: If the regions do not fit the view, or the encoder has no patches where they are the regions.
+        ValueError: If the regions do not fit the view, or are patches and the encoder has none.
     """
     if hiding.given is not None:
         return GivenMasks(hiding.given)
@@ -39,10 +39,10 @@ def fill_pixels(hiding: Hiding, view: Tensor, encoder: Encoder, *, resized: bool
     """(1, C, 1, 1) or (1, C, h, w): what hidden pixels of a view show.
 
     Args:
-        hiding: Has the fill and the seed.
+        hiding: Gives the fill and the seed.
         view: (1, C, h, w).
-        encoder: Has the mean pixel, and shows another image as it would be seen.
-        resized: Whether the view has the encoder's own size; another image must then be brought to it.
+        encoder: Gives the mean pixel, and brings an image used as fill to its input size.
+        resized: Whether the view has the encoder's input size, so that an image used as fill must be brought to it.
 
     Raises:
         ValueError: If the fill does not fit the view.

@@ -1,4 +1,4 @@
-"""The probe: one image encoded once under many masks, to ask many questions of the same passes."""
+"""The probe: one image encoded once under many masks, to answer many questions from the same passes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from relax.references import Question, Reference
 from relax.scene import EncoderSource, Scene, loaded
 from relax.settings import ProbeKeywords, Settings, shows
 
-MASKS_AT_ONCE = 64  # when averaging: the masks are made again, and should not fill the memory
+MASKS_AT_ONCE = 64  # when averaging: masks are drawn anew, and all of them would fill the memory
 
 
 @shows(ProbeKeywords)
@@ -32,9 +32,9 @@ def probe(
     progress: Progress | None = None,
     **keywords: Unpack[ProbeKeywords],
 ) -> Probe:
-    """Encode one image under many masks and keep the embeddings, to ask many questions of them.
+    """Encode one image under many masks and keep the embeddings, to answer many questions from them.
 
-    Arguments and errors as for `explain`. The embeddings take 4 N D bytes: 24 MB for 3,000 masks and 2,048
+    Arguments and errors as for `explain`. The embeddings occupy 4 N D bytes: 24 MB for 3,000 masks and 2,048
     dimensions.
     """
     settings = Settings.of(keywords, ProbeKeywords, "probe")
@@ -42,7 +42,7 @@ def probe(
 
 
 def probe_image(image: ImageSource, encoder: Encoder, settings: Settings, progress: Progress | None = None) -> Probe:
-    """`probe` by an encoder that is loaded, with settings that are checked."""
+    """`probe`, given a loaded encoder and checked settings."""
     start = time.perf_counter()
     scene = Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
     budget = Budget(settings.count, None, settings.execution.batch_size)
@@ -54,12 +54,12 @@ def probe_image(image: ImageSource, encoder: Encoder, settings: Settings, progre
 
 @dataclass(frozen=True)
 class Probe:
-    """One image under many masks, embedded once; every question is then a matrix product.
+    """One image under many masks, embedded once; each question is then a matrix product.
 
     Attributes:
-        scene: The image as the encoder sees it, with the recipe of the masks.
+        scene: The image as the encoder sees it, with its masks.
         embeddings: (N, D) float32, one per mask.
-        own_embedding: (D,) of the image with nothing hidden.
+        own_embedding: (D,) embedding of the image with nothing hidden.
         provenance: How the embeddings were made, as JSON types.
     """
 
@@ -71,27 +71,27 @@ class Probe:
     def explain(
         self, reference: Reference = None, *, foil: Reference = None, similarity: str = "cosine"
     ) -> Explanation:
-        """The maps for one reference, foil and measure; as `relax.explain`, without encoding again."""
+        """The maps for one reference, foil and measure, as from `relax.explain`, without encoding the image again."""
         return self.ask(Question.of(similarity, reference, foil, self.scene.encoder))
 
     def ask(self, question: Question) -> Explanation:
-        """The maps for a question whose reference and foil are embedded already."""
+        """The maps for a question, whose reference and foil are already embedded."""
         return self.answer(self._scores(question), question.record())
 
-    def answer(self, scores: Tensor, asked: dict[str, Any]) -> Explanation:
-        """The maps of any number per masked image.
+    def answer(self, scores: Tensor, question: dict[str, Any]) -> Explanation:
+        """The maps of any score of the masked images.
 
         Args:
             scores: (N,), one per mask, in any unit; higher = closer.
-            asked: What the scores are, for the provenance, as JSON types.
+            question: What the scores mean, for the provenance, as JSON types.
         """
-        made = {**self.provenance, **asked, "tolerance": None, "converged": None}
-        return self.scene.explanation(self.moments(scores), made)
+        record = {**self.provenance, **question, "tolerance": None, "converged": None}
+        return self.scene.explanation(self.moments(scores), record)
 
     def repeat(self, runs: int = 10, reference: Reference = None, *, similarity: str = "cosine") -> Repeat:
-        """Importance maps of `runs` independent parts of the masks, to vote on (REPEAT).
+        """Importance maps of `runs` disjoint subsets of the masks, which then vote (REPEAT).
 
-        The paper takes 10 runs of 1,000 masks: `probe(image, masks=10_000).repeat(10)`.
+        The paper uses 10 runs of 1,000 masks: `probe(image, masks=10_000).repeat(10)`.
 
         Raises:
             ValueError: If `runs` is below 1, or does not divide the number of masks.
@@ -109,11 +109,11 @@ class Probe:
         return Repeat(np.stack(maps), {**self.provenance, **question.record(), "runs": runs})
 
     def moments(self, scores: Tensor, start: int = 0) -> Estimator:
-        """The maps of scores (M,) that masks number `start` to `start + M - 1` got; the masks are made again."""
+        """The moments of scores (M,) under masks `start` to `start + M - 1`; the masks are drawn anew."""
         moments = self.scene.estimator(start)
-        for some in torch.split(scores, MASKS_AT_ONCE):
-            moments.add(some, self.scene.source.masks(start, start + len(some), self.scene.home))
-            start += len(some)
+        for chunk in torch.split(scores, MASKS_AT_ONCE):
+            moments.add(chunk, self.scene.source.masks(start, start + len(chunk), self.scene.home))
+            start += len(chunk)
         return moments
 
     def _scores(self, question: Question) -> Tensor:

@@ -1,8 +1,8 @@
-"""What the masked images are compared with, in the words of the caller: a reference, a corpus, a prompt, a foil.
+"""What masked images are compared with, as the caller gives it: a reference, a corpus, a prompt, a foil.
 
 "dog.png"                          another image
 ["dog1.png", "dog2.png"]           one reference: the mean of their embeddings
-relax.Corpus("dogs")               many: the mean of the similarities to each image of a folder
+relax.Corpus("dogs")               many: the mean similarity to the images of a folder
 "text:a photo of a dog"            a prompt, for encoders with a text tower
 embedding                          (D,) a vector; relax.Corpus(embeddings) for (K, D)
 """
@@ -32,14 +32,14 @@ NAMES_SHOWN = 3
 
 
 class Corpus:
-    """A set to compare with: the similarity to it is the mean of the similarities to its members (COCOA).
+    """A set to compare with; the similarity to it is the mean similarity to its members (COCOA).
 
-    A list of images as a reference is something else: one vector, the mean of their embeddings.
+    A list of images as a reference differs: it is one vector, the mean of their embeddings.
 
     Args:
-        members: A folder (the image files in it, by name, not in folders below), a list of images and "text:" prompts,
-            or their embeddings (K, D) as a tensor or array.
-        name: What to call it in captions.
+        members: A folder (its image files by name, without subfolders), a list of images and "text:" prompts, or their
+            embeddings (K, D) as a tensor or array.
+        name: Its name in captions.
 
     Raises:
         ValueError: If there are no members, or the embeddings have another shape.
@@ -49,7 +49,7 @@ class Corpus:
     def __init__(self, members: str | Path | Sequence[ImageSource] | NDArray[Any] | Tensor, name: str | None = None):
         self.embeddings: Tensor | None = None
         self.images: list[ImageSource] = []
-        called = ""
+        source = ""
         if isinstance(members, np.ndarray | Tensor):
             self.embeddings = torch.as_tensor(members)
             if self.embeddings.ndim != 2 or not self.embeddings.is_floating_point() or 0 in self.embeddings.shape:
@@ -59,46 +59,46 @@ class Corpus:
                 )
         elif isinstance(members, str | Path):
             self.images = [*image_files(members)]
-            called = f" in {members}"
+            source = f" in {members}"
         else:
             self.images = list(members)
             if not self.images:
                 raise ValueError("a Corpus must have at least one member; got an empty list")
-            some = [_name(one) for one in self.images[:NAMES_SHOWN]]
-            called = f": {', '.join(some)}{', ...' if len(self.images) > NAMES_SHOWN else ''}"
+            first = [_name(image) for image in self.images[:NAMES_SHOWN]]
+            source = f": {', '.join(first)}{', ...' if len(self.images) > NAMES_SHOWN else ''}"
         kind = "embeddings" if self.embeddings is not None else "images"
-        self.name = f"{name} (corpus of {len(self)})" if name else f"corpus of {len(self)} {kind}{called}"
+        self.name = f"{name} (corpus of {len(self)})" if name else f"corpus of {len(self)} {kind}{source}"
 
     def __len__(self) -> int:
         return len(self.images) if self.embeddings is None else len(self.embeddings)
 
     def __iter__(self) -> Iterator[ImageSource]:
-        """The images, where it was made of some."""
+        """The images; none if the corpus was given as embeddings."""
         return iter(self.images)
 
     def __repr__(self) -> str:
         return f"Corpus({self.name!r})"
 
     def embedded(self, encoder: Encoder, progress: Progress | None = None) -> Corpus:
-        """The same corpus with the embeddings of its images, so that several questions embed them once.
+        """The same corpus with its images embedded, so that several questions embed them only once.
 
         Args:
-            encoder: Who looks.
-            progress: Called with (images done, images in all) after each.
+            encoder: The encoder.
+            progress: Called with (images done, images in total) after each.
 
         Raises:
             ImageError: If an image cannot be used.
         """
         if self.embeddings is not None:
             return self
-        found = []
-        for one in self.images:
-            found.append(_embed(one, encoder))
+        embeddings = []
+        for image in self.images:
+            embeddings.append(_embed(image, encoder))
             if progress is not None:
-                progress(len(found), len(self.images))
-        other = Corpus(torch.stack(found))
-        other.images, other.name = self.images, self.name
-        return other
+                progress(len(embeddings), len(self.images))
+        corpus = Corpus(torch.stack(embeddings))
+        corpus.images, corpus.name = self.images, self.name
+        return corpus
 
 
 Reference: TypeAlias = ImageSource | Sequence[ImageSource] | Corpus | None
@@ -106,13 +106,13 @@ Reference: TypeAlias = ImageSource | Sequence[ImageSource] | Corpus | None
 
 @dataclass(frozen=True)
 class Question:
-    """A question to masked embeddings, embedded once to be asked of any number of images.
+    """What masked embeddings are scored against; embedded once, for any number of images.
 
     Attributes:
         similarity: Name of the measure.
         reference: (D,), or (K, D) for a corpus; None is each image itself.
-        foil: The same, for what is taken away; None takes nothing away.
-        names: What reference and foil are called.
+        foil: Likewise for the foil, whose similarity is subtracted; None subtracts nothing.
+        names: Of reference and foil, for the provenance.
     """
 
     similarity: str
@@ -122,37 +122,37 @@ class Question:
 
     @classmethod
     def of(cls, similarity: str, reference: Reference, foil: Reference, encoder: Encoder) -> Question:
-        """Embed what the caller wants to compare with.
+        """Embed reference and foil.
 
         Raises:
             ImageError: If an image cannot be used.
             EncoderError: If there is a prompt and the encoder has no text tower.
-            ValueError: If the measure is unknown, or reference or foil are no vector, corpus or images.
+            ValueError: If the measure is unknown, or reference or foil is not a vector, a corpus or images.
         """
-        embedded = [None if one is None else _vectors(one, encoder) for one in (reference, foil)]
-        for name, one in zip(("reference", "foil"), embedded, strict=True):
-            if one is not None:
-                mean_similarity(similarity, one, name)  # refuses what cannot be compared with, before the masks are run
+        embedded = [None if source is None else _vectors(source, encoder) for source in (reference, foil)]
+        for name, vectors in zip(("reference", "foil"), embedded, strict=True):
+            if vectors is not None:
+                mean_similarity(similarity, vectors, name)  # raises on unusable vectors, before any mask is run
         return cls(similarity, embedded[0], embedded[1], (reference_name(reference), reference_name(foil)))
 
-    def target(self, device: torch.device, own: Callable[[], Tensor]) -> Target:
-        """What masked embeddings on `device` are scored against; `own` embeds the image itself: (D,), if need be."""
-        reference = own() if self.reference is None else self.reference
+    def target(self, device: torch.device, embed_image: Callable[[], Tensor]) -> Target:
+        """The target on `device`; without a reference it is the image itself, whose (D,) `embed_image` returns."""
+        reference = embed_image() if self.reference is None else self.reference
         return Target(self.similarity, reference.to(device), None if self.foil is None else self.foil.to(device))
 
     def record(self) -> dict[str, Any]:
-        """What was asked, as JSON types."""
-        made: dict[str, Any] = {"similarity": self.similarity, "reference": self.names[0]}
+        """The question for the provenance, as JSON types."""
+        record: dict[str, Any] = {"similarity": self.similarity, "reference": self.names[0]}
         if self.foil is not None:
-            made |= {"foil": self.names[1], "map": f"mean {self.similarity} minus that to the foil"}
-        return made
+            record |= {"foil": self.names[1], "map": f"mean {self.similarity} minus that to the foil"}
+        return record
 
 
 def embed_reference(reference: Reference, encoder: Encoder) -> Tensor:
-    """(D,) embedding of another image or prompt, mean embedding of a list of them, or the vector that was given.
+    """(D,) embedding of another image or prompt, mean embedding of a list of them, or the vector itself.
 
     Raises:
-        ValueError: If there is no image, or a corpus, which is no single vector.
+        ValueError: If there is no image, or a corpus, which is not a single vector.
     """
     if reference is None or isinstance(reference, Corpus):
         raise ValueError('reference must be an image, a list or an embedding (D,); a Corpus is for method "relax"')
@@ -166,22 +166,22 @@ def embed_reference(reference: Reference, encoder: Encoder) -> Tensor:
 
 
 def reference_name(reference: Reference) -> str:
-    """What to call a reference in provenance and captions."""
+    """The name of a reference in provenance and captions."""
     if reference is None:
         return "itself"
     if isinstance(reference, Corpus):
         return reference.name
     if isinstance(reference, Tensor) and reference.ndim == 1:
         return f"embedding ({len(reference)},)"
-    names = [_name(one) for one in one_by_one(reference)]
+    names = [_name(image) for image in one_by_one(reference)]
     return names[0] if len(names) == 1 else f"mean of {len(names)}: {', '.join(names)}"
 
 
 def image_files(folder: str | Path) -> list[Path]:
-    """The image files in a folder, by name; what lies in folders below is left out.
+    """The image files in a folder, sorted by name; subfolders are ignored.
 
     Raises:
-        OSError: If there is no such folder.
+        OSError: If the folder cannot be read.
         ValueError: If it holds no image file.
     """
     try:
@@ -191,24 +191,24 @@ def image_files(folder: str | Path) -> list[Path]:
         raise OSError(f"{folder} cannot be read as a folder of images: {error.strerror}") from None
     files = [Path(folder) / name for name in names if name.lower().endswith(IMAGE_ENDINGS)]
     if not files:
-        raise ValueError(f"{folder} holds no image: name a folder with files that end in {', '.join(IMAGE_ENDINGS)}")
+        raise ValueError(f"{folder} holds no image: give a folder with files that end in {', '.join(IMAGE_ENDINGS)}")
     return files
 
 
 def _vectors(reference: ImageSource | Sequence[ImageSource] | Corpus, encoder: Encoder) -> Tensor:
     """(D,), or (K, D) for a corpus."""
     if isinstance(reference, Corpus):
-        found = reference.embedded(encoder).embeddings
-        assert found is not None  # noqa: S101  # embedded, two lines above
-        return found
+        embeddings = reference.embedded(encoder).embeddings
+        assert embeddings is not None  # noqa: S101  # `embedded` sets them
+        return embeddings
     return embed_reference(reference, encoder)
 
 
-def _name(one: ImageSource) -> str:
-    return one if isinstance(one, str) and one.startswith(TEXT) else name_of(one)
+def _name(image: ImageSource) -> str:
+    return image if isinstance(image, str) and image.startswith(TEXT) else name_of(image)
 
 
-def _embed(one: ImageSource, encoder: Encoder) -> Tensor:
-    if isinstance(one, str) and one.startswith(TEXT):
-        return embed_text(encoder, [one.removeprefix(TEXT)])[0]
-    return encoder(read_image(one, channels=encoder.channels))[0]
+def _embed(image: ImageSource, encoder: Encoder) -> Tensor:
+    if isinstance(image, str) and image.startswith(TEXT):
+        return embed_text(encoder, [image.removeprefix(TEXT)])[0]
+    return encoder(read_image(image, channels=encoder.channels))[0]

@@ -1,8 +1,8 @@
-"""One image as one encoder sees it, with the masks and the fill: everything needed to make masked embeddings.
+"""One image as one encoder sees it, with masks and fill: all that masked embeddings are made from.
 
-Pixels are hidden at the size that the encoder sees, after resizing and before normalisation, so that
-neither time nor memory depend on the size of the photograph; maps are put back into its frame. Masks
-that the caller gives in the size of the photograph are applied there.
+Pixels are hidden at the encoder's input size, after resizing and before normalisation, so that neither time nor
+memory depends on the size of the photograph; maps are put back into its frame. Masks given at the size of the
+photograph are applied to the photograph.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class Scene:
         view: (1, C, h, w) in [0, 1] on the encoder's device: where pixels are hidden.
         fill: (1, C, 1, 1) or (1, C, h, w): what hidden pixels show.
         source: The masks of the view.
-        encoder: Who looks.
-        resized: Whether the view has the encoder's own size (else the encoder resizes it).
+        encoder: The encoder.
+        resized: Whether the view has the encoder's input size (otherwise the encoder resizes it).
         run: How masked views are embedded: exactly, or faster.
-        surrogate: What is known exactly about the masks, for control variates; None for plain averages.
-        drops: Whether hidden patches are left out instead of filled.
-        read: How the pixels came about where the file leaves a choice (frame, window), as JSON types.
+        surrogate: Exact expectations over the masks, for control variates; None for plain averages.
+        drops: Whether hidden patches are withheld from the network instead of filled.
+        read: How the pixels were read where the file leaves a choice (frame, window), as JSON types.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Scene:
 
     @classmethod
     def of(cls, image: ImageSource, encoder: Encoder, hiding: Hiding, estimator: str = "auto") -> Scene:
-        """Read the image and lay out its view, masks and fill.
+        """Read the image and prepare its view, masks and fill.
 
         Raises:
             ImageError: If the image cannot be used.
@@ -92,7 +92,7 @@ class Scene:
             encoder=encoder,
             resized=resized,
             run=Passes(encoder),
-            surrogate=grid_surrogate(hiding, estimator, source, _home(encoder)),
+            surrogate=grid_surrogate(hiding, estimator, source, _accumulator_device(encoder)),
             drops=hiding.drops,
             read=read,
         )
@@ -104,11 +104,11 @@ class Scene:
 
     @property
     def home(self) -> torch.device:
-        """Where scores and moments live: the encoder's device, if it knows float64."""
-        return _home(self.encoder)
+        """Where scores and moments are kept: the encoder's device, if it supports float64."""
+        return _accumulator_device(self.encoder)
 
     def embed(self, pixels: Tensor) -> Tensor:
-        """(N, C, h, w) pixels of the view's size to (N, D) embeddings."""
+        """(N, D) embeddings of pixels (N, C, h, w) of the view's size."""
         return self.encoder.embed(pixels) if self.resized else self.encoder(pixels)
 
     def own_embedding(self) -> Tensor:
@@ -120,36 +120,36 @@ class Scene:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of masks (N, 1, h, w) and the embeddings (N, D) of the image under them.
 
-        A batch that does not fit into memory is done again in halves, and so are the batches after it.
+        A batch that exhausts the memory is repeated in halves, and later batches keep the smaller size.
 
         Args:
             budget: How many masks, and how many at a time.
             progress: Called with (masks done, masks at most) after every batch.
-            score: Embeddings (N, D) to the scores (N,) that rounding must not change; by default the cosine to the
-                image itself.
+            score: From embeddings (N, D) to the scores (N,) that rounding must not change; by default the cosine
+                similarity to the image itself.
         """
-        most = min(budget.masks, self.source.limit or budget.masks)
-        size, start = self._settle(budget, most, score), 0
-        while start < most:
-            batch, size = within_memory(partial(self._pass, budget, start, most), size)
+        total = min(budget.masks, self.source.limit or budget.masks)
+        size, start = self._settle(budget, total, score), 0
+        while start < total:
+            batch, size = within_memory(partial(self._pass, budget, start, total), size)
             yield batch
             start += len(batch[0])
             if progress is not None:
-                progress(start, most)
+                progress(start, total)
 
-    def _settle(self, budget: Budget, most: int, score: Score | None) -> int:
-        """Let the first masks decide over precision; gives the size of the batches."""
+    def _settle(self, budget: Budget, total: int, score: Score | None) -> int:
+        """Decide on the precision by the first masks; returns the batch size."""
         size = budget.batch(self.view, len(self.encoder.devices))
-        coming = most if budget.tolerance is None else min(most, DEFAULT_MASKS)
-        if self.drops or not self.resized or not self.run.wants_trial(coming):
+        expected = total if budget.tolerance is None else min(total, DEFAULT_MASKS)
+        if self.drops or not self.resized or not self.run.wants_trial(expected):
             return size
         score = score or Target("cosine", self.own_embedding(), None)
-        views = self._prepared(self.source.masks(0, min(TRIAL, most), self.encoder.device))
-        return within_memory(partial(self.run.settle, views, score, coming), size)[1]
+        views = self._prepared(self.source.masks(0, min(TRIAL, total), self.encoder.device))
+        return within_memory(partial(self.run.settle, views, score, expected), size)[1]
 
-    def _pass(self, budget: Budget, start: int, most: int, size: int) -> tuple[Tensor, Tensor]:
-        """One batch of at most `size` masks and embeddings."""
-        stop = budget.end(start, size, most)
+    def _pass(self, budget: Budget, start: int, total: int, size: int) -> tuple[Tensor, Tensor]:
+        """One batch of at most `size` masks, and the embeddings under them."""
+        stop = budget.end(start, size, total)
         masks = self.source.masks(start, stop, self.encoder.device)
         if self.drops:
             kept = cast(PatchMasks, self.source).kept(start, stop, self.encoder.device)
@@ -161,31 +161,31 @@ class Scene:
         return masks.to(self.home), embeddings.to(self.home)
 
     def masked(self, masks: Tensor) -> Tensor:
-        """(N, C, h, w) the view under masks (N, 1, h, w)."""
+        """(N, C, h, w): the view under masks (N, 1, h, w)."""
         return blend(self.view, masks, self.fill)
 
     def _prepared(self, masks: Tensor) -> Tensor:
-        """As `masked`, the way the network takes it: only the image and its fill are prepared, and once."""
-        return blend(self._shown, masks, self._hidden)
+        """As `masked`, prepared for the network; image and fill are prepared once, before they are blended."""
+        return blend(self._prepared_view, masks, self._prepared_fill)
 
     @cached_property
-    def _shown(self) -> Tensor:
+    def _prepared_view(self) -> Tensor:
         return self.run.prepare(self.view)
 
     @cached_property
-    def _hidden(self) -> Tensor:
+    def _prepared_fill(self) -> Tensor:
         return self.run.prepare(self.fill.expand_as(self.view))
 
     def estimator(self, first: int = 0) -> Estimator:
-        """What turns the scores of masks number `first` and on into maps."""
+        """Turns the scores of masks `first`, `first + 1`, ... into maps."""
         if self.surrogate is not None:
             return ControlledMoments(self.surrogate, first)
         if isinstance(self.source, RandomGrid):
             return averages(self.source, self.home)
         return RelaxMoments.empty(self.size, self.home)
 
-    def explanation(self, moments: Estimator, made: dict[str, Any]) -> Explanation:
-        """The maps of these moments in the frame of the image, with how they were made."""
+    def explanation(self, moments: Estimator, record: dict[str, Any]) -> Explanation:
+        """The maps of these moments in the frame of the image, with their provenance."""
         error = moments.standard_error
         return Explanation(
             importance=self.to_image(moments.importance),
@@ -194,8 +194,8 @@ class Scene:
             standard_error=self.to_image(error if self.source.independent else torch.full_like(error, torch.nan)),
             image=self.picture(),
             provenance={
-                **made,
-                "masks": {**made["masks"], "count": moments.count},
+                **record,
+                "masks": {**record["masks"], "count": moments.count},
                 "estimator": moments.record(),
             },
         )
@@ -219,14 +219,14 @@ class Scene:
         return placed.masked_fill(unseen, torch.nan).numpy().astype(np.float32)
 
     def picture(self) -> NDArray[np.uint8]:
-        """(H, W, 3) the image for drawing; grey, unless it has three channels."""
+        """(H, W, 3): the image for drawing; grey unless it has three channels."""
         pixels = self.image[0]
         if pixels.shape[0] != 3:
             pixels = pixels.mean(0, keepdim=True).expand(3, -1, -1)
         return (pixels * 255).round().byte().permute(1, 2, 0).numpy()
 
     def record(self, hiding: Hiding) -> dict[str, Any]:
-        """How the masked images come about, as JSON types."""
+        """How the masked images are made, as JSON types."""
         return {
             "image": self.name,
             "image_sha256": sha256(self.image.numpy().tobytes()).hexdigest(),
@@ -256,11 +256,11 @@ def load_encoder(
 
 
 def loaded(encoder: EncoderSource, execution: Execution) -> Encoder:
-    """The encoder as the settings say how it is run."""
+    """The encoder, loaded to run under these settings."""
     return load_encoder(encoder, execution.device, execution.pooling, precision=execution.precision)
 
 
-def _home(encoder: Encoder) -> torch.device:
+def _accumulator_device(encoder: Encoder) -> torch.device:
     return torch.device("cpu") if encoder.device.type == "mps" else encoder.device
 
 
@@ -274,6 +274,5 @@ def _check_frame(given: Tensor, pixels: Tensor, view: Tensor) -> None:
     size, seen = tuple(pixels.shape[-2:]), tuple(view.shape[-2:])
     if tuple(given.shape[-2:]) != size:
         raise ValueError(
-            f"masks must have the image's size {size} or the size that the encoder sees {seen}; "
-            f"got {tuple(given.shape[-2:])}"
+            f"masks must have the image's size {size} or the encoder's input size {seen}; got {tuple(given.shape[-2:])}"
         )

@@ -1,9 +1,9 @@
-"""What a caller can choose, each keyword once: its default stands here, its meaning in `relax.explain`.
+"""Everything a caller can choose, each keyword once: defaults are defined here, meanings in `relax.explain`.
 
 There is one dataclass per concern: `Request` (what is explained), `Hiding` (what is hidden), `Estimation` (how maps are
-estimated) and `Execution` (how it is run). `Settings.of` makes them of the flat keywords of the public functions and
-refuses what is impossible before an encoder is loaded or an image read. Nothing here loads torch, so that the command
-line has the defaults and the checks at once.
+estimated) and `Execution` (how the encoder is run). `Settings.of` builds them from the flat keywords of the public
+functions and rejects invalid values before an encoder is loaded or an image read. Nothing here imports torch, so that
+the command line has defaults and checks without waiting for it.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ Fill: TypeAlias = "str | float | Sequence[float] | ImageSource"
 BatchSize: TypeAlias = int | Literal["auto"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-MAX_MASKS = 100_000  # where a tolerance gives up, unless told otherwise
+MAX_MASKS = 100_000  # with a tolerance, unless `masks` is given
 
 ESTIMATORS = {
-    "auto": "controlled where it can be",
+    "auto": "controlled where possible",
     "controlled": "the paper's maps from fewer masks, by control variates",
     "plain": "the paper's averages",
 }
@@ -46,10 +46,10 @@ ESTIMATORS = {
 
 @dataclass(frozen=True)
 class Preset:
-    """Several choices under one name; they take the place of what was chosen.
+    """Several choices under one name, which override those given one by one.
 
     Attributes:
-        what: What it stands for.
+        what: Its meaning, for help texts.
         regions, design, estimator: The choices.
     """
 
@@ -60,14 +60,14 @@ class Preset:
 
 
 PRESETS = {
-    "paper": Preset("the masks of the authors' package, and plain averages", "authors-grid"),
-    "paper-rise": Preset("independent masks of RISE, and plain averages", "grid"),
+    "paper": Preset("masks of the authors' package and plain averages", "authors-grid"),
+    "paper-rise": Preset("independent RISE masks and plain averages", "grid"),
 }
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is explained: the similarity to a reference, or whatever else a method explains."""
+    """What is explained: the similarity to a reference, or another quantity by another method."""
 
     method: str = "relax"
     head: Head | None = None
@@ -102,7 +102,7 @@ class Hiding:
         one_of("design", self.design, DESIGNS)
         if self.drops and (not REGIONS[self.regions].patches or self.given is not None):
             source = "given masks" if self.given is not None else f"regions={self.regions!r}"
-            raise ValueError(f'fill "drop" leaves out patches, so it needs regions="patches"; got {source}')
+            raise ValueError(f'fill "drop" withholds patches, so it needs regions="patches"; got {source}')
         check_cells(self.cells)
         check_keep(self.keep)
         check_seed(self.seed)
@@ -110,12 +110,12 @@ class Hiding:
 
     @property
     def drops(self) -> bool:
-        """Whether hidden patches are left out instead of filled."""
+        """Whether hidden patches are withheld from the network instead of filled."""
         return isinstance(self.fill, str) and self.fill in FILLS and FILLS[self.fill].drops
 
     @property
     def controllable(self) -> bool:
-        """Whether averages over all masks are known, so that control variates can be used."""
+        """Whether expectations over all masks are known, so that control variates can be used."""
         return self.given is None and self.cells <= REGIONS[self.regions].controlled_cells
 
 
@@ -130,13 +130,13 @@ class Estimation:
     def __post_init__(self) -> None:
         one_of("estimator", self.estimator, ESTIMATORS)
         if self.tolerance is not None and not 0 < self.tolerance < math.inf:
-            raise ValueError(f"tolerance is the largest standard error to accept, above 0; got {self.tolerance}")
+            raise ValueError(f"tolerance is the largest acceptable standard error, above 0; got {self.tolerance}")
         if self.masks is not None and (not _whole(self.masks) or self.masks < 2):
             raise ValueError(f"masks must be a whole number, 2 or more; got {self.masks!r}")
 
     @property
     def count(self) -> int:
-        """Masks to use; with a tolerance, at most so many."""
+        """Number of masks; with a tolerance, their maximum."""
         if self.masks is not None:
             return self.masks
         return DEFAULT_MASKS if self.tolerance is None else MAX_MASKS
@@ -144,7 +144,7 @@ class Estimation:
 
 @dataclass(frozen=True)
 class Execution:
-    """How it is run: by which form of the encoder, where, and how much at a time."""
+    """How the encoder is run: with which pooling, device, batch size and precision."""
 
     pooling: str = "auto"
     device: str | torch.device = "auto"
@@ -161,7 +161,7 @@ class Execution:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a caller can choose, checked."""
+    """Everything a caller can choose, checked."""
 
     request: Request = field(default_factory=Request)
     hiding: Hiding = field(default_factory=Hiding)
@@ -173,26 +173,26 @@ class Settings:
             source = f"{self.hiding.regions!r} with {self.hiding.cells}"
             raise ValueError(
                 f'estimator "controlled" needs regions "grid" with at most {REGIONS["grid"].controlled_cells} cells; '
-                f'got {"given masks" if self.hiding.given is not None else source}: take "auto" or "plain"'
+                f'got {"given masks" if self.hiding.given is not None else source}: choose "auto" or "plain"'
             )
 
     @property
     def count(self) -> int:
-        """Masks to use; with a tolerance, at most so many."""
+        """Number of masks; with a tolerance, their maximum."""
         return self.estimation.count if self.hiding.given is None else len(self.hiding.given)
 
     @classmethod
     def of(cls, keywords: Mapping[str, Any], allowed: type | None = None, function: str = "explain") -> Settings:
-        """The settings that flat keywords mean.
+        """The settings of flat keywords.
 
         Args:
             keywords: Of a public function.
             allowed: The TypedDict of the keywords that the function takes; None = all of `ExplainKeywords`.
-            function: Its name, for errors.
+            function: Its name, for error messages.
 
         Raises:
             TypeError: If there is no such keyword.
-            ValueError: If a value is impossible; the message begins with the keyword.
+            ValueError: If a value is invalid; the message begins with the keyword.
         """
         names = list((allowed or ExplainKeywords).__annotations__)
         for name in keywords:
@@ -203,12 +203,12 @@ class Settings:
         if preset is not None:
             choices = PRESETS[one_of("preset", preset, PRESETS)]
             values |= {"regions": choices.regions, "design": choices.design, "estimator": choices.estimator}
-        if hasattr(values.get("masks"), "unsqueeze"):  # a tensor, without torch
+        if hasattr(values.get("masks"), "unsqueeze"):  # a tensor, told apart without importing torch
             values["given"] = values.pop("masks")
-        return cls(*(_made_of(concern, values) for concern in CONCERNS))
+        return cls(*(_concern_of(concern, values) for concern in CONCERNS))
 
     def record(self) -> dict[str, Any]:
-        """What decides over the numbers, by keyword, as JSON types; reference and foil have records of their own."""
+        """What determines the numbers, by keyword, as JSON types; reference and foil are recorded by `Question`."""
         values = {**vars(self.request), **vars(self.hiding), **vars(self.estimation)}
         values |= {"pooling": self.execution.pooling, "precision": self.execution.precision}
         for name in ("method", "reference", "foil", "given"):
@@ -221,7 +221,7 @@ CONCERNS: tuple[type, ...] = (Request, Hiding, Estimation, Execution)
 
 
 class HidingKeywords(TypedDict, total=False):
-    """What is hidden."""
+    """Keywords of `Hiding`."""
 
     regions: str
     cells: int
@@ -232,7 +232,7 @@ class HidingKeywords(TypedDict, total=False):
 
 
 class ExecutionKeywords(TypedDict, total=False):
-    """How it is run."""
+    """Keywords of `Execution`."""
 
     pooling: str
     device: str | torch.device
@@ -241,7 +241,7 @@ class ExecutionKeywords(TypedDict, total=False):
 
 
 class ProbeKeywords(HidingKeywords, ExecutionKeywords, total=False):
-    """What masked embeddings are made of, and the averages that are taken of them."""
+    """Keywords for masked embeddings and the averages over them."""
 
     masks: int | Tensor | None
     estimator: str
@@ -249,13 +249,13 @@ class ProbeKeywords(HidingKeywords, ExecutionKeywords, total=False):
 
 
 class PairKeywords(ProbeKeywords, total=False):
-    """The same, with the measure."""
+    """`ProbeKeywords` with the measure."""
 
     similarity: str
 
 
 class CompareKeywords(PairKeywords, total=False):
-    """What several methods or encoders have in common."""
+    """Keywords shared by the methods or encoders of a comparison."""
 
     tolerance: float | None
     reference: Reference
@@ -263,20 +263,20 @@ class CompareKeywords(PairKeywords, total=False):
 
 
 class EvaluateKeywords(CompareKeywords, total=False):
-    """The same, with a head, whose class is then explained."""
+    """`CompareKeywords` with a head, one class of which is then explained."""
 
     head: Head | None
     target: str | int | None
 
 
 class ExplainKeywords(EvaluateKeywords, total=False):
-    """All keywords of `relax.explain`, where their meaning stands."""
+    """All keywords of `relax.explain`, which documents them."""
 
     method: str
 
 
 class AuditKeywords(ExecutionKeywords, total=False):
-    """What an audit leaves to choose."""
+    """Keywords of an audit."""
 
     masks: int
     seed: int
@@ -295,11 +295,11 @@ DEFAULTS: dict[str, Any] = {
 
 
 def shows(keywords: type, **defaults: Any) -> Callable[[Function], Function]:
-    """Let `help` and `inspect.signature` show the keywords that a function takes as `**keywords`, with their defaults.
+    """Make `help` and `inspect.signature` show the keywords that a function takes as `**keywords`, with their defaults.
 
     Args:
         keywords: The TypedDict of `**keywords`.
-        defaults: Where a function has others than `DEFAULTS`.
+        defaults: Those of the function where they differ from `DEFAULTS`.
     """
 
     def decorate(function: Function) -> Function:
@@ -315,17 +315,17 @@ def shows(keywords: type, **defaults: Any) -> Callable[[Function], Function]:
     return decorate
 
 
-def _made_of(concern: type, values: Mapping[str, Any]) -> Any:
+def _concern_of(concern: type, values: Mapping[str, Any]) -> Any:
     names = {setting.name for setting in fields(concern) if setting.default is not MISSING}
     return concern(**{name: value for name, value in values.items() if name in names})
 
 
 def _check_fill(fill: Fill) -> None:
-    """Refuse colours outside [0, 1] and words that are neither a fill nor a file."""
+    """Reject colours outside [0, 1] and words that are neither a fill nor a file."""
     if isinstance(fill, str) and fill not in FILLS and (guess := nearest(fill, FILLS)) and not Path(fill).exists():
         raise ValueError(
-            f"fill must be {', '.join(FILLS)}, a value or colour in [0, 1], or an image; got {fill!r}, which is no file"
-            f"{guess}"
+            f"fill must be {', '.join(FILLS)}, a value or colour in [0, 1], or an image; got {fill!r}, "
+            f"which is not a file{guess}"
         )
     values = [fill] if isinstance(fill, int | float) else fill if isinstance(fill, list | tuple) else []
     if not all(isinstance(value, int | float) and 0 <= value <= 1 for value in values):

@@ -272,7 +272,7 @@ def test_progress_is_told_after_every_batch():
     [
         ({"masks": 1}, "masks must be a whole number, 2 or more; got 1"),
         ({"masks": 3.5}, "masks must be a whole number, 2 or more; got 3.5"),
-        ({"tolerance": 0}, "tolerance is the largest standard error to accept, above 0; got 0"),
+        ({"tolerance": 0}, "tolerance is the largest acceptable standard error, above 0; got 0"),
         ({"tolerance": float("nan")}, "tolerance .* got nan"),
         ({"similarity": "cosin"}, "similarity must be one of cosine, l2, dot, rbf; got 'cosin'"),
         ({"cells": 21}, "cells must be between 1 and the shorter image side, here 20 px; got 21"),

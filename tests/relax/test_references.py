@@ -168,7 +168,7 @@ def test_every_reference_has_a_name(reference, name):
         (torch.zeros(8), r"a Corpus must be .*embeddings \(K, D\) of floats.*; got torch.float32 \(8,\)"),
         (np.zeros((0, 8)), r"got torch.float64 \(0, 8\)"),
         (np.zeros((4, 4), np.uint8), r"got torch.uint8 \(4, 4\)"),
-        ("cats/below", "cats/below holds no image: name a folder with files that end in .png, .jpg"),
+        ("cats/below", "cats/below holds no image: give a folder with files that end in .png, .jpg"),
     ],
 )
 def test_an_impossible_corpus_is_refused(folder, members, message):

@@ -141,7 +141,7 @@ def test_an_unknown_keyword_is_refused_with_the_nearest(function, keyword, messa
         ({"design": "sobel"}, "design must be one of orthogonal, .*; got 'sobel': did you mean 'sobol'?"),
         ({"estimator": "plane"}, "estimator must be one of .*; got 'plane': did you mean 'plain'?"),
         ({"preset": "papers"}, "preset must be one of paper, paper-rise; got 'papers': did you mean 'paper'?"),
-        ({"fill": "blurr"}, "fill must be mean, .*; got 'blurr', which is no file: did you mean 'blur'?"),
+        ({"fill": "blurr"}, "fill must be mean, .*; got 'blurr', which is not a file: did you mean 'blur'?"),
         ({"fill": [0.5, 2, 0]}, r"fill must lie in \[0, 1\], as the image's pixels do; got \[0.5, 2, 0\]"),
         ({"pooling": "clss"}, "pooling must be one of auto, cls, mean; got 'clss': did you mean 'cls'?"),
         ({"precision": "exakt"}, "precision must be one of exact, auto, fast; got 'exakt': did you mean 'exact'?"),

@@ -267,13 +267,13 @@ def test_an_unknown_name_of_the_package_is_refused():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_id_0_is_an_id_like_any_other(kind, tmp_path):
-    vectors = clusters()
+    vectors = clusters(MIN_TRAINING_VECTORS)
     index = Index.build(vectors, kind=kind)
     index.save(tmp_path / "index")
 
     again = Index.load(tmp_path / "index")
 
-    assert again.ids.tolist() == list(range())
+    assert again.ids.tolist() == list(range(MIN_TRAINING_VECTORS))
     assert again.search(vectors[:1], 1, exact=lambda wanted: vectors[wanted])[1].tolist() == [[0]]
     assert index.remove(np.array([0])) == 1
     assert index.remove(np.array([0])) == 0
@@ -312,9 +312,9 @@ def test_the_length_of_a_query_does_not_choose_its_candidates_under_cosine(metri
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_places_beyond_the_vectors_that_there_are_say_so(kind):
-    vectors = clusters()
+    vectors = clusters(MIN_TRAINING_VECTORS)
 
-    similarities, ids = Index.build(vectors, kind=kind).search(vectors[:2],  + 3)
+    similarities, ids = Index.build(vectors, kind=kind).search(vectors[:2], MIN_TRAINING_VECTORS + 3)
 
     assert (ids[:, -3:] == -1).all()
     assert np.isneginf(similarities[ids == -1]).all()
