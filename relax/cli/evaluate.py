@@ -30,7 +30,7 @@ from relax.text import shortened
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from relax.metrics import Evaluation, Mean, Outcome, Truth
-    from relax.questions.evaluation import Plan
+    from relax.questions.plan import Plan
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -192,7 +192,7 @@ def _plan(
     from relax.baselines.methods import METHODS
     from relax.cli.prepare import prepared
     from relax.metrics import FAMILIES, METRICS
-    from relax.questions.evaluation import Plan, check_images
+    from relax.questions.plan import Plan, check_images
     from relax.references import Corpus
 
     names = listed("--methods", methods, METHODS)

@@ -1,1 +1,1 @@
-"""What is asked of a probe, of several methods or encoders, and of a map itself."""
+"""Questions to a probe, to several methods or encoders, and to a map itself."""

@@ -1,6 +1,6 @@
-"""Lay methods, or encoders, side by side on one image: same masks, same settings, what each costs.
+"""Compare methods, or encoders, on one image: same masks, same settings, and the cost of each.
 
-What cannot be done is said in one line, and the others are still there.
+What fails is reported in one line; the others are unaffected.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Comparison:
     """Explanations of one image, side by side.
 
     Attributes:
-        explanations: By the name of the method or encoder, in the order asked for; each with its provenance.
-        failures: By name: why there is none, in one line.
-        limits: Ends of the colour scale of the importance that all maps share; None: each has its own, since
-            the methods' maps have different units.
+        explanations: By the name of the method or encoder, in the order given; each with its provenance.
+        failures: By name, why there is no explanation, in one line.
+        limits: Ends of the colour scale of importance that all maps share; None: each map has its own, since
+            the methods' maps differ in unit.
     """
 
     explanations: dict[str, Explanation]
@@ -61,11 +61,11 @@ def compare_methods(
         image: As for `relax.explain`.
         methods: Names from `relax.baselines.METHODS`.
         encoder: As for `relax.explain`.
-        head: For the methods that explain a class; the others explain the similarity all the same.
-        target: The head's class; None is the one it predicts.
-        started: Called with the name of each method when its turn comes.
-        progress: As for `relax.explain`, anew for each method.
-        keywords: Further keywords of `relax.explain`. `masks` is for relax and rise; the other methods take their own
+        head: For the methods that explain a class; the others explain the similarity regardless.
+        target: The head's class; None is the class it predicts.
+        started: Called with the name of each method before it starts.
+        progress: As for `relax.explain`, starting over with each method.
+        keywords: Further keywords of `relax.explain`. `masks` is for relax and rise; each other method has its own
             number of samples.
 
     Raises:
@@ -87,7 +87,7 @@ def compare_with(
     started: Started | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """`compare_methods` by an encoder that is loaded, with settings that are checked."""
+    """`compare_methods`, given a loaded encoder and checked settings."""
 
     def explain_by(name: str) -> Explanation:
         return explain_images([image], encoder, settings_of_method(name, settings), progress)[0]
@@ -96,7 +96,7 @@ def compare_with(
 
 
 def settings_of_method(name: str, settings: Settings) -> Settings:
-    """The settings of several methods as they are for one of them: without what it has no use for."""
+    """Settings given for several methods, reduced to what one of them uses."""
     method, request, estimation = METHODS[name], replace(settings.request, method=name), settings.estimation
     if not method.takes_head:
         request = replace(request, head=None, target=None)
@@ -116,10 +116,10 @@ def compare_encoders(
     progress: Progress | None = None,
     **keywords: Unpack[CompareKeywords],
 ) -> Comparison:
-    """Explain one image with RELAX through several encoders: same grids and shifts of the masks, one colour scale.
+    """Explain one image with RELAX through several encoders: same mask grids and shifts, one colour scale.
 
     Arguments and errors as for `compare_methods`. A cosine means the same for every encoder, but how far
-    embeddings move under a mask does not, so a brighter map is not a better encoder.
+    embeddings move under a mask varies, so a brighter map does not mean a better encoder.
     """
     settings = Settings.of(keywords, CompareKeywords, "compare_encoders")
     sources: dict[str, EncoderSource] = {}
@@ -164,7 +164,7 @@ def _each(
         try:
             explanations[name] = explain(name)
         except ImageError:
-            raise  # no method will fare better
+            raise  # every method would fail on this image
         except ValueError as error:
             failures[name] = str(error)
     return explanations, failures

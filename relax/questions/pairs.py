@@ -1,22 +1,23 @@
-"""Why are two images close? What in each brings it to the other, and what of that is more than its own content.
+"""Why are two images close? What in each brings it closer to the other, and what of that goes beyond its own content.
 
     pair = relax.explain_pair("cat.png", "dog.png", encoder)
-    pair.a.to_other.importance        # (H, W): what in the cat brings it to the dog
-    pair.a.beyond.importance          # (H, W), signed: what matters more, or less, than for being the cat itself
+    pair.a.to_other.importance        # (H, W): what in the cat brings it closer to the dog
+    pair.a.beyond.importance          # (H, W), signed: what matters more, or less, than for recognising the cat itself
 
 Whatever is salient in an image is important for any reference, so a map for another image mostly shows the image
-itself. Over the masks, the similarity to the other image is therefore fitted by that to the own one, and what is
-left over is averaged as any score:
+itself. The similarity to the other image is therefore regressed over the masks on the similarity to the image itself,
+and the residual is averaged like any score:
 
-    s_other = offset + slope s_own + rest        least squares over the masks
-    beyond  = R(rest) = R(s_other) - offset - slope R(s_own)
+    s_other  = offset + slope s_itself + residual        least squares over the masks
+    beyond   = R(residual) = R(s_other) - offset - slope R(s_itself)
 
-the last since importance is linear in the scores (with control variates to within the standard error, exactly with
-`estimator="plain"`). Two equal images have slope 1, offset 0 and nothing beyond.
+The second line holds since importance is linear in the scores (with control variates to within the standard error,
+exactly with `estimator="plain"`). Two equal images have slope 1, offset 0 and nothing beyond.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -33,18 +34,18 @@ from similarity import measure_named
 
 @dataclass(frozen=True)
 class Towards:
-    """What in one image brings it to another.
+    """What in one image brings it closer to another.
 
     Attributes:
         to_other: The maps for the other image as reference.
-        to_itself: The maps for the image itself, RELAX as usual.
-        beyond: The maps of what the own similarity leaves unexplained, in the unit of the measure. Importance above
-            0: showing the pixel brings the image closer to the other than its own recognition accounts for; below 0:
-            less close. The standard error takes offset and slope as known.
-        similarity: Of the whole image to the whole other one.
-        offset, slope: Of the fit of the similarity to the other by that to itself.
-        correlation: Of the two over the masks, in [-1, 1]: near 1, the other image asks for nothing else than the
-            image itself; NaN where one of them does not vary.
+        to_itself: The maps for the image itself, as RELAX usually gives them.
+        beyond: The maps of the residual, which the similarity to itself leaves unexplained, in the unit of the
+            measure. Importance above 0: showing the pixel brings the image closer to the other than its own
+            recognition accounts for; below 0: less close. The standard error treats offset and slope as known.
+        similarity: Of the whole image to the whole other image.
+        offset, slope: Of the regression of the similarity to the other on the similarity to itself.
+        correlation: Of the two over the masks, in [-1, 1]. Near 1, what matters for the other image is what matters
+            for the image itself; NaN if either does not vary.
     """
 
     to_other: Explanation
@@ -61,8 +62,8 @@ class PairExplanation:
     """Why two images are close: both directions.
 
     Attributes:
-        a: What in the first brings it to the second.
-        b: What in the second brings it to the first.
+        a: What in the first brings it closer to the second.
+        b: What in the second brings it closer to the first.
     """
 
     a: Towards
@@ -70,22 +71,22 @@ class PairExplanation:
 
     @property
     def similarity(self) -> float:
-        """Of the whole images, the first to the second; only "rbf" is another in the other direction."""
+        """Of the whole images, the first to the second; it differs in the other direction only for "rbf"."""
         return self.a.similarity
 
     def record(self) -> dict[str, Any]:
-        """The numbers and how everything was made, as JSON types."""
+        """The numbers and the provenance of the maps, as JSON types."""
         return {
             name: {
-                "similarity": one.similarity,
-                "offset": one.offset,
-                "slope": one.slope,
-                "correlation": one.correlation if one.correlation == one.correlation else None,
-                "to_other": one.to_other.provenance,
-                "to_itself": one.to_itself.provenance,
-                "beyond": one.beyond.provenance,
+                "similarity": direction.similarity,
+                "offset": direction.offset,
+                "slope": direction.slope,
+                "correlation": None if math.isnan(direction.correlation) else direction.correlation,
+                "to_other": direction.to_other.provenance,
+                "to_itself": direction.to_itself.provenance,
+                "beyond": direction.beyond.provenance,
             }
-            for name, one in (("a", self.a), ("b", self.b))
+            for name, direction in (("a", self.a), ("b", self.b))
         }
 
 
@@ -104,8 +105,8 @@ def explain_pair(
         a: The first image, as for `relax.explain`.
         b: The second.
         encoder: As for `relax.explain`.
-        progress: As for `relax.explain`, anew for each image.
-        keywords: Keywords of `relax.probe`, and `similarity`. Both images get the same.
+        progress: As for `relax.explain`, starting over with each image.
+        keywords: Keywords of `relax.probe`, and `similarity`; they apply to both images.
 
     Raises:
         ImageError, EncoderError, ValueError: As `relax.probe`.
@@ -117,12 +118,12 @@ def explain_pair(
 
 
 def pair_of(a: Probe, b: Probe, *, similarity: str = "cosine") -> PairExplanation:
-    """`explain_pair` of two images that are probed already, by the same encoder; nothing is encoded again.
+    """`explain_pair` of two probes by the same encoder; nothing is encoded again.
 
     Raises:
-        ValueError: If the measure is unknown, or the probes have embeddings of different width or encoder.
+        ValueError: If the measure is unknown, or the encoders or the widths of the embeddings differ.
     """
-    first, second = (one.provenance["encoder"] for one in (a, b))
+    first, second = (probe.provenance["encoder"] for probe in (a, b))
     if (first["name"], first["checksum"]) != (second["name"], second["checksum"]):
         raise ValueError(
             f"a pair must be probed by one encoder; got {first['name']!r} and {second['name']!r}, whose embeddings "
@@ -131,20 +132,20 @@ def pair_of(a: Probe, b: Probe, *, similarity: str = "cosine") -> PairExplanatio
     return PairExplanation(_towards(a, b, similarity), _towards(b, a, similarity))
 
 
-def _towards(one: Probe, other: Probe, similarity: str) -> Towards:
+def _towards(probe: Probe, other: Probe, similarity: str) -> Towards:
     measure = measure_named(similarity)
     name = other.scene.name
-    reference = other.own_embedding.to(one.embeddings.device)
-    to_other, to_itself = measure(one.embeddings, reference), measure(one.embeddings, one.own_embedding)
+    reference = other.own_embedding.to(probe.embeddings.device)
+    to_other, to_itself = measure(probe.embeddings, reference), measure(probe.embeddings, probe.own_embedding)
     offset, slope, correlation = _line(to_itself, to_other)
     return Towards(
-        to_other=one.answer(to_other, {"similarity": similarity, "reference": name}),
-        to_itself=one.answer(to_itself, {"similarity": similarity, "reference": "itself"}),
-        beyond=one.answer(
+        to_other=probe.answer(to_other, {"similarity": similarity, "reference": name}),
+        to_itself=probe.answer(to_itself, {"similarity": similarity, "reference": "itself"}),
+        beyond=probe.answer(
             to_other - offset - slope * to_itself,
             {"similarity": similarity, "reference": name, "map": f"{similarity} beyond that to itself"},
         ),
-        similarity=float(measure(one.own_embedding[None], reference)[0]),
+        similarity=float(measure(probe.own_embedding[None], reference)[0]),
         offset=offset,
         slope=slope,
         correlation=correlation,
@@ -152,7 +153,7 @@ def _towards(one: Probe, other: Probe, similarity: str) -> Towards:
 
 
 def _line(x: Tensor, y: Tensor) -> tuple[float, float, float]:
-    """Offset and slope of the least-squares line of y over x, and their correlation; a level line for a constant x."""
+    """Offset and slope of the least-squares line of y over x, and their correlation; slope 0 for a constant x."""
     from_x, from_y = x - x.mean(), y - y.mean()
     xx, yy, xy = float(from_x @ from_x), float(from_y @ from_y), float(from_x @ from_y)
     slope = xy / xx if xx > 0 else 0.0

@@ -1,11 +1,11 @@
-"""Further questions to a probe: its cluster, its neighbours, several measures. None of them runs the encoder.
+"""Further questions to a probe: its cluster, its neighbours, several measures. None of them encodes the image again.
 
     probe = relax.probe("cat.png", encoder)
-    explain_centre(probe, centres)               what ties the image to its cluster, rather than to the next one
+    explain_centre(probe, centres)               what ties the image to its cluster rather than to the next
     neighbour_consensus(probe, embeddings)       do its nearest neighbours agree on what matters?
     compare_measures(probe)                      where do cosine and L2 disagree?
 
-Images, corpora, prompts and foils are questions to the probe itself: `probe.explain(reference=..., foil=...)`.
+For images, corpora, prompts and foils, ask the probe itself: `probe.explain(reference=..., foil=...)`.
 """
 
 from __future__ import annotations
@@ -37,34 +37,34 @@ def explain_centre(
 
     Args:
         probe: The image under many masks.
-        centres: (C, D), one per cluster, as `similarity.mean_embedding` or k-means makes them.
-        cluster: Which centre is the image's own, from 0; None is the closest one.
+        centres: (C, D), one per cluster, as from `similarity.mean_embedding` or k-means.
+        cluster: The image's cluster, from 0; None is the one with the closest centre.
         similarity: Name of the measure.
-        contrast: Take the similarity to the closest of the other centres away: what keeps the image in this cluster
-            rather than in the next. Needs two centres.
+        contrast: Subtract the similarity to the closest other centre: what keeps the image in this cluster rather
+            than in the next. Needs two centres.
 
     Returns:
         The explanation; its provenance has "cluster" and, with `contrast`, "next_cluster".
 
     Raises:
-        ValueError: If the centres have another shape, or there is no such cluster.
+        ValueError: If the centres have the wrong shape, or there is no such cluster.
     """
-    vectors = _like(probe, centres, "centres")
+    vectors = _checked(probe, centres, "centres")
     if cluster is not None and not 0 <= cluster < len(vectors):
         raise ValueError(f"cluster must be from 0 to {len(vectors) - 1}; got {cluster}")
     if contrast and len(vectors) < 2:
         raise ValueError("contrast needs at least two centres; got one")
     order = _closest(probe.own_embedding, vectors, similarity).tolist()
-    own = order[0] if cluster is None else cluster
-    name = f"centre of cluster {own} of {len(vectors)}"
-    asked: dict[str, Any] = {"similarity": similarity, "reference": name, "cluster": own}
+    cluster = order[0] if cluster is None else cluster
+    name = f"centre of cluster {cluster} of {len(vectors)}"
+    question: dict[str, Any] = {"similarity": similarity, "reference": name, "cluster": cluster}
     foil = None
     if contrast:
-        rival = next(other for other in order if other != own)
+        rival = next(other for other in order if other != cluster)
         foil = vectors[rival]
-        asked |= {"foil": f"that of cluster {rival}", "next_cluster": rival}
-        asked["map"] = f"mean {similarity} minus that to the foil"
-    return probe.answer(Target(similarity, vectors[own], foil)(probe.embeddings), asked)
+        question |= {"foil": f"that of cluster {rival}", "next_cluster": rival}
+        question["map"] = f"mean {similarity} minus that to the foil"
+    return probe.answer(Target(similarity, vectors[cluster], foil)(probe.embeddings), question)
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ class Consensus:
     """What in an image matters for each of its nearest neighbours.
 
     Attributes:
-        explanation: The maps for all neighbours together, as a corpus. Its importance is the mean of theirs (with
+        explanation: The maps for the neighbours as a corpus. Its importance is the mean of their maps (with
             control variates to within the standard error, exactly with `estimator="plain"`).
         maps: (K, H, W) float32, the importance for each neighbour, the nearest first.
-        neighbours: (K,) their rows in the embeddings that were searched.
-        similarities: (K,) of the whole image to them, falling.
+        neighbours: (K,) row of each in the embeddings that were searched.
+        similarities: (K,) of the whole image to each, in descending order.
     """
 
     explanation: Explanation
@@ -85,10 +85,10 @@ class Consensus:
     similarities: NDArray[np.float64]
 
     def agreement(self, top: float = 0.2) -> NDArray[np.float64]:
-        """The share of neighbours for which a pixel is among the most important.
+        """The share of neighbours for which each pixel is among the most important.
 
-        A_ij = 1/K sum over k of [R_k,ij >= quantile of R_k at 1 - top]. Its mean over the pixels is `top`, or a
-        little more with ties, whatever the neighbours; if they all agree, A is 1 on that share and 0 elsewhere.
+        A_ij = 1/K sum over k of [R_k,ij >= quantile of R_k at 1 - top]. Its mean over the pixels is `top`, or
+        slightly more with ties, whatever the neighbours; if they all agree, A is 1 on that share and 0 elsewhere.
 
         Args:
             top: Share of the pixels that count as most important, in (0, 1).
@@ -104,35 +104,35 @@ class Consensus:
 
 
 def neighbour_consensus(probe: Probe, embeddings: Vectors, *, k: int = 10, similarity: str = "cosine") -> Consensus:
-    """Ask what in the image matters for each of its k nearest neighbours.
+    """Show what in the image matters for each of its k nearest neighbours.
 
     Args:
         probe: The image under many masks.
-        embeddings: (M, D) to search; leave out the image's own. With M = k, the neighbours themselves.
+        embeddings: (M, D) to search, without that of the image itself. With M = k, the neighbours themselves.
         k: How many neighbours, 1 to M.
         similarity: Name of the measure, for the search and the maps.
 
     Raises:
-        ValueError: If the embeddings have another shape, or k is impossible.
+        ValueError: If the embeddings have the wrong shape, or k is out of range.
     """
-    vectors = _like(probe, embeddings, "embeddings")
+    vectors = _checked(probe, embeddings, "embeddings")
     if not 1 <= k <= len(vectors):
         raise ValueError(f"k must be from 1 to {len(vectors)}, the number of embeddings; got {k}")
     nearest = _closest(probe.own_embedding, vectors, similarity)[:k]
-    chosen = vectors[nearest]
-    scores = torch.stack([measure_named(similarity)(probe.embeddings, one) for one in chosen])
-    asked = {"similarity": similarity, "reference": f"the {k} nearest of {len(vectors)} embeddings"}
+    neighbours = vectors[nearest]
+    scores = torch.stack([measure_named(similarity)(probe.embeddings, neighbour) for neighbour in neighbours])
+    question = {"similarity": similarity, "reference": f"the {k} nearest of {len(vectors)} embeddings"}
     return Consensus(
-        explanation=probe.answer(scores.mean(0), asked),
-        maps=np.stack([probe.scene.to_image(probe.moments(one).importance) for one in scores]),
+        explanation=probe.answer(scores.mean(0), question),
+        maps=np.stack([probe.scene.to_image(probe.moments(row).importance) for row in scores]),
         neighbours=nearest.cpu().numpy(),
-        similarities=_similarities(probe.own_embedding, chosen, similarity).cpu().numpy(),
+        similarities=_similarities(probe.own_embedding, neighbours, similarity).cpu().numpy(),
     )
 
 
 @dataclass(frozen=True)
 class MeasureComparison:
-    """One question under several measures of similarity, whose maps have different units.
+    """One question under several measures of similarity, whose maps differ in unit.
 
     Attributes:
         explanations: By the measure's name.
@@ -141,21 +141,21 @@ class MeasureComparison:
     explanations: dict[str, Explanation]
 
     def rank_correlations(self) -> dict[tuple[str, str], float]:
-        """Spearman's correlation over the pixels of every two importance maps, in [-1, 1]; NaN if one is constant."""
+        """Spearman's correlation of every pair of importance maps over the pixels, in [-1, 1]; NaN if one is flat."""
         pairs = combinations(self.explanations, 2)
         return {(a, b): rank_correlation(self._map(a), self._map(b)) for a, b in pairs}
 
     def disagreement(self, first: str = "cosine", second: str = "l2") -> NDArray[np.float64]:
         """Where two measures disagree: the difference of their importance maps, each in standard deviations.
 
-        (R_1 - mean R_1) / sd R_1 - (R_2 - mean R_2) / sd R_2, with mean and standard deviation over the pixels; a map
-        without any spread counts as 0. Positive: the pixel matters more for the first.
+        (R_1 - mean R_1) / sd R_1 - (R_2 - mean R_2) / sd R_2, with mean and standard deviation over the pixels; a
+        constant map counts as 0. Positive: the pixel matters more under the first measure.
 
         Returns:
             (H, W), no unit; NaN where the encoder never saw the pixel.
 
         Raises:
-            ValueError: If a measure was not asked for.
+            ValueError: If a measure is not among those compared.
         """
         return _standardised(self._map(first)) - _standardised(self._map(second))
 
@@ -168,7 +168,7 @@ class MeasureComparison:
 def compare_measures(
     probe: Probe, reference: Reference = None, *, foil: Reference = None, measures: Sequence[str] = tuple(MEASURES)
 ) -> MeasureComparison:
-    """Ask one question under several measures; reference and foil as for `Probe.explain`.
+    """Answer one question under several measures; reference and foil as for `Probe.explain`.
 
     Raises:
         ValueError: If a measure is unknown, or none is given.
@@ -184,14 +184,14 @@ def compare_measures(
 def rank_correlation(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]) -> float:
     """Spearman's rank correlation of two maps over the pixels where both are defined; ties share their mean rank.
 
-    NaN where a map is constant, as its ranks have no spread.
+    NaN if a map is constant, since its ranks have no spread.
     """
     both = np.isfinite(first) & np.isfinite(second)
     return spearman(first[both], second[both])
 
 
 def _standardised(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """In standard deviations from the mean; 0 where there is no spread, NaN where the values are NaN."""
+    """Deviations from the mean in standard deviations; 0 for a constant map, NaN where the values are NaN."""
     values = values.astype(np.float64)
     spread = np.nanstd(values)
     flat = not spread > 1e-7 * np.nanmax(np.abs(values), initial=0.0)  # the rounding of a float32 map
@@ -199,25 +199,25 @@ def _standardised(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return standardised
 
 
-def _like(probe: Probe, vectors: Vectors, argument: str) -> Tensor:
-    """Vectors (K, D) beside the probe's embeddings."""
-    found = torch.as_tensor(vectors)
+def _checked(probe: Probe, vectors: Vectors, argument: str) -> Tensor:
+    """Vectors (K, D), checked, on the device of the probe's embeddings."""
+    rows = torch.as_tensor(vectors)
     width = probe.embeddings.shape[1]
-    if found.ndim != 2 or found.shape[1] != width or not len(found):
-        raise ValueError(f"{argument} must be (K, {width}) with K at least 1; got {tuple(found.shape)}")
-    if not found.isfinite().all():
+    if rows.ndim != 2 or rows.shape[1] != width or not len(rows):
+        raise ValueError(f"{argument} must be (K, {width}) with K at least 1; got {tuple(rows.shape)}")
+    if not rows.isfinite().all():
         raise ValueError(f"{argument} must be finite; got NaN or infinity")
-    return found.to(probe.embeddings.device)
+    return rows.to(probe.embeddings.device)
 
 
-def _similarities(own: Tensor, vectors: Tensor, similarity: str) -> Tensor:
+def _similarities(embedding: Tensor, vectors: Tensor, similarity: str) -> Tensor:
     """(K,) float64 similarity of an image (D,) to each vector (K, D)."""
     measure = measure_named(similarity)
     if measure.symmetric:
-        return measure(vectors, own)
-    return torch.stack([measure(own[None], one)[0] for one in vectors])
+        return measure(vectors, embedding)
+    return torch.stack([measure(embedding[None], vector)[0] for vector in vectors])
 
 
-def _closest(own: Tensor, vectors: Tensor, similarity: str) -> Tensor:
+def _closest(embedding: Tensor, vectors: Tensor, similarity: str) -> Tensor:
     """(K,) rows of the vectors, the closest to the image first."""
-    return _similarities(own, vectors, similarity).argsort(descending=True, stable=True)
+    return _similarities(embedding, vectors, similarity).argsort(descending=True, stable=True)

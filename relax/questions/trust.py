@@ -1,11 +1,11 @@
-"""How far can one map and one embedding be trusted? Questions that need no labels, one number each.
+"""How far can a map and an embedding be trusted? Checks without labels, each giving one number.
 
     trust = relax.assess("cat.png", corpus=relax.Corpus("photos"))
     print(trust)
 
-Does the map move with the picture when it is mirrored or shifted, as far as its own randomness allows? Does the
-embedding stay where it is under changes that leave what the picture shows, and does it keep its neighbours? High
-numbers do not show that a map is true; low ones are a reason not to build on it.
+Does the map move with the picture when that is mirrored or shifted, as far as its Monte-Carlo noise allows? Does the
+embedding stay put under changes that preserve what the picture shows, and does it keep its neighbours? High numbers do
+not prove a map right; low ones are a reason not to rely on it.
 """
 
 from __future__ import annotations
@@ -33,28 +33,29 @@ from relax.scene import EncoderSource, loaded
 from relax.settings import ExplainKeywords, Settings, shows
 
 MASKS = 512  # of each of the four maps
-SHIFT = 10  # a tenth of the picture
+SHIFT = 10  # by one part in SHIFT, a tenth of the picture
 LIGHT, NOISE, BLUR = 0.2, 0.03, 0.01  # share of the brightness; standard deviation; sigma in shorter sides of the view
 NEIGHBOURS = 10
 STREAM = 7  # of the seed's random numbers
-SAME = 1 - 1e-6  # cosine of a picture to itself, rounding allowed for
+SAME = 1 - 1e-6  # cosine of a picture to itself, allowing for rounding
 
 
 @dataclass(frozen=True)
 class Trust:
-    """What the checks found; each is at most 1, higher = more to build on, NaN where it is not defined.
+    """Results of the checks. Each is at most 1, higher = more trustworthy, NaN where undefined.
 
     Attributes:
-        ceiling: Correlation of the map with the one from another seed. More is not to be had with so few masks; raise
-            `masks` where it is low.
+        ceiling: Correlation of the map with that of another seed: the highest value to expect below from this number
+            of masks. Raise `masks` if it is low.
         mirrored: Correlation with the map of the mirror image, mirrored back.
-        shifted: Correlation with the map of the picture moved by a tenth of its sides, moved back, where both see it.
+        shifted: Correlation with the map of the picture moved by a tenth of its sides, moved back, over the pixels
+            defined in both.
         stability: Mean cosine of the embedding to those of the changed pictures.
-        moved_most_by: Which change moved the embedding most.
-        neighbours: Share of the embedding's nearest members of the corpus that it keeps under a change, on average;
-            None without a corpus. Chance is `k` over the size of the corpus.
-        k: How many neighbours were compared.
-        masks: Of each of the four maps; None for a method that has a number of its own.
+        moved_most_by: The change that moved the embedding most.
+        neighbours: Share of the embedding's nearest members of the corpus that remain its nearest under a change, on
+            average; None without a corpus. Chance level: `k` over the size of the corpus.
+        k: Number of neighbours compared.
+        masks: Of each of the four maps; None for a method with its own number of samples.
     """
 
     ceiling: float
@@ -71,8 +72,8 @@ class Trust:
 
     def beside(self, explanation: Explanation) -> Explanation:
         """The explanation with these numbers in its provenance, so that figures, reports and JSON show them."""
-        made = {name: None if value != value else value for name, value in asdict(self).items()}
-        return replace(explanation, provenance={**explanation.provenance, "trust": made})
+        record = {name: None if value != value else value for name, value in asdict(self).items()}
+        return replace(explanation, provenance={**explanation.provenance, "trust": record})
 
 
 @shows(ExplainKeywords, masks=MASKS)
@@ -85,26 +86,25 @@ def assess(
     progress: Progress | None = None,
     **keywords: Unpack[ExplainKeywords],
 ) -> Trust:
-    """Ask how far the map and the embedding of one picture can be trusted.
+    """Assess how far the map and the embedding of one picture can be trusted.
 
-    Four maps are made: of the picture with two seeds, of its mirror image, and of the picture moved by a tenth. Their
-    correlations (Pearson, over pixels) say whether the map belongs to what the picture shows or to where it happens
-    to lie. Where no reference is given, each map is relative to its own picture. The embedding is compared with those
-    of six changes that leave what the picture shows: mirrored, shifted, 20 % darker, 20 % brighter, blurred, noisy.
-    Whether mirroring or darkening does leave it (a heart lies on the left) is for the reader to judge.
+    Four maps are made: of the picture under two seeds, of its mirror image, and of the picture moved by a tenth of its
+    sides. Their correlations (Pearson, over pixels) show whether the map follows what the picture shows or where it
+    lies. Without a reference, each map is relative to its own picture. The embedding is compared with those under six
+    changes meant to preserve what the picture shows: mirrored, shifted, 20 % darker, 20 % brighter, blurred, noisy.
+    Whether mirroring or darkening does preserve it (a heart lies on the left) is for the reader to judge.
 
     Args:
         image: As for `explain`.
         encoder: As for `explain`.
-        corpus: Other pictures, or their embeddings, among which neighbours are looked for (cosine).
-        neighbours: How many; at most the size of the corpus.
+        corpus: Other pictures, or their embeddings, to search for neighbours (cosine).
+        neighbours: How many; capped at the size of the corpus.
         progress: Called with (masks done, masks of all four maps).
-        keywords: Keywords of `explain`: the same as for the map that is to be judged. `masks` are those of each map,
-            512 by default; None leaves the number to the method, for methods other than "relax". The ceiling takes
-            `seed` and the next one.
+        keywords: Keywords of `explain`, the same as for the map in question. `masks` is per map, 512 by default; None
+            leaves the number to the method, for methods other than "relax". The ceiling uses `seed` and `seed + 1`.
 
     Raises:
-        ImageError, EncoderError, ValueError: As `explain`; or if `neighbours` is below 1.
+        ImageError, EncoderError, ValueError: As for `explain`; or if `neighbours` is below 1.
     """
     settings = Settings.of({"masks": MASKS, **keywords}, ExplainKeywords, "assess")
     return assess_with(
@@ -121,15 +121,15 @@ def assess_with(
     neighbours: int = NEIGHBOURS,
     progress: Progress | None = None,
 ) -> Trust:
-    """`assess` by an encoder that is loaded, with settings that are checked."""
+    """`assess`, given a loaded encoder and checked settings."""
     if neighbours < 1:
         raise ValueError(f"neighbours must be 1 or more; got {neighbours}")
     seed = settings.hiding.seed
     pixels = read_image(image, channels=encoder.channels)
 
-    def importance(picture: Tensor, seed: int, place: int) -> Map:
+    def importance(picture: Tensor, seed: int, index: int) -> Map:
         seeded = replace(settings, hiding=replace(settings.hiding, seed=seed))
-        return explain_images([picture], encoder, seeded, _part(progress, place))[0].importance
+        return explain_images([picture], encoder, seeded, _progress_of_part(progress, index))[0].importance
 
     plain, reseeded = importance(pixels, seed, 0), importance(pixels, seed + 1, 1)
     mirrored, moved = importance(pixels.flip(-1), seed, 2), importance(shifted(pixels), seed, 3)
@@ -149,19 +149,19 @@ def assess_with(
 
 
 def agreement(first: Map, second: Map) -> float:
-    """Pearson's correlation of two maps (H, W) over the pixels known in both."""
+    """Pearson's correlation of two maps (H, W) over the pixels defined in both."""
     return round(pearson(*known_in_both(first, second)), 4)
 
 
 def shifted(pixels: Tensor) -> Tensor:
-    """(1, C, H, W) moved down and to the right by a tenth of its sides; the free strip mirrors what lies beside it."""
+    """(1, C, H, W) moved down and right by a tenth of its sides; the strip laid bare mirrors the pixels beside it."""
     down, right = _strip(pixels.shape[-2:])
     padded = F.pad(pixels, (right, 0, down, 0), mode="reflect")
     return padded[..., : pixels.shape[-2], : pixels.shape[-1]]
 
 
 def moved_back(values: Map) -> Map:
-    """A map (H, W) of `shifted` pixels in the frame of the picture; NaN where they had left it."""
+    """A map (H, W) of `shifted` pixels, back in the frame of the picture; NaN where they were moved out of it."""
     down, right = _strip(values.shape)
     back = np.full_like(values, np.nan)
     back[: values.shape[0] - down, : values.shape[1] - right] = values[down:, right:]
@@ -169,7 +169,7 @@ def moved_back(values: Map) -> Map:
 
 
 def changes(view: Tensor, seed: int) -> Iterator[tuple[str, Tensor]]:
-    """(1, C, h, w) in [0, 1] as it is, and under changes that leave what it shows; each with its name."""
+    """(1, C, h, w) in [0, 1], unchanged and under changes that preserve what it shows, each with its name."""
     sigma = BLUR * min(view.shape[-2:])
     noise = NOISE * np.random.default_rng((STREAM, seed)).standard_normal(tuple(view.shape))
     yield "unchanged", view
@@ -182,37 +182,37 @@ def changes(view: Tensor, seed: int) -> Iterator[tuple[str, Tensor]]:
 
 
 def changed_embeddings(view: Tensor, encoder: Encoder, seed: int) -> tuple[Tensor, list[str]]:
-    """Unit vectors (7, D) of what the encoder sees under `changes`, the first without one; the names of the others."""
+    """Unit embeddings (7, D) of a view under `changes`, the unchanged one first; and the names of the other six."""
     names, views = zip(*changes(view, seed), strict=True)
     embeddings = encoder.embed(torch.cat(views).to(encoder.device))
     return F.normalize(embeddings.double().cpu(), dim=1), list(names[1:])
 
 
 def _kept(
-    embeddings: Tensor, corpus: Corpus | None, wanted: int, encoder: Encoder
+    embeddings: Tensor, corpus: Corpus | None, count: int, encoder: Encoder
 ) -> tuple[float, int] | tuple[None, None]:
-    """Share of the nearest members of the corpus that changes leave, and how many were compared."""
+    """Share of the nearest members of the corpus that stay the nearest under a change, and the number compared."""
     if corpus is None:
         return None, None
     members = cast(Tensor, corpus.embedded(encoder).embeddings)
     cosines = embeddings @ F.normalize(members.double().cpu(), dim=1).T
     cosines = cosines[:, cosines[0] < SAME]  # the picture itself is no neighbour
-    k = min(wanted, cosines.shape[1])
+    k = min(count, cosines.shape[1])
     if k == 0:
-        raise ValueError("corpus must hold another picture than the one to assess; got only that")
-    own, *others = (set(row.tolist()) for row in cosines.topk(k).indices)
-    return round(float(np.mean([len(own & other) / k for other in others])), 4), k
+        raise ValueError("corpus must hold a picture other than the one assessed; got only that one")
+    original, *changed = (set(row.tolist()) for row in cosines.topk(k).indices)
+    return round(float(np.mean([len(original & nearest) / k for nearest in changed])), 4), k
 
 
-def _part(progress: Progress | None, place: int, parts: int = 4) -> Progress | None:
-    """What the map number `place` of several tells about all of them."""
+def _progress_of_part(progress: Progress | None, index: int, parts: int = 4) -> Progress | None:
+    """Progress of part `index` of several, reported as progress over all of them."""
     if progress is None:
         return None
-    return partial(_tell, progress, place, parts)
+    return partial(_report_part, progress, index, parts)
 
 
-def _tell(progress: Callable[[int, int], None], place: int, parts: int, done: int, most: int) -> None:
-    progress(place * most + done, parts * most)
+def _report_part(progress: Callable[[int, int], None], index: int, parts: int, done: int, total: int) -> None:
+    progress(index * total + done, parts * total)
 
 
 def _strip(size: Any) -> tuple[int, int]:

@@ -1,17 +1,17 @@
-"""Explain a NIfTI volume slice by slice, and write the maps as volumes that lie over it.
+"""Explain a NIfTI volume slice by slice, and write the maps as volumes that overlay it.
 
-Each slice is a picture of its own to the encoder: a map compares places within a slice, and between slices only as far
-as their embeddings vary alike. All slices share one window, one seed and thus the same masks.
+Each slice is a separate picture to the encoder: a map compares positions within a slice, and across slices only as far
+as their embeddings vary alike. All slices share one window and one seed, and thus the same masks.
 
-Written volumes are float32 with the affine, both transforms with their codes, the voxel sizes and units of the source,
-so that viewers overlay them voxel by voxel. Slices that were not explained are NaN. Free text of the source's header
-and its extensions, which may hold a patient's name or a whole DICOM header, are left behind.
+Written volumes are float32 with the affine, both transforms with their codes, and the voxel sizes and units of the
+source, so that viewers overlay them voxel by voxel. Slices that were not explained are NaN. Free text of the source's
+header and its extensions, which may hold a patient's name or a whole DICOM header, are not copied.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
@@ -39,9 +39,9 @@ class VolumeExplanation:
     """The explanations of slices of one volume.
 
     Attributes:
-        volume: The volume they were made of.
+        volume: The volume.
         axis: "sagittal", "coronal" or "axial".
-        slices: The explanation of each slice, by its number.
+        slices: The explanation of each slice, by slice number.
     """
 
     volume: Volume
@@ -67,19 +67,21 @@ class VolumeExplanation:
         """One of the maps of every explained slice, stacked: (X, Y, Z) float32 in the stored order of the file."""
         if name not in MAPS:
             raise ValueError(f"map must be one of {', '.join(MAPS)}; got {name!r}")
-        return self.volume.placed(self.axis, {index: getattr(one, name) for index, one in self.slices.items()})
+        return self.volume.placed(
+            self.axis, {index: getattr(explanation, name) for index, explanation in self.slices.items()}
+        )
 
     def save(self, target: str | Path) -> list[Path]:
-        """Write TARGET-importance.nii.gz, -uncertainty, -standard_error, and TARGET.json with how they were made."""
+        """Write TARGET-importance.nii.gz, -uncertainty, -standard_error, and TARGET.json with their provenance."""
         target = Path(target)
         written = [target.with_name(f"{target.name}-{name}.nii.gz") for name in MAPS]
         for name, path in zip(MAPS, written, strict=True):
             write_volume(self.map(name), self.volume, path, name)
         record = target.with_name(f"{target.name}.json")
-        slices = [{"slice": index, **one.provenance} for index, one in sorted(self.slices.items())]
+        slices = [{"slice": index, **explanation.provenance} for index, explanation in sorted(self.slices.items())]
+        content = {"axis": self.axis, "volume": self.volume.how, "slices": slices}
         with written_aside(record) as aside:
-            text = {"axis": self.axis, "volume": self.volume.how, "slices": slices}
-            aside.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
+            aside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         return [*written, record]
 
 
@@ -101,15 +103,15 @@ def explain_volume(
 
     Args:
         path: A .nii or .nii.gz file.
-        encoder: Who looks, as for `relax.explain`.
-        axis: Which slices: "sagittal", "coronal" or "axial", whatever axis of the file that is.
+        encoder: As for `relax.explain`.
+        axis: The plane of the slices: "sagittal", "coronal" or "axial", whichever axis of the file that is.
         indices: Numbers of the slices, from 0 (leftmost, rearmost, lowest); None is all of them, slice(10, 40, 5)
-            some of those.
+            every fifth from 10 to 35.
         volume: Which volume of a 4-D file, from 0.
-        window: (centre, width); None as for `read_nifti`. The same for all slices.
-        started: Told the name of each slice before it starts.
-        done: Given all that is done after each slice, so that an interrupted run need not lose it.
-        progress: As for `relax.explain`, anew for each slice.
+        window: (centre, width), the same for all slices; None as for `read_nifti`.
+        started: Called with the name of each slice before it starts.
+        done: Called after each slice with everything explained so far, so that an interrupted run need not lose it.
+        progress: As for `relax.explain`, starting over with each slice.
         keywords: Keywords of `relax.explain`.
 
     Returns:
@@ -117,7 +119,7 @@ def explain_volume(
 
     Raises:
         ImageError: If the volume or a slice cannot be read.
-        ValueError, encoders.EncoderError: As `relax.explain`; before the first pass where there is no such slice.
+        ValueError, encoders.EncoderError: As for `relax.explain`; before the first pass if there is no such slice.
     """
     settings = Settings.of(keywords, ExplainKeywords, "explain_volume")
     return explain_slices(
@@ -147,16 +149,10 @@ def explain_slices(
     done: Callable[[VolumeExplanation], None] | None = None,
     progress: Progress | None = None,
 ) -> VolumeExplanation:
-    """`explain_volume` by an encoder that is loaded, with settings that are checked."""
+    """`explain_volume`, given a loaded encoder and checked settings."""
     opened = Volume.open(path, volume, window)
     name = list(AXES)[axis_number(axis)]
-    every = range(opened.count(name))
-    numbers = every[indices or slice(None)] if isinstance(indices, slice | None) else list(dict.fromkeys(indices))
-    if not numbers:
-        raise ValueError(f"indices must name at least one of the {len(every)} {name} slices; got {indices}")
-    for index in numbers:
-        if index not in every:
-            raise ImageError(f"{path}: {name} slice must be from 0 to {len(every) - 1}; got {index}")
+    numbers = _slice_numbers(indices, opened.count(name), path, name)
     explain_image = image_explainer(encoder, settings)
     explained = VolumeExplanation(opened, name, {})
     for index in numbers:
@@ -170,3 +166,15 @@ def explain_slices(
         if done is not None:
             done(explained)
     return explained
+
+
+def _slice_numbers(indices: slice | Iterable[int] | None, count: int, path: str | Path, axis: str) -> Sequence[int]:
+    """Numbers of the chosen ones of `count` slices, each once."""
+    every = range(count)
+    numbers = every[indices or slice(None)] if isinstance(indices, slice | None) else list(dict.fromkeys(indices))
+    if not numbers:
+        raise ValueError(f"indices must name at least one of the {count} {axis} slices; got {indices}")
+    for index in numbers:
+        if index not in every:
+            raise ImageError(f"{path}: {axis} slice must be from 0 to {count - 1}; got {index}")
+    return numbers

@@ -168,7 +168,7 @@ def test_neighbours_are_kept_unless_a_change_brings_others_near():
 
     assert (trust.neighbours, trust.k) == (round(5 / 6, 4), 2)
     assert (all_of_them.neighbours, all_of_them.k) == (1, 4)
-    with pytest.raises(ValueError, match="corpus must hold another picture"):
+    with pytest.raises(ValueError, match="corpus must hold a picture other than the one assessed; got only that one"):
         relax.assess(two_halves(), halves, corpus=relax.Corpus(members[:1]), **WINDOWS)
     with pytest.raises(ValueError, match="neighbours must be 1 or more; got 0"):
         relax.assess(two_halves(), halves, neighbours=0)
