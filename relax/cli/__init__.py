@@ -1,1 +1,1 @@
-"""The command line: one module per command, the options they share, and what they say."""
+"""The command line: one module per command, the options they share, and their messages."""

@@ -1,8 +1,8 @@
 """The command line: `relax explain cat.png`, `relax encoders`.
 
-Pictures, tables and lists go to stdout and files; progress and errors to stderr, an error being one line that names the
-input, what is wrong and the way out. Exit code 0: done; 1: some inputs failed, the others are done; 2: wrong usage,
-nothing was started; 130: stopped with Ctrl-C.
+Results go to files and stdout; progress and errors to stderr, each error as one line that names the input, what is
+wrong and the way out. Exit code 0: done; 1: some inputs failed, the others are done; 2: wrong usage, nothing was
+started; 130: stopped with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from relax.cli.report import EXAMPLES as REPORT_EXAMPLES
 from relax.cli.report import report
 from relax.io.errors import ImageError
 
-# Newer typers carry a click of their own, so click's errors are found through typer's.
+# Newer versions of typer bundle click, so click's errors are reached through typer's.
 _TyperUsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 app = typer.Typer(
@@ -65,7 +65,7 @@ relax encoders
     the kinds of encoder, with an example each
 
 relax encoders dino
-    every pretrained network with dino in its name
+    all pretrained networks with dino in their name
 """
 
 
@@ -78,15 +78,15 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command.
 
     Args:
-        arguments: What stands after `relax` on the command line.
+        arguments: Those after `relax` on the command line.
 
     Returns:
-        The exit code: 0, 1, 2 or 130 as at the top of this module.
+        The exit code, 0, 1, 2 or 130, as described at the top of this module.
     """
     try:
         result = app(list(arguments), prog_name="relax", standalone_mode=False)
         sys.stdout.flush()
-        if result == STOPPED:  # what newer typers make of Ctrl-C, in silence
+        if result == STOPPED:  # newer versions of typer turn Ctrl-C into this, silently
             complain("stopped")
         return result if isinstance(result, int) else DONE
     except Stopped as stop:
@@ -113,7 +113,7 @@ def run(arguments: Sequence[str]) -> int:
 @app.callback(epilog="Start with: relax explain IMAGE. Each command has a --help with examples.")
 def _relax(
     context: typer.Context,
-    show_version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
     if show_version:
         typer.echo(f"relax {version('relax-explainer')}")
@@ -127,7 +127,7 @@ def _relax(
 def encoders(
     pattern: Annotated[str | None, typer.Argument(help="Part of a name, or a pattern such as resnet*.")] = None,
 ) -> int:
-    """List the encoders that can be loaded: their kinds, or the pretrained networks whose name fits."""
+    """List the encoders that can be loaded: their kinds, or the pretrained networks whose name matches."""
     from encoders.catalogue import available
 
     rows = available(pattern)

@@ -1,4 +1,4 @@
-"""`relax audit`: how an encoder lays out a folder of images, what drives it, and what it should not be looking at."""
+"""`relax audit`: how an encoder arranges a folder of images, and which shortcuts and artefacts drive it."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
 EXAMPLES = """[bold]Examples[/bold]
 
 relax audit photos
-    relax-out/audit/report.html, with the bundled encoder; made again, it takes up only what is new
+    relax-out/audit/report.html, with the bundled encoder; run again, it processes only new images
 
 relax audit scans --encoder timm:vit_small_patch14_dinov2.lvd142m --metadata scans.csv --colour-by scanner
-    scans.csv has the columns path,scanner,site,...: which of them does the embedding give away?
+    scans.csv has the columns path,scanner,site,...: which of them does the embedding reveal?
 
 relax audit photos --explain 60 --hide 300 --masks 1000
-    more pictures looked into: weaker shortcuts are found, maps have less noise
+    more pictures examined: weaker shortcuts are found, and maps have less noise
 """
 
-SPACE_PANEL = "What is looked for"
+SPACE_PANEL = "What is examined"
 
 
 @takes(("masks", "seed"), EXECUTION, masks=512)
 def audit(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The images; those in folders below it count too.")],
-    settings: dict[str, Any],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The images, including those in subfolders.")],
+    options: dict[str, Any],
     encoder: EncoderSpec = "default",
     metadata: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="CSV or Parquet with a column path (relative to DIR) and others, to look for in the space.",
+            help="CSV or Parquet with a column path (relative to DIR) and columns to predict from the embeddings.",
             rich_help_panel=SPACE_PANEL,
         ),
     ] = None,
@@ -58,35 +58,40 @@ def audit(
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="Colours the map of the space; default: the most predictable column.",
+            help="Column that colours the map of the embeddings; default: the most predictable.",
             rich_help_panel=SPACE_PANEL,
         ),
     ] = None,
     clusters: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="How many; default: as many as the silhouette says.", rich_help_panel=SPACE_PANEL
+            metavar="N", help="Number of clusters; default: chosen by the silhouette.", rich_help_panel=SPACE_PANEL
         ),
     ] = None,
     duplicates: Annotated[
         float | None,
         typer.Option(
             metavar="COSINE",
-            help="From which a pair is a near-duplicate; default: relative to the typical neighbour.",
+            help="Cosine from which a pair counts as near-duplicates; default: relative to the typical neighbour.",
             rich_help_panel=SPACE_PANEL,
         ),
     ] = None,
     layouts: Annotated[
-        str, typer.Option(metavar="NAMES", help="Maps of the space: pca, tsne, umap.", rich_help_panel=SPACE_PANEL)
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Maps of the embeddings, comma-separated: pca, tsne, umap.",
+            rich_help_panel=SPACE_PANEL,
+        ),
     ] = "pca,tsne",
     explain: Annotated[
-        int, typer.Option(metavar="N", help="Pictures that are explained; 0 for none.", rich_help_panel=RUN_PANEL)
+        int, typer.Option(metavar="N", help="Number of pictures to explain; 0 for none.", rich_help_panel=RUN_PANEL)
     ] = 24,
     hide: Annotated[
         int,
         typer.Option(
             metavar="N",
-            help="Pictures hidden cell by cell, to see which change cluster.",
+            help="Number of pictures to hide cell by cell, to see which change cluster.",
             rich_help_panel=HIDING_PANEL,
         ),
     ] = 96,
@@ -94,16 +99,16 @@ def audit(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
-    """Ask how an encoder lays out a folder of images, and what it should not be looking at.
+    """Audit how an encoder arranges a folder of images, and what it should not rely on.
 
-    Near-duplicates, outliers, clusters, hubs, the link to metadata, and places in the frame that matter in many
-    pictures (shortcuts). Written: report.html, and tables (.csv, .parquet, .json) beside it. What was embedded
-    and explained is kept, so that a second run, or one after Ctrl-C, goes on from there.
+    Reports near-duplicates, outliers, clusters, hubs, links to metadata, and places in the frame that matter in many
+    pictures (shortcuts). Writes report.html, with tables (.csv, .parquet, .json) beside it. Embeddings and
+    explanations are kept, so that a later run, also after Ctrl-C, continues from them.
     """
     from relax.auditing.layout import METHODS
     from relax.auditing.run import audit as run
 
-    progress = _Progress(shown=not quiet)
+    progress = _StageProgress(visible=not quiet)
     try:
         with usage_errors(debug=debug, of_images=True), progress.bar:
             result = run(
@@ -117,41 +122,40 @@ def audit(
                 clusters=clusters,
                 duplicates=duplicates,
                 layouts=listed("--layouts", layouts, METHODS),
-                progress=progress.tell,
-                **settings,
+                progress=progress.update,
+                **options,
             )
     except KeyboardInterrupt:
-        kept = f"what was embedded and explained is kept in {out}, the same command goes on from there"
-        raise Stopped(kept) from None
+        raise Stopped(f"embeddings and explanations are kept in {out}; run the same command to continue") from None
     for path, reason in result.failed.items():
         complain(reason if path in reason else f"{path}: {reason}")
     if result.failed:
         complain(
-            f"{len(result.failed)} of {len(result.failed) + len(result.paths)} images could not be used, see above"
+            f"{len(result.failed)} of {len(result.failed) + len(result.paths)} images could not be used; see above"
         )
     if not quiet:
-        _print(result)
+        _print_findings(result)
     return SOME_FAILED if result.failed else DONE
 
 
-class _Progress:
-    """One bar, told of each stage; draws nothing where nobody watches."""
+class _StageProgress:
+    """One bar over all stages; nothing is drawn if stderr is not a terminal."""
 
-    def __init__(self, *, shown: bool) -> None:
-        self.bar = progress_bar(shown=shown)
+    def __init__(self, *, visible: bool) -> None:
+        self.bar = progress_bar(visible=visible)
         self.task = self.bar.add_task("reading the folder", total=None)
         self.stage = ""
 
-    def tell(self, stage: str, done: int, most: int) -> None:
-        """How far a stage has come."""
+    def update(self, stage: str, done: int, total: int) -> None:
+        """Show how far a stage has come."""
         if stage != self.stage:
             self.stage = stage
             self.bar.reset(self.task, description=stage)
-        self.bar.update(self.task, completed=done, total=most)
+        self.bar.update(self.task, completed=done, total=total)
 
 
-def _print(result: Audit) -> None:
-    """The findings and where everything is, to stdout."""
+def _print_findings(result: Audit) -> None:
+    """Print the findings and the path of the report to stdout."""
     for finding in result.findings:
         typer.echo(f"- {printable(finding)}")
     typer.echo(f"written: {result.report}, and the tables beside it")

@@ -1,4 +1,4 @@
-"""Explain many image files with one encoder: progress, what failed, a table at the end."""
+"""Explain many image files with one encoder: progress, failures, and a table at the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from rich.text import Text
 
-from relax.cli.console import MaskProgress, Stopped, complain, plain_table, print_table
+from relax.cli.console import MaskProgress, Stopped, complain, plain_table, prefixed, print_table
 from relax.cli.outputs import targets, write_outputs
 from relax.explainer import ExplainImage
 from relax.explanation import Explanation
@@ -23,18 +23,18 @@ from relax.text import number, shortened
 if TYPE_CHECKING:
     from rich.table import Table
 
-Assess: TypeAlias = Callable[..., Trust]  # `relax.assess` with everything set but the image and the progress
+Assess: TypeAlias = Callable[..., Trust]  # `relax.assess` with all arguments set but image and progress
 
 
 @dataclass(frozen=True)
 class ExplainedFile:
-    """One image that is done.
+    """One explained image.
 
     Attributes:
         image: Its path.
-        files: What was written.
+        files: Those written.
         explanation: The maps.
-        notes: What the library warned of.
+        notes: Warnings of the library.
     """
 
     image: str
@@ -53,24 +53,24 @@ def explain_files(
     quiet: bool,
     debug: bool,
 ) -> int:
-    """Explain each image on its own: what fails is said on stderr, the rest is done.
+    """Explain each image on its own; failures are reported on stderr, the other images are done.
 
     Args:
         images: Paths.
         explain_image: Explains one of them.
         out: The folder to write to.
-        inputs: Further files that must not be replaced.
-        assess: How far a map can be trusted, if that is asked.
+        inputs: Further files that must not be overwritten.
+        assess: Assesses how far a map can be trusted; None = not assessed.
         quiet: No progress and no table.
-        debug: Show the traceback of what fails.
+        debug: Show the traceback of each failure.
 
     Returns:
         How many images failed.
 
     Raises:
-        Stopped: On Ctrl-C; says what is done.
+        Stopped: On Ctrl-C, with the number of images done.
     """
-    progress = MaskProgress(len(images), shown=not quiet)
+    progress = MaskProgress(len(images), visible=not quiet)
     explained: list[ExplainedFile] = []
     try:
         with progress.bar:
@@ -80,7 +80,7 @@ def explain_files(
                     explained.append(explain_file(image, target, explain_image, progress, assess))
                     for note in explained[-1].notes:
                         complain(f"note: {note}")
-                except Exception as error:  # whatever it is, the other images are still to be done
+                except Exception as error:  # of any kind: the other images must still be explained
                     complain(_reason(image, error))
                     if debug:
                         traceback.print_exc()
@@ -91,7 +91,7 @@ def explain_files(
         print_table(summary(explained))
     failed = len(images) - len(explained)
     if failed and len(images) > 1:
-        complain(f"{failed} of {len(images)} images failed, see above")
+        complain(f"{failed} of {len(images)} images failed; see above")
     return failed
 
 
@@ -106,26 +106,26 @@ def explain_file(
 
     Args:
         image: Path of the image.
-        target: What the files are called, without their endings.
+        target: The path of the files, without their endings.
         explain_image: Explains it.
-        progress: Told of every batch.
+        progress: Updated after every batch.
         assess: As for `explain_files`.
 
     Raises:
-        ImageError, EncoderError, ValueError, OSError: As `relax.explain`, or if a file cannot be written.
+        ImageError, EncoderError, ValueError, OSError: As for `relax.explain`, or if a file cannot be written.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         explanation = explain_image(image, progress.masks if progress else None)
         if assess is not None:
-            trust = assess(image, progress=progress.further() if progress else None)
+            trust = assess(image, progress=progress.additional() if progress else None)
             explanation = trust.beside(explanation)
     files = tuple(write_outputs(explanation, target))
     return ExplainedFile(image, files, explanation, tuple(dict.fromkeys(str(warning.message) for warning in caught)))
 
 
 def summary(rows: Sequence[ExplainedFile]) -> Table:
-    """One line per image: what was written, from how many masks, with what error, in what time."""
+    """One line per image: files written, number of masks, error and time."""
     table = plain_table(["image", "written"], ["masks", "median standard error", "seconds"])
     for row in rows:
         record, errors = row.explanation.provenance, row.explanation.standard_error
@@ -145,7 +145,7 @@ def _cell(text: str, limit: int) -> Text:
 
 
 def _reason(image: str, error: Exception) -> str:
-    """The image, what went wrong, and for errors that nobody foresaw their kind and the way to see more."""
+    """The image and what went wrong; for unexpected errors also their type and how to see more."""
     if not isinstance(error, ValueError | OSError):
         return f"{image}: {type(error).__name__}: {error} (--debug shows where)"
-    return str(error) if str(error).startswith(image) else f"{image}: {error}"
+    return prefixed(image, error)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, MaskProgress, complain, plain_table, print_table
+from relax.cli.console import DONE, SOME_FAILED, MaskProgress, complain, plain_table, prefixed, print_table
 from relax.cli.options import (
     DEFAULT_OUT,
     ESTIMATION,
@@ -21,6 +21,7 @@ from relax.cli.options import (
     TOLERANCE,
     Debug,
     EncoderSpec,
+    Methods,
     Out,
     Quiet,
     check_out,
@@ -37,13 +38,13 @@ if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
 EXAMPLES = """[bold]Examples[/bold]
 
 relax compare cat.png --methods relax,gradcam,lime,occlusion,random
-    without labels: each method explains the similarity of the image to itself
+    no labels needed: each method explains the similarity of the image to itself
 
 relax compare cat.png --encoder torchvision:resnet50 --head network --methods relax,rise,gradcam,lime
-    the network's own classifier; --target names the class, otherwise the one it predicts
+    the network's own classifier; --target names the class, by default the predicted one
 
 relax compare cat.png --head probe --methods rise,lime
-    a head that `relax head train` made
+    a head trained by `relax head train`
 
 relax compare cat.png --encoders default,random:default
     RELAX through several encoders: same masks, one colour scale
@@ -55,20 +56,13 @@ DEFAULT_METHODS = "relax,lafam,gradcam,lime,occlusion,random"
 @takes(HEAD, QUESTION, HIDING, ESTIMATION, TOLERANCE, EXECUTION)
 def compare(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help=IMAGE_HELP)],
-    settings: dict[str, Any],
-    methods: Annotated[
-        str,
-        typer.Option(
-            metavar="NAMES",
-            help="With commas; `relax methods` lists what each needs and costs.",
-            rich_help_panel=QUESTION_PANEL,
-        ),
-    ] = DEFAULT_METHODS,
+    options: dict[str, Any],
+    methods: Methods = DEFAULT_METHODS,
     encoders: Annotated[
         str | None,
         typer.Option(
             metavar="SPECS",
-            help="With commas: RELAX through each of these encoders instead.",
+            help="Encoders, comma-separated: RELAX through each of them, instead of several methods.",
             rich_help_panel=QUESTION_PANEL,
         ),
     ] = None,
@@ -77,32 +71,32 @@ def compare(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
-    """Lay methods, or encoders, side by side on one image, with what each costs.
+    """Compare methods, or encoders, on one image, with the cost of each.
 
-    Written: STEM-compare.png (the figure), STEM-compare.json (costs, settings, what failed) and the maps of each,
-    STEM-NAME.npz. What cannot be done is said in one line, and the others are still drawn. --masks are for relax and
-    rise; the other methods take their own number of samples.
+    Writes STEM-compare.png (the figure), STEM-compare.json (costs, settings, failures) and the maps of each,
+    STEM-NAME.npz. A method that fails is reported in one line, and the others are still drawn. --masks is for relax
+    and rise; each other method has its own number of samples.
     """
     from relax.baselines.methods import METHODS
     from relax.cli.prepare import prepared
     from relax.questions.comparison import compare_encoders, compare_with
 
     names = listed("--methods", methods, METHODS) if encoders is None else listed("--encoders", encoders)
-    progress = MaskProgress(len(names), shown=not quiet)
+    progress = MaskProgress(len(names), visible=not quiet)
     with progress.bar, usage_errors(debug=debug):
         if encoders is None:
             with usage_errors(debug=debug, of_images=True):
-                network, chosen = prepared(encoder, settings, out)
-            comparison = compare_with(image, names, network, chosen, progress.turn, progress.masks)
+                network, settings = prepared(encoder, options, out)
+            comparison = compare_with(image, names, network, settings, progress.advance, progress.masks)
         else:
             check_out(out)
-            keywords: Any = {name: value for name, value in settings.items() if name not in HEAD}
-            comparison = compare_encoders(image, names, started=progress.turn, progress=progress.masks, **keywords)
+            keywords: Any = {name: value for name, value in options.items() if name not in HEAD}
+            comparison = compare_encoders(image, names, started=progress.advance, progress=progress.masks, **keywords)
         if not comparison.explanations:
             raise ValueError("; ".join(f"{name}: {reason}" for name, reason in comparison.failures.items()))
         files = write(comparison, out, image)
     for name, reason in comparison.failures.items():
-        complain(reason if reason.startswith(name) else f"{name}: {reason}")
+        complain(prefixed(name, reason))
     if not quiet:
         print_costs(comparison, files)
     return SOME_FAILED if comparison.failures else DONE
@@ -120,7 +114,7 @@ def methods() -> int:
 
 
 def write(comparison: Comparison, out: Path, image: str) -> list[Path]:
-    """Write the figure, the costs and the maps of each; whole files or none. Returns their paths."""
+    """Write the figure, the costs and the maps, each file whole or not at all. Returns their paths."""
     from relax.cli.outputs import targets
     from relax.plotting.comparison import comparison_figure
     from relax.plotting.panels import png_of
@@ -129,20 +123,20 @@ def write(comparison: Comparison, out: Path, image: str) -> list[Path]:
     explanations = comparison.explanations
     maps = {f"-{_as_file_name(name)}.npz": explanation for name, explanation in explanations.items()}
     (target,) = targets([image], out, endings=["-compare.png", "-compare.json", *maps])
-    record = {name: explanation.provenance for name, explanation in explanations.items()}
-    text = {"costs": costs(comparison), "failures": comparison.failures, "provenance": record}
+    provenance = {name: explanation.provenance for name, explanation in explanations.items()}
+    record = {"costs": costs(comparison), "failures": comparison.failures, "provenance": provenance}
     return write_files(
         target,
         {
             "-compare.png": png_of(comparison_figure(explanations, comparison.failures, comparison.limits)),
-            "-compare.json": (json.dumps(text, indent=2) + "\n").encode(),
+            "-compare.json": (json.dumps(record, indent=2) + "\n").encode(),
             **{ending: explanation.to_bytes() for ending, explanation in maps.items()},
         },
     )
 
 
 def print_costs(comparison: Comparison, files: list[Path]) -> None:
-    """Print passes, seconds and range of each map, and where the files are, to stdout."""
+    """Print passes, seconds and range of each map, and the files written, to stdout."""
     from rich.text import Text
 
     from relax.questions.comparison import costs
@@ -157,5 +151,5 @@ def print_costs(comparison: Comparison, files: list[Path]) -> None:
 
 
 def _as_file_name(name: str) -> str:
-    """Letters, digits and a few signs; everything else, as the : and / of a spec, becomes a line."""
-    return "".join(letter if letter.isalnum() or letter in "+.-" else "-" for letter in name)[:100]
+    """The name with all but letters, digits, + and . replaced by hyphens, such as the : and / of a spec."""
+    return "".join(character if character.isalnum() or character in "+.-" else "-" for character in name)[:100]

@@ -1,4 +1,4 @@
-"""What the command line says on stderr, how it prints tables, and the codes that it exits with."""
+"""Messages on stderr, tables, progress bars and exit codes of the command line."""
 
 from __future__ import annotations
 
@@ -18,20 +18,25 @@ DONE, SOME_FAILED, WRONG_USAGE, STOPPED = 0, 1, 2, 130
 
 
 class UsageError(Exception):
-    """A request that cannot be met, noticed before any image was touched."""
+    """Wrong usage, noticed before any image was read."""
 
 
 class Stopped(Exception):
-    """Ctrl-C, where there is something to say: what is done, and how it goes on."""
+    """Ctrl-C, with a message: what is done, and how to continue."""
 
 
 def complain(text: str) -> None:
-    """Write one line to stderr, whatever the text holds."""
+    """Write the text to stderr as one line."""
     print("relax: " + printable(" ".join(text.split())), file=sys.stderr)  # noqa: T201
 
 
+def prefixed(name: object, reason: object) -> str:
+    """A reason for a failure, beginning with the name of what failed, once."""
+    return str(reason) if str(reason).startswith(str(name)) else f"{name}: {reason}"
+
+
 def print_table(*parts: RenderableType) -> None:
-    """Print tables and lines to stdout, not folded at 80 letters where that is a file or a pipe."""
+    """Print tables and lines to stdout; wide ones are not folded in a file or a pipe."""
     from rich.console import Console
     from rich.text import Text
 
@@ -42,13 +47,13 @@ def print_table(*parts: RenderableType) -> None:
         console.print(Text(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, str))
 
 
-def progress_bar(unit: str = "", *further: Any, shown: bool = True) -> Progress:
-    """Done of all on stderr, in `unit` such as "images"; nothing where stderr is no terminal.
+def progress_bar(unit: str = "", *columns: Any, visible: bool = True) -> Progress:
+    """A bar on stderr with the count done of the total; nothing if stderr is not a terminal.
 
     Args:
-        unit: Of what is counted.
-        further: Columns between the count and the time that is left.
-        shown: Whether to draw it.
+        unit: Of the count, such as "images".
+        columns: Further columns between the count and the time left.
+        visible: Whether to draw it.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -59,19 +64,19 @@ def progress_bar(unit: str = "", *further: Any, shown: bool = True) -> Progress:
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         *([TextColumn(unit, markup=False)] if unit else []),
-        *further,
+        *columns,
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not (shown and console.is_terminal),
+        disable=not (visible and console.is_terminal),
         expand=True,
     )
 
 
 class MaskProgress:
-    """Masks done over a whole run of images."""
+    """A bar of the masks done over a whole run of images."""
 
-    def __init__(self, images: int, *, shown: bool) -> None:
+    def __init__(self, images: int, *, visible: bool) -> None:
         from rich.progress import ProgressColumn, Task, TextColumn
         from rich.text import Text
 
@@ -81,39 +86,39 @@ class MaskProgress:
 
         self.images, self.done = images, 0
         self.before, self.current = 0, 0  # masks of the images that are done, and of the current one
-        self.bar = progress_bar("masks", MasksPerSecond(), TextColumn("left:", markup=False), shown=shown)
+        self.bar = progress_bar("masks", MasksPerSecond(), TextColumn("left:", markup=False), visible=visible)
         self.task = self.bar.add_task("", total=None)
 
     def start(self, image: str) -> None:
-        """Say which image is next."""
+        """Show the name of the next image."""
         place = f"{self.done + 1}/{self.images} " if self.images > 1 else ""
         self.bar.update(self.task, description=place + shortened(Path(image).name, 32))
 
     def masks(self, done: int, total: int) -> None:
-        """Masks of this image that are done, and how many there will be at most."""
+        """Masks of the current image that are done, and their maximum."""
         self.current = done
         expected = self.before + total * (self.images - self.done)
         self.bar.update(self.task, completed=self.before + done, total=expected)
 
-    def further(self) -> Callable[[int, int], None]:
-        """What to tell of masks that come on top of those already done for this image."""
+    def additional(self) -> Callable[[int, int], None]:
+        """Progress of masks that come on top of those already done for the current image."""
         before = self.current
         return lambda done, total: self.masks(before + done, before + total)
 
-    def turn(self, name: str) -> None:
-        """The next of several is to start; whatever came before it has ended."""
+    def advance(self, name: str) -> None:
+        """Finish the current item, if there is one, and start the next."""
         if self.bar.tasks[self.task].description:
             self.finish()
         self.start(name)
 
     def finish(self) -> None:
-        """An image is done or has failed."""
+        """Count the current image as over: done or failed."""
         self.before, self.current = self.before + self.current, 0
         self.done += 1
 
 
 def plain_table(left: Sequence[str] = (), right: Sequence[str] = ()) -> Table:
-    """A table without lines: columns of text, which fold, and then of numbers."""
+    """A table without rules: columns of text, which fold, then columns of numbers."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -1,4 +1,4 @@
-"""`relax evaluate`: score methods on a folder of pictures, with masks or boxes where there are some."""
+"""`relax evaluate`: score methods on a folder of pictures, with masks or boxes if available."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, Stopped, UsageError, complain, plain_table, print_table, progress_bar
+from relax.cli.console import (
+    DONE,
+    SOME_FAILED,
+    Stopped,
+    UsageError,
+    complain,
+    plain_table,
+    print_table,
+    progress_bar,
+)
 from relax.cli.options import (
     DEFAULT_OUT,
     ESTIMATION,
@@ -19,6 +28,7 @@ from relax.cli.options import (
     SIMILARITY,
     Debug,
     EncoderSpec,
+    Methods,
     Out,
     Quiet,
     listed,
@@ -35,16 +45,16 @@ if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
 EXAMPLES = """[bold]Examples[/bold]
 
 relax evaluate photos
-    without labels: does hiding what a map calls important move the embedding, and is the map simple
+    no labels needed: does hiding what a map marks as important move the embedding, and is the map simple
 
 relax evaluate polyps/images --truth polyps/masks --methods relax,lafam,gradcam,random
-    also: does the importance lie inside the masks (polyps/masks/NAME.png; above 0 is inside)
+    in addition: does the importance lie inside the masks (polyps/masks/NAME.png; above 0 is inside)
 
 relax evaluate cells --truth boxes.csv --metrics localisation,insertion,deletion
-    boxes: columns image,xmin,ymin,xmax,ymax; or a folder with Pascal VOC files NAME.xml
+    boxes: columns image,xmin,ymin,xmax,ymax; or a folder of Pascal VOC files NAME.xml
 
 relax evaluate photos --metrics sanity,robustness --masks 500
-    explains every picture again, a dozen times: does the map depend on the network, the reference, the seed
+    explains every picture a dozen times over: does the map depend on the network, the reference, the seed
 
 relax evaluate cats --corpus other-cats --foil dogs --metrics contrastive-insertion
     what brings the picture closer to the cats than to the dogs
@@ -56,29 +66,22 @@ DEFAULT_METHODS = "relax,lafam,gradcam,occlusion,random"
 @takes(SIMILARITY, HEAD, HIDING, ESTIMATION, EXECUTION)
 def evaluate(
     images: Annotated[str, typer.Argument(metavar="DIR", help="A folder of pictures, or one picture.")],
-    settings: dict[str, Any],
+    options: dict[str, Any],
     truth: Annotated[
         str | None,
         typer.Option(
             metavar="PATH",
-            help="A folder of masks or Pascal VOC files of the same names, or a CSV of boxes.",
+            help="A folder of masks or Pascal VOC files with the names of the pictures, or a CSV of boxes.",
             rich_help_panel=QUESTION_PANEL,
         ),
     ] = None,
-    methods: Annotated[
-        str,
-        typer.Option(
-            metavar="NAMES",
-            help="With commas; `relax methods` lists what each needs and costs.",
-            rich_help_panel=QUESTION_PANEL,
-        ),
-    ] = DEFAULT_METHODS,
+    methods: Methods = DEFAULT_METHODS,
     metrics: Annotated[
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Metrics or families, with commas; `relax metrics` lists them. Default: localisation where there is a "
-            "truth, faithfulness and complexity.",
+            help="Metrics or families, comma-separated; `relax metrics` lists them. Default: faithfulness, complexity "
+            "and, where there is a truth, localisation.",
             rich_help_panel=QUESTION_PANEL,
         ),
     ] = None,
@@ -90,26 +93,29 @@ def evaluate(
         ),
     ] = None,
     foil: Annotated[
-        str | None, typer.Option(metavar="DIR", help="And images to be far from.", rich_help_panel=QUESTION_PANEL)
+        str | None,
+        typer.Option(
+            metavar="DIR", help="For the contrastive metrics: images to be far from.", rich_help_panel=QUESTION_PANEL
+        ),
     ] = None,
     out: Out = DEFAULT_OUT,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
-    """Score methods on pictures: which is faithful to the encoder and points at the truth, and at what cost?
+    """Score methods on pictures: which are faithful to the encoder and point at the truth, and at what cost?
 
-    Written to --out: evaluation.csv (image, method, metric, value), summary.csv and summary.json (mean, 95 % interval
-    over the pictures, rank). With the same settings, what is in --out already is not computed again, also after Ctrl-C.
+    Writes to --out evaluation.csv (image, method, metric, value), summary.csv and summary.json (mean, 95 % interval
+    over the pictures, rank). A run with the same settings, also after Ctrl-C, computes only what is missing in --out.
     """
     from relax.questions.evaluation import evaluation_of
 
     with usage_errors(debug=debug, of_images=True):
         paths, truths = _pictures(images, truth)
-        plan = _plan(encoder, methods, metrics, (corpus, foil), settings, out, len(paths), truth is not None)
+        plan = _plan(encoder, methods, metrics, (corpus, foil), options, out, len(paths), truth is not None)
         digests = {path.name: _digest(path, mask) for path, mask in zip(paths, truths, strict=True)}
-        outcomes = _done(out, plan, digests)
+        outcomes = _existing_outcomes(out, plan, digests)
     if truth is not None and None in truths:
-        complain(f"note: {truths.count(None)} of {len(paths)} pictures have no truth, and no localisation")
+        complain(f"note: {truths.count(None)} of {len(paths)} pictures have no truth and are left out of localisation")
     stopped = False
     try:
         _carry_out(plan, paths, truths, outcomes, quiet=quiet)
@@ -122,16 +128,16 @@ def evaluate(
     except OSError as error:
         complain(f"cannot write to {out}: {error.strerror}")
         return SOME_FAILED
-    _complain_of(evaluation)
+    _report_failures(evaluation)
     if stopped:
-        raise Stopped(f"what is done is in {out}, and the same command goes on from there")
+        raise Stopped(f"what is done is in {out}; run the same command to continue")
     if not quiet:
         print_summary(evaluation, files)
     return SOME_FAILED if evaluation.failures else DONE
 
 
 def metrics() -> int:
-    """List the metrics: which way is better, what each needs and costs, and where it is from."""
+    """List the metrics: which direction is better, what each needs and costs, and its source."""
     from relax.metrics import METRICS, NEEDS
 
     for metric in METRICS.values():
@@ -143,7 +149,7 @@ def metrics() -> int:
 
 
 def print_summary(evaluation: Evaluation, files: list[Path]) -> None:
-    """Print a table to stdout: a metric a line, a method a column, with intervals, ranks and cost."""
+    """Print a table to stdout: metrics in rows, methods in columns, with intervals, ranks and costs."""
     from rich.text import Text
 
     means = evaluation.summary()
@@ -186,9 +192,9 @@ def _plan(
     options: dict[str, Any],
     out: Path,
     images: int,
-    some_truth: bool,
+    has_truth: bool,
 ) -> Plan:
-    """What is to be computed, with everything checked that can be before a picture is read."""
+    """What is to be computed; everything that can be checked before a picture is read is checked."""
     from relax.baselines.methods import METHODS
     from relax.cli.prepare import prepared
     from relax.metrics import FAMILIES, METRICS
@@ -196,23 +202,23 @@ def _plan(
     from relax.references import Corpus
 
     names = listed("--methods", methods, METHODS)
-    chosen = None if metrics is None else listed("--metrics", metrics, [*METRICS, *FAMILIES])
+    selected = None if metrics is None else listed("--metrics", metrics, [*METRICS, *FAMILIES])
     corpus, foil = contrast
     if (corpus is None) != (foil is None):
         raise UsageError("--corpus and --foil belong together: give both, or neither")
-    wanted = Plan.check(names, chosen, contrast=corpus is not None, head=options["head"] is not None)
-    check_images(wanted, images, some_truth)
+    checked = Plan.check(names, selected, contrast=corpus is not None, head=options["head"] is not None)
+    check_images(checked, images, has_truth)
     network, settings = prepared(encoder, options, out)
-    pair = None if corpus is None or foil is None else (Corpus(corpus), Corpus(foil))
-    return Plan.of(network, names, chosen, pair, settings)
+    corpora = None if corpus is None or foil is None else (Corpus(corpus), Corpus(foil))
+    return Plan.of(network, names, selected, corpora, settings)
 
 
 def _carry_out(
     plan: Plan, paths: list[Path], truths: list[Truth | None], outcomes: list[Outcome], *, quiet: bool
 ) -> None:
-    """Add to `outcomes` what is missing there, one by one, so that Ctrl-C leaves what is done."""
-    done = {(one.image, one.method) for one in outcomes}
-    with progress_bar("maps", shown=not quiet) as bar:
+    """Append the missing outcomes one by one, so that Ctrl-C keeps those that are done."""
+    done = {(outcome.image, outcome.method) for outcome in outcomes}
+    with progress_bar("maps", visible=not quiet) as bar:
         task = bar.add_task("", total=len(paths) * len(plan.methods), completed=len(done))
 
         def started(image: str, method: str) -> None:
@@ -224,31 +230,29 @@ def _carry_out(
             bar.advance(task, 1 if outcome.method else len(plan.methods))
 
 
-def _done(out: Path, plan: Plan, digests: dict[str, str]) -> list[Outcome]:
-    """What an earlier run left that this one would compute again."""
+def _existing_outcomes(out: Path, plan: Plan, digests: dict[str, str]) -> list[Outcome]:
+    """Outcomes of an earlier run that this plan would compute again."""
     from relax.metrics import read_outcomes
 
     outcomes, settings = read_outcomes(out)
-    before = settings.pop("digests", {})
+    digests_then = settings.pop("digests", {})
     if settings != plan.record:
         return []
-    return [
-        one
-        for one in outcomes
-        if one.method in plan.methods and one.image in digests and digests[one.image] == before.get(one.image)
-    ]
+    unchanged = {image for image, digest in digests.items() if digest == digests_then.get(image)}
+    return [outcome for outcome in outcomes if outcome.method in plan.methods and outcome.image in unchanged]
 
 
 def _digest(path: Path, truth: Truth | None) -> str:
-    """SHA-256 of a picture and its truth, as files."""
+    """SHA-256 of the files of a picture and its truth."""
     return sha256(path.read_bytes()).hexdigest() + ("" if truth is None else truth.digest)
 
 
-def _complain_of(found: Evaluation) -> None:
-    """Say what failed, the same trouble of many pictures once."""
-    troubles: dict[str, list[Outcome]] = {}
-    for one in found.failures:
-        troubles.setdefault(one.failure.removeprefix(f"{one.image}: "), []).append(one)
-    for why, some in troubles.items():
-        more = f" (and {len(some) - 1} more pictures)" if len(some) > 1 else ""
-        complain(f"{some[0].image}{more}: {why}" if not why.startswith(some[0].image) else why + more)
+def _report_failures(evaluation: Evaluation) -> None:
+    """Write each reason for failures to stderr once, with the first picture it concerns and the number of others."""
+    images_by_reason: dict[str, list[str]] = {}
+    for failure in evaluation.failures:
+        reason = failure.failure.removeprefix(f"{failure.image}: ")
+        images_by_reason.setdefault(reason, []).append(failure.image)
+    for reason, images in images_by_reason.items():
+        others = f" (and {len(images) - 1} more pictures)" if len(images) > 1 else ""
+        complain(f"{reason}{others}" if reason.startswith(images[0]) else f"{images[0]}{others}: {reason}")

@@ -1,4 +1,4 @@
-"""`relax explain`: the maps of pictures, with a figure and a record each."""
+"""`relax explain`: the maps of pictures, each with a figure and a record."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ relax explain *.jpg --encoder timm:vit_small_patch14_dinov2.lvd142m --out maps
     many images, another encoder; `relax encoders` lists what can be loaded
 
 relax explain cat.png --tolerance 0.002
-    as many masks as it takes until no pixel's standard error is above 0.002
+    as many masks as it takes until no pixel's standard error exceeds 0.002
 
 relax explain cat.png --reference dog1.png --reference dog2.png
-    why is the cat close to the dogs (to the mean of their embeddings)
+    what makes the cat close to the dogs (to the mean of their embeddings)
 
 relax explain cat.png --reference cats --foil animals
     what makes it closer to the images of one folder than to those of another
 
 relax explain cat.png --encoder torchvision:resnet50 --head network --method gradcam
-    another method, of the class that the network predicts
+    another method, for the class that the network predicts
 
 relax explain cat.png --trust --neighbours photos
-    beside the maps: do they follow the picture, does the embedding stay put and keep its neighbours
+    in addition: do the maps follow the picture, does the embedding stay put and keep its neighbours
 
 relax explain cells.tif --cells 12 --masks 8000 --fill blur
     finer detail needs more masks; hidden pixels are blurred instead of grey
@@ -66,14 +66,14 @@ relax explain cells.tif --cells 12 --masks 8000 --fill blur
 @takes(METHOD, HEAD, QUESTION, HIDING, ESTIMATION, TOLERANCE, EXECUTION)
 def explain(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE", help=IMAGE_HELP)],
-    settings: dict[str, Any],
+    options: dict[str, Any],
     encoder: EncoderSpec = "default",
     trust: Annotated[
         bool,
         typer.Option(
             "--trust",
             help="Also assess how far the map can be trusted: does it follow the picture when that is mirrored or "
-            "shifted, does the embedding stay under small changes. Takes 2,048 more masks.",
+            "shifted, does the embedding stay put under small changes. Uses 2,048 more masks.",
             rich_help_panel=OUT_PANEL,
         ),
     ] = False,
@@ -81,8 +81,8 @@ def explain(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="With --trust: does the embedding keep its neighbours in this folder of images, or in this output "
-            "of relax index.",
+            help="With --trust: does the embedding keep its neighbours in this folder of images, or in this archive of "
+            "`relax index`.",
             rich_help_panel=OUT_PANEL,
         ),
     ] = None,
@@ -90,10 +90,10 @@ def explain(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
-    """Show which parts of each image made its embedding, and how certain that is.
+    """Show which parts of each image determine its embedding, and how certain that is.
 
     Parts of the image are hidden at random, thousands of times; a part is important if showing it keeps the embedding
-    close. Per image: a figure (.png), the maps (.npz) and how they were made (.json).
+    close. Writes for each image a figure (.png), the maps (.npz) and their provenance (.json).
     """
     if neighbours is not None and not trust:
         raise UsageError("--neighbours needs --trust")
@@ -102,18 +102,18 @@ def explain(
     from relax.explainer import image_explainer
 
     with usage_errors(debug=debug, of_images=True):
-        network, chosen = prepared(encoder, settings, out)
-        explain_image = image_explainer(network, chosen)
-        assess = _assess(network, chosen, neighbours) if trust else None
-    inputs = [path for name in ("reference", "foil") for path in settings[name] or [] if not Path(path).is_dir()]
-    if isinstance(settings["fill"], str):
-        inputs.append(settings["fill"])
+        network, settings = prepared(encoder, options, out)
+        explain_image = image_explainer(network, settings)
+        assess = _assess(network, settings, neighbours) if trust else None
+    inputs = [path for name in ("reference", "foil") for path in options[name] or [] if not Path(path).is_dir()]
+    if isinstance(options["fill"], str):
+        inputs.append(options["fill"])
     failed = explain_files(images, explain_image, out, inputs=inputs, assess=assess, quiet=quiet, debug=debug)
     return SOME_FAILED if failed else DONE
 
 
 def _assess(encoder: Encoder, settings: Settings, neighbours: Path | None) -> Assess:
-    """`relax.assess` for maps with these settings, though with no more masks than it takes by itself."""
+    """`relax.assess` for maps with these settings, with at most its default number of masks."""
     from relax.questions.trust import MASKS, assess_with
 
     masks = settings.estimation.masks
@@ -125,7 +125,7 @@ def _assess(encoder: Encoder, settings: Settings, neighbours: Path | None) -> As
 
 
 def _members(folder: Path, encoder: Encoder) -> Corpus:
-    """The pictures of a folder, or those of an archive."""
+    """The pictures of a folder, or of an archive."""
     import numpy as np
 
     from relax.archive.archive import load_archive

@@ -1,4 +1,4 @@
-"""`relax volume` and `relax export`: maps of medical images, in files that lie over their source."""
+"""`relax volume` and `relax export`: maps of medical images, in files that overlay their source."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ relax volume brain.nii.gz --slices 20:70:10
     five axial slices: brain-importance.nii.gz, -uncertainty, -standard_error and brain.json in relax-out
 
 relax volume brain.nii.gz --axis sagittal --slices 45 --window 40,80
-    one slice, from value 0 (black) to 80 (white)
+    one slice, with values from 0 (black) to 80 (white)
 
 relax explain brain.nii.gz#axial=40
     one slice as a picture, with its figure
@@ -48,10 +48,10 @@ relax explain brain.nii.gz#axial=40
 EXPORT_EXAMPLES = """[bold]Examples[/bold]
 
 relax export relax-out/scan.npz --source scan.dcm --out map.dcm
-    the importance as real values (DICOM Secondary Capture), with the geometry and without the patient of scan.dcm
+    the importance as real values (DICOM Secondary Capture), with the geometry of scan.dcm but not its patient
 
 relax export relax-out/scan.npz --source scan.dcm --out map.dcm --overlay --keep-identifiers
-    colours over the picture, in the study of scan.dcm, so that a viewer opens both side by side
+    colours over the picture, filed in the study of scan.dcm, so that a viewer opens both side by side
 
 relax export relax-out/brain.npz --source brain.nii.gz#axial=40 --out map.nii.gz
     one slice of a volume; the other slices are NaN
@@ -61,13 +61,13 @@ relax export relax-out/brain.npz --source brain.nii.gz#axial=40 --out map.nii.gz
 @takes(METHOD, HEAD, QUESTION, HIDING, ESTIMATION, TOLERANCE, EXECUTION)
 def volume(
     source: Annotated[str, typer.Argument(metavar="VOLUME", help="A .nii or .nii.gz file.")],
-    settings: dict[str, Any],
+    options: dict[str, Any],
     axis: Annotated[str, typer.Option(metavar="PLANE", help="axial, coronal or sagittal.")] = "axial",
     slices: Annotated[
         str,
         typer.Option(
             metavar="WHICH",
-            help="all, START:STOP:STEP (STOP is not in it) or 10,20,30, from 0 (lowest, rearmost, left).",
+            help="all, START:STOP:STEP (without STOP) or 10,20,30, from 0 (lowest, rearmost, leftmost).",
         ),
     ] = "all",
     number: Annotated[
@@ -82,9 +82,9 @@ def volume(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
-    """Explain a NIfTI volume slice by slice; the maps are volumes that viewers lay over it.
+    """Explain a NIfTI volume slice by slice; the maps are volumes that viewers can overlay on it.
 
-    Slices that were not explained are NaN. Ctrl-C writes the slices that are done.
+    Slices that were not explained are NaN. On Ctrl-C, the slices done so far are written.
     """
     from relax.cli.prepare import prepared
     from relax.questions.volume import explain_slices
@@ -94,20 +94,20 @@ def volume(
         choice("--axis", axis, AXES)
         indices, stem = _slices(slices), stem_of(source)
         limits = parse(f"window={window}", "nifti")["window"] if window is not None else None
-        progress = MaskProgress(len(indices) if isinstance(indices, list) else 1, shown=not quiet)
+        progress = MaskProgress(len(indices) if isinstance(indices, list) else 1, visible=not quiet)
         try:
             with progress.bar:
                 with usage_errors(debug=debug, of_images=True):
-                    network, chosen = prepared(encoder, settings, out)
+                    network, settings = prepared(encoder, options, out)
                 explained = explain_slices(
                     source,
                     network,
-                    chosen,
+                    settings,
                     axis=axis,
                     indices=indices,
                     volume=number,
                     window=limits,
-                    started=progress.turn,
+                    started=progress.advance,
                     done=done.append,
                     progress=progress.masks,
                 )
@@ -139,7 +139,7 @@ def export(
 ) -> int:
     """Write a map as DICOM or NIfTI with the geometry of the image it explains.
 
-    Nothing that identifies the patient is copied unless --keep-identifiers asks for it.
+    Nothing that identifies the patient is copied without --keep-identifiers.
     """
     with usage_errors():
         from relax import write_dicom, write_nifti
@@ -161,7 +161,7 @@ def export(
 
 
 def _slices(text: str) -> slice | list[int] | None:
-    """None (all), a slice, or numbers."""
+    """None for all, a slice, or numbers."""
     if text == "all":
         return None
     try:

@@ -1,8 +1,9 @@
-"""`relax head train`: a head from labelled images, embedded once with a frozen encoder."""
+"""`relax head train`: a head trained on labelled images, embedded once with a frozen encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +27,7 @@ relax head train photos --encoder timm:vit_small_patch14_dinov2.lvd142m --out pr
     photos/cat/*.jpg, photos/dog/*.jpg: a linear probe, in probe.safetensors and probe.json
 
 relax head train labels.csv --kind knn --k 10 --out neighbours
-    a CSV with the columns path,label: ten neighbours vote, nothing is fitted
+    a CSV with the columns path,label; ten neighbours vote, and nothing is fitted
 """
 
 head_app = typer.Typer(
@@ -48,32 +49,34 @@ def _head(context: typer.Context) -> None:
 @head_app.command(epilog=TRAIN_EXAMPLES)
 @takes(("seed", "device", "batch_size", "pooling"), batch_size=BATCH_SIZE)
 def train(
-    images: Annotated[str, typer.Argument(metavar="DIR|CSV", help="A folder per class, or a CSV with path,label.")],
-    out: Annotated[Path, typer.Option(metavar="PATH", help="Written: PATH.safetensors and PATH.json.")],
-    settings: dict[str, Any],
+    images: Annotated[
+        str, typer.Argument(metavar="DIR|CSV", help="A folder per class, or a CSV with columns path,label.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="PATH", help="Writes PATH.safetensors and PATH.json.")],
+    options: dict[str, Any],
     encoder: EncoderSpec = "default",
     kind: Annotated[str, typer.Option(metavar="KIND", help="linear, knn or prototype.")] = "linear",
-    k: Annotated[int, typer.Option("--k", metavar="N", help="Neighbours that vote, for knn.")] = 20,
+    k: Annotated[int, typer.Option("--k", metavar="N", help="Number of neighbours that vote, for knn.")] = 20,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Train a head: class probabilities from the embeddings of a frozen encoder.
 
-    A fifth of every class, drawn from the seed, is kept for validation. Images that cannot be read are named and
+    A fifth of every class, drawn with the seed, is held out for validation. Images that cannot be read are named and
     left out.
     """
     from encoders import load
     from encoders.heads.training import TRAINABLE
 
     choice("--kind", kind, TRAINABLE)
-    batch_size = BATCH_SIZE if settings["batch_size"] == "auto" else settings["batch_size"]
+    batch_size = BATCH_SIZE if options["batch_size"] == "auto" else options["batch_size"]
     with usage_errors(debug=debug, of_images=True):
         data = _plan(images, out, kind, k)
-        network = load(encoder, device=settings["device"], pooling=settings["pooling"])
+        network = load(encoder, device=options["device"], pooling=options["pooling"])
     try:
-        embeddings, bad = embed_images(data, network, batch_size, shown=not quiet)
+        embeddings, bad = embed_images(data, network, batch_size, visible=not quiet)
         readable = data.without(bad)
-        head, record = _train(kind, embeddings, readable, network, settings["seed"], k, shown=not quiet)
+        head, record = _train(kind, embeddings, readable, network, options["seed"], k, visible=not quiet)
         head.save(out)
     except (ValueError, OSError) as error:
         complain(str(error))
@@ -84,18 +87,18 @@ def train(
 
 
 def embed_images(
-    data: LabelledImages, encoder: Encoder, batch_size: int = BATCH_SIZE, *, shown: bool = False
+    data: LabelledImages, encoder: Encoder, batch_size: int = BATCH_SIZE, *, visible: bool = False
 ) -> tuple[Tensor, list[int]]:
-    """Embed every image that can be read; say on stderr which cannot, and how many.
+    """Embed every image that can be read; name those that cannot on stderr, with their number.
 
     Args:
         data: The images.
-        encoder: One that resizes to a size of its own.
+        encoder: One with a fixed input size.
         batch_size: Images in one forward pass.
-        shown: Whether to draw progress, where somebody watches.
+        visible: Whether to draw a progress bar, if stderr is a terminal.
 
     Returns:
-        (M, D) float32 on the CPU, in the order of the images that were read, and the positions of the others.
+        (M, D) float32 on the CPU, in the order of the images that could be read, and the positions of the others.
 
     Raises:
         ValueError: If no image can be read, or the encoder fails.
@@ -116,25 +119,21 @@ def embed_images(
                 bad.append(index)
             bar.advance(task)
 
-    found, waiting = [], []
-    with progress_bar("images", shown=shown) as bar:
+    embeddings = []
+    with progress_bar("images", visible=visible) as bar:
         task = bar.add_task("embedding", total=len(data.paths))
-        for view in views():
-            waiting.append(view)
-            if len(waiting) == batch_size:
-                found.append(encoder.embed(torch.cat(waiting)).cpu())
-                waiting = []
-        if waiting:
-            found.append(encoder.embed(torch.cat(waiting)).cpu())
+        remaining = views()
+        while batch := [*islice(remaining, batch_size)]:
+            embeddings.append(encoder.embed(torch.cat(batch)).cpu())
     if bad:
         complain(f"{len(bad)} of {len(data.paths)} images could not be read and are left out")
-    if not found:
+    if not embeddings:
         raise ValueError("no image could be read, so there is nothing to train on")
-    return torch.cat(found), bad
+    return torch.cat(embeddings), bad
 
 
 def print_record(record: TrainingRecord, head: Head, out: Path) -> None:
-    """Print images per class, accuracies and what was written to stdout."""
+    """Print images per class, accuracies and the files written to stdout."""
     from rich.text import Text
 
     from encoders.heads.files import head_paths
@@ -162,7 +161,7 @@ def print_record(record: TrainingRecord, head: Head, out: Path) -> None:
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share of `count` trials (Wilson, JASA 1927); it is never empty, even at 0 and 1."""
+    """The 95 % interval of a share of `count` trials (Wilson, JASA 1927); never empty, even at 0 and 1."""
     z = 1.959964
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * (share * (1 - share) / count + z**2 / (4 * count**2)) ** 0.5
@@ -170,7 +169,7 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 
 def _plan(images: str, out: Path, kind: str, k: int) -> LabelledImages:
-    """Find what is wrong with the options before an image or an encoder is touched."""
+    """The images, once the options are checked; no image is read and no encoder loaded."""
     from encoders.heads.data import labelled_images
     from encoders.heads.files import head_paths
     from encoders.heads.training import check_counts, validation_count
@@ -180,19 +179,19 @@ def _plan(images: str, out: Path, kind: str, k: int) -> LabelledImages:
             raise ValueError(f"--out {out} would replace {path}: choose another name")
     data = labelled_images(images)
     check_counts(data.images)
-    most = sum(count - validation_count(count) for count in data.images.values())
-    if kind == "knn" and not 1 <= k < most:
-        raise ValueError(f"--k must be from 1 to {most - 1}, below the {most} images that are trained on; got {k}")
+    total = sum(count - validation_count(count) for count in data.images.values())
+    if kind == "knn" and not 1 <= k < total:
+        raise ValueError(f"--k must be from 1 to {total - 1}, below the number of training images {total}; got {k}")
     out.parent.mkdir(parents=True, exist_ok=True)
     return data
 
 
 def _train(
-    kind: str, embeddings: Tensor, data: LabelledImages, encoder: Encoder, seed: int, k: int, *, shown: bool
+    kind: str, embeddings: Tensor, data: LabelledImages, encoder: Encoder, seed: int, k: int, *, visible: bool
 ) -> tuple[Head, TrainingRecord]:
     from encoders.heads.training import train_head
 
-    with progress_bar("epochs", shown=shown and kind == "linear") as bar:
+    with progress_bar("epochs", visible=visible and kind == "linear") as bar:
         task = bar.add_task("training", total=None)
         return train_head(
             kind,
@@ -202,5 +201,5 @@ def _train(
             seed=seed,
             k=k,
             encoder=encoder,
-            progress=lambda done, most: bar.update(task, completed=done, total=most),
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

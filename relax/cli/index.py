@@ -1,4 +1,4 @@
-"""`relax index`: embed a folder of images and index the embeddings; `relax search`: what in it is close to an image."""
+"""`relax index`: embed a folder of images and index the embeddings; `relax search`: the images closest to a query."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
 INDEX_EXAMPLES = """[bold]Examples[/bold]
 
 relax index photos --out photos-archive
-    embed every image in photos and its folders; the same command later takes up what is new, changed or gone
+    embed every image in photos and its subfolders; run again later, it updates what is new, changed or gone
 
 relax index scans --encoder timm:vit_small_patch14_dinov2.lvd142m --kind hnsw --out scans-archive
     another encoder, and an index that stays fast with a million images
 
 relax search photos-archive cat.png -k 5
-    the five images that are closest to the cat
+    the five images closest to the cat
 """
 
 SEARCH_EXAMPLES = """[bold]Examples[/bold]
 
 relax search photos-archive cat.png
-    the ten images of the archive that are closest to the cat; `relax index` makes archives
+    the ten images of the archive closest to the cat; `relax index` makes archives
 
 relax search photos-archive cat.png -k 1000 > neighbours.txt
-    a thousand, one a line
+    a thousand, one per line
 """
 
 
 @takes(EXECUTION)
 def index(
-    images: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of images; folders in it count, too.")],
+    images: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of images, with its subfolders.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The archive: created, continued or updated.")],
-    settings: dict[str, Any],
+    options: dict[str, Any],
     encoder: EncoderSpec = "default",
     kind: Annotated[
         str,
-        typer.Option(metavar="KIND", help="flat: exact; hnsw: fast; ivfpq: fast, and some 15 times smaller in memory."),
+        typer.Option(metavar="KIND", help="flat: exact; hnsw: fast; ivfpq: fast, in about 1/15 of the memory."),
     ] = "flat",
     metric: Annotated[str, typer.Option(metavar="METRIC", help="cosine, or l2 (negative distance).")] = "cosine",
-    recursive: Annotated[bool, typer.Option(help="Whether folders in DIR count, too.")] = True,
+    recursive: Annotated[bool, typer.Option(help="Whether to include subfolders of DIR.")] = True,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Embed a folder of images once, and keep the embeddings and an index over them.
 
-    Written: index.faiss, images.parquet (a row per image), embeddings.npy, archive.json.
-    It can be stopped or killed at any time: the same command goes on from there.
-    Run again, it embeds what is new or changed. Images that cannot be read are named.
+    Writes index.faiss, images.parquet (one row per image), embeddings.npy and archive.json. It can be stopped or killed
+    at any time; the same command then continues. Run again later, it embeds only what is new or changed. Images that
+    cannot be read are named.
     """
     from relax.archive.archive import make_archive
     from relax.scene import load_encoder
@@ -64,10 +64,10 @@ def index(
 
     choice("--kind", kind, KINDS)
     choice("--metric", metric, METRICS)
-    batch_size = settings.pop("batch_size")
+    batch_size = options.pop("batch_size")
     try:
-        with usage_errors(debug=debug, of_images=True), progress_bar("images", shown=not quiet) as bar:
-            task = bar.add_task("looking for images", total=None)
+        with usage_errors(debug=debug, of_images=True), progress_bar("images", visible=not quiet) as bar:
+            task = bar.add_task("searching for images", total=None)
 
             def progress(done: int, total: int) -> None:
                 stage = "embedding" if done < total else "indexing"
@@ -75,7 +75,7 @@ def index(
 
             archive = make_archive(
                 images,
-                load_encoder(encoder, **settings),
+                load_encoder(encoder, **options),
                 out,
                 kind=kind,
                 metric=metric,
@@ -84,7 +84,7 @@ def index(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        raise Stopped(f"{_kept(out)}: the same command goes on from there") from None
+        raise Stopped(f"{_kept(out)}; run the same command to continue") from None
     for path, reason in archive.failed:
         complain(f"{path}: {reason}; left out")
     if not quiet:
@@ -93,14 +93,14 @@ def index(
 
 
 def search(
-    archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="The folder that `relax index` wrote.")],
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The image to start from; it need not be in there.")],
-    k: Annotated[int, typer.Option("-k", "--k", metavar="K", help="How many images.", min=1)] = 10,
+    archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A folder written by `relax index`.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The query image; it need not be in the archive.")],
+    k: Annotated[int, typer.Option("-k", "--k", metavar="K", help="Number of images.", min=1)] = 10,
     debug: Debug = False,
 ) -> int:
-    """List the images of an archive that are closest to an image, closest first.
+    """List the images of an archive closest to a query image, closest first.
 
-    One a line: similarity, path. The image is embedded with the archive's encoder.
+    One per line: similarity, path. The query is embedded with the archive's encoder.
     """
     from relax.archive.archive import load_archive
 
@@ -113,8 +113,8 @@ def search(
 
 
 def escaped(path: str) -> str:
-    """The path on one line: what would move a terminal's cursor is written as in Python source."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in path)
+    """The path on one line: unprintable characters, which could move the cursor, are escaped as in Python source."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)
 
 
 def _summary(archive: Archive) -> Table:
@@ -135,7 +135,7 @@ def _summary(archive: Archive) -> Table:
 
 
 def _kept(out: Path) -> str:
-    """What lies in the output folder of a run that was stopped."""
+    """What a stopped run leaves in its output folder."""
     from relax.archive.parts import kept_images
 
     kept = kept_images(out)

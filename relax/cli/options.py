@@ -1,10 +1,10 @@
-"""The options that several commands have, each told once: its name, its help, and how its text is read.
+"""The options that several commands share, each defined once: its name, its help, and how its text is parsed.
 
-An option of this table sets the keyword of that name of the public functions, whose default and checks are in
-`relax.settings`. A command names those that it takes:
+An option of this table sets the keyword of the same name of the public functions, whose default and checks are in
+`relax.settings`. A command names the groups that it takes:
 
     @takes(HIDING, ESTIMATION, EXECUTION)
-    def pair(a: str, b: str, settings: Settings, out: Out = OUT) -> int: ...
+    def pair(a: str, b: str, options: dict[str, Any], out: Out = DEFAULT_OUT) -> int: ...
 """
 
 from __future__ import annotations
@@ -46,17 +46,24 @@ EncoderSpec = Annotated[
         "--encoder", metavar="SPEC", help="The encoder; `relax encoders` lists them.", rich_help_panel=QUESTION_PANEL
     ),
 ]
+Methods = Annotated[
+    str,
+    typer.Option(
+        "--methods",
+        metavar="NAMES",
+        help="Comma-separated; `relax methods` lists them with their needs and costs.",
+        rich_help_panel=QUESTION_PANEL,
+    ),
+]
 Out = Annotated[
     Path,
-    typer.Option("--out", metavar="DIR", help="Folder for the files; created if needed.", rich_help_panel=OUT_PANEL),
+    typer.Option("--out", metavar="DIR", help="Output folder; created if needed.", rich_help_panel=OUT_PANEL),
 ]
 Quiet = Annotated[
     bool,
     typer.Option("--quiet", help="No progress and no summary; errors are still printed.", rich_help_panel=OUT_PANEL),
 ]
-Debug = Annotated[
-    bool, typer.Option("--debug", help="Show where in the code an error came from.", rich_help_panel=OUT_PANEL)
-]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=OUT_PANEL)]
 
 
 @dataclass(frozen=True)
@@ -64,12 +71,12 @@ class Option:
     """One option.
 
     Attributes:
-        help: What it does; names every choice of its table.
-        metavar: What stands for its value.
-        panel: Under which heading the help lists it.
-        read: From its text to the value; None = the text itself.
+        help: What it does; names every word of its table.
+        metavar: Placeholder for its value.
+        panel: Heading under which the help lists it.
+        read: Parses its text; None = the text itself.
         several: Whether it can be repeated.
-        without: What happens without it, where the default of the keyword is None.
+        without: What its absence means, where the default of the keyword is None.
     """
 
     help: str
@@ -105,7 +112,7 @@ def whole_or_auto(text: str) -> int | str:
 
 
 def fill_value(text: str) -> str | float | list[float]:
-    """The fill that a word, a number, numbers with commas or a path mean."""
+    """The fill given as a word, a number, comma-separated numbers or a path."""
     if text in FILLS:
         return text
     try:
@@ -116,7 +123,7 @@ def fill_value(text: str) -> str | float | list[float]:
 
 
 def _rows(rows: Mapping[str, str]) -> str:
-    """Names with what each does, for a help text."""
+    """Names with their meanings, for a help text."""
     return "; ".join(f"{name}: {what}" for name, what in rows.items())
 
 
@@ -131,10 +138,10 @@ EXECUTION = ("device", "batch_size", "precision", "pooling")
 
 OPTIONS = {
     "method": Option(
-        "Another method than relax, such as gradcam or lime; `relax methods` lists them.", "NAME", QUESTION_PANEL
+        "A method other than relax, such as gradcam or lime; `relax methods` lists them.", "NAME", QUESTION_PANEL
     ),
     "head": Option(
-        "Explain a class: a head that `relax head train` made, or `network` for the network's own classifier.",
+        "Explain a class: a head trained by `relax head train`, or `network` for the network's own classifier.",
         "PATH",
         QUESTION_PANEL,
     ),
@@ -143,14 +150,15 @@ OPTIONS = {
         f"The measure: {_rows({name: measure.unit for name, measure in MEASURES.items()})}.", "MEASURE", QUESTION_PANEL
     ),
     "reference": Option(
-        "Compare with this image instead of the image itself; repeat it for the mean of several. A folder is a corpus: "
-        "the mean similarity to its images. 'text:a cat' is a prompt, for open_clip encoders.",
+        "Compare with this image instead of the image itself; repeat the option for the mean of several. A folder is a "
+        "corpus: the mean similarity to its images. 'text:a cat' is a prompt, for open_clip encoders.",
         "IMAGE",
         QUESTION_PANEL,
         several=True,
     ),
     "foil": Option(
-        "Subtract the similarity to this: closer to the reference than to the foil. Given as --reference.",
+        "Subtract the similarity to this: what makes the image closer to the reference than to the foil. Given like "
+        "--reference.",
         "IMAGE",
         QUESTION_PANEL,
         several=True,
@@ -169,8 +177,8 @@ OPTIONS = {
         fill_value,
     ),
     "design": Option(
-        f"How the masks of the grid are drawn together: {_rows({name: row.what for name, row in DESIGNS.items()})}. It "
-        "changes the error, not what is estimated.",
+        f"How the masks of the grid depend on each other: {_rows({name: row.what for name, row in DESIGNS.items()})}. "
+        "Changes the error, not what is estimated.",
         "DESIGN",
         HIDING_PANEL,
     ),
@@ -182,7 +190,7 @@ OPTIONS = {
         whole,
         without=f"{DEFAULT_MASKS}; with --tolerance as many as it takes, at most {MAX_MASKS}",
     ),
-    "tolerance": Option("Stop when every pixel's standard error is at most this.", "E", RUN_PANEL, number),
+    "tolerance": Option("Stop as soon as no pixel's standard error exceeds this.", "E", RUN_PANEL, number),
     "estimator": Option(f"How maps are averaged: {_rows(ESTIMATORS)}.", "NAME", RUN_PANEL),
     "preset": Option(
         f"Several choices at once: {_rows({name: preset.what for name, preset in PRESETS.items()})}.", "NAME", RUN_PANEL
@@ -193,7 +201,7 @@ OPTIONS = {
         RUN_PANEL,
     ),
     "batch_size": Option(
-        "Images in one forward pass, or auto: changes the speed, not the result.", "N", RUN_PANEL, whole_or_auto
+        "Images in one forward pass, or auto; changes the speed, not the result.", "N", RUN_PANEL, whole_or_auto
     ),
     "precision": Option(
         f"How exactly masked images are embedded: {_rows(PRECISIONS)}.",
@@ -201,32 +209,32 @@ OPTIONS = {
         RUN_PANEL,
     ),
 }
-COMMAND_LINE_DEFAULTS = {"precision": "exact"}  # where the library's None means what an Encoder was loaded with
+COMMAND_LINE_DEFAULTS = {"precision": "exact"}  # in the library None, which keeps that of a loaded encoder
 
 
 def takes(*groups: Iterable[str], **defaults: Any) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Give a command the options of some groups; it gets their values as keywords of the public functions.
+    """Give a command the options of these groups; it receives their values as keywords of the public functions.
 
     Args:
         groups: Names of options.
-        defaults: Where the command has others than `relax.settings`.
+        defaults: Those of the command where they differ from `relax.settings`.
 
     Returns:
-        A decorator for a command with a parameter `settings`, in whose place the options stand.
+        A decorator for a command with a parameter `options`, which the options replace.
     """
     names = [name for group in groups for name in group]
-    own = {**DEFAULTS, **COMMAND_LINE_DEFAULTS, **defaults}
+    values_without = {**DEFAULTS, **COMMAND_LINE_DEFAULTS, **defaults}
 
     def decorate(command: Callable[..., int]) -> Callable[..., int]:
         @wraps(command)
         def run(**values: Any) -> int:
-            settings = {name: values.pop(name) for name in names}
-            return command(settings=checked(settings), **values)
+            options = {name: values.pop(name) for name in names}
+            return command(options=checked(options), **values)
 
         parameters = []
         for parameter in inspect.signature(command, eval_str=True).parameters.values():
-            if parameter.name == "settings":
-                parameters += [_parameter(name, own[name]) for name in names]
+            if parameter.name == "options":
+                parameters += [_parameter(name, values_without[name]) for name in names]
             else:
                 parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -236,31 +244,31 @@ def takes(*groups: Iterable[str], **defaults: Any) -> Callable[[Callable[..., in
     return decorate
 
 
-def checked(settings: dict[str, Any]) -> dict[str, Any]:
-    """The keywords, once `relax.settings` has found nothing impossible in them.
+def checked(options: dict[str, Any]) -> dict[str, Any]:
+    """The options as keywords, once `relax.settings` has found them valid.
 
     Raises:
-        UsageError: Names the option, and where it is a word the nearest right one.
+        UsageError: Names the option and, for a misspelt word, suggests the nearest valid one.
     """
-    plain = {name: value for name, value in settings.items() if name != "head"}  # is a path until it is loaded
+    plain = {name: value for name, value in options.items() if name != "head"}  # a path, loaded later
     try:
         Settings.of(plain)
     except ValueError as error:
         raise UsageError(in_option_words(error)) from None
-    return {name: value or None if OPTIONS[name].several else value for name, value in settings.items()}
+    return {name: value or None if OPTIONS[name].several else value for name, value in options.items()}
 
 
 def in_option_words(error: Exception) -> str:
-    """The text of an error; the keyword that it begins with as the option of that name."""
-    keyword, separator, rest = str(error).partition(" ")
-    return f"{option_name(keyword)}{separator}{rest}" if keyword in OPTIONS else str(error)
+    """The text of an error, with the keyword that it begins with written as an option."""
+    keyword, separator, text = str(error).partition(" ")
+    return f"{option_name(keyword)}{separator}{text}" if keyword in OPTIONS else str(error)
 
 
 @contextmanager
 def usage_errors(*, debug: bool = False, of_images: bool = False) -> Iterator[None]:
-    """What goes wrong inside is wrong usage: one line that begins with the option, exit code 2.
+    """Turn errors inside into wrong usage: exit code 2 and one line that begins with the option.
 
-    An image that cannot be used is no wrong usage (exit code 1), unless the images are options themselves.
+    An unusable image is not wrong usage (exit code 1), unless images are themselves options (`of_images`).
     """
     try:
         yield
@@ -277,33 +285,33 @@ def option_name(keyword: str) -> str:
     return f"--{keyword.replace('_', '-')}"
 
 
-def listed(option: str, text: str, known: Iterable[str] | None = None) -> list[str]:
-    """Names with commas between them, each once.
+def listed(option: str, text: str, words: Iterable[str] | None = None) -> list[str]:
+    """Comma-separated names, each once.
 
     Raises:
-        UsageError: If one is not among the known ones.
+        UsageError: If a name is not among the valid words.
     """
-    listed = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    return [choice(option, name, known) for name in listed] if known is not None else listed
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    return names if words is None else [choice(option, name, words) for name in names]
 
 
-def choice(option: str, value: str, known: Iterable[str]) -> str:
-    """The value, if it is one of the known words.
+def choice(option: str, value: str, words: Iterable[str]) -> str:
+    """The value, if it is one of the valid words.
 
     Raises:
-        UsageError: Names the option, the words and the nearest right one.
+        UsageError: Names the option and its words, and suggests the nearest.
     """
     try:
-        return one_of(option, value, known)
+        return one_of(option, value, words)
     except ValueError as error:
         raise UsageError(str(error)) from None
 
 
 def check_out(out: Path) -> None:
-    """Refuse an --out that cannot be created or written to; nothing is created yet.
+    """Reject an --out that cannot be created or written to; nothing is created yet.
 
     Raises:
-        OSError: Says why.
+        OSError: With the reason.
     """
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not existing.is_dir():

@@ -1,4 +1,4 @@
-"""What is written for each explanation, as data, and names for it that replace nothing."""
+"""The files written for each explanation, as a table, and names for them that overwrite nothing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Output:
     """One file.
 
     Attributes:
-        ending: Of its name, after the stem of the image's.
-        content: From an explanation to the bytes of the file, made before anything is written.
+        ending: Of its name, after the stem of the image.
+        content: The bytes of the file for an explanation, made before anything is written.
     """
 
     ending: str
@@ -30,18 +30,18 @@ OUTPUTS = (
     Output(".npz", Explanation.to_bytes),
     Output(".json", lambda explanation: (explanation.to_json() + "\n").encode()),
 )
-"""What `relax explain` writes for each image."""
+"""Written by `relax explain` for each image."""
 
 ENDINGS = tuple(output.ending for output in OUTPUTS)
 
 
 def write_outputs(explanation: Explanation, target: Path, outputs: Sequence[Output] = OUTPUTS) -> list[Path]:
-    """Write every output of an explanation: all of them, each whole, or none where one cannot be made.
+    """Write the outputs of an explanation, each file whole, and none if the content of one cannot be made.
 
     Args:
-        explanation: What to write.
-        target: What the files are called, without their endings.
-        outputs: Which.
+        explanation: The explanation.
+        target: The path of the files, without their endings.
+        outputs: Which files to write.
 
     Returns:
         Their paths.
@@ -55,28 +55,25 @@ def write_outputs(explanation: Explanation, target: Path, outputs: Sequence[Outp
 def targets(
     images: Sequence[str], folder: Path, inputs: Sequence[str | Path] = (), endings: Sequence[str] = ENDINGS
 ) -> list[Path]:
-    """What to call the files of each image, without their endings.
+    """The path of each image's files, without their endings.
 
-    The image's own name in `folder`; where one of the files would replace a file of another image, one of the images or
-    one of the `inputs`, the first of NAME-2, NAME-3, ... whose files are all free. Upper and lower case count as the
-    same, as on some file systems.
+    It is the image's name in `folder`; if one of the files would overwrite a file of another image, one of the images
+    or one of the `inputs`, the first of NAME-2, NAME-3, ... whose files are all free. Upper and lower case count as
+    equal, as on some file systems.
     """
     stems = [stem_of(image) for image in images]
     names = FreeNames(folder, (*images, *inputs), endings)
-    chosen = {place: stem for place, stem in enumerate(stems) if names.take(stem)}  # a name goes first to its image
-    for place, stem in enumerate(stems):
-        if place not in chosen:
-            chosen[place] = names.numbered(stem)
-    return [folder / chosen[place] for place in range(len(images))]
+    free = {index: stem for index, stem in enumerate(stems) if names.take(stem)}  # a name goes first to its image
+    return [folder / (free[index] if index in free else names.numbered(stem)) for index, stem in enumerate(stems)]
 
 
 class FreeNames:
-    """Stems whose files would replace neither an input nor each other.
+    """Stems whose files overwrite neither an input nor each other.
 
     Args:
-        folder: Where the files go.
-        inputs: Files that must stay.
-        endings: Of the files of one stem.
+        folder: The folder of the files.
+        inputs: Files that must not be overwritten.
+        endings: Of the files of each stem.
     """
 
     def __init__(self, folder: Path, inputs: Iterable[str | Path], endings: Sequence[str]) -> None:

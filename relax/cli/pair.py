@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
 EXAMPLES = """[bold]Examples[/bold]
 
 relax pair cat.png dog.png
-    what in the cat brings it to the dog, and what in the dog to the cat
+    what in the cat brings it closer to the dog, and what in the dog brings it closer to the cat
 
 relax pair scan1.png scan2.png --encoder timm:vit_small_patch14_dinov2.lvd142m --similarity l2 --out pairs
     another encoder and measure
@@ -43,31 +43,31 @@ relax pair scan1.png scan2.png --encoder timm:vit_small_patch14_dinov2.lvd142m -
 @takes(SIMILARITY, HIDING, ESTIMATION, EXECUTION)
 def pair(
     a: Annotated[str, typer.Argument(metavar="A", help=IMAGE_HELP)],
-    b: Annotated[str, typer.Argument(metavar="B", help="The image to which it is close, or not.")],
-    settings: dict[str, Any],
+    b: Annotated[str, typer.Argument(metavar="B", help="The image to compare it with.")],
+    options: dict[str, Any],
     encoder: EncoderSpec = "default",
     out: Out = DEFAULT_OUT,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
-    """Show what in each of two images brings it close to the other, and what of that goes beyond its own content.
+    """Show what in each of two images brings it closer to the other, and what of that goes beyond its own content.
 
-    Written: A-B-pair.png (the figure), A-B-pair.json (similarity, settings) and for each image the maps for the other,
+    Writes A-B-pair.png (the figure), A-B-pair.json (similarity, settings) and for each image the maps for the other,
     for itself and beyond: A-B-pair-a-to-other.npz, ...
     """
     from relax.cli.prepare import prepared
     from relax.probing import probe_image
     from relax.questions.pairs import pair_of
 
-    progress = MaskProgress(2, shown=not quiet)
+    progress = MaskProgress(2, visible=not quiet)
     with progress.bar, usage_errors(debug=debug):
         with usage_errors(debug=debug, of_images=True):
-            network, chosen = prepared(encoder, settings, out)
+            network, settings = prepared(encoder, options, out)
         probes = []
         for image in (a, b):
-            progress.turn(image)
-            probes.append(probe_image(image, network, chosen, progress.masks))
-        explained = pair_of(*probes, similarity=chosen.request.similarity)
+            progress.advance(image)
+            probes.append(probe_image(image, network, settings, progress.masks))
+        explained = pair_of(*probes, similarity=settings.request.similarity)
         files = write(explained, out, a, b)
     if not quiet:
         typer.echo(in_words(explained))
@@ -76,7 +76,7 @@ def pair(
 
 
 def in_words(pair: PairExplanation) -> str:
-    """The numbers of a pair, one line each."""
+    """The numbers of a pair, one per line."""
     measure = pair.a.to_other.provenance["similarity"]
     lines = [f"{measure} of the whole images: {number(pair.similarity)}"]
     for direction in (pair.a, pair.b):
@@ -89,7 +89,7 @@ def in_words(pair: PairExplanation) -> str:
 
 
 def write(pair: PairExplanation, out: Path, a: str, b: str) -> list[Path]:
-    """Write the figure, the numbers and the maps; whole files or none. Returns their paths."""
+    """Write the figure, the numbers and the maps, each file whole or not at all. Returns their paths."""
     from relax.cli.outputs import FreeNames
     from relax.plotting.panels import png_of
     from relax.plotting.questions import pair_figure

@@ -1,4 +1,4 @@
-"""What commands do before an image is touched: find what is wrong with the options, the cheapest first, and load."""
+"""What commands do before an image is read: check the options, cheapest checks first, and load the encoder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from relax.settings import Settings
 
 
 def prepared(spec: str, options: dict[str, Any], out: Path) -> tuple[Encoder, Settings]:
-    """Load the encoder, with a head if there is one, and make settings of options.
+    """Load the encoder, and the head if there is one, and turn options into settings.
 
     Folders among reference and foil become corpora, embedded once; `--head` becomes the head that it names.
 
@@ -30,7 +30,7 @@ def prepared(spec: str, options: dict[str, Any], out: Path) -> tuple[Encoder, Se
         The encoder and the settings.
 
     Raises:
-        UsageError: If the fill is no image.
+        UsageError: If the fill is not valid.
         ImageError, ValueError, OSError, ImportError: If the encoder, the head, reference, foil or the folder cannot be
             used.
     """
@@ -48,14 +48,14 @@ def prepared(spec: str, options: dict[str, Any], out: Path) -> tuple[Encoder, Se
 
 
 def load_with_head(spec: str, head: str | None, keywords: dict[str, Any]) -> tuple[Encoder, Head | None]:
-    """The encoder, and the head that `--head` names: a file of `relax head train`, or the network's own."""
+    """The encoder, and the head named by `--head`: a file of `relax head train`, or the network's own classifier."""
     from encoders import load_head, network_head
 
     device, pooling, precision = (keywords.get(name) for name in ("device", "pooling", "precision"))
     if head == "network":
         if pooling not in (None, "auto"):
             raise ValueError(
-                f"pooling cannot be chosen for --head network, whose classifier needs its own; got {pooling!r}"
+                f'pooling must be "auto" for --head network, whose classifier needs its own; got {pooling!r}'
             )
         encoder, classifier = network_head(spec, device=device or "auto")
         return encoder if precision is None else encoder.with_precision(precision), classifier
@@ -68,25 +68,30 @@ def load_with_head(spec: str, head: str | None, keywords: dict[str, Any]) -> tup
 
 
 def embedded(corpus: Corpus, encoder: Encoder, name: str) -> Corpus:
-    """The corpus with its embeddings, made under a progress bar."""
+    """The corpus with its images embedded, under a progress bar."""
     with progress_bar("images") as bar:
         task = bar.add_task(f"embedding the {name}", total=len(corpus))
         return corpus.embedded(encoder, lambda done, total: bar.update(task, completed=done, total=total))
 
 
 def _check_fill(fill: Any) -> None:
+    """Reject a fill that is neither a word, nor numbers, nor an image that can be read.
+
+    Raises:
+        UsageError: With the reason.
+    """
     if isinstance(fill, str) and fill not in FILLS:
         try:
             read_image(fill)
         except ImageError as error:
             words = ", ".join(FILLS)
             raise UsageError(
-                f"--fill is {words}, a number, three numbers r,g,b or the path of an image: {error}"
+                f"--fill must be {words}, a number, three numbers r,g,b or the path of an image; got {error}"
             ) from None
 
 
 def _with_corpora(paths: list[str]) -> list[str] | Corpus:
-    """The images, or a corpus as soon as there is a folder among them."""
+    """The images, or a corpus if there is a folder among them."""
     folders = [path for path in paths if Path(path).is_dir()]
     if not folders:
         return paths

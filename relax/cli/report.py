@@ -1,4 +1,4 @@
-"""`relax report`: explanations that `relax explain` saved, as one HTML file."""
+"""`relax report`: explanations saved by `relax explain`, as one HTML file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, overload
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, complain, progress_bar
+from relax.cli.console import DONE, SOME_FAILED, complain, prefixed, progress_bar
 from relax.cli.options import DEFAULT_OUT, OUT_PANEL, Debug, Quiet, usage_errors
 
 if TYPE_CHECKING:
@@ -21,42 +21,41 @@ if TYPE_CHECKING:
 EXAMPLES = """[bold]Examples[/bold]
 
 relax report relax-out/cat.npz relax-out/dog.npz
-    relax-out/report.html: open it in a browser, or send it to somebody; it needs no network
+    relax-out/report.html, to open in a browser or send to somebody; it works offline
 
 relax report relax-out --title "Retinas of clinic 3" --out retinas.html
-    every saved explanation of a folder
+    every explanation saved in a folder
 """
 
 
 def report(
     explanations: Annotated[
-        list[Path], typer.Argument(metavar="NPZ|DIR", help="What `relax explain` saved, or a folder of it.")
+        list[Path], typer.Argument(metavar="NPZ|DIR", help="Files saved by `relax explain`, or folders of them.")
     ],
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="The HTML file that is written.", rich_help_panel=OUT_PANEL)
+        Path, typer.Option(metavar="FILE", help="The HTML file to write.", rich_help_panel=OUT_PANEL)
     ] = DEFAULT_OUT / "report.html",
-    title: Annotated[str | None, typer.Option(metavar="TEXT", help="The heading of the page.")] = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="Heading of the page.")] = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
-    """Put saved explanations into one HTML file: what stands out, and a gallery with a read-out under the pointer.
+    """Collect saved explanations in one HTML file: what stands out, and a gallery with a read-out under the pointer.
 
-    The page holds everything it shows and asks the network for nothing. Files that cannot be read are named and left
-    out.
+    The page is self-contained and works offline. Files that cannot be read are named and left out.
     """
     from relax.report import plain_report, write_report
 
     with usage_errors(debug=debug):
-        paths = listed(explanations)
+        paths = explanation_files(explanations)
         if out.is_dir():
             raise ValueError(f"--out must be a file; {out} is a folder")
         if out.resolve() in {path.resolve() for path in paths}:
             raise ValueError(f"--out {out} would replace an explanation: choose another name")
     try:
-        with progress_bar("pictures", shown=not quiet) as bar:
+        with progress_bar("pictures", visible=not quiet) as bar:
             good = readable(paths, bar, debug=debug)
             if good:
-                content = plain_report(Saved(good), *([] if title is None else [title]))
+                content = plain_report(SavedExhibits(good), *([] if title is None else [title]))
                 task = bar.add_task("writing", total=len(good))
                 write_report(content, out, progress=lambda done, _: bar.update(task, completed=done))
     except (ValueError, OSError) as error:
@@ -72,23 +71,23 @@ def report(
     return DONE if len(good) == len(paths) else SOME_FAILED
 
 
-def listed(given: Sequence[Path]) -> list[Path]:
-    """Files as they are, and the `.npz` files of folders, each once.
+def explanation_files(paths: Sequence[Path]) -> list[Path]:
+    """The files among the paths, and the `.npz` files of the folders, each once.
 
     Raises:
         ValueError: If a folder has none.
     """
-    found: list[Path] = []
-    for path in given:
-        inside = sorted(path.glob("*.npz")) if path.is_dir() else [path]
-        if not inside:
+    files: list[Path] = []
+    for path in paths:
+        saved = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        if not saved:
             raise ValueError(f"{path} has no .npz file in it: give a folder that `relax explain --out` wrote to")
-        found += inside
-    return list(dict.fromkeys(found))
+        files += saved
+    return list(dict.fromkeys(files))
 
 
 def readable(paths: Sequence[Path], bar: Progress, *, debug: bool = False) -> list[Path]:
-    """The files that hold an explanation; on stderr, what is wrong with the others."""
+    """The files that hold an explanation; the others are named on stderr with the reason."""
     good = []
     for path in bar.track(paths, description="reading"):
         try:
@@ -98,7 +97,7 @@ def readable(paths: Sequence[Path], bar: Progress, *, debug: bool = False) -> li
             if debug:
                 traceback.print_exc()
             missing = isinstance(error, FileNotFoundError)
-            complain(f"{path}: there is no such file" if missing else _about(path, error))
+            complain(f"{path}: there is no such file" if missing else prefixed(path, error))
     return good
 
 
@@ -106,7 +105,7 @@ def exhibit_of(path: Path) -> Exhibit:
     """A saved explanation under the name of its image.
 
     Raises:
-        ValueError, OSError: If it cannot be read or shown; see `Explanation.load`.
+        ValueError, OSError: If it cannot be read or drawn; see `Explanation.load`.
     """
     from relax.explanation import Explanation
     from relax.plotting.caption import recipe
@@ -122,8 +121,8 @@ def exhibit_of(path: Path) -> Exhibit:
 
 
 @dataclass(frozen=True)
-class Saved(Sequence["Exhibit"]):
-    """Explanations in files, read when they are looked at, so that memory holds one at a time."""
+class SavedExhibits(Sequence["Exhibit"]):
+    """Explanations in files, each read on access, so that memory holds one at a time."""
 
     paths: Sequence[Path]
 
@@ -131,12 +130,8 @@ class Saved(Sequence["Exhibit"]):
         return len(self.paths)
 
     @overload
-    def __getitem__(self, place: int) -> Exhibit: ...
+    def __getitem__(self, index: int) -> Exhibit: ...
     @overload
-    def __getitem__(self, place: slice) -> Saved: ...
-    def __getitem__(self, place: int | slice) -> Exhibit | Saved:
-        return Saved(self.paths[place]) if isinstance(place, slice) else exhibit_of(self.paths[place])
-
-
-def _about(path: Path, error: Exception) -> str:
-    return str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
+    def __getitem__(self, index: slice) -> SavedExhibits: ...
+    def __getitem__(self, index: int | slice) -> Exhibit | SavedExhibits:
+        return SavedExhibits(self.paths[index]) if isinstance(index, slice) else exhibit_of(self.paths[index])

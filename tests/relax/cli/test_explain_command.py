@@ -107,7 +107,7 @@ def test_what_fails_is_named_and_the_others_are_done(here, capsys):
     assert lines[0] == "relax: missing.png: no such file"
     assert lines[1].startswith("relax: text.png: not a PNG")
     assert lines[2] == "relax: folder: is a folder; name the images in it, such as folder/*.png"
-    assert lines[3:] == ["relax: 3 of 5 images failed, see above"]
+    assert lines[3:] == ["relax: 3 of 5 images failed; see above"]
     assert written("relax-out") == [
         f"{name}{ending}" for name in ("cat", "dog [b]x[-b].v2") for ending in (".json", ".npz", ".png")
     ]
@@ -149,7 +149,7 @@ def test_a_tolerance_that_is_not_reached_is_said(here, capsys):
         (["--fill", "2"], "--fill must lie in [0, 1], as the image's pixels do; got 2"),
         (
             ["--fill", "gray"],
-            "--fill is mean, blur, noise, drop, a number, three numbers r,g,b or the path",
+            "--fill must be mean, blur, noise, drop, a number, three numbers r,g,b or the path",
         ),
         (["--reference", "nowhere.png"], "nowhere.png: no such file"),
         (["--encoder", "timn:resnet18"], "timn:resnet18"),
@@ -293,7 +293,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path):
 
 
 def test_progress_counts_masks_over_all_images():
-    progress = MaskProgress(3, shown=False)
+    progress = MaskProgress(3, visible=False)
     task = progress.bar.tasks[0]
 
     progress.start("folder/cat.png")

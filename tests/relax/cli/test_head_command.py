@@ -128,7 +128,7 @@ def test_too_few_images_that_can_be_read_end_the_command(here, capsys):
         (["few"], "every class needs at least 5 images; 'a' has 1"),
         (["one"], "classes must be at least 2 to tell apart; got a"),
         (["photos", "--kind", "tree"], "kind must be one of linear, knn, prototype; got 'tree'"),
-        (["photos", "--kind", "knn"], "--k must be from 1 to 13, below the 14 images that are trained on; got 20"),
+        (["photos", "--kind", "knn"], "--k must be from 1 to 13, below the number of training images 14; got 20"),
         (["photos", "--batch-size", "0"], '--batch-size must be a whole number, 1 or more, or "auto"; got 0'),
         (["photos", "--encoder", "timn:resnet18"], "timn:resnet18"),
         (["photos", "--device", "tpu9"], "device"),

@@ -149,9 +149,7 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(here, capsys):
 
     assert process.returncode == 130
     assert 2 <= kept < 40
-    assert (
-        err == f"relax: stopped; {kept} images are embedded and kept in archive: the same command goes on from there\n"
-    )
+    assert err == f"relax: stopped; {kept} images are embedded and kept in archive; run the same command to continue\n"
     assert run(arguments) == 0
     assert counts(capsys.readouterr().out) == (40, 40, 0, 0, 0, 0)
     assert len({row.path for row in relax.load_archive("archive").rows}) == 40

@@ -193,7 +193,7 @@ def test_the_command_writes_the_figure_the_numbers_and_all_maps(pictures, tmp_pa
         (["cat.png", "cup.png", "--similarity", "cosin"], "--similarity must be one of cosine", 2),
         (
             ["cat.png", "cup.png", "--fill", "gold"],
-            "--fill is mean, blur, noise, drop, a number, three numbers r,g,b or the path of an image: gold",
+            "--fill must be mean, blur, noise, drop, a number, three numbers r,g,b or the path of an image; got gold",
             2,
         ),
         (["cat.png", "cup.png", "--cells", "0"], "cells must be a whole number", 2),
