@@ -78,7 +78,7 @@ def compare(
     and rise; each other method has its own number of samples.
     """
     from relax.baselines.methods import METHODS
-    from relax.cli.prepare import prepared
+    from relax.cli.prepare import check_fill, prepared
     from relax.questions.comparison import compare_encoders, compare_with
 
     names = listed("--methods", methods, METHODS) if encoders is None else listed("--encoders", encoders)
@@ -90,6 +90,7 @@ def compare(
             comparison = compare_with(image, names, network, settings, progress.advance, progress.masks)
         else:
             check_out(out)
+            check_fill(options["fill"])
             keywords: Any = {name: value for name, value in options.items() if name not in HEAD}
             comparison = compare_encoders(image, names, started=progress.advance, progress=progress.masks, **keywords)
         if not comparison.explanations:

@@ -39,7 +39,7 @@ QUESTION_PANEL, HIDING_PANEL, RUN_PANEL, OUT_PANEL = (
 
 DEFAULT_OUT = Path("relax-out")
 
-IMAGE_HELP = "PNG, JPEG, TIFF, WebP or BMP, 8 or 16 bits; DICOM and NIfTI with the extra [medical]."
+IMAGE_HELP = "PNG, JPEG, TIFF, WebP or BMP, 8 or 16 bits; DICOM and NIfTI with the extra 'medical'."
 EncoderSpec = Annotated[
     str,
     typer.Option(
@@ -188,7 +188,7 @@ OPTIONS = {
         "N",
         RUN_PANEL,
         whole,
-        without=f"{DEFAULT_MASKS}; with --tolerance as many as it takes, at most {MAX_MASKS}",
+        without=f"{DEFAULT_MASKS}; with --tolerance as many as needed, at most {MAX_MASKS}",
     ),
     "tolerance": Option("Stop as soon as no pixel's standard error exceeds this.", "E", RUN_PANEL, number),
     "estimator": Option(f"How maps are averaged: {_rows(ESTIMATORS)}.", "NAME", RUN_PANEL),

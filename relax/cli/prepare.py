@@ -36,7 +36,7 @@ def prepared(spec: str, options: dict[str, Any], out: Path) -> tuple[Encoder, Se
     """
     keywords = dict(options)
     check_out(out)
-    _check_fill(keywords.get("fill"))
+    check_fill(keywords.get("fill"))
     for name in ("reference", "foil"):
         if keywords.get(name) is not None:
             keywords[name] = _with_corpora(keywords[name])
@@ -74,7 +74,7 @@ def embedded(corpus: Corpus, encoder: Encoder, name: str) -> Corpus:
         return corpus.embedded(encoder, lambda done, total: bar.update(task, completed=done, total=total))
 
 
-def _check_fill(fill: Any) -> None:
+def check_fill(fill: Any) -> None:
     """Reject a fill that is neither a word, nor numbers, nor an image that can be read.
 
     Raises:

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import relax
+from encoders import network_head
 from relax.cli.app import run
 from relax.cli.console import MaskProgress
 from relax.cli.outputs import targets
@@ -92,6 +93,23 @@ def test_every_option_reaches_the_library(here, options, settings):
     got = relax.Explanation.load("relax-out/cat.npz")
     np.testing.assert_allclose(got.importance, expected.importance, rtol=1e-5)
     assert not np.allclose(got.importance, plain.importance, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("options", "target"), [([], None), (["--target", "7"], "7")])
+def test_a_method_explains_a_class_of_the_networks_own_head(here, options, target):
+    command = ["explain", "cat.png", "--encoder", ENCODER, "--device", "cpu", "--quiet"]
+
+    assert run([*command, "--method", "gradcam", "--head", "network", *options]) == 0
+
+    encoder, head = network_head(ENCODER, device="cpu")
+    expected = relax.explain("cat.png", encoder, method="gradcam", head=head, target=target)
+    without = relax.explain("cat.png", ENCODER, method="gradcam", device="cpu")
+    got = relax.Explanation.load("relax-out/cat.npz")
+    predicted = head.classes[int(head.scores(encoder(relax.read_image("cat.png"))).argmax())]
+    np.testing.assert_allclose(got.importance, expected.importance, rtol=1e-4, atol=1e-8)
+    assert not np.allclose(got.importance, without.importance, rtol=1e-3)
+    assert got.provenance["target"] == (target or predicted)
+    assert (got.provenance["method"], got.provenance["head"]["kind"]) == ("gradcam", "network")
 
 
 def test_what_fails_is_named_and_the_others_are_done(here, capsys):
