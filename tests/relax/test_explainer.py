@@ -74,9 +74,9 @@ def test_the_batch_size_changes_nothing_but_rounding(batch_size):
 def test_the_seed_decides_and_the_global_generators_are_left_alone():
     torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
 
-    first, again, other = (relax.explain(picture(), small_cnn(), masks=50, seed=seed) for seed in (1, 1, 2))
+    first, same, other = (relax.explain(picture(), small_cnn(), masks=50, seed=seed) for seed in (1, 1, 2))
 
-    assert np.array_equal(first.importance, again.importance)
+    assert np.array_equal(first.importance, same.importance)
     assert not np.array_equal(first.importance, other.importance)
     assert torch.equal(torch.get_rng_state(), torch_before)
     assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
@@ -245,26 +245,26 @@ def test_the_users_module_is_left_as_it_was():
 
 
 def test_the_provenance_is_json_and_names_what_is_needed_to_make_it_again():
-    made = relax.explain(picture(), "random:default", masks=30, cells=4, keep=0.6, seed=7).provenance
+    provenance = relax.explain(picture(), "random:default", masks=30, cells=4, keep=0.6, seed=7).provenance
 
-    assert json.loads(json.dumps(made)) == made
-    assert made["masks"] == {
+    assert json.loads(json.dumps(provenance)) == provenance
+    assert provenance["masks"] == {
         "kind": "random-grid", "image_size": [64, 64], "cells": 4, "keep": 0.6, "seed": 7, "design": "orthogonal",
         "count": 30,
     }  # fmt: skip
-    assert made["encoder"]["name"] == "random:default"
-    assert len(made["encoder"]["checksum"]) == len(made["image_sha256"]) == 64
-    assert {"device", "dtype", "seconds", "created", "versions", "fill", "reference", "similarity"} <= made.keys()
+    assert provenance["encoder"]["name"] == "random:default"
+    assert len(provenance["encoder"]["checksum"]) == len(provenance["image_sha256"]) == 64
+    assert {"device", "dtype", "seconds", "created", "versions", "fill", "reference", "similarity"} <= provenance.keys()
 
 
 def test_progress_is_told_after_every_batch():
-    told = []
+    calls = []
 
     relax.explain(
-        picture(), small_cnn(), masks=25, batch_size=10, progress=lambda done, most: told.append((done, most))
+        picture(), small_cnn(), masks=25, batch_size=10, progress=lambda done, total: calls.append((done, total))
     )
 
-    assert told == [(10, 25), (20, 25), (25, 25)]
+    assert calls == [(10, 25), (20, 25), (25, 25)]
 
 
 @pytest.mark.parametrize(

@@ -61,14 +61,14 @@ def test_impossible_limits_are_named(limit, message):
 
 
 def test_saving_and_loading_gives_back_everything(tmp_path):
-    made = relax.explain(torch.rand(3, 20, 24), "random:default", masks=20)
+    explanation = relax.explain(torch.rand(3, 20, 24), "random:default", masks=20)
 
-    loaded = relax.Explanation.load(made.save(tmp_path / "deep" / "made.npz"))
+    loaded = relax.Explanation.load(explanation.save(tmp_path / "deep" / "made.npz"))
 
     for name in ("importance", "uncertainty", "standard_error", "image"):
-        assert np.array_equal(getattr(loaded, name), getattr(made, name))
-        assert getattr(loaded, name).dtype == getattr(made, name).dtype
-    assert loaded.provenance == made.provenance
+        assert np.array_equal(getattr(loaded, name), getattr(explanation, name))
+        assert getattr(loaded, name).dtype == getattr(explanation, name).dtype
+    assert loaded.provenance == explanation.provenance
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["made.npz"]
 
 

@@ -54,12 +54,12 @@ def folder(tmp_path, monkeypatch):
 def test_corpus_minus_foil_is_the_map_by_definition(similarity):
     probe = relax.probe(image(), Counting(), masks=60, cells=3, seed=1, estimator="plain")
 
-    found = probe.explain(Corpus(embeddings(1, 2)), foil=Corpus(embeddings(3, 4, 5)), similarity=similarity)
+    explanation = probe.explain(Corpus(embeddings(1, 2)), foil=Corpus(embeddings(3, 4, 5)), similarity=similarity)
 
     scores = contrast_by_definition(similarity, probe.embeddings, embeddings(1, 2), embeddings(3, 4, 5))
     importance, uncertainty = importance_by_definition(scores, probe.scene.source.masks(0, 60)[:, 0])
-    np.testing.assert_allclose(found.importance, importance, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found.uncertainty, uncertainty, rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(explanation.importance, importance, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(explanation.uncertainty, uncertainty, rtol=1e-4, atol=1e-9)
 
 
 def test_streaming_and_probing_give_the_same_map_for_corpora_of_images():
@@ -88,15 +88,15 @@ def test_a_list_is_one_reference_and_a_corpus_is_many():
 
 def test_a_foil_equal_to_the_reference_leaves_nothing_and_a_swap_negates():
     probe = relax.probe(image(), Counting(), masks=40)
-    some, others = Corpus(embeddings(1, 2)), Corpus(embeddings(3))
+    corpus, foil_corpus = Corpus(embeddings(1, 2)), Corpus(embeddings(3))
 
     nothing = probe.explain(foil=probe.own_embedding)
 
     assert (nothing.importance == 0).all()
     assert (nothing.uncertainty == 0).all()
-    there, back = probe.explain(some, foil=others), probe.explain(others, foil=some)
-    np.testing.assert_allclose(there.importance, -back.importance, rtol=1e-6)
-    assert np.abs(there.importance).max() > 1e-3
+    forward, swapped = probe.explain(corpus, foil=foil_corpus), probe.explain(foil_corpus, foil=corpus)
+    np.testing.assert_allclose(forward.importance, -swapped.importance, rtol=1e-6)
+    assert np.abs(forward.importance).max() > 1e-3
 
 
 def test_corpora_are_embedded_once_for_all_images_and_never_under_masks():
@@ -111,17 +111,17 @@ def test_corpora_are_embedded_once_for_all_images_and_never_under_masks():
 
 def test_an_embedded_corpus_is_not_embedded_again():
     encoder = Counting()
-    told = []
+    calls = []
     probe = relax.probe(image(), encoder, masks=10)
     corpus = Corpus([image(1), image(2)])
-    once = corpus.embedded(probe.scene.encoder, lambda done, most: told.append((done, most)))
+    once = corpus.embedded(probe.scene.encoder, lambda done, total: calls.append((done, total)))
     before = encoder.seen
 
     probe.explain(once)
     probe.explain(once, similarity="l2")
 
     assert encoder.seen == before
-    assert told == [(1, 2), (2, 2)]
+    assert calls == [(1, 2), (2, 2)]
     assert once.name == corpus.name
     assert list(once) == list(corpus)
     torch.testing.assert_close(once.embeddings, embeddings(1, 2))
@@ -211,18 +211,18 @@ def test_a_prompt_needs_a_text_tower():
 
 
 def test_the_caption_says_reference_and_foil():
-    made = {"similarity": "cosine", "reference": "corpus of 2", "foil": "corpus of 5", "encoder": {}, "masks": {}}
+    record = {"similarity": "cosine", "reference": "corpus of 2", "foil": "corpus of 5", "encoder": {}, "masks": {}}
 
-    assert "cosine to corpus of 2 minus to corpus of 5" in recipe(made)
+    assert "cosine to corpus of 2 minus to corpus of 5" in recipe(record)
 
 
 def test_the_command_takes_folders_as_corpora(folder, capsys):
     code = run(["explain", "cat.png", "--reference", "cats", "--foil", "others", "--foil", "cat.png", "--masks", "30"])
 
     assert code == 0, capsys.readouterr().err
-    made = json.loads((folder / "relax-out" / "cat.json").read_text())
-    assert made["reference"] == "corpus of 2 images in cats"
-    assert made["foil"] == "corpus of 3 images: others/a.JPG, others/b.png, cat.png"
+    record = json.loads((folder / "relax-out" / "cat.json").read_text())
+    assert record["reference"] == "corpus of 2 images in cats"
+    assert record["foil"] == "corpus of 3 images: others/a.JPG, others/b.png, cat.png"
     in_python = relax.explain(
         "cat.png", reference=Corpus("cats"), foil=Corpus(["others/a.JPG", "others/b.png", "cat.png"]), masks=30
     )
@@ -233,7 +233,9 @@ def test_the_command_takes_folders_as_corpora(folder, capsys):
 def test_the_command_embeds_a_corpus_once_for_all_images(folder, monkeypatch, capsys):
     embedded = []
     embed = references._embed
-    monkeypatch.setattr(references, "_embed", lambda one, encoder: embedded.append(str(one)) or embed(one, encoder))
+    monkeypatch.setattr(
+        references, "_embed", lambda image, encoder: embedded.append(str(image)) or embed(image, encoder)
+    )
 
     code = run(["explain", "cat.png", "cats/b.png", "--reference", "cats", "--foil", "others", "--masks", "10"])
 
@@ -245,9 +247,9 @@ def test_the_command_takes_images_as_one_reference_and_one_foil(folder, capsys):
     code = run(["explain", "cat.png", "--foil", "others/a.JPG", "--foil", "others/b.png", "--masks", "10"])
 
     assert code == 0, capsys.readouterr().err
-    made = json.loads((folder / "relax-out" / "cat.json").read_text())
-    assert made["reference"] == "itself"
-    assert made["foil"] == "mean of 2: others/a.JPG, others/b.png"
+    record = json.loads((folder / "relax-out" / "cat.json").read_text())
+    assert record["reference"] == "itself"
+    assert record["foil"] == "mean of 2: others/a.JPG, others/b.png"
 
 
 @pytest.mark.parametrize(

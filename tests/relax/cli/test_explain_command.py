@@ -44,7 +44,7 @@ def written(folder):
     return sorted(path.name for path in Path(folder).iterdir())
 
 
-def one_line(text, *parts):
+def assert_one_line(text, *parts):
     """The text is one line of the command and holds the parts."""
     assert text.startswith("relax: ")
     assert text.count("\n") == 1
@@ -60,10 +60,10 @@ def test_explain_writes_the_figure_the_maps_and_how_they_were_made(here, capsys)
     same = relax.explain("cat.png", ENCODER, masks=8, cells=3, seed=5, similarity="l2", device="cpu")
     np.testing.assert_array_equal(explanation.importance, same.importance)
     np.testing.assert_array_equal(explanation.uncertainty, same.uncertainty)
-    made = json.loads(Path("relax-out/cat.json").read_text())
-    assert made["seed"] == 5
-    assert made["similarity"] == "l2"
-    assert made["masks"]["count"] == 8
+    record = json.loads(Path("relax-out/cat.json").read_text())
+    assert record["seed"] == 5
+    assert record["similarity"] == "l2"
+    assert record["masks"]["count"] == 8
     assert Image.open("relax-out/cat.png").width > 1000
     out, err = capsys.readouterr()
     assert re.search(r"cat\.png +relax-out/cat\.png, cat\.npz, cat\.json +8 ", out)
@@ -140,7 +140,7 @@ def test_quiet_says_nothing_but_errors(here, capsys):
 def test_a_tolerance_that_is_not_reached_is_said(here, capsys):
     assert run(["explain", "cat.png", *FAST, "--tolerance", "1e-9"]) == 0
 
-    one_line(capsys.readouterr().err, "relax: note: cat.png:", "tolerance 1e-09")
+    assert_one_line(capsys.readouterr().err, "relax: note: cat.png:", "tolerance 1e-09")
 
 
 @pytest.mark.parametrize(
@@ -180,16 +180,16 @@ def test_wrong_usage_is_one_line_before_any_work(here, capsys, options, text):
     assert run(["explain", "cat.png", *FAST, *options]) == 2
 
     out, err = capsys.readouterr()
-    one_line(err, text)
+    assert_one_line(err, text)
     assert out == ""
     assert not Path("relax-out").exists() or written("relax-out") == []
 
 
 def test_a_missing_image_argument_and_an_unknown_command_are_wrong_usage(here, capsys):
     assert run(["explain"]) == 2
-    one_line(capsys.readouterr().err, "Missing argument 'IMAGE'", "see relax explain --help")
+    assert_one_line(capsys.readouterr().err, "Missing argument 'IMAGE'", "see relax explain --help")
     assert run(["explian", "cat.png"]) == 2
-    one_line(capsys.readouterr().err, "explian")
+    assert_one_line(capsys.readouterr().err, "explian")
 
 
 def test_debug_shows_where_an_error_came_from(here, capsys):
@@ -217,7 +217,7 @@ def test_encoders_are_listed_by_kind_and_by_name(capsys):
     assert any(line.startswith("torchvision:resnet18 ") for line in lines)
     assert all("resnet18" in line for line in lines)
     assert run(["encoders", "no-such-network"]) == 2
-    one_line(capsys.readouterr().err, "'no-such-network'")
+    assert_one_line(capsys.readouterr().err, "'no-such-network'")
 
 
 def test_images_of_one_name_get_names_of_their_own(here):
@@ -277,7 +277,7 @@ def test_ctrl_c_stops_with_one_line_and_leaves_only_whole_files(here, capsys):
 
     thread.join()
     assert code == 130
-    one_line(capsys.readouterr().err, " of 31 images are done, in relax-out", "relax: stopped; ")
+    assert_one_line(capsys.readouterr().err, " of 31 images are done, in relax-out", "relax: stopped; ")
     names = written("relax-out")
     assert {"cat.json", "cat.npz", "cat.png"} <= set(names)
     assert len(names) < 93
@@ -291,7 +291,7 @@ def test_ctrl_c_before_anything_is_done_says_so(here, capsys, monkeypatch):
     monkeypatch.setattr("relax.cli.prepare.load_encoder", interrupted)
 
     assert run(["explain", "cat.png"]) == 130
-    one_line(capsys.readouterr().err, "stopped", "relax: stopped")
+    assert_one_line(capsys.readouterr().err, "stopped", "relax: stopped")
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path):

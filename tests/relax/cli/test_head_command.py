@@ -36,7 +36,7 @@ def picture(path, colour, rng):
     Image.fromarray(pixels).save(path)
 
 
-def one_line(text, *parts):
+def assert_one_line(text, *parts):
     """The text is one line of the command and holds the parts."""
     assert text.startswith("relax: ")
     assert text.count("\n") == 1
@@ -68,9 +68,9 @@ def test_a_head_is_trained_written_and_tells_new_pictures_apart(here, capsys, ki
     picture("blue.png", COLOURS["blue"], rng)
     scores = torch.cat([head.scores(encoder(read_image(path))) for path in ("red.png", "blue.png")])
     assert scores.argmax(1).tolist() == [1, 0]
-    made = json.loads(Path("new/probe.json").read_text())["training"]
-    assert made["images"] == {"blue": 8, "red": 10}
-    assert made["seed"] == 0
+    record = json.loads(Path("new/probe.json").read_text())["training"]
+    assert record["images"] == {"blue": 8, "red": 10}
+    assert record["seed"] == 0
 
 
 def test_a_csv_gives_the_same_head_as_the_folders(here, capsys):
@@ -81,8 +81,10 @@ def test_a_csv_gives_the_same_head_as_the_folders(here, capsys):
     assert run(["head", "train", "labels.csv", *FAST, "--out", "b", "--quiet", "--batch-size", "1"]) == 0
 
     assert capsys.readouterr() == ("", "")
-    asked = torch.randn(5, load_head("a").dim, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(load_head("a").scores(asked), load_head("b").scores(asked), atol=1e-3, rtol=1e-3)
+    embeddings = torch.randn(5, load_head("a").dim, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        load_head("a").scores(embeddings), load_head("b").scores(embeddings), atol=1e-3, rtol=1e-3
+    )
 
 
 def test_seed_and_k_reach_the_head(here):
@@ -146,7 +148,7 @@ def test_wrong_usage_is_one_line_before_any_work(here, capsys, arguments, text):
     assert run(["head", "train", *FAST, "--out", "probe", *arguments]) == 2
 
     out, err = capsys.readouterr()
-    one_line(err, text)
+    assert_one_line(err, text)
     assert out == ""
     assert not list(Path().glob("probe*"))
 
@@ -155,7 +157,7 @@ def test_help_teaches_by_examples_and_the_output_must_be_named(here, capsys):
     assert run(["head", "train", "--help"]) == 0
     assert "relax head train photos --encoder" in capsys.readouterr().out
     assert run(["head", "train", "photos"]) == 2
-    one_line(capsys.readouterr().err, "Missing option '--out'", "see relax head train --help")
+    assert_one_line(capsys.readouterr().err, "Missing option '--out'", "see relax head train --help")
     assert run(["head"]) == 2
     out, err = capsys.readouterr()
     assert "train" in out

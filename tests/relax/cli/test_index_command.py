@@ -41,8 +41,8 @@ def numbers(out):
 
 
 def counts(out):
-    found = numbers(out)
-    return tuple(int(found[title]) for title in ("images", "new", "changed", "unchanged", "removed", "failed"))
+    row = numbers(out)
+    return tuple(int(row[title]) for title in ("images", "new", "changed", "unchanged", "removed", "failed"))
 
 
 def test_a_folder_is_indexed_updated_and_searched(here, capsys):

@@ -28,7 +28,9 @@ def picture(tmp_path, monkeypatch):
 def test_each_map_is_what_explain_gives_for_the_method_alone(picture):
     encoder, head = network_head(CNN)
 
-    found = compare_methods(picture, ["relax", "rise", "saliency", "centre"], encoder, head=head, masks=40, cells=5)
+    comparison = compare_methods(
+        picture, ["relax", "rise", "saliency", "centre"], encoder, head=head, masks=40, cells=5
+    )
 
     alone = {
         "relax": relax.explain(picture, encoder, masks=40, cells=5),
@@ -36,21 +38,23 @@ def test_each_map_is_what_explain_gives_for_the_method_alone(picture):
         "saliency": relax.explain(picture, encoder, method="saliency", head=head, cells=5),
         "centre": relax.explain(picture, encoder, method="centre", cells=5),
     }
-    assert list(found.explanations) == list(alone)
-    assert not found.failures
-    for name, one in alone.items():
-        np.testing.assert_allclose(found.explanations[name].importance, one.importance, rtol=1e-5, atol=1e-8)
+    assert list(comparison.explanations) == list(alone)
+    assert not comparison.failures
+    for name, explanation in alone.items():
+        np.testing.assert_allclose(
+            comparison.explanations[name].importance, explanation.importance, rtol=1e-5, atol=1e-8
+        )
 
 
 def test_a_method_that_cannot_work_says_so_and_the_others_are_drawn(picture):
-    found = compare_methods(picture, ["attention", "relax", "rise", "random"], CNN, masks=20)
+    comparison = compare_methods(picture, ["attention", "relax", "rise", "random"], CNN, masks=20)
 
-    assert list(found.explanations) == ["relax", "random"]
-    assert "attention" in found.failures["attention"]
-    assert "rise needs a head" in found.failures["rise"]
+    assert list(comparison.explanations) == ["relax", "random"]
+    assert "attention" in comparison.failures["attention"]
+    assert "rise needs a head" in comparison.failures["rise"]
     texts = [
         text.get_text()
-        for text in comparison_figure(found.explanations, found.failures, found.limits).findobj(
+        for text in comparison_figure(comparison.explanations, comparison.failures, comparison.limits).findobj(
             lambda a: hasattr(a, "get_text")
         )
     ]
@@ -58,12 +62,12 @@ def test_a_method_that_cannot_work_says_so_and_the_others_are_drawn(picture):
 
 
 def test_encoders_share_masks_and_one_colour_scale(picture):
-    found = compare_encoders(picture, ["random:default", VIT], masks=30)
+    comparison = compare_encoders(picture, ["random:default", VIT], masks=30)
 
-    low = min(np.nanmin(one.importance) for one in found.explanations.values())
-    high = max(np.nanmax(one.importance) for one in found.explanations.values())
-    assert found.limits == (pytest.approx(low), pytest.approx(high))
-    recipes = [one.provenance["masks"] for one in found.explanations.values()]
+    low = min(np.nanmin(explanation.importance) for explanation in comparison.explanations.values())
+    high = max(np.nanmax(explanation.importance) for explanation in comparison.explanations.values())
+    assert comparison.limits == (pytest.approx(low), pytest.approx(high))
+    recipes = [explanation.provenance["masks"] for explanation in comparison.explanations.values()]
     for key in ("kind", "cells", "keep", "seed", "count"):
         assert recipes[0][key] == recipes[1][key]
     # The random part of a mask does not depend on the size that an encoder sees.
@@ -74,11 +78,11 @@ def test_encoders_share_masks_and_one_colour_scale(picture):
 
 
 def test_every_panel_states_its_passes_time_and_unit(picture):
-    found = compare_methods(picture, ["relax", "lafam"], CNN, masks=25)
+    comparison = compare_methods(picture, ["relax", "lafam"], CNN, masks=25)
 
     texts = [
         text.get_text()
-        for text in comparison_figure(found.explanations, found.failures, found.limits).findobj(
+        for text in comparison_figure(comparison.explanations, comparison.failures, comparison.limits).findobj(
             lambda a: hasattr(a, "get_text")
         )
     ]
@@ -104,14 +108,14 @@ def test_the_command_writes_a_figure_the_costs_and_the_maps(picture, tmp_path, c
     assert err.count("\n") == 1
     assert err.startswith("relax: attention")
     assert re.search(r"relax +21 ", out)
-    made = tmp_path / "relax-out"
-    assert sorted(p.name for p in made.iterdir()) == [
+    folder = tmp_path / "relax-out"
+    assert sorted(p.name for p in folder.iterdir()) == [
         "cat-compare.json", "cat-compare.png", "cat-lafam.npz", "cat-relax.npz",
     ]  # fmt: skip
-    written = json.loads((made / "cat-compare.json").read_text())
+    written = json.loads((folder / "cat-compare.json").read_text())
     assert [row["name"] for row in written["costs"]] == ["relax", "lafam"]
     assert list(written["failures"]) == ["attention"]
-    assert relax.Explanation.load(made / "cat-relax.npz").importance.shape == (100, 151)
+    assert relax.Explanation.load(folder / "cat-relax.npz").importance.shape == (100, 151)
 
 
 def test_the_command_explains_a_class_of_the_networks_own_head(picture, capsys):

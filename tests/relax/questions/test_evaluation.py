@@ -49,7 +49,7 @@ def summary(folder="relax-out"):
     return json.loads((Path(folder) / "summary.json").read_text())
 
 
-def one_line(text, *parts):
+def assert_one_line(text, *parts):
     assert text.startswith("relax: ")
     assert text.count("\n") == 1
     for part in parts:
@@ -57,7 +57,7 @@ def one_line(text, *parts):
 
 
 def test_a_value_is_that_of_the_metric_for_the_map_of_explain(here):
-    found = relax.evaluate(
+    evaluation = relax.evaluate(
         ["photos/a.png"],
         ["masks/a.png"],
         CNN,
@@ -73,25 +73,25 @@ def test_a_value_is_that_of_the_metric_for_the_map_of_explain(here):
     encoder = relax.load_encoder(CNN, "cpu")
     truth = np.asarray(Image.open("masks/a.png")) > 0
     trial = Trial.of(Scene.of("photos/a.png", encoder, Hiding(cells=5, fill="noise", seed=4)))
-    assert [one.method for one in found.outcomes] == ["relax", "centre"]
-    for one in found.outcomes:
-        keywords = {"masks": 12} if one.method == "relax" else {}
+    assert [outcome.method for outcome in evaluation.outcomes] == ["relax", "centre"]
+    for outcome in evaluation.outcomes:
+        keywords = {"masks": 12} if outcome.method == "relax" else {}
         explanation = relax.explain(
-            "photos/a.png", encoder, method=one.method, cells=5, fill="noise", seed=4, **keywords
+            "photos/a.png", encoder, method=outcome.method, cells=5, fill="noise", seed=4, **keywords
         )
-        assert one.values == pytest.approx(
+        assert outcome.values == pytest.approx(
             {
                 "auc": auc(explanation.importance, truth),
                 "insertion": insertion(trial, trial.in_view(explanation.importance), seed=4),
             }
         )
-        assert one.passes == explanation.provenance["cost"]["passes"]
+        assert outcome.passes == explanation.provenance["cost"]["passes"]
         judged = relax.evaluate_image(explanation, truth, ["auc", "insertion"], trial=trial, seed=4)
-        assert judged == pytest.approx(one.values)
+        assert judged == pytest.approx(outcome.values)
 
 
 def test_the_reference_that_is_explained_is_the_one_that_metrics_ask_for(here):
-    found = relax.evaluate(
+    evaluation = relax.evaluate(
         ["photos/a.png"], None, CNN, methods=["centre"], metrics=["insertion"], reference="photos/b.png", device="cpu"
     )
 
@@ -102,7 +102,7 @@ def test_the_reference_that_is_explained_is_the_one_that_metrics_ask_for(here):
     trial = Trial.of(scene)
     values = trial.in_view(explanation.importance)
     trial.target = type(trial.target)("cosine", other)
-    assert found.outcomes[0].values["insertion"] == pytest.approx(insertion(trial, values))
+    assert evaluation.outcomes[0].values["insertion"] == pytest.approx(insertion(trial, values))
 
 
 def test_one_image_is_judged_by_what_is_given(here):
@@ -128,17 +128,17 @@ def test_the_command_writes_every_value_and_the_summary(here, capsys):
 
     assert code == 0
     out, err = capsys.readouterr()
-    one_line(err, "note: 1 of 3 pictures have no truth")
+    assert_one_line(err, "note: 1 of 3 pictures have no truth")
     assert "relax-out/evaluation.csv, summary.csv, summary.json" in out.replace("\n", "")
-    found = rows()
-    assert [(row["image"], row["method"], row["metric"]) for row in found[:4]] == [
+    values_written = rows()
+    assert [(row["image"], row["method"], row["metric"]) for row in values_written[:4]] == [
         ("a.png", "relax", "passes"),
         ("a.png", "relax", "auc"),
         ("a.png", "relax", "entropy"),
         ("a.png", "random", "passes"),
     ]
-    assert [row["metric"] for row in found if row["image"] == "c.png"] == ["passes", "entropy"] * 2
-    values = [float(row["value"]) for row in found if (row["method"], row["metric"]) == ("relax", "auc")]
+    assert [row["metric"] for row in values_written if row["image"] == "c.png"] == ["passes", "entropy"] * 2
+    values = [float(row["value"]) for row in values_written if (row["method"], row["metric"]) == ("relax", "auc")]
     first = summary()["summary"][0]
     assert (first["metric"], first["method"], first["direction"], first["images"]) == ("auc", "relax", "higher", 2)
     assert first["mean"] == pytest.approx(np.mean(values))
@@ -155,9 +155,9 @@ def test_without_truth_there_are_metrics_without_labels(here, capsys):
     assert run(["evaluate", "photos/a.png", *FAST, "--methods", "relax", "--quiet"]) == 0
 
     assert capsys.readouterr() == ("", "")
-    found = {row["metric"] for row in rows()}
-    assert {"insertion", "deletion", "entropy"} < found
-    assert not found & {"auc", "max-sensitivity", "contrastive-insertion"}
+    names = {row["metric"] for row in rows()}
+    assert {"insertion", "deletion", "entropy"} < names
+    assert not names & {"auc", "max-sensitivity", "contrastive-insertion"}
 
 
 def test_an_empty_mask_is_no_value_and_no_failure(here):
@@ -189,11 +189,11 @@ def test_what_fails_is_listed_and_the_rest_is_scored(here, capsys):
 def test_a_stopped_run_goes_on_where_it_was(here, capsys, monkeypatch):
     arguments = ["evaluate", "photos", *FAST, "--methods", "relax,random", "--metrics", "entropy,insertion"]
     assert run([*arguments, "--out", "whole"]) == 0
-    asked = []
+    calls = []
 
     def stopping(images, encoder, settings, progress):
-        asked.append((Path(images[0]).name, settings.request.method))
-        if len(asked) == 4:
+        calls.append((Path(images[0]).name, settings.request.method))
+        if len(calls) == 4:
             raise KeyboardInterrupt
         return explain_images(images, encoder, settings, progress)
 
@@ -206,37 +206,37 @@ def test_a_stopped_run_goes_on_where_it_was(here, capsys, monkeypatch):
     assert run(arguments) == 0
 
     order = [(name, method) for name in ("a.png", "b.png", "c.png") for method in ("relax", "random")]
-    assert asked == [*order[:4], *order[3:]]
+    assert calls == [*order[:4], *order[3:]]
     key = lambda row: (row["image"], row["method"], row["metric"])  # noqa: E731
     resumed, whole = (sorted(rows(folder), key=key) for folder in ("relax-out", "whole"))
     assert list(map(key, resumed)) == list(map(key, whole))
-    found, expected = ([float(row["value"]) for row in some] for some in (resumed, whole))
-    assert found == pytest.approx(expected, abs=1e-6)  # not exact: convolutions round as their memory lies
+    values, expected = ([float(row["value"]) for row in table] for table in (resumed, whole))
+    assert values == pytest.approx(expected, abs=1e-6)  # not exact: convolutions round as their memory lies
 
 
 def test_other_settings_pictures_or_masks_are_computed_anew(here, monkeypatch):
-    asked = []
+    calls = []
 
     def counting(images, encoder, settings, progress):
-        asked.append(Path(images[0]).name)
+        calls.append(Path(images[0]).name)
         return explain_images(images, encoder, settings, progress)
 
     monkeypatch.setattr("relax.questions.comparison.explain_images", counting)
     arguments = ["evaluate", "photos", "--truth", "masks", *FAST, "--methods", "random", "--metrics", "auc,entropy"]
 
-    def asked_by(*more):
-        asked.clear()
+    def explained_by(*more):
+        calls.clear()
         assert run([*arguments, *more, "--quiet"]) == 0
-        return list(asked)
+        return list(calls)
 
-    assert asked_by() == ["a.png", "b.png", "c.png"]
-    assert asked_by() == []
+    assert explained_by() == ["a.png", "b.png", "c.png"]
+    assert explained_by() == []
     Image.fromarray(np.full((40, 50, 3), 7, np.uint8)).save("photos/b.png")
-    assert asked_by() == ["b.png"]
+    assert explained_by() == ["b.png"]
     Image.fromarray(np.eye(40, 50, dtype=np.uint8)).save("masks/a.png")
-    assert asked_by() == ["a.png"]
-    assert asked_by("--seed", "1") == ["a.png", "b.png", "c.png"]
-    assert asked_by("--seed", "1", "--methods", "random,centre") == ["a.png", "b.png", "c.png"]
+    assert explained_by() == ["a.png"]
+    assert explained_by("--seed", "1") == ["a.png", "b.png", "c.png"]
+    assert explained_by("--seed", "1", "--methods", "random,centre") == ["a.png", "b.png", "c.png"]
 
 
 def test_no_file_is_replaced_when_one_cannot_be_written(here):
@@ -244,17 +244,17 @@ def test_no_file_is_replaced_when_one_cannot_be_written(here):
     before = {path.name: path.read_bytes() for path in Path("relax-out").iterdir()}
     Path("relax-out/summary.json").unlink()
     Path("relax-out/summary.json").mkdir()
-    found = relax.evaluate(["photos/a.png"], None, CNN, methods=["centre"], metrics=["entropy"], device="cpu")
+    evaluation = relax.evaluate(["photos/a.png"], None, CNN, methods=["centre"], metrics=["entropy"], device="cpu")
 
     with pytest.raises(OSError, match=r"summary\.json"):
-        found.save("relax-out")
+        evaluation.save("relax-out")
 
     after = {path.name: path.read_bytes() for path in Path("relax-out").iterdir() if path.is_file()}
     assert after == {name: content for name, content in before.items() if name != "summary.json"}
 
 
 def test_sanity_and_robustness_explain_again_and_catch_the_control(here):
-    found = relax.evaluate(
+    evaluation = relax.evaluate(
         ["photos/a.png", "photos/b.png"],
         None,
         CNN,
@@ -264,7 +264,7 @@ def test_sanity_and_robustness_explain_again_and_catch_the_control(here):
         device="cpu",
     )
 
-    values = {one.method: one.values for one in found.outcomes if one.image == "photos/a.png"}
+    values = {outcome.method: outcome.values for outcome in evaluation.outcomes if outcome.image == "photos/a.png"}
     assert values["centre"] == pytest.approx(
         {
             "max-sensitivity": 0,
@@ -275,11 +275,11 @@ def test_sanity_and_robustness_explain_again_and_catch_the_control(here):
     )
     assert values["relax"]["seed-stability"] < 0.999
     assert values["relax"]["encoder-randomisation"] < 0.999
-    own, other = (
+    itself, other = (
         relax.explain("photos/a.png", CNN, masks=16, device="cpu", reference=reference).importance
         for reference in (None, "photos/b.png")
     )
-    assert values["relax"]["target-randomisation"] == pytest.approx(spearman(own.ravel(), other.ravel()), abs=1e-4)
+    assert values["relax"]["target-randomisation"] == pytest.approx(spearman(itself.ravel(), other.ravel()), abs=1e-4)
     assert values["relax"]["max-sensitivity"] > 0
 
 
@@ -287,7 +287,7 @@ def test_contrastive_metrics_ask_for_the_corpus_minus_the_foil(here):
     encoder = relax.load_encoder(CNN, "cpu")
     corpus, foil = Corpus(["photos/b.png"]), Corpus(["photos/c.png"])
 
-    found = relax.evaluate(
+    evaluation = relax.evaluate(
         ["photos/a.png"], None, encoder, methods=["centre"], metrics=["contrastive-insertion"], contrast=(corpus, foil)
     )
 
@@ -296,7 +296,7 @@ def test_contrastive_metrics_ask_for_the_corpus_minus_the_foil(here):
     trial.target = lambda z: torch.cosine_similarity(z, near[None]) - torch.cosine_similarity(z, far[None])
     importance = relax.explain("photos/a.png", encoder, method="centre").importance
     expected = insertion(trial, trial.in_view(importance))
-    assert found.outcomes[0].values["contrastive-insertion"] == pytest.approx(expected, abs=1e-6)
+    assert evaluation.outcomes[0].values["contrastive-insertion"] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_contrastive_metrics_ask_for_the_corpus_minus_the_foil(here):
 def test_wrong_usage_is_one_line_before_anything_is_written(here, capsys, arguments, parts):
     assert run(["evaluate", *arguments]) == 2
 
-    one_line(capsys.readouterr().err, *parts)
+    assert_one_line(capsys.readouterr().err, *parts)
     assert not Path("relax-out").exists()
 
 
@@ -343,11 +343,11 @@ def test_where_a_method_leaves_patches_out_metrics_show_the_mean(here):
     encoder = relax.load_encoder("random:timm:test_vit", "cpu")
     settings = {"regions": "patches", "fill": "drop", "masks": 12, "seed": 3}
 
-    found = relax.evaluate(["photos/a.png"], None, encoder, methods=["relax"], metrics=["deletion"], **settings)
+    evaluation = relax.evaluate(["photos/a.png"], None, encoder, methods=["relax"], metrics=["deletion"], **settings)
 
-    assert found.failures == []
+    assert evaluation.failures == []
     importance = relax.explain("photos/a.png", encoder, **settings).importance
     trial = Trial.of(Scene.of("photos/a.png", encoder, Hiding(fill="mean")))
-    assert found.outcomes[0].values["deletion"] == pytest.approx(
+    assert evaluation.outcomes[0].values["deletion"] == pytest.approx(
         deletion(trial, trial.in_view(importance), seed=3), abs=1e-6
     )

@@ -37,13 +37,13 @@ def test_both_directions_are_the_maps_for_the_other_image(similarity):
 
     pair = relax.explain_pair(image(), image(1), rows, similarity=similarity, **settings)
 
-    for found, one, other in ((pair.a, image(), image(1)), (pair.b, image(1), image())):
-        for explanation, reference in ((found.to_other, other), (found.to_itself, None)):
-            alone = relax.explain(one, rows, reference=reference, similarity=similarity, **settings)
+    for direction, picture, other in ((pair.a, image(), image(1)), (pair.b, image(1), image())):
+        for explanation, reference in ((direction.to_other, other), (direction.to_itself, None)):
+            alone = relax.explain(picture, rows, reference=reference, similarity=similarity, **settings)
             np.testing.assert_allclose(explanation.importance, alone.importance, rtol=1e-6, atol=1e-7)
             np.testing.assert_allclose(explanation.standard_error, alone.standard_error, rtol=1e-4, atol=1e-9)
-        whole = contrast_by_definition(similarity, rows(one[None]).double(), rows(other[None]).double())
-        assert found.similarity == pytest.approx(whole.item(), rel=1e-6)
+        whole = contrast_by_definition(similarity, rows(picture[None]).double(), rows(other[None]).double())
+        assert direction.similarity == pytest.approx(whole.item(), rel=1e-6)
     assert pair.similarity == pair.a.similarity
     assert pair.a.to_other.provenance["reference"] == "tensor (3, 12, 10)"
     assert pair.a.to_itself.provenance["reference"] == "itself"
@@ -52,25 +52,25 @@ def test_both_directions_are_the_maps_for_the_other_image(similarity):
 def test_beyond_is_the_map_of_what_least_squares_leaves():
     probes = [relax.probe(image(seed), rows, masks=60, cells=3, estimator="plain") for seed in (0, 1)]
 
-    found = pair_of(*probes).a
+    direction = pair_of(*probes).a
 
     z = probes[0].embeddings
-    own, other = (contrast_by_definition("cosine", z, one.own_embedding[None]) for one in probes)
-    design = torch.stack([torch.ones_like(own), own], 1)
+    itself, other = (contrast_by_definition("cosine", z, probe.own_embedding[None]) for probe in probes)
+    design = torch.stack([torch.ones_like(itself), itself], 1)
     fit = torch.linalg.lstsq(design, other[:, None]).solution[:, 0]
     importance, _ = importance_by_definition(other - design @ fit, probes[0].scene.source.masks(0, 60)[:, 0])
-    np.testing.assert_allclose(found.beyond.importance, importance, atol=1e-6)
-    assert (found.offset, found.slope) == (pytest.approx(fit[0].item()), pytest.approx(fit[1].item()))
-    assert found.correlation == pytest.approx(np.corrcoef(own, other)[0, 1])
-    assert 0.1 < found.correlation < 0.9999
+    np.testing.assert_allclose(direction.beyond.importance, importance, atol=1e-6)
+    assert (direction.offset, direction.slope) == (pytest.approx(fit[0].item()), pytest.approx(fit[1].item()))
+    assert direction.correlation == pytest.approx(np.corrcoef(itself, other)[0, 1])
+    assert 0.1 < direction.correlation < 0.9999
     assert importance.abs().max() > 1e-4
 
 
 def test_beyond_is_the_map_for_the_other_minus_what_the_fit_says():
-    found = relax.explain_pair(image(), image(1), rows, masks=60, estimator="plain").b
+    direction = relax.explain_pair(image(), image(1), rows, masks=60, estimator="plain").b
 
-    expected = found.to_other.importance - found.offset - found.slope * found.to_itself.importance
-    np.testing.assert_allclose(found.beyond.importance, expected, atol=1e-6)
+    expected = direction.to_other.importance - direction.offset - direction.slope * direction.to_itself.importance
+    np.testing.assert_allclose(direction.beyond.importance, expected, atol=1e-6)
 
 
 def test_beyond_shows_what_the_two_images_share_and_nothing_else():
@@ -83,31 +83,33 @@ def test_beyond_shows_what_the_two_images_share_and_nothing_else():
     both, left_only = torch.ones(3, 12, 12), torch.ones(3, 12, 12)
     left_only[..., 6:] = 0
 
-    found = relax.explain_pair(both, left_only, halves, masks=300, cells=4, similarity="dot").a
+    direction = relax.explain_pair(both, left_only, halves, masks=300, cells=4, similarity="dot").a
 
-    assert found.beyond.importance[:, :4].min() > 0
-    assert found.beyond.importance[:, 8:].max() < 0
-    assert found.to_itself.importance[:, :4].mean() == pytest.approx(found.to_itself.importance[:, 8:].mean(), rel=0.05)
+    assert direction.beyond.importance[:, :4].min() > 0
+    assert direction.beyond.importance[:, 8:].max() < 0
+    assert direction.to_itself.importance[:, :4].mean() == pytest.approx(
+        direction.to_itself.importance[:, 8:].mean(), rel=0.05
+    )
 
 
 def test_an_image_and_itself_have_nothing_beyond_in_either_direction():
     pair = relax.explain_pair(image(), image(), rows, masks=50)
 
     np.testing.assert_array_equal(pair.a.to_other.importance, pair.b.to_other.importance)
-    for found in (pair.a, pair.b):
-        np.testing.assert_array_equal(found.to_other.importance, found.to_itself.importance)
-        assert (found.beyond.importance == 0).all()
-        assert (found.slope, found.offset) == (1, 0)
-        assert found.correlation == pytest.approx(1)
-        assert found.similarity == pytest.approx(1)
+    for direction in (pair.a, pair.b):
+        np.testing.assert_array_equal(direction.to_other.importance, direction.to_itself.importance)
+        assert (direction.beyond.importance == 0).all()
+        assert (direction.slope, direction.offset) == (1, 0)
+        assert direction.correlation == pytest.approx(1)
+        assert direction.similarity == pytest.approx(1)
 
 
 def test_swapping_the_images_swaps_the_directions():
-    there = relax.explain_pair(image(), image(1), rows, masks=50)
-    back = relax.explain_pair(image(1), image(), rows, masks=50)
+    forward = relax.explain_pair(image(), image(1), rows, masks=50)
+    swapped = relax.explain_pair(image(1), image(), rows, masks=50)
 
-    np.testing.assert_array_equal(there.a.beyond.importance, back.b.beyond.importance)
-    np.testing.assert_array_equal(there.b.to_other.importance, back.a.to_other.importance)
+    np.testing.assert_array_equal(forward.a.beyond.importance, swapped.b.beyond.importance)
+    np.testing.assert_array_equal(forward.b.to_other.importance, swapped.a.to_other.importance)
 
 
 def test_an_encoder_that_sees_no_difference_has_a_level_fit_and_no_correlation():
@@ -162,7 +164,7 @@ def test_the_figure_names_both_images_and_puts_zero_of_the_signed_maps_in_the_mi
         for mapped in axes.get_images()
         if mapped.get_cmap().name == "RdBu_r"
     ]  # fmt: skip
-    reach = [float(np.abs(found.beyond.importance).max()) for found in (pair.a, pair.b)]
+    reach = [float(np.abs(direction.beyond.importance).max()) for direction in (pair.a, pair.b)]
     assert [(norm.vmin, norm.vmax) for norm in signed] == [(pytest.approx(-far), pytest.approx(far)) for far in reach]
 
 
@@ -170,15 +172,15 @@ def test_the_command_writes_the_figure_the_numbers_and_all_maps(pictures, tmp_pa
     code = run(["pair", "cat.png", "cup.png", "--masks", "30", "--cells", "4", "--similarity", "l2", "--out", "maps"])
 
     assert code == 0, capsys.readouterr().err
-    made = tmp_path / "maps"
-    assert sorted(path.name for path in made.iterdir()) == sorted(
+    folder = tmp_path / "maps"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
         ["cat-cup-pair.json", "cat-cup-pair.png"]
         + [f"cat-cup-pair-{which}-{name}.npz" for which in "ab" for name in ("to-other", "to-itself", "beyond")]
     )
     pair = relax.explain_pair("cat.png", "cup.png", masks=30, cells=4, similarity="l2")
-    beyond = relax.Explanation.load(made / "cat-cup-pair-b-beyond.npz")
+    beyond = relax.Explanation.load(folder / "cat-cup-pair-b-beyond.npz")
     np.testing.assert_allclose(beyond.importance, pair.b.beyond.importance, atol=1e-5)
-    numbers = json.loads((made / "cat-cup-pair.json").read_text())
+    numbers = json.loads((folder / "cat-cup-pair.json").read_text())
     assert numbers["a"]["similarity"] == pytest.approx(pair.similarity)
     assert numbers["b"]["slope"] == pytest.approx(pair.b.slope)
     out = capsys.readouterr().out

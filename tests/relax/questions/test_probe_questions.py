@@ -50,8 +50,8 @@ def others():
     return torch.stack([image(seed).mean(2).flatten() for seed in range(1, 9)])
 
 
-def closest_first(own, vectors, similarity):
-    values = [similarity_by_definition(similarity, own.tolist(), one) for one in vectors.tolist()]
+def closest_first(embedding, vectors, similarity):
+    values = [similarity_by_definition(similarity, embedding.tolist(), vector) for vector in vectors.tolist()]
     return sorted(range(len(values)), key=lambda row: -values[row]), values
 
 
@@ -59,28 +59,28 @@ def closest_first(own, vectors, similarity):
 def test_the_own_cluster_is_that_of_the_closest_centre(probe, others, similarity):
     order, _ = closest_first(probe.own_embedding, others, similarity)
 
-    found = explain_centre(probe, others, similarity=similarity)
+    explanation = explain_centre(probe, others, similarity=similarity)
 
     expected = probe.explain(others[order[0]], similarity=similarity)
-    np.testing.assert_allclose(found.importance, expected.importance, rtol=1e-6)
-    assert found.provenance["cluster"] == order[0]
-    assert found.provenance["reference"] == f"centre of cluster {order[0]} of 8"
+    np.testing.assert_allclose(explanation.importance, expected.importance, rtol=1e-6)
+    assert explanation.provenance["cluster"] == order[0]
+    assert explanation.provenance["reference"] == f"centre of cluster {order[0]} of 8"
 
 
 def test_contrast_takes_the_closest_other_centre_away(probe, others):
     order, _ = closest_first(probe.own_embedding, others, "cosine")
 
-    own = explain_centre(probe, others, contrast=True)
-    last = explain_centre(probe, others.numpy(), cluster=order[-1], contrast=True)
+    closest = explain_centre(probe, others, contrast=True)
+    farthest = explain_centre(probe, others.numpy(), cluster=order[-1], contrast=True)
 
     np.testing.assert_allclose(
-        own.importance, probe.explain(others[order[0]], foil=others[order[1]]).importance, atol=1e-7
+        closest.importance, probe.explain(others[order[0]], foil=others[order[1]]).importance, atol=1e-7
     )
     np.testing.assert_allclose(
-        last.importance, probe.explain(others[order[-1]], foil=others[order[0]]).importance, atol=1e-7
+        farthest.importance, probe.explain(others[order[-1]], foil=others[order[0]]).importance, atol=1e-7
     )
-    assert (last.provenance["cluster"], last.provenance["next_cluster"]) == (order[-1], order[0])
-    assert last.provenance["map"] == "mean cosine minus that to the foil"
+    assert (farthest.provenance["cluster"], farthest.provenance["next_cluster"]) == (order[-1], order[0])
+    assert farthest.provenance["map"] == "mean cosine minus that to the foil"
 
 
 @pytest.mark.parametrize(
@@ -104,43 +104,43 @@ def test_impossible_centres_are_refused(probe, centres, settings, message):
 def test_the_consensus_has_the_map_for_each_of_the_nearest(probe, others, similarity):
     order, values = closest_first(probe.own_embedding, others, similarity)
 
-    found = neighbour_consensus(probe, others, k=3, similarity=similarity)
+    consensus = neighbour_consensus(probe, others, k=3, similarity=similarity)
 
-    assert found.neighbours.tolist() == order[:3]
-    np.testing.assert_allclose(found.similarities, [values[row] for row in order[:3]], rtol=1e-12)
-    for one, row in zip(found.maps, order, strict=False):
-        np.testing.assert_allclose(one, probe.explain(others[row], similarity=similarity).importance, rtol=1e-6)
+    assert consensus.neighbours.tolist() == order[:3]
+    np.testing.assert_allclose(consensus.similarities, [values[row] for row in order[:3]], rtol=1e-12)
+    for importance, row in zip(consensus.maps, order, strict=False):
+        np.testing.assert_allclose(importance, probe.explain(others[row], similarity=similarity).importance, rtol=1e-6)
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "l2", "dot", "rbf"])
 def test_the_mean_of_the_neighbours_maps_is_the_map_for_their_corpus(probe, others, similarity):
-    found = neighbour_consensus(probe, others, k=3, similarity=similarity)
+    consensus = neighbour_consensus(probe, others, k=3, similarity=similarity)
 
-    corpus = probe.explain(Corpus(others[torch.from_numpy(found.neighbours)]), similarity=similarity)
-    np.testing.assert_allclose(found.explanation.importance, found.maps.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(found.explanation.importance, corpus.importance, rtol=1e-5)
-    np.testing.assert_allclose(found.explanation.standard_error, corpus.standard_error, rtol=1e-3)
+    corpus = probe.explain(Corpus(others[torch.from_numpy(consensus.neighbours)]), similarity=similarity)
+    np.testing.assert_allclose(consensus.explanation.importance, consensus.maps.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(consensus.explanation.importance, corpus.importance, rtol=1e-5)
+    np.testing.assert_allclose(consensus.explanation.standard_error, corpus.standard_error, rtol=1e-3)
 
 
 def test_agreement_is_the_share_of_neighbours_with_the_pixel_on_top(probe, others):
     maps = np.array([[[4, 3, 2, 1]], [[4, 3, 1, 2]], [[1, 4, 2, 3]]], dtype=np.float32)
-    found = replace(neighbour_consensus(probe, others, k=3), maps=maps)
+    consensus = replace(neighbour_consensus(probe, others, k=3), maps=maps)
 
-    np.testing.assert_allclose(found.agreement(0.5), [[2 / 3, 1, 0, 1 / 3]])
-    np.testing.assert_allclose(found.agreement(0.25), [[2 / 3, 1 / 3, 0, 0]])
+    np.testing.assert_allclose(consensus.agreement(0.5), [[2 / 3, 1, 0, 1 / 3]])
+    np.testing.assert_allclose(consensus.agreement(0.25), [[2 / 3, 1 / 3, 0, 0]])
 
 
 def test_agreement_is_only_where_the_encoder_looked(probe, others):
     maps = np.array([[[4, 3, np.nan, 1]]], dtype=np.float32)
-    found = replace(neighbour_consensus(probe, others, k=1), maps=maps)
+    consensus = replace(neighbour_consensus(probe, others, k=1), maps=maps)
 
-    np.testing.assert_array_equal(found.agreement(0.5), [[1, 1, np.nan, 0]])
+    np.testing.assert_array_equal(consensus.agreement(0.5), [[1, 1, np.nan, 0]])
 
 
 def test_neighbours_that_are_the_same_agree_on_the_top_and_nothing_else(probe, others):
-    found = neighbour_consensus(probe, others[:1].expand(4, -1), k=4)
+    consensus = neighbour_consensus(probe, others[:1].expand(4, -1), k=4)
 
-    share = found.agreement(0.25)
+    share = consensus.agreement(0.25)
 
     assert set(np.unique(share)) == {0, 1}
     assert share.mean() == pytest.approx(0.25, abs=1 / share.size)
@@ -159,14 +159,14 @@ def test_the_top_is_a_share(probe, others, top):
 
 
 def test_every_measure_gives_the_map_that_it_gives_alone(probe):
-    found = compare_measures(probe, image(3), foil=image(4))
+    comparison = compare_measures(probe, image(3), foil=image(4))
 
-    assert list(found.explanations) == ["cosine", "l2", "dot", "rbf"]
-    for name, one in found.explanations.items():
+    assert list(comparison.explanations) == ["cosine", "l2", "dot", "rbf"]
+    for name, explanation in comparison.explanations.items():
         alone = probe.explain(image(3), foil=image(4), similarity=name)
-        np.testing.assert_allclose(one.importance, alone.importance, rtol=1e-6)
-        assert one.provenance["similarity"] == name
-        assert one.provenance["map"] == f"mean {name} minus that to the foil"
+        np.testing.assert_allclose(explanation.importance, alone.importance, rtol=1e-6)
+        assert explanation.provenance["similarity"] == name
+        assert explanation.provenance["map"] == f"mean {name} minus that to the foil"
 
 
 def test_questions_cost_no_passes_but_for_images_that_are_named(probe, others, encoder):
@@ -188,11 +188,11 @@ def test_rank_correlations_are_spearmans_with_ties_and_without_unseen_pixels():
     first[0, :4] = np.nan
     second[2, 2] = np.nan
 
-    found = rank_correlation(first, second)
+    correlation = rank_correlation(first, second)
 
     both = np.isfinite(first) & np.isfinite(second)
-    assert found == pytest.approx(stats.spearmanr(first[both], second[both]).statistic, abs=1e-12)
-    assert 0.3 < found < 0.95
+    assert correlation == pytest.approx(stats.spearmanr(first[both], second[both]).statistic, abs=1e-12)
+    assert 0.3 < correlation < 0.95
 
 
 def test_rank_correlation_is_1_for_any_rising_function_and_undefined_for_a_constant(probe):
@@ -205,40 +205,40 @@ def test_rank_correlation_is_1_for_any_rising_function_and_undefined_for_a_const
 
 
 def test_every_two_measures_have_a_rank_correlation(probe):
-    found = compare_measures(probe)
+    comparison = compare_measures(probe)
 
-    ranks = found.rank_correlations()
+    ranks = comparison.rank_correlations()
 
     assert len(ranks) == 6
-    maps = {name: one.importance.ravel() for name, one in found.explanations.items()}
+    maps = {name: explanation.importance.ravel() for name, explanation in comparison.explanations.items()}
     for (a, b), value in ranks.items():
         assert value == pytest.approx(stats.spearmanr(maps[a], maps[b]).statistic, abs=1e-9)
 
 
 def test_disagreement_is_the_difference_in_standard_deviations(probe):
-    found = compare_measures(probe, measures=("cosine", "l2"))
+    comparison = compare_measures(probe, measures=("cosine", "l2"))
 
-    expected = stats.zscore(found.explanations["cosine"].importance.astype(float), axis=None)
-    expected = expected - stats.zscore(found.explanations["l2"].importance.astype(float), axis=None)
-    np.testing.assert_allclose(found.disagreement(), expected, atol=1e-9)
-    np.testing.assert_allclose(found.disagreement("l2", "cosine"), -expected, atol=1e-9)
-    assert (found.disagreement("l2", "l2") == 0).all()
+    expected = stats.zscore(comparison.explanations["cosine"].importance.astype(float), axis=None)
+    expected = expected - stats.zscore(comparison.explanations["l2"].importance.astype(float), axis=None)
+    np.testing.assert_allclose(comparison.disagreement(), expected, atol=1e-9)
+    np.testing.assert_allclose(comparison.disagreement("l2", "cosine"), -expected, atol=1e-9)
+    assert (comparison.disagreement("l2", "l2") == 0).all()
 
 
 def test_measures_that_differ_in_unit_and_zero_only_do_not_disagree(probe):
-    one = probe.explain()
-    other = replace(one, importance=one.importance * 1024 - 512)
+    explanation = probe.explain()
+    rescaled = replace(explanation, importance=explanation.importance * 1024 - 512)
 
-    assert np.abs(MeasureComparison({"a": one, "b": other}).disagreement("a", "b")).max() < 1e-3
+    assert np.abs(MeasureComparison({"a": explanation, "b": rescaled}).disagreement("a", "b")).max() < 1e-3
 
 
 def test_a_constant_map_disagrees_by_what_the_other_map_says(probe):
-    one = probe.explain()
-    flat = replace(one, importance=np.full_like(one.importance, 0.1))
+    explanation = probe.explain()
+    flat = replace(explanation, importance=np.full_like(explanation.importance, 0.1))
 
-    found = MeasureComparison({"a": one, "b": flat}).disagreement("a", "b")
+    disagreement = MeasureComparison({"a": explanation, "b": flat}).disagreement("a", "b")
 
-    np.testing.assert_allclose(found, stats.zscore(one.importance.astype(float), axis=None), atol=1e-9)
+    np.testing.assert_allclose(disagreement, stats.zscore(explanation.importance.astype(float), axis=None), atol=1e-9)
 
 
 def test_unknown_and_missing_measures_are_refused(probe):

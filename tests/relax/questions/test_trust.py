@@ -194,15 +194,16 @@ def test_many_copies_of_the_picture_in_the_corpus_are_no_neighbours_of_it(scale)
 
 
 def test_the_ceiling_rises_with_the_number_of_masks_and_progress_counts_all_maps():
-    told = []
+    calls = []
     few, more = (
-        relax.assess(blob(), ENCODER, masks=masks, seed=3, progress=lambda *now: told.append(now)) for masks in (16, 64)
+        relax.assess(blob(), ENCODER, masks=masks, seed=3, progress=lambda *now: calls.append(now))
+        for masks in (16, 64)
     )
 
     assert few.ceiling < more.ceiling < 1
-    assert (16 * 4, 16 * 4) in told
-    assert told[-1] == (64 * 4, 64 * 4)
-    assert [done for done, most in told if most == 256] == sorted(done for done, most in told if most == 256)
+    assert (16 * 4, 16 * 4) in calls
+    assert calls[-1] == (64 * 4, 64 * 4)
+    assert [done for done, total in calls if total == 256] == sorted(done for done, total in calls if total == 256)
     assert relax.assess(blob(), ENCODER, masks=16, seed=3) == few
 
 
@@ -213,13 +214,13 @@ def test_the_numbers_stand_beside_the_map_and_undefined_ones_are_said():
     beside = constant.beside(explanation)
 
     assert "trust" not in explanation.provenance
-    made = json.loads(beside.to_json())["trust"]
-    assert made["mirrored"] is None  # a constant map has no correlation
-    assert made["stability"] == 1
-    assert trust_in_words(made) == trust_in_words(asdict(constant))
+    record = json.loads(beside.to_json())["trust"]
+    assert record["mirrored"] is None  # a constant map has no correlation
+    assert record["stability"] == 1
+    assert trust_in_words(record) == trust_in_words(asdict(constant))
     assert "undefined mirrored" in str(constant)
     drawn = relax.figure(beside).texts
-    assert "embedding under small changes 1.00" in " ".join(" ".join(one.get_text() for one in drawn).split())
+    assert "embedding under small changes 1.00" in " ".join(" ".join(text.get_text() for text in drawn).split())
 
 
 def test_the_command_line_writes_trust_and_takes_neighbours_from_a_folder_or_an_index(tmp_path, monkeypatch, capsys):
