@@ -122,38 +122,41 @@ class Plan:
         started: Callable[[str, str], None] | None = None,
     ) -> Iterator[Outcome]:
         """One per picture and method, as soon as it is ready; pairs (picture name, method) in `done` are skipped."""
-        for number, (image, truth, name) in enumerate(zip(images, truths, names, strict=True)):
+        for index, (image, truth, name) in enumerate(zip(images, truths, names, strict=True)):
             methods = [method for method in self.methods if (name, method) not in done]
-            if not methods:
-                continue
+            if methods:
+                yield from self._outcomes_of(image, truth, name, methods, self._references(images, index), started)
+
+    def _outcomes_of(
+        self,
+        image: ImageSource,
+        truth: TruthSource,
+        name: str,
+        methods: Sequence[str],
+        references: Sequence[ImageSource],
+        started: Callable[[str, str], None] | None,
+    ) -> Iterator[Outcome]:
+        """Outcomes of one picture; a single failure if it cannot be prepared for any method."""
+        try:
+            scene = Scene.of(image, self.encoder, _hiding_of_metrics(self.settings.hiding))
+            trial = Trial.of(scene, self.question)
+            contrast = None if self.contrast is None else Trial.of(scene, self.contrast, trial.own)
+            inside = _truth_mask(truth, (int(scene.image.shape[-2]), int(scene.image.shape[-1])))
+        except (ValueError, OSError) as error:
+            yield Outcome(name, "", {}, failure=_failure(name, error))
+            return
+        for method in methods:
+            if started is not None:
+                started(name, method)
             try:
-                scene = Scene.of(image, self.encoder, _hiding_of_metrics(self.settings.hiding))
-                trial = Trial.of(scene, self.question)
-                contrast = None if self.contrast is None else Trial.of(scene, self.contrast, trial.own)
-                inside = _truth_mask(truth, (int(scene.image.shape[-2]), int(scene.image.shape[-1])))
-            except (ValueError, OSError) as error:
-                yield Outcome(name, "", {}, failure=_failure(name, error))
-                continue
-            references = [] if self.settings.request.head is not None else self._references(images, number)
-            for method in methods:
-                if started is not None:
-                    started(name, method)
-                try:
-                    explanation = self._explain(image, method, self.settings, self.encoder)
-                    case = Case(
-                        explanation.importance,
-                        inside,
-                        trial,
-                        contrast,
-                        self._explainer(image, method),
-                        references,
-                        self.seed,
-                    )
-                    passes = float(explanation.provenance["cost"]["passes"])
-                    values = {metric.name: metric(case) for metric in self._metrics(case)}
-                    yield Outcome(name, method, values, passes)
-                except (ValueError, OSError, RuntimeError) as error:
-                    yield Outcome(name, method, {}, failure=_failure(name, error))
+                explanation = self._explain(image, method, self.settings, self.encoder)
+                again = self._explainer(image, method)
+                case = Case(explanation.importance, inside, trial, contrast, again, references, self.seed)
+                passes = float(explanation.provenance["cost"]["passes"])
+                values = {metric.name: metric(case) for metric in self._metrics(case)}
+                yield Outcome(name, method, values, passes)
+            except (ValueError, OSError, RuntimeError) as error:
+                yield Outcome(name, method, {}, failure=_failure(name, error))
 
     def _metrics(self, case: Case) -> list[Metric]:
         """The metrics of a picture: all, or without a truth those that do not need one."""
@@ -187,11 +190,13 @@ class Plan:
 
         return explain
 
-    def _references(self, images: Sequence[ImageSource], number: int) -> list[ImageSource]:
-        """Other pictures as references, drawn at random for each picture."""
-        others = [other for index, other in enumerate(images) if index != number]
-        random = np.random.default_rng((STREAM, self.seed, number))
-        return [others[index] for index in random.permutation(len(others))[:REFERENCES]]
+    def _references(self, images: Sequence[ImageSource], index: int) -> list[ImageSource]:
+        """Other pictures as references, drawn at random for each picture; none where a head explains a class."""
+        if self.settings.request.head is not None:
+            return []
+        others = [other for place, other in enumerate(images) if place != index]
+        random = np.random.default_rng((STREAM, self.seed, index))
+        return [others[place] for place in random.permutation(len(others))[:REFERENCES]]
 
 
 def check_images(metrics: Sequence[Metric] | None, images: int, has_truth: bool) -> None:
