@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 import relax
+from relax.cli import evaluate as evaluate_command
 from relax.cli.app import app, run
 from relax.cli.head import head_app
+from relax.questions.evaluation import DEFAULT_METHODS
 
 MISSPELT = {
     "similarity": "cosin",
@@ -89,6 +91,10 @@ def test_a_fill_that_is_neither_a_word_nor_an_image_is_wrong_usage(here, capsys,
     err = capsys.readouterr().err
     assert err.startswith("relax: --fill must be mean, blur, noise, drop, a number, three numbers r,g,b or the path of")
     assert err.endswith("got gold: no such file\n")
+
+
+def test_evaluate_has_the_methods_of_its_function_by_default():
+    assert evaluate_command.DEFAULT_METHODS.split(",") == [*DEFAULT_METHODS]
 
 
 def test_compare_hides_with_the_fill(here):
