@@ -47,7 +47,7 @@ def probe_image(image: ImageSource, encoder: Encoder, settings: Settings, progre
     scene = Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
     budget = Budget(settings.count, None, settings.execution.batch_size)
     embeddings = torch.cat([batch for _, batch in scene.passes(budget, progress)])
-    image_embedding = scene.own_embedding()
+    image_embedding = scene.image_embedding()
     record = {**scene.record(settings.hiding), **surroundings(encoder.device, time.perf_counter() - start)}
     return Probe(scene, embeddings, image_embedding, record)
 
@@ -59,13 +59,13 @@ class Probe:
     Attributes:
         scene: The image as the encoder sees it, with its masks.
         embeddings: (N, D) float32, one per mask.
-        own_embedding: (D,) embedding of the image with nothing hidden.
+        image_embedding: (D,) embedding of the image with nothing hidden.
         provenance: How the embeddings were made, as JSON types.
     """
 
     scene: Scene
     embeddings: Tensor
-    own_embedding: Tensor
+    image_embedding: Tensor
     provenance: dict[str, Any]
 
     def explain(
@@ -112,10 +112,10 @@ class Probe:
         """The moments of scores (M,) under masks `start` to `start + M - 1`; the masks are drawn anew."""
         moments = self.scene.estimator(start)
         for chunk in torch.split(scores, MASKS_AT_ONCE):
-            moments.add(chunk, self.scene.source.masks(start, start + len(chunk), self.scene.home))
+            moments.add(chunk, self.scene.source.masks(start, start + len(chunk), self.scene.accumulator_device))
             start += len(chunk)
         return moments
 
     def _scores(self, question: Question) -> Tensor:
         """(N,) score of each masked image."""
-        return question.target(self.embeddings.device, lambda: self.own_embedding)(self.embeddings)
+        return question.target(self.embeddings.device, lambda: self.image_embedding)(self.embeddings)

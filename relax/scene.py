@@ -103,7 +103,7 @@ class Scene:
         return int(self.view.shape[-2]), int(self.view.shape[-1])
 
     @property
-    def home(self) -> torch.device:
+    def accumulator_device(self) -> torch.device:
         """Where scores and moments are kept: the encoder's device, if it supports float64."""
         return _accumulator_device(self.encoder)
 
@@ -111,9 +111,9 @@ class Scene:
         """(N, D) embeddings of pixels (N, C, h, w) of the view's size."""
         return self.encoder.embed(pixels) if self.resized else self.encoder(pixels)
 
-    def own_embedding(self) -> Tensor:
+    def image_embedding(self) -> Tensor:
         """(D,) embedding of the image with nothing hidden."""
-        return self.embed(self.view)[0].to(self.home)
+        return self.embed(self.view)[0].to(self.accumulator_device)
 
     def passes(
         self, budget: Budget, progress: Progress | None = None, score: Score | None = None
@@ -143,7 +143,7 @@ class Scene:
         expected = total if budget.tolerance is None else min(total, DEFAULT_MASKS)
         if self.drops or not self.resized or not self.run.wants_trial(expected):
             return size
-        score = score or Target("cosine", self.own_embedding(), None)
+        score = score or Target("cosine", self.image_embedding(), None)
         views = self._prepared(self.source.masks(0, min(TRIAL, total), self.encoder.device))
         return within_memory(partial(self.run.settle, views, score, expected), size)[1]
 
@@ -158,7 +158,7 @@ class Scene:
             embeddings = self.run.embed(self._prepared(masks))
         else:
             embeddings = self.encoder(self.masked(masks))
-        return masks.to(self.home), embeddings.to(self.home)
+        return masks.to(self.accumulator_device), embeddings.to(self.accumulator_device)
 
     def masked(self, masks: Tensor) -> Tensor:
         """(N, C, h, w): the view under masks (N, 1, h, w)."""
@@ -181,8 +181,8 @@ class Scene:
         if self.surrogate is not None:
             return ControlledMoments(self.surrogate, first)
         if isinstance(self.source, RandomGrid):
-            return averages(self.source, self.home)
-        return RelaxMoments.empty(self.size, self.home)
+            return averages(self.source, self.accumulator_device)
+        return RelaxMoments.empty(self.size, self.accumulator_device)
 
     def explanation(self, moments: Estimator, record: dict[str, Any]) -> Explanation:
         """The maps of these moments in the frame of the image, with their provenance."""

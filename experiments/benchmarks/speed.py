@@ -251,7 +251,7 @@ def masks_to_same_error(image: str, encoder: Encoder, precision: str) -> tuple[f
     squared = float(np.nanmean(np.square(theirs.standard_error, dtype=np.float64)))  # NaN: cropped away
     goal = relative(squared, theirs.importance.astype(np.float64)) * 2000 / PEERS_MASKS
     probe = relax.probe(image, encoder, masks=TOTAL, precision=precision)
-    scores = torch.cosine_similarity(probe.embeddings.double(), probe.own_embedding.double()[None])
+    scores = torch.cosine_similarity(probe.embeddings.double(), probe.image_embedding.double()[None])
     for count in range(BLOCK, TOTAL // 2 + 1, BLOCK):
         maps = torch.stack([importance(probe, scores, first, count) for first in range(0, TOTAL - count + 1, count)])
         if relative(float(maps.var(0).mean()), importance(probe, scores, 0, TOTAL).cpu().numpy()) <= goal:

@@ -42,12 +42,12 @@ def moments_of(scores: Tensor, grid: RandomGrid, start: int, stop: int) -> Relax
 def covered(image: Path, encoder: Encoder, seed: int) -> dict[str, float | str]:
     """Share of pixels and estimates, per number of masks, whose interval covers the truth."""
     truth_probe = relax.probe(str(image), encoder, masks=TRUTH, seed=seed + 1_000_000, preset="paper-rise")
-    truth_scores = cosine(truth_probe.embeddings, truth_probe.own_embedding)
+    truth_scores = cosine(truth_probe.embeddings, truth_probe.image_embedding)
     size = truth_probe.scene.size
     truth = moments_of(truth_scores, RandomGrid(size, seed=seed + 1_000_000), 0, TRUTH).importance
 
     probe = relax.probe(str(image), encoder, masks=POOL, seed=seed, preset="paper-rise")
-    scores, grid = cosine(probe.embeddings, probe.own_embedding), RandomGrid(size, seed=seed)
+    scores, grid = cosine(probe.embeddings, probe.image_embedding), RandomGrid(size, seed=seed)
     row: dict[str, float | str] = {"image": image.stem}
     for count in SIZES:
         inside = []

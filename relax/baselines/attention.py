@@ -60,7 +60,7 @@ def _attention(task: Task, tokens: Tokens) -> list[Tensor]:
     averages: list[Tensor] = []
 
     def record(weights: Tensor) -> None:
-        averages.append(weights[0].to(task.scene.home).double().mean(0))
+        averages.append(weights[0].to(task.scene.accumulator_device).double().mean(0))
 
     handles, fused = [], []
     for _, block in tokens.blocks:

@@ -50,7 +50,7 @@ def feature_ablation(task: Task) -> Maps:
         drops = FeatureAblation(task.scores).attribute(
             task.view,
             baselines=task.fill,
-            feature_mask=labels[None, None].to(task.scene.home),
+            feature_mask=labels[None, None].to(task.scene.accumulator_device),
             perturbations_per_eval=task.batch,
         )
     return Maps(drops[0, 0], f"drop of the {task.scalar.unit}", settings={"superpixels": count}, masks=count)
@@ -65,7 +65,7 @@ def sbsm(task: Task) -> Maps:
     """
     windows = cast(SlidingWindows, task.scene.source)
     score = task.scores(task.scene.view)
-    dropped, covered = torch.zeros(2, *task.scene.size, dtype=torch.float64, device=task.scene.home)
+    dropped, covered = torch.zeros(2, *task.scene.size, dtype=torch.float64, device=task.scene.accumulator_device)
     for start, stop in task.budget.stretches(windows.limit, task.scene.view):
         masks = windows.masks(start, stop, task.encoder.device)
         drops = score - task.scores(task.scene.masked(masks))

@@ -56,7 +56,7 @@ def rise_of(probe: Probe, head: Head, target: str | int | None = None) -> Explan
     """
     start = time.perf_counter()
     head.check(probe.scene.encoder)
-    index = predicted(head, probe.own_embedding) if target is None else head.class_index(target)
+    index = predicted(head, probe.image_embedding) if target is None else head.class_index(target)
     scalar = class_score(head, index, "probability")
     moments = probe.moments(scalar(probe.embeddings))
     provenance = {

@@ -131,7 +131,7 @@ def _weights(task: Task, method: Lime, labels: Tensor) -> Tensor:
         weights: Tensor = method.attribute(
             task.view,
             baselines=task.fill,
-            feature_mask=labels[None, None].to(task.scene.home),
+            feature_mask=labels[None, None].to(task.scene.accumulator_device),
             n_samples=task.samples,
             perturbations_per_eval=task.batch,
             return_input_shape=False,

@@ -85,7 +85,7 @@ class Task:
 
     def embed(self, pixels: Tensor) -> Tensor:
         """(N, C, h, w) pixels in one batch to (N, D) embeddings, without gradients."""
-        embeddings = self.scene.embed(pixels).to(self.scene.home)
+        embeddings = self.scene.embed(pixels).to(self.scene.accumulator_device)
         self.count(len(pixels))
         return embeddings
 
@@ -104,7 +104,7 @@ class Task:
         """
         try:
             # A copy: a network without normalisation may write into its input.
-            scores = self.scalar(self.encoder.embed_with_gradients(pixels.clone()).to(self.scene.home))
+            scores = self.scalar(self.encoder.embed_with_gradients(pixels.clone()).to(self.scene.accumulator_device))
         except EncoderError as error:
             raise MethodError(f"{self.method} needs gradients: {error}") from error
         if torch.is_grad_enabled() and not scores.requires_grad:
@@ -118,12 +118,12 @@ class Task:
     @property
     def view(self) -> Tensor:
         """(1, C, h, w) in [0, 1]: the view on the device of the scores, as captum needs it."""
-        return self.scene.view.to(self.scene.home)
+        return self.scene.view.to(self.scene.accumulator_device)
 
     @property
     def fill(self) -> Tensor:
         """(1, C, h, w) in [0, 1]: the view with everything hidden, on the same device."""
-        return self.scene.fill.expand_as(self.scene.view).to(self.scene.home)
+        return self.scene.fill.expand_as(self.scene.view).to(self.scene.accumulator_device)
 
     def leaf(self, pixels: Tensor) -> Tensor:
         """A copy of pixels (N, C, h, w) at which gradients are taken; only inside `gradients_allowed`."""
@@ -131,7 +131,7 @@ class Task:
 
     def to_view(self, values: Tensor) -> Tensor:
         """A coarse map (gh, gw) at the size of the view: (h, w) float64, bilinear between the cells' centres."""
-        coarse = values.to(self.scene.home).double()[None, None]
+        coarse = values.to(self.scene.accumulator_device).double()[None, None]
         return F.interpolate(coarse, self.scene.size, mode="bilinear", align_corners=False)[0, 0]
 
     def expect(self, passes: int) -> None:

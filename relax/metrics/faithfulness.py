@@ -105,7 +105,7 @@ def representation_shift(trial: Trial, importance: Map, *, share: float = 0.2, s
         raise ValueError(f"share is a share of the pixels, in (0, 1]; got {share}")
     places = _places(trial, importance, seed)
     hidden = trial.embeddings((places >= round(share * places.size))[None])[0]
-    return float((hidden.double() - trial.own.double()).norm())
+    return float((hidden.double() - trial.image_embedding.double()).norm())
 
 
 def faithfulness_correlation(
@@ -179,7 +179,7 @@ def monotonicity_correlation(trial: Trial, importance: Map, *, steps: int = STEP
     group = np.searchsorted(_ends(steps, places.size)[1:], places, side="right")
     numbers = np.arange(group.max() + 1)
     worth = np.bincount(group.ravel(), values.ravel()) / np.bincount(group.ravel())
-    changes = trial.scores(group[None] != numbers[:, None, None]) - trial.own_score
+    changes = trial.scores(group[None] != numbers[:, None, None]) - trial.image_score
     return spearman(worth, changes**2)
 
 

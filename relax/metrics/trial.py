@@ -25,37 +25,37 @@ class Trial:
     Attributes:
         scene: The picture as the encoder sees it, with what hidden pixels show.
         target: Embeddings (N, D) to scores (N,), higher = closer.
-        own: (D,) the embedding of the picture with nothing hidden.
+        image_embedding: (D,) the embedding of the picture with nothing hidden.
         passes: Encoder passes so far.
     """
 
     scene: Scene
     target: Target
-    own: Tensor
+    image_embedding: Tensor
     passes: int = 1
 
     @classmethod
-    def of(cls, scene: Scene, question: Question | None = None, own: Tensor | None = None) -> Trial:
+    def of(cls, scene: Scene, question: Question | None = None, image_embedding: Tensor | None = None) -> Trial:
         """The trial of a question to the scene; None is the cosine to the picture itself.
 
-        `own` is the embedding (D,) of the picture, if it has been computed already; else it costs one encoder pass.
+        `image_embedding` is that of the picture (D,), if it has been computed already; else it costs one encoder pass.
         """
-        passes = int(own is None)
-        embedding = scene.own_embedding() if own is None else own
+        passes = int(image_embedding is None)
+        embedding = scene.image_embedding() if image_embedding is None else image_embedding
         question = question or Question("cosine", None, None, ("itself", "itself"))
-        return cls(scene, question.target(scene.home, lambda: embedding), embedding, passes)
+        return cls(scene, question.target(scene.accumulator_device, lambda: embedding), embedding, passes)
 
     @property
-    def own_score(self) -> float:
+    def image_score(self) -> float:
         """The score of the picture with nothing hidden."""
-        return float(self.target(self.own[None])[0])
+        return float(self.target(self.image_embedding[None])[0])
 
     def embeddings(self, visible: Mask) -> Tensor:
         """(N, D) embeddings of the picture with only the pixels `visible` (N, h, w) shown."""
         embeddings = []
         for start, stop in BATCHES.stretches(len(visible), self.scene.view):
             masks = torch.from_numpy(np.ascontiguousarray(visible[start:stop, None])).to(self.scene.view)
-            embeddings.append(self.scene.embed(self.scene.masked(masks)).to(self.scene.home))
+            embeddings.append(self.scene.embed(self.scene.masked(masks)).to(self.scene.accumulator_device))
         self.passes += len(visible)
         return torch.cat(embeddings)
 

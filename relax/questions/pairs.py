@@ -135,8 +135,8 @@ def pair_of(a: Probe, b: Probe, *, similarity: str = "cosine") -> PairExplanatio
 def _towards(probe: Probe, other: Probe, similarity: str) -> Towards:
     measure = measure_named(similarity)
     name = other.scene.name
-    reference = other.own_embedding.to(probe.embeddings.device)
-    to_other, to_itself = measure(probe.embeddings, reference), measure(probe.embeddings, probe.own_embedding)
+    reference = other.image_embedding.to(probe.embeddings.device)
+    to_other, to_itself = measure(probe.embeddings, reference), measure(probe.embeddings, probe.image_embedding)
     offset, slope, correlation = _line(to_itself, to_other)
     return Towards(
         to_other=probe.answer(to_other, {"similarity": similarity, "reference": name}),
@@ -145,7 +145,7 @@ def _towards(probe: Probe, other: Probe, similarity: str) -> Towards:
             to_other - offset - slope * to_itself,
             {"similarity": similarity, "reference": name, "map": f"{similarity} beyond that to itself"},
         ),
-        similarity=float(measure(probe.own_embedding[None], reference)[0]),
+        similarity=float(measure(probe.image_embedding[None], reference)[0]),
         offset=offset,
         slope=slope,
         correlation=correlation,

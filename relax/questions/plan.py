@@ -140,7 +140,7 @@ class Plan:
         try:
             scene = Scene.of(image, self.encoder, _hiding_of_metrics(self.settings.hiding))
             trial = Trial.of(scene, self.question)
-            contrast = None if self.contrast is None else Trial.of(scene, self.contrast, trial.own)
+            contrast = None if self.contrast is None else Trial.of(scene, self.contrast, trial.image_embedding)
             inside = _truth_mask(truth, (int(scene.image.shape[-2]), int(scene.image.shape[-1])))
         except (ValueError, OSError) as error:
             yield Outcome(name, "", {}, failure=_failure(name, error))

@@ -54,7 +54,7 @@ def explain_centre(
         raise ValueError(f"cluster must be from 0 to {len(vectors) - 1}; got {cluster}")
     if contrast and len(vectors) < 2:
         raise ValueError("contrast needs at least two centres; got one")
-    order = _closest(probe.own_embedding, vectors, similarity).tolist()
+    order = _closest(probe.image_embedding, vectors, similarity).tolist()
     cluster = order[0] if cluster is None else cluster
     name = f"centre of cluster {cluster} of {len(vectors)}"
     question: dict[str, Any] = {"similarity": similarity, "reference": name, "cluster": cluster}
@@ -118,7 +118,7 @@ def neighbour_consensus(probe: Probe, embeddings: Vectors, *, k: int = 10, simil
     vectors = _checked(probe, embeddings, "embeddings")
     if not 1 <= k <= len(vectors):
         raise ValueError(f"k must be from 1 to {len(vectors)}, the number of embeddings; got {k}")
-    nearest = _closest(probe.own_embedding, vectors, similarity)[:k]
+    nearest = _closest(probe.image_embedding, vectors, similarity)[:k]
     neighbours = vectors[nearest]
     scores = torch.stack([measure_named(similarity)(probe.embeddings, neighbour) for neighbour in neighbours])
     question = {"similarity": similarity, "reference": f"the {k} nearest of {len(vectors)} embeddings"}
@@ -126,7 +126,7 @@ def neighbour_consensus(probe: Probe, embeddings: Vectors, *, k: int = 10, simil
         explanation=probe.answer(scores.mean(0), question),
         maps=np.stack([probe.scene.to_image(probe.moments(row).importance) for row in scores]),
         neighbours=nearest.cpu().numpy(),
-        similarities=_similarities(probe.own_embedding, neighbours, similarity).cpu().numpy(),
+        similarities=_similarities(probe.image_embedding, neighbours, similarity).cpu().numpy(),
     )
 
 

@@ -90,7 +90,7 @@ def test_a_foil_equal_to_the_reference_leaves_nothing_and_a_swap_negates():
     probe = relax.probe(image(), Counting(), masks=40)
     corpus, foil_corpus = Corpus(embeddings(1, 2)), Corpus(embeddings(3))
 
-    nothing = probe.explain(foil=probe.own_embedding)
+    nothing = probe.explain(foil=probe.image_embedding)
 
     assert (nothing.importance == 0).all()
     assert (nothing.uncertainty == 0).all()

@@ -55,7 +55,7 @@ def test_beyond_is_the_map_of_what_least_squares_leaves():
     direction = pair_of(*probes).a
 
     z = probes[0].embeddings
-    itself, other = (contrast_by_definition("cosine", z, probe.own_embedding[None]) for probe in probes)
+    itself, other = (contrast_by_definition("cosine", z, probe.image_embedding[None]) for probe in probes)
     design = torch.stack([torch.ones_like(itself), itself], 1)
     fit = torch.linalg.lstsq(design, other[:, None]).solution[:, 0]
     importance, _ = importance_by_definition(other - design @ fit, probes[0].scene.source.masks(0, 60)[:, 0])

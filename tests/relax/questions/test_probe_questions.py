@@ -57,7 +57,7 @@ def closest_first(embedding, vectors, similarity):
 
 @pytest.mark.parametrize("similarity", ["cosine", "l2", "dot", "rbf"])
 def test_the_own_cluster_is_that_of_the_closest_centre(probe, others, similarity):
-    order, _ = closest_first(probe.own_embedding, others, similarity)
+    order, _ = closest_first(probe.image_embedding, others, similarity)
 
     explanation = explain_centre(probe, others, similarity=similarity)
 
@@ -68,7 +68,7 @@ def test_the_own_cluster_is_that_of_the_closest_centre(probe, others, similarity
 
 
 def test_contrast_takes_the_closest_other_centre_away(probe, others):
-    order, _ = closest_first(probe.own_embedding, others, "cosine")
+    order, _ = closest_first(probe.image_embedding, others, "cosine")
 
     closest = explain_centre(probe, others, contrast=True)
     farthest = explain_centre(probe, others.numpy(), cluster=order[-1], contrast=True)
@@ -102,7 +102,7 @@ def test_impossible_centres_are_refused(probe, centres, settings, message):
 
 @pytest.mark.parametrize("similarity", ["cosine", "l2", "dot", "rbf"])
 def test_the_consensus_has_the_map_for_each_of_the_nearest(probe, others, similarity):
-    order, values = closest_first(probe.own_embedding, others, similarity)
+    order, values = closest_first(probe.image_embedding, others, similarity)
 
     consensus = neighbour_consensus(probe, others, k=3, similarity=similarity)
 
