@@ -23,10 +23,11 @@ from encoders import Encoder
 from relax.estimators.budget import Budget, Progress
 from relax.explanation import Explanation
 from relax.io.images import ImageSource, one_by_one
+from relax.keywords import ExplainKeywords, shows
 from relax.provenance import surroundings
 from relax.references import Question
 from relax.scene import EncoderSource, Scene, loaded
-from relax.settings import ExplainKeywords, Settings, shows
+from relax.settings import Settings
 
 
 class ExplainImage(Protocol):

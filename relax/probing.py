@@ -16,10 +16,11 @@ from relax.estimators.moments import Estimator
 from relax.estimators.repeat import Repeat
 from relax.explanation import Explanation
 from relax.io.images import ImageSource
+from relax.keywords import ProbeKeywords, shows
 from relax.provenance import surroundings
 from relax.references import Question, Reference
 from relax.scene import EncoderSource, Scene, loaded
-from relax.settings import ProbeKeywords, Settings, shows
+from relax.settings import Settings
 
 MASKS_AT_ONCE = 64  # when averaging: masks are drawn anew, and all of them would fill the memory
 

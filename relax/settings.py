@@ -8,12 +8,11 @@ the command line has defaults and checks without waiting for it.
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from encoders import POOLINGS, PRECISIONS
 from masking import DESIGNS, FILLS, REGIONS
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 Fill: TypeAlias = "str | float | Sequence[float] | ImageSource"
 BatchSize: TypeAlias = int | Literal["auto"]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 MAX_MASKS = 100_000  # with a tolerance, unless `masks` is given
 
@@ -187,14 +185,14 @@ class Settings:
 
         Args:
             keywords: Of a public function.
-            allowed: The TypedDict of the keywords that the function takes; None = all of `ExplainKeywords`.
+            allowed: The TypedDict of the keywords that the function takes; None is all keywords.
             function: Its name, for error messages.
 
         Raises:
             TypeError: If there is no such keyword.
             ValueError: If a value is invalid; the message begins with the keyword.
         """
-        names = list((allowed or ExplainKeywords).__annotations__)
+        names = list(DEFAULTS if allowed is None else allowed.__annotations__)
         for name in keywords:
             if name not in names:
                 raise TypeError(f"{function}() has no keyword {name!r}{nearest(name, names)}")
@@ -220,68 +218,6 @@ class Settings:
 CONCERNS: tuple[type, ...] = (Request, Hiding, Estimation, Execution)
 
 
-class HidingKeywords(TypedDict, total=False):
-    """Keywords of `Hiding`."""
-
-    regions: str
-    cells: int
-    keep: float
-    fill: Fill
-    seed: int
-    design: str
-
-
-class ExecutionKeywords(TypedDict, total=False):
-    """Keywords of `Execution`."""
-
-    pooling: str
-    device: str | torch.device
-    batch_size: BatchSize
-    precision: str | None
-
-
-class ProbeKeywords(HidingKeywords, ExecutionKeywords, total=False):
-    """Keywords for masked embeddings and the averages over them."""
-
-    masks: int | Tensor | None
-    estimator: str
-    preset: str | None
-
-
-class PairKeywords(ProbeKeywords, total=False):
-    """`ProbeKeywords` with the measure."""
-
-    similarity: str
-
-
-class CompareKeywords(PairKeywords, total=False):
-    """Keywords shared by the methods or encoders of a comparison."""
-
-    tolerance: float | None
-    reference: Reference
-    foil: Reference
-
-
-class EvaluateKeywords(CompareKeywords, total=False):
-    """`CompareKeywords` with a head, one class of which is then explained."""
-
-    head: Head | None
-    target: str | int | None
-
-
-class ExplainKeywords(EvaluateKeywords, total=False):
-    """All keywords of `relax.explain`, which documents them."""
-
-    method: str
-
-
-class AuditKeywords(ExecutionKeywords, total=False):
-    """Keywords of an audit."""
-
-    masks: int
-    seed: int
-
-
 DEFAULTS: dict[str, Any] = {
     "preset": None,
     **{
@@ -292,27 +228,6 @@ DEFAULTS: dict[str, Any] = {
     },
 }
 """The default of every keyword."""
-
-
-def shows(keywords: type, **defaults: Any) -> Callable[[Function], Function]:
-    """Make `help` and `inspect.signature` show the keywords that a function takes as `**keywords`, with their defaults.
-
-    Args:
-        keywords: The TypedDict of `**keywords`.
-        defaults: Those of the function where they differ from `DEFAULTS`.
-    """
-
-    def decorate(function: Function) -> Function:
-        plain = inspect.signature(function)
-        parameters = [p for p in plain.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        parameters += [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default={**DEFAULTS, **defaults}[name])
-            for name in keywords.__annotations__
-        ]
-        function.__signature__ = plain.replace(parameters=parameters)  # type: ignore[attr-defined]
-        return function
-
-    return decorate
 
 
 def _concern_of(concern: type, values: Mapping[str, Any]) -> Any:

@@ -43,7 +43,13 @@ def test_a_room_imports_only_what_the_arrows_allow(room):
 
 LAYERS = [  # inside relax/, lowest first: a module imports from its own layer and those below
     {"rooms", "files", "text", "maps", "provenance"},
-    {"baselines.methods", "baselines.costs", "estimators.defaults", "settings"},  # tables and choices, free of torch
+    {
+        "baselines.methods",
+        "baselines.costs",
+        "estimators.defaults",
+        "settings",
+        "keywords",
+    },  # tables and choices, free of torch
     {"plotting"},
     {"io"},
     {"estimators"},

@@ -33,10 +33,11 @@ from relax.auditing.stages import (
     spread_over,
 )
 from relax.auditing.tables import write_tables
+from relax.keywords import AuditKeywords, shows
 from relax.provenance import surroundings
 from relax.report import write_report
 from relax.scene import EncoderSource, loaded
-from relax.settings import AuditKeywords, Settings, shows
+from relax.settings import Settings
 
 MIN_IMAGES = 10
 MASKS = 512  # of each explanation

@@ -8,19 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.cli.console import DONE, SOME_FAILED, Stopped, complain, progress_bar
-from relax.cli.options import (
-    DEFAULT_OUT,
-    EXECUTION,
-    HIDING_PANEL,
-    RUN_PANEL,
-    Debug,
-    EncoderSpec,
-    Out,
-    Quiet,
-    listed,
-    takes,
-    usage_errors,
-)
+from relax.cli.options import DEFAULT_OUT, EXECUTION, HIDING_PANEL, RUN_PANEL, Debug, EncoderSpec, Out, Quiet
+from relax.cli.usage import listed, takes, usage_errors
 from relax.text import printable
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it

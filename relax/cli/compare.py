@@ -24,11 +24,8 @@ from relax.cli.options import (
     Methods,
     Out,
     Quiet,
-    check_out,
-    listed,
-    takes,
-    usage_errors,
 )
+from relax.cli.usage import check_out, listed, takes, usage_errors
 from relax.files import file_names, write_files
 from relax.text import number
 

@@ -31,10 +31,8 @@ from relax.cli.options import (
     Methods,
     Out,
     Quiet,
-    listed,
-    takes,
-    usage_errors,
 )
+from relax.cli.usage import listed, takes, usage_errors
 from relax.files import file_names
 from relax.text import shortened
 

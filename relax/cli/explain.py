@@ -25,9 +25,8 @@ from relax.cli.options import (
     EncoderSpec,
     Out,
     Quiet,
-    takes,
-    usage_errors,
 )
+from relax.cli.usage import takes, usage_errors
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from encoders import Encoder

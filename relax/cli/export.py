@@ -21,10 +21,8 @@ from relax.cli.options import (
     EncoderSpec,
     Out,
     Quiet,
-    choice,
-    takes,
-    usage_errors,
 )
+from relax.cli.usage import choice, takes, usage_errors
 from relax.files import file_names
 from relax.io.choice import parse, stem_of
 from relax.io.picture import AXES

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.cli.console import DONE, SOME_FAILED, WRONG_USAGE, complain, plain_table, print_table, progress_bar
-from relax.cli.options import Debug, EncoderSpec, Quiet, choice, takes, usage_errors
+from relax.cli.options import Debug, EncoderSpec, Quiet
+from relax.cli.usage import choice, takes, usage_errors
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from torch import Tensor

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.cli.console import DONE, SOME_FAILED, Stopped, complain, plain_table, print_table, progress_bar
-from relax.cli.options import EXECUTION, Debug, EncoderSpec, Quiet, choice, takes, usage_errors
+from relax.cli.options import EXECUTION, Debug, EncoderSpec, Quiet
+from relax.cli.usage import choice, takes, usage_errors
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from rich.table import Table

@@ -20,9 +20,8 @@ from relax.cli.options import (
     EncoderSpec,
     Out,
     Quiet,
-    takes,
-    usage_errors,
 )
+from relax.cli.usage import takes, usage_errors
 from relax.files import file_names, write_files
 from relax.io.choice import stem_of
 from relax.text import number, shortened

@@ -8,7 +8,7 @@ from typing import Any
 from encoders import Encoder, Head
 from masking import FILLS
 from relax.cli.console import UsageError, progress_bar
-from relax.cli.options import check_out
+from relax.cli.usage import check_out
 from relax.io.errors import ImageError
 from relax.io.images import read_image
 from relax.references import Corpus, image_files

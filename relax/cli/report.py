@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, overload
 import typer
 
 from relax.cli.console import DONE, SOME_FAILED, complain, prefixed, progress_bar
-from relax.cli.options import DEFAULT_OUT, OUT_PANEL, Debug, Quiet, usage_errors
+from relax.cli.options import DEFAULT_OUT, OUT_PANEL, Debug, Quiet
+from relax.cli.usage import usage_errors
 
 if TYPE_CHECKING:
     from rich.progress import Progress

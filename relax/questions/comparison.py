@@ -19,9 +19,10 @@ from relax.explainer import explain_images
 from relax.explanation import Explanation
 from relax.io.errors import ImageError
 from relax.io.images import ImageSource
+from relax.keywords import CompareKeywords, shows
 from relax.plotting.caption import map_unit
 from relax.scene import EncoderSource, loaded
-from relax.settings import CompareKeywords, Settings, shows
+from relax.settings import Settings
 
 Limits = tuple[float, float]
 Started = Callable[[str], None]

@@ -15,11 +15,12 @@ from typing import Any, Unpack
 
 from relax.explanation import Explanation
 from relax.io.images import ImageSource, name_of
+from relax.keywords import EvaluateKeywords, shows
 from relax.metrics import Case, Evaluation, Explain, Outcome, Trial, default_metrics, metrics_named
 from relax.metrics.maps import Map, Mask
 from relax.questions.plan import Contrast, Plan, TruthSource, check_images
 from relax.scene import EncoderSource
-from relax.settings import EvaluateKeywords, Settings, shows
+from relax.settings import Settings
 
 Progress = Callable[[int, int, str], None]
 

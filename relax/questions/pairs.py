@@ -26,9 +26,10 @@ from torch import Tensor
 from relax.estimators.budget import Progress
 from relax.explanation import Explanation
 from relax.io.images import ImageSource
+from relax.keywords import PairKeywords, shows
 from relax.probing import Probe, probe_image
 from relax.scene import EncoderSource, loaded
-from relax.settings import PairKeywords, Settings, shows
+from relax.settings import Settings
 from similarity import measure_named
 
 

@@ -26,11 +26,12 @@ from relax.estimators.budget import Progress
 from relax.explainer import explain_images
 from relax.explanation import Explanation
 from relax.io.images import ImageSource, read_image
+from relax.keywords import ExplainKeywords, shows
 from relax.metrics.maps import Map, known_in_both, pearson
 from relax.plotting.caption import trust_in_words
 from relax.references import Corpus
 from relax.scene import EncoderSource, loaded
-from relax.settings import ExplainKeywords, Settings, shows
+from relax.settings import Settings
 
 MASKS = 512  # of each of the four maps
 SHIFT = 10  # by one part in SHIFT, a tenth of the picture

@@ -29,9 +29,10 @@ from relax.io.images import name_of
 from relax.io.nifti import Volume, axis_number
 from relax.io.picture import AXES, Window
 from relax.io.volumes import write_volume
+from relax.keywords import ExplainKeywords, shows
 from relax.maps import MAPS
 from relax.scene import EncoderSource, loaded
-from relax.settings import ExplainKeywords, Settings, shows
+from relax.settings import Settings
 
 
 @dataclass(frozen=True)

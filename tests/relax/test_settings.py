@@ -11,10 +11,12 @@ import torch
 import relax
 from encoders import POOLINGS, PRECISIONS
 from masking import DESIGNS, FILLS, REGIONS
+from relax import keywords
 from relax import settings as module
 from relax.cli.app import app
 from relax.cli.options import COMMAND_LINE_DEFAULTS, OPTIONS, option_name
-from relax.settings import DEFAULTS, ESTIMATORS, PRESETS, ExplainKeywords, Settings
+from relax.keywords import ExplainKeywords
+from relax.settings import DEFAULTS, ESTIMATORS, PRESETS, Settings
 from similarity import MEASURES
 from tests.paths import ROOT
 
@@ -29,15 +31,15 @@ TABLES = {
     "precision": PRECISIONS,
 }
 FUNCTIONS = {
-    relax.explain: module.ExplainKeywords,
-    relax.probe: module.ProbeKeywords,
-    relax.compare_methods: module.CompareKeywords,
-    relax.compare_encoders: module.CompareKeywords,
-    relax.explain_pair: module.PairKeywords,
-    relax.evaluate: module.EvaluateKeywords,
-    relax.assess: module.ExplainKeywords,
-    relax.explain_volume: module.ExplainKeywords,
-    relax.audit: module.AuditKeywords,
+    relax.explain: keywords.ExplainKeywords,
+    relax.probe: keywords.ProbeKeywords,
+    relax.compare_methods: keywords.CompareKeywords,
+    relax.compare_encoders: keywords.CompareKeywords,
+    relax.explain_pair: keywords.PairKeywords,
+    relax.evaluate: keywords.EvaluateKeywords,
+    relax.assess: keywords.ExplainKeywords,
+    relax.explain_volume: keywords.ExplainKeywords,
+    relax.audit: keywords.AuditKeywords,
 }
 COMMANDS = {command.name or command.callback.__name__: command.callback for command in app.registered_commands}
 
