@@ -27,6 +27,7 @@ from relax.cli.explain import explain
 from relax.cli.export import EXPORT_EXAMPLES, VOLUME_EXAMPLES, export, volume
 from relax.cli.head import head_app
 from relax.cli.index import INDEX_EXAMPLES, SEARCH_EXAMPLES, index, search
+from relax.cli.interrupts import remembered
 from relax.cli.pair import EXAMPLES as PAIR_EXAMPLES
 from relax.cli.pair import pair
 from relax.cli.report import EXAMPLES as REPORT_EXAMPLES
@@ -84,7 +85,8 @@ def run(arguments: Sequence[str]) -> int:
         The exit code, 0, 1, 2 or 130, as described at the top of this module.
     """
     try:
-        result = app(list(arguments), prog_name="relax", standalone_mode=False)
+        with remembered():
+            result = app(list(arguments), prog_name="relax", standalone_mode=False)
         sys.stdout.flush()
         if result == STOPPED:  # newer versions of typer turn Ctrl-C into this, silently
             complain("stopped")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relax.cli import interrupts
 from relax.text import printable, shortened
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def print_table(*parts: RenderableType) -> None:
 
 
 def progress_bar(unit: str = "", *columns: Any, visible: bool = True) -> Progress:
-    """A bar on stderr with the count done of the total; nothing if stderr is not a terminal.
+    """A bar on stderr with the count done of the total; nothing if stderr is not a terminal. Heeds Ctrl-C.
 
     Args:
         unit: Of the count, such as "images".
@@ -58,8 +59,17 @@ def progress_bar(unit: str = "", *columns: Any, visible: bool = True) -> Progres
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    class InterruptibleProgress(Progress):
+        def update(self, *arguments: Any, **fields: Any) -> None:
+            interrupts.check()
+            super().update(*arguments, **fields)
+
+        def advance(self, *arguments: Any, **fields: Any) -> None:
+            interrupts.check()
+            super().advance(*arguments, **fields)
+
     console = Console(stderr=True)
-    return Progress(
+    return InterruptibleProgress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
