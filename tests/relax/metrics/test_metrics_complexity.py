@@ -77,3 +77,9 @@ def test_shares_of_negative_importance_are_refused():
         entropy(np.array([[-1.0, 2.0]]), **RAW)
     with pytest.raises(ValueError, match=r"above is a share of the highest relevance, in \[0, 1\); got 1"):
         effective_complexity(np.array([[1.0, 2.0]]), above=1)
+
+
+def test_any_pixel_above_the_lowest_may_count_as_used():
+    assert effective_complexity(np.array([[0.0, 0.01, 1.0, 0.2]]), above=0) == 0.75
+    assert effective_complexity(np.array([[0.0, 0.01, 1.0, 0.2]])) == 0.5
+    assert sparseness(np.array([[0.25, 0.75]]), base="zero") == pytest.approx(0.25)  # also of a sum of 1

@@ -345,3 +345,99 @@ def test_what_cannot_be_asked_is_refused(image, importance):
         insertion(trial, importance, cells=1)
     with pytest.raises(ValueError, match=r"metric insertion needs the picture and the encoder, which this map comes"):
         METRICS["insertion"](Case(importance))
+
+
+DRAWN = {
+    "insertion": insertion,
+    "deletion": deletion,
+    "insertion by cells": lambda *given, **seed: insertion(*given, cells=4, **seed),
+    "insertion curve": lambda *given, **seed: insertion_curve(*given, **seed).area,
+    "deletion curve": lambda *given, **seed: deletion_curve(*given, **seed).area,
+    "shift": representation_shift,
+    "correlation": lambda trial, _, **seed: faithfulness_correlation(trial, np.eye(SIZE), **seed),
+    "monotonicity correlation": lambda trial, _, **seed: monotonicity_correlation(trial, np.eye(SIZE), **seed),
+}
+
+
+@pytest.mark.parametrize("metric", DRAWN.values(), ids=DRAWN)
+def test_where_chance_decides_the_seed_does_and_it_is_0_unless_given(image, metric):
+    """All pixels are equally important, or most are: their order is drawn."""
+    trial, flat = second_output(image), np.ones((SIZE, SIZE))
+
+    assert metric(trial, flat) == metric(trial, flat, seed=0)
+    assert metric(trial, flat) != metric(trial, flat, seed=1)
+
+
+def test_the_least_and_the_most_of_what_can_be_hidden(image):
+    """All pixels at once; and parts of at least one cell and of all cells but one."""
+    trial, truth = trial_of(image, Probe(), torch.ones(1)), image[0, 0].numpy().astype(float)
+
+    assert representation_shift(trial, truth, share=1) == pytest.approx(truth.sum(), rel=1e-6)
+    for share in (1e-6, 0.5, 1 - 1e-6):
+        assert faithfulness_correlation(trial, truth, share=share, cells=4) == pytest.approx(1)
+    assert abs(faithfulness_correlation(trial, truth, subsets=2, cells=4)) == pytest.approx(1)
+    for call, share in ((representation_shift, 1.5), (faithfulness_correlation, 0.0), (faithfulness_correlation, 1.0)):
+        with pytest.raises(ValueError, match="share"):
+            call(trial, truth, share=share)
+
+
+def test_parts_of_all_cells_but_one_hide_as_many():
+    probe = Probe()
+    trial = trial_of(torch.ones(1, 1, SIZE, SIZE), probe, torch.ones(1))
+    for share, hidden in ((1e-6, 4), (1 - 1e-6, 60)):
+        probe.seen.clear()
+
+        faithfulness_correlation(trial, np.eye(SIZE), share=share, cells=4)
+
+        assert (64 - torch.cat(probe.seen).sum((1, 2, 3))).tolist() == [hidden] * 30
+
+
+def test_unknown_pixels_count_as_the_lowest_of_their_cell_and_come_last_of_all():
+    """Cells of 1 x 2: means 3, (5 + 1) / 2 = 3 with the unknown pixel at the lowest value 1, and 2."""
+    probe = Probe()
+    trial = trial_of(torch.ones(1, 1, 2, 4), probe, torch.ones(1), cells=2)
+    importance = np.array([[4.0, 3.0, 5.0, np.nan], [2.0, 2.0, 1.0, 1.0]])
+    probe.seen.clear()
+
+    deletion(trial, importance, steps=4, cells=2)
+
+    assert torch.cat(probe.seen)[1, 0].tolist() == [[0, 0, 1, 1], [1, 1, 1, 1]]
+
+
+def test_a_trial_counts_its_passes_and_takes_an_embedding_that_there_is(image):
+    encoder = load(Net(), device="cpu")
+    scene = Scene.of(image, encoder, Hiding())
+
+    first = Trial.of(scene)
+    again = Trial.of(scene, None, first.own)
+
+    assert (first.passes, again.passes) == (1, 0)
+    assert again.own is first.own
+    assert first.own_score == pytest.approx(1)  # the cosine to itself
+    again.scores(np.ones((3, SIZE, SIZE), dtype=bool))
+    assert again.passes == 3
+    other = Trial.of(scene, None, torch.tensor([1.0, 2.0, 3.0]))
+    assert other.own.tolist() == [1, 2, 3]
+    scores = other.scores(np.ones((1, SIZE, SIZE), dtype=bool))
+    expected = torch.cosine_similarity(first.own.double(), torch.tensor([1.0, 2.0, 3.0]).double(), dim=0)
+    assert scores.dtype == np.float64
+    assert scores[0] == pytest.approx(float(expected))
+
+
+def test_a_map_of_a_view_that_is_the_picture_is_taken_as_it_is(image, importance):
+    importance[2, 3] = np.nan
+
+    np.testing.assert_array_equal(second_output(image).in_view(importance), importance)
+
+
+def test_a_stretched_view_that_is_not_square_takes_each_axis_by_itself():
+    """24 x 60 px to 12 x 20: two rows and three columns a view pixel."""
+    encoder = Encoder(lambda pixels: pixels.flatten(1)[:, :2] + 1, preprocess=Preprocess(size=(12, 20)), device="cpu")
+    trial = Trial.of(Scene.of(torch.rand(1, 1, 24, 60), encoder, Hiding()))
+    rows, columns = np.mgrid[:24, :60] + 0.5
+    top, left, bottom, right = encoder.seen(24, 60)
+
+    down = top + (np.arange(12) + 0.5) * (bottom - top) / 12
+    across = left + (np.arange(20) + 0.5) * (right - left) / 20
+    np.testing.assert_allclose(trial.in_view(rows), np.broadcast_to(down[:, None], (12, 20)))
+    np.testing.assert_allclose(trial.in_view(columns), np.broadcast_to(across, (12, 20)))

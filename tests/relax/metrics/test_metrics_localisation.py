@@ -175,3 +175,28 @@ def test_what_cannot_be_judged_is_refused():
         pointing_game(MAP, TRUTH, tolerance=-1)
     with pytest.raises(ValueError, match=r'base must be "lowest" or "zero"; got \'mean\''):
         relevance_mass(MAP, TRUTH, base="mean")
+
+
+@pytest.mark.parametrize(("size", "k"), [((10, 20), 4), ((5, 5), 1), ((1, 2), 1)])
+def test_two_percent_of_the_known_pixels_are_taken_by_default_and_at_least_one(size, k):
+    importance, truth = random_pair(4, size)
+    truth.flat[0] = True
+    wide = np.pad(importance, ((0, 30), (0, 0)), constant_values=np.nan)
+
+    assert top_k_intersection(importance, truth) == top_k_intersection(importance, truth, k=k)
+    assert top_k_intersection(wide, np.pad(truth, ((0, 30), (0, 0)))) == top_k_intersection(importance, truth, k=k)
+    assert top_k_intersection(importance, truth, k=importance.size) == pytest.approx(truth.mean())
+
+
+@pytest.mark.parametrize("importance", [np.zeros((2, 3, 1)), np.zeros(6), np.array([["a", "b"]])])
+def test_what_is_no_map_is_refused(importance):
+    with pytest.raises(ValueError, match=r"importance must be numbers \(H, W\); got"):
+        auc(importance, np.zeros(importance.shape, dtype=bool))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.int64, np.uint8, bool])
+def test_numbers_of_any_kind_are_a_map(kind):
+    """Sums over 8 bits would overflow."""
+    importance = np.array([[1, 1, 0, 1]] * 300, dtype=kind)
+
+    assert relevance_mass(importance, np.array([[True, False, True, False]] * 300)) == pytest.approx(1 / 3)

@@ -18,7 +18,7 @@ from relax.metrics import (
     seed_stability,
     target_randomisation,
 )
-from relax.metrics.maps import mid_ranks, pearson, spearman
+from relax.metrics.maps import known_in_both, mid_ranks, pearson, spearman
 from relax.scene import Scene
 from relax.settings import Hiding
 
@@ -254,3 +254,99 @@ def test_relax_depends_on_the_encoder_and_on_the_reference_and_the_centre_does_n
 
     assert correlations["centre"] == pytest.approx(1)
     assert correlations["relax"] < 0.9
+
+
+def test_correlations_of_tiny_and_of_two_values_and_their_ends():
+    rng = np.random.default_rng(0)
+    values, other = rng.random(9), rng.random(9)
+
+    assert pearson(values * 1e-9, other * 1e-9) == pytest.approx(pearson(values, other))
+    assert pearson(np.array([1.0, 2.0]), np.array([5.0, 3.0])) == pytest.approx(-1)
+    assert np.isnan(pearson(values[:1], other[:1]))
+    with np.errstate(all="raise"):
+        assert np.isnan(pearson(values, np.ones(9)))
+    many = [rng.random(7) for _ in range(2000)]
+    assert max(pearson(row, row * 3) for row in many) == 1
+    assert min(pearson(row, row * -3) for row in many) == -1
+
+
+def test_pixels_that_one_map_does_not_know_are_left_out_of_both():
+    first, second = known_in_both(np.array([[1.0, np.nan, 3.0]]), np.array([[np.nan, 5.0, 6.0]]))
+
+    assert (first.tolist(), second.tolist()) == ([3], [6])
+    with pytest.raises(ValueError, match=r"maps to compare must have one size; got \(1, 2\) and \(2, 1\)"):
+        known_in_both(np.ones((1, 2)), np.ones((2, 1)))
+
+
+def test_the_seed_is_0_unless_given_and_reaches_what_is_drawn(image):
+    encoder = load(CNN, device="cpu", seed=1)
+
+    def weights(**seed):
+        maps = []
+        encoder_randomisation(
+            lambda other: maps.append(next(other.network.parameters()).detach().numpy().copy()) or np.ones((2, 2)),
+            encoder,
+            np.ones((2, 2)),
+            stages=1,
+            **seed,
+        )
+        return maps[0]
+
+    assert (
+        max_sensitivity(shades, image)
+        == max_sensitivity(shades, image, seed=0)
+        != max_sensitivity(shades, image, seed=1)
+    )
+    np.testing.assert_array_equal(weights(), weights(seed=0))
+    assert not np.array_equal(weights(), weights(seed=1))
+
+
+def test_stages_name_their_lowest_layer_and_their_share():
+    """Four layers in a row: after two stages half of them are random, the upper two."""
+    network = nn.Sequential(nn.Flatten(), *(nn.Linear(4, 4) for _ in range(4)))
+    encoder = load(network, device="cpu")
+    fixed = np.arange(4.0).reshape(2, 2)
+
+    stages = encoder_randomisation(lambda changed: fixed, encoder, fixed, stages=2)
+    every = [share for _, share, _ in randomised(encoder, stages=99)]
+
+    assert [(stage.layer, stage.share) for stage in stages] == [("3", 0.5), ("1", 1.0)]
+    assert every == [0.25, 0.5, 0.75, 1]
+    assert [other.name for _, _, other in randomised(encoder, stages=1)] == [f"{encoder.name}, random from 1 up"]
+    with pytest.raises(ValueError, match="stages must be 1 or more; got 0"):
+        next(randomised(encoder, stages=0))
+    with pytest.raises(ValueError, match="has no weights to make random"):
+        next(randomised(load(nn.Flatten(), device="cpu")))
+
+
+def test_weights_without_a_layer_are_drawn_with_their_own_mean_and_spread():
+    class Token(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.token = nn.Parameter(5 + 0.1 * torch.randn(10_000, generator=torch.Generator().manual_seed(0)))
+
+        def forward(self, pixels):
+            return pixels.flatten(1) + self.token[:4]
+
+    encoder = load(Token(), device="cpu")
+
+    ((_, _, changed),) = randomised(encoder, stages=1)
+
+    token = changed.network.token.detach()
+    assert not torch.equal(token, encoder.network.token)
+    assert float(token.mean()) == pytest.approx(5, abs=0.005)
+    assert float(token.std()) == pytest.approx(0.1, abs=0.005)
+    assert changed.device == encoder.device
+
+
+@pytest.mark.parametrize(("radius", "samples"), [(0, 5), (1.5, 5), (0.05, 0)])
+def test_noise_that_cannot_be_is_refused(image, radius, samples):
+    with pytest.raises(
+        ValueError, match=rf"radius must be in \(0, 1\] and samples 1 or more; got {radius} and {samples}"
+    ):
+        max_sensitivity(shades, image, radius=radius, samples=samples)
+
+
+def test_the_widest_noise_and_one_sample_are_enough(image):
+    assert max_sensitivity(shades, image, radius=1, samples=1) > 0
+    assert np.isnan(max_sensitivity(lambda pixels: np.ones((6, 6)), image))

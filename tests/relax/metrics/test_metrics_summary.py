@@ -82,3 +82,29 @@ def test_by_default_nothing_explains_again():
     assert {metric.name for metric in METRICS.values() if metric.explanations} == set(METRICS) - {
         metric.name for metric in everything
     }
+
+
+def test_the_bootstrap_takes_any_number_of_draws_and_its_seed_is_0_unless_given():
+    values = np.random.default_rng(1).random(30)
+
+    assert bootstrap_interval(values) == bootstrap_interval(values, seed=0) != bootstrap_interval(values, seed=1)
+    low, high = bootstrap_interval(values, resamples=1)
+    assert low == high
+    assert bootstrap_interval([0, 1]) == (0, 1)  # whole numbers are numbers
+    for settings in ({"confidence": 0}, {"confidence": 1}, {"resamples": 0}):
+        with pytest.raises(ValueError, match="confidence must be in"):
+            bootstrap_interval(values, **settings)
+    rows = [("a", "up", value) for value in values]
+    assert summarise(rows, {"up": "higher"}) == summarise(rows, {"up": "higher"}, seed=0)
+    assert (summarise(rows, {"up": "higher"})[0].low, summarise(rows, {"up": "higher"})[0].high) == bootstrap_interval(
+        values
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1, 1e6])
+def test_means_are_equal_within_a_billionth_of_one_or_of_their_size(scale):
+    gap = 1e-9 * max(1, scale)
+    for apart, ranks in ((0.9, [1, 1]), (1.1, [2, 1])):
+        rows = [("a", "up", scale), ("b", "up", scale + apart * gap)]
+
+        assert [mean.rank for mean in summarise(rows, {"up": "higher"})] == ranks

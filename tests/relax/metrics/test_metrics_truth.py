@@ -140,3 +140,69 @@ def test_xml_that_could_fill_the_memory_is_refused(here):
     for name in ("half.xml", "wide.xml"):
         with pytest.raises(TruthError, match=rf"{name} is not XML in UTF-8"):
             Truth(Path(name)).mask(SIZE)
+
+
+def test_boxes_may_leave_the_picture_by_one_pixel_and_not_by_more(here):
+    def boxes(*values):
+        Path("b.csv").write_text("image,xmin,ymin,xmax,ymax\ncat," + ",".join(map(str, values)) + "\n")
+        return find_truths([Path("cat.png")], "b.csv")[0]
+
+    assert boxes(-1, -1, 9, 7).mask(SIZE).all()
+    for values in ((-2, 0, 1, 1), (0, -2, 1, 1), (0, 0, 10, 1), (0, 0, 1, 8)):
+        with pytest.raises(TruthError, match=r"b.csv: the box .* leaves the picture of 8 x 6 px"):
+            boxes(*values).mask(SIZE)
+
+
+def test_a_box_of_a_csv_has_a_pixel_and_one_of_voc_may_begin_where_it_ends(here):
+    np.testing.assert_array_equal(Truth(voc("a.xml", (3, 2, 3, 2))).mask(SIZE), inside(np.s_[1:2, 2:3]))
+    for box in ((3, 2, 3, 4), (3, 2, 4, 2)):
+        Path("b.csv").write_text("image,xmin,ymin,xmax,ymax\ncat," + ",".join(map(str, box)) + "\n")
+        with pytest.raises(TruthError, match="a box must have xmin below xmax and ymin below ymax"):
+            find_truths([Path("cat.png")], "b.csv")
+    for box in ((3, 2, 2, 4), (3, 2, 4, 1)):
+        with pytest.raises(TruthError, match="a box must have xmin below xmax and ymin below ymax"):
+            Truth(voc("b.xml", box)).mask(SIZE)
+
+
+def test_missing_numbers_and_names_are_no_boxes(here):
+    Path("b.csv").write_text("image,xmin,ymin,xmax,ymax\ncat,1,2,,4\n")
+    with pytest.raises(TruthError, match="must be numbers of pixels"):
+        find_truths([Path("cat.png")], "b.csv")
+    Path("b.csv").write_text("image,xmin,ymin,xmax,ymax\n,1,2,3,4\ncat,0,0,1,1\n")
+    np.testing.assert_array_equal(find_truths([Path("cat.png")], "b.csv")[0].mask(SIZE), inside(np.s_[0:1, 0:1]))
+
+
+def test_a_csv_of_another_program_may_begin_with_a_mark_and_hold_any_letters(here):
+    Path("b.csv").write_bytes("\ufeffimage,xmin,ymin,xmax,ymax\r\nKätzchen,0,0,1,1\r\n".encode())
+
+    assert find_truths([Path("Kätzchen.png")], "b.csv")[0].mask(SIZE).sum() == 1
+
+
+def test_the_digest_follows_what_is_said(here):
+    first, second = voc("a.xml", (1, 1, 2, 2)), voc("b.xml", (1, 1, 2, 3))
+
+    assert Truth(first).digest != Truth(second).digest
+    assert Truth(first).digest == Truth(voc("c.xml", (1, 1, 2, 2))).digest
+    assert Truth(first, ((0, 0, 1, 1),)).digest == Truth(second, ((0, 0, 1, 1),)).digest
+
+
+def test_a_palette_with_a_transparent_colour_is_refused(here):
+    picture = Image.fromarray(np.eye(6, 8, dtype=np.uint8)).convert("P")
+    picture.save("a.png", transparency=0)
+
+    with pytest.raises(TruthError, match=r"a.png: a mask must not be transparent"):
+        Truth(Path("a.png")).mask(SIZE)
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".jpeg", ".JPG", ".JPEG"])
+def test_every_jpeg_is_known_by_its_ending(here, ending):
+    values = np.full((16, 16), 10, np.uint8)
+    values[:, 8:] = 200
+    Image.fromarray(values).save(f"cat{ending}", format="jpeg", quality=95)
+
+    assert Truth(Path(f"cat{ending}")).mask((16, 16)).mean() == 0.5
+
+
+def test_where_there_is_nothing_the_endings_are_listed(here):
+    with pytest.raises(TruthError, match=r"name files as the image, with \.png, \.tif, .*\.jpeg, \.xml$"):
+        find_truths([Path("zebra.jpg")], here)
