@@ -7,12 +7,14 @@ For each package mutmut (in the dependency group `mutants`) writes every change 
 project: another operator, constant, argument, return value or string, a `not` more or less. A process that has loaded
 torch and the tests forks for every mutant and runs the tests of the package's own folder that reach the changed
 function, up to the first that fails. What mutmut leaves alone: properties and other decorated functions (but for class
-and static methods), class bodies, and constants of modules.
+and static methods), class bodies, and constants of modules. A function that runs when its module is imported has run
+before the change is switched on: its mutants survive.
 
-The score is the share of all mutants that turned a test red, crashed or ran into the time limit; those that no test of
-the folder reaches count as survivors. mutants.csv lists every survivor with a judgement, which is kept when the command
-runs again and the change is still there; new survivors are "to do", except where their kind answers. With --packages
-the rows and scores of the other packages stay as they are.
+The score is the share of the mutants that turned a test red, crashed or ran into the time limit, of all that were run,
+which are all that there are unless --sample says otherwise; those that no test of the folder reaches have survived.
+mutants.csv lists every survivor with a judgement, which is kept when the command runs again and the change is still
+there; new survivors are "to do", except where their kind answers. With --packages the rows and scores of the other
+packages stay as they are.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import csv
 import difflib
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -40,12 +43,14 @@ from experiments.record import RESULTS, write_results
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("encoders", "experiments", "masking", "relax", "similarity", "tests")
-TESTS = {
-    "masking": "tests/masking",
-    "similarity": "tests/similarity",
-    "relax/estimators": "tests/relax/estimators",
-    "relax/metrics": "tests/relax/metrics",
+PACKAGES = {  # where each is, and its tests in the same place below tests/
+    "masking": "masking",
+    "similarity": "similarity",
+    "estimators": "relax/estimators",
+    "metrics": "relax/metrics",
 }
+UNSEEN = {"survived", "no tests"}
+SEED = 0  # of samples
 SEEN = {"killed", "timeout", "crashed"}
 MESSAGE, TO_DO = "not worth it: the words of a message", "to do"
 KINDS = (  # of changes that differ in this alone
@@ -78,15 +83,16 @@ def outcome(exit_code: int | None) -> str:
     return "not run" if exit_code in (None, 2, 34) else "crashed"
 
 
-def run(package: str, folder: Path, processes: int) -> None:
-    """Run all mutants of one package in a copy of the project."""
+def run(package: str, folder: Path, processes: int, sample: int | None = None) -> None:
+    """Run all mutants of one package, or a random sample of them, in a copy of the project."""
     for room in ROOMS:
         shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__", "results"))
-    room = package.split("/")[0]
+    place = PACKAGES[package]
+    room = place.split("/")[0]
     settings = {
         "source_paths": [room],
-        "only_mutate": [f"{package}/*"],
-        "pytest_add_cli_args_test_selection": [TESTS[package]],
+        "only_mutate": [f"{place}/*"],
+        "pytest_add_cli_args_test_selection": [f"tests/{place}"],
         "pytest_add_cli_args": ["-p", "no:cacheprovider"],
         "also_copy": [*(other for other in ROOMS if other != room), "conftest.py"],
         "timeout_multiplier": 5.0,  # times as long as the tests take, and some seconds: a loop without end
@@ -101,18 +107,18 @@ def run(package: str, folder: Path, processes: int) -> None:
     command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(processes)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONPATH", None)  # the copy, and nothing else
+    if sample is not None:
+        # The mutants are written before the name that none of them has is refused.
+        subprocess.run([*command, "none"], cwd=folder, env=environment, check=False, capture_output=True)
+        names = sorted(key for codes in _exit_codes(place, folder).values() for key in codes)
+        command += random.Random(SEED).sample(names, min(sample, len(names)))
     subprocess.run(command, cwd=folder, env=environment, check=True)
 
 
 def mutants(package: str, folder: Path) -> Iterator[dict[str, Any]]:
     """Every mutant of a package that was run in `folder`: where it is, what it changes, what became of it."""
-    for path in sorted((folder / package).glob("*.py")):
-        name = path.relative_to(folder)
-        notes = folder / "mutants" / f"{name}.meta"
-        if not notes.exists():
-            continue
-        codes: dict[str, int | None] = json.loads(notes.read_text())["exit_code_by_key"]
-        source = path.read_text()
+    for name, codes in _exit_codes(PACKAGES[package], folder).items():
+        source = (folder / name).read_text()
         generated = (folder / "mutants" / name).read_text()
         starts, texts = _starts(source), _functions(generated)
         raised = _lines_of_messages(source)
@@ -124,7 +130,7 @@ def mutants(package: str, folder: Path) -> Iterator[dict[str, Any]]:
             line = starts[plain] + offset
             yield {
                 "package": package,
-                "file": str(name),
+                "file": name,
                 "line": line,
                 "function": plain,
                 "change": change,
@@ -133,15 +139,25 @@ def mutants(package: str, folder: Path) -> Iterator[dict[str, Any]]:
             }
 
 
+def _exit_codes(place: str, folder: Path) -> dict[str, dict[str, int | None]]:
+    """By file, and by mutant: what mutmut noted."""
+    notes = sorted((folder / "mutants" / place).glob("*.py.meta"))
+    return {
+        f"{place}/{path.stem}": codes
+        for path in notes
+        if (codes := json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"])
+    }
+
+
 def score(every: list[dict[str, Any]]) -> dict[str, Any]:
-    """How many mutants of a package there are, were run, and turned a test red; their share and what became of all."""
+    """How many mutants of a package there are, were run, and turned a test red; its share of those that were run."""
     counts = Counter(mutant["outcome"] for mutant in every)
-    killed = sum(counts[kind] for kind in SEEN)
+    killed, done = sum(counts[kind] for kind in SEEN), len(every) - counts["not run"]
     return {
         "mutants": len(every),
-        "run": len(every) - counts["not run"],
+        "run": done,
         "killed": killed,
-        "score": round(killed / len(every), 4),
+        "score": round(killed / done, 4),
         "outcomes": dict(sorted(counts.items())),
     }
 
@@ -209,8 +225,9 @@ def _earlier(name: str) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--packages", nargs="+", choices=TESTS, default=list(TESTS))
+    parser.add_argument("--packages", nargs="+", choices=PACKAGES, default=list(PACKAGES))
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--sample", type=int, help="run so many mutants of each package, drawn at random")
     parser.add_argument("--name", default="mutants", help="of the files in results/")
     args = parser.parse_args()
     for package in args.packages:
@@ -218,13 +235,13 @@ def main() -> None:
         known = {(row["file"], row["function"], row["change"]): row["judgement"] for row in rows}
         with tempfile.TemporaryDirectory() as name:
             start = time.perf_counter()
-            run(package, Path(name), args.processes)
+            run(package, Path(name), args.processes, args.sample)
             seconds = time.perf_counter() - start
             every = list(mutants(package, Path(name)))
         scores[package] = {**score(every), "minutes": round(seconds / 60, 1), "date": f"{datetime.now(UTC):%Y-%m-%d}"}
         print(package, scores[package], flush=True)
         kept = [row for row in rows if row["package"] != package]
-        write(args.name, kept + [survivor(mutant, known) for mutant in every if mutant["outcome"] not in SEEN], scores)
+        write(args.name, kept + [survivor(mutant, known) for mutant in every if mutant["outcome"] in UNSEEN], scores)
 
 
 def survivor(mutant: dict[str, Any], known: dict[tuple[str, str, str], str]) -> dict[str, Any]:
@@ -235,13 +252,12 @@ def survivor(mutant: dict[str, Any], known: dict[tuple[str, str, str], str]) -> 
 
 def write(name: str, rows: list[dict[str, Any]], scores: dict[str, dict[str, Any]]) -> None:
     """Write the survivors and the scores of all packages so far."""
-    rows.sort(key=lambda row: (list(TESTS).index(row["package"]), row["file"], int(row["line"]), row["change"]))
-    total, killed = (sum(part[key] for part in scores.values()) for key in ("mutants", "killed"))
+    rows.sort(key=lambda row: (list(PACKAGES).index(row["package"]), row["file"], int(row["line"]), row["change"]))
+    total, killed = (sum(part[key] for part in scores.values()) for key in ("run", "killed"))
     summary = {
         "tool": f"mutmut {version('mutmut')}",
-        "sample": "every mutant",
         "score": round(killed / total, 4),
-        "packages": {package: scores[package] for package in TESTS if package in scores},
+        "packages": {package: scores[package] for package in PACKAGES if package in scores},
         "survivors": dict(sorted(Counter(row["judgement"].partition(":")[0] for row in rows).items())),
     }
     write_results(name, rows, summary)

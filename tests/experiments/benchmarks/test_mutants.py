@@ -50,20 +50,20 @@ class Sum:
 @pytest.fixture
 def folder(tmp_path):
     """What a run of mutmut leaves behind."""
-    (tmp_path / "room").mkdir()
-    (tmp_path / "room" / "part.py").write_text(SOURCE)
-    (tmp_path / "room" / "other.py").write_text("NOTHING = 1\n")
-    (tmp_path / "mutants" / "room").mkdir(parents=True)
-    (tmp_path / "mutants" / "room" / "part.py").write_text(GENERATED)
+    (tmp_path / "masking").mkdir()
+    (tmp_path / "masking" / "part.py").write_text(SOURCE)
+    (tmp_path / "masking" / "other.py").write_text("NOTHING = 1\n")
+    (tmp_path / "mutants" / "masking").mkdir(parents=True)
+    (tmp_path / "mutants" / "masking" / "part.py").write_text(GENERATED)
     codes = {"x_shown__mutmut_1": 1, "x_shown__mutmut_2": 0, "x_shown__mutmut_3": 33, "xǁSumǁof__mutmut_1": -24}
-    noted = {"exit_code_by_key": {f"room.part.{name}": code for name, code in codes.items()}}
-    (tmp_path / "mutants" / "room" / "part.py.meta").write_text(json.dumps(noted))
+    noted = {"exit_code_by_key": {f"masking.part.{name}": code for name, code in codes.items()}}
+    (tmp_path / "mutants" / "masking" / "part.py.meta").write_text(json.dumps(noted))
     return tmp_path
 
 
 def test_every_mutant_has_its_place_and_its_change(folder):
     rows = [
-        tuple(mutant[key] for key in ("line", "function", "change", "outcome")) for mutant in mutants("room", folder)
+        tuple(mutant[key] for key in ("line", "function", "change", "outcome")) for mutant in mutants("masking", folder)
     ]
 
     assert rows == [
@@ -75,7 +75,7 @@ def test_every_mutant_has_its_place_and_its_change(folder):
 
 
 def test_the_score_counts_what_was_seen_among_all(folder):
-    assert score(list(mutants("room", folder))) == {
+    assert score(list(mutants("masking", folder))) == {
         "mutants": 4,
         "run": 4,
         "killed": 2,
@@ -87,12 +87,12 @@ def test_the_score_counts_what_was_seen_among_all(folder):
 def test_mutants_that_were_not_run_are_not_counted_as_run():
     rows = [{"outcome": outcome(code)} for code in (1, None, -11, 0)]
 
-    assert (score(rows)["run"], score(rows)["killed"], score(rows)["score"]) == (3, 2, 0.5)
+    assert (score(rows)["run"], score(rows)["killed"], score(rows)["score"]) == (3, 2, round(2 / 3, 4))
 
 
 def test_a_judgement_outlives_the_next_run_and_a_new_survivor_is_to_do(folder):
-    _, message, change, _ = mutants("room", folder)
-    known = {("room/part.py", "shown", change["change"]): "equivalent: for once"}
+    _, message, change, _ = mutants("masking", folder)
+    known = {("masking/part.py", "shown", change["change"]): "equivalent: for once"}
 
     assert judged(message, {}) == "not worth it: the words of a message"
     assert judged(change, {}) == "to do"

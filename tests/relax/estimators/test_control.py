@@ -121,6 +121,19 @@ def test_a_constant_score_has_a_flat_map_without_uncertainty(count):
     assert moments.explained == 0
 
 
+def test_the_record_names_the_estimator_and_rounds_what_it_explains_to_four_digits():
+    moments = estimate(0, 300)
+
+    record = moments.record()
+
+    assert set(record) == {"name", "explained"}
+    assert record["name"] == "controlled"
+    assert 0.5 < moments.explained < 1
+    assert record["explained"] != moments.explained
+    assert abs(record["explained"] - moments.explained) <= 0.5e-4
+    assert record["explained"] * 10_000 == pytest.approx(round(record["explained"] * 10_000), abs=1e-8)
+
+
 def test_scores_that_owe_nothing_to_the_masks_get_no_surrogate():
     noise = torch.randn(400, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
 
