@@ -170,3 +170,14 @@ def test_all_three_files_are_written_or_none(evaluation, tmp_path, monkeypatch):
 
     assert len(written) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_evaluation_without_its_costs_still_reads_back(evaluation, tmp_path):
+    evaluation.save(tmp_path)
+    table = (tmp_path / "evaluation.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "evaluation.csv").write_text("".join(row for row in table if "passes" not in row))
+
+    outcomes, _ = read_outcomes(tmp_path)
+
+    assert [outcome.image for outcome in outcomes] == ["a.png", "b.png", "a.png"]
+    assert all(math.isnan(outcome.passes) for outcome in outcomes)

@@ -350,3 +350,29 @@ def test_noise_that_cannot_be_is_refused(image, radius, samples):
 def test_the_widest_noise_and_one_sample_are_enough(image):
     assert max_sensitivity(shades, image, radius=1, samples=1) > 0
     assert np.isnan(max_sensitivity(lambda pixels: np.ones((6, 6)), image))
+
+
+def test_layers_are_drawn_as_they_draw_themselves():
+    """A linear layer of 100 inputs: uniform up to 1 / sqrt(100), far from the values 3 it has here."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(100, 50))
+    nn.init.constant_(network[1].weight, 3.0)
+
+    ((_, _, changed),) = randomised(load(network, device="cpu"), stages=1)
+
+    weights = changed.network[1].weight.detach()
+    assert 0.09 < float(weights.abs().max()) <= 0.1
+    assert float(weights.std()) == pytest.approx(0.1 / 3**0.5, rel=0.03)
+    assert weights.requires_grad is False
+    changed.network[1].weight.requires_grad_(True)  # no inference tensor: methods by gradients may still ask it
+    changed.network(torch.rand(1, 100)).sum().backward()
+
+
+def test_the_copy_is_used_as_the_encoder_is():
+    encoder = load(VIT, device="cpu", pooling="mean")
+
+    *_, (layer, share, other) = randomised(encoder, stages=2)
+
+    for name in ("preprocess", "device", "pooling", "channels"):
+        assert getattr(other, name) == getattr(encoder, name), name
+    assert share == 1
+    assert other.name == f"{encoder.name}, random from {layer or 'the bottom'} up"
