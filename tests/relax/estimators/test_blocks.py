@@ -92,6 +92,18 @@ def test_the_level_of_scores_in_a_narrow_band_is_the_same():
     assert narrow.blocks.level(narrow.moments) == pytest.approx(wide.blocks.level(wide.moments), rel=1e-3)
 
 
+def test_sums_over_blocks_are_kept_in_float64():
+    masks, scores = random_masks(64)
+
+    sums = moments_of(masks, scores.float(), 2).blocks
+
+    assert sums.products.dtype == sums.open.dtype == torch.float64
+    shown = masks[:, 0].double()
+    for row, values in enumerate((scores.float().double() - sums.middle, torch.ones(64))):
+        blocks = (shown * values[:, None, None]).view(2, 32, *SIZE).sum(1)
+        torch.testing.assert_close(sums.products[2 * row], blocks.square().sum(0), rtol=1e-6, atol=1e-9)
+
+
 def test_too_few_blocks_say_nothing():
     masks, scores = random_masks(4 * 32)
 

@@ -103,7 +103,7 @@ def test_a_score_that_is_the_visible_share_of_one_region_has_next_to_no_error(de
     """That is a feature itself, so that its map is known: only the penalty of the fit leaves something to average."""
     first, second = (estimate(seed, 256, design, lambda masks: regions(masks)[:, 1, 1]) for seed in (0, 1))
 
-    assert first.explained > 0.999
+    assert 0.999 < first.explained <= 1
     assert (first.importance - second.importance).abs().max() < 0.02 * first.importance.std()
     assert first.standard_error.max() < 0.01 * first.importance.std()
 
@@ -132,6 +132,18 @@ def test_the_record_names_the_estimator_and_rounds_what_it_explains_to_four_digi
     assert record["explained"] != moments.explained
     assert abs(record["explained"] - moments.explained) <= 0.5e-4
     assert record["explained"] * 10_000 == pytest.approx(round(record["explained"] * 10_000), abs=1e-8)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_handful_of_masks_has_maps_too(count):
+    """A single mask leaves nothing to learn from: its score is the map, and there is no error."""
+    moments = estimate(0, count)
+
+    assert moments.importance.isfinite().all()
+    assert moments.uncertainty.min() >= 0
+    if count == 1:
+        torch.testing.assert_close(moments.importance, moments.scores.expand(SIZE))
+        assert moments.standard_error.isnan().all()
 
 
 def test_scores_that_owe_nothing_to_the_masks_get_no_surrogate():

@@ -200,3 +200,8 @@ def test_numbers_of_any_kind_are_a_map(kind):
     importance = np.array([[1, 1, 0, 1]] * 300, dtype=kind)
 
     assert relevance_mass(importance, np.array([[True, False, True, False]] * 300)) == pytest.approx(1 / 3)
+
+
+def test_of_a_few_pixels_the_most_important_alone_is_taken():
+    assert top_k_intersection(MAP, MAP == 5) == 1
+    assert top_k_intersection(MAP, MAP == 4) == 0

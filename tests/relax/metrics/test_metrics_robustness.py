@@ -74,6 +74,7 @@ def test_a_constant_in_the_map_does_not_make_it_look_robust(image):
     plain = max_sensitivity(shades, image)
 
     assert max_sensitivity(lambda pixels: shades(pixels) + 100, image) == pytest.approx(plain)
+    assert max_sensitivity(lambda pixels: shades(pixels) * 1e-6, image) == pytest.approx(plain)
     shifting = max_sensitivity(lambda pixels: shades(image) + float(pixels.sum()), image)  # all pixels alike
     assert shifting == pytest.approx(0, abs=1e-6)
     assert max_sensitivity(lambda pixels: shades(pixels) + 100, image, centred=False) < plain / 10
@@ -159,6 +160,7 @@ def test_random_weights_follow_the_seed():
         return list(other(pixels).clone() for _, _, other in randomised(encoder, stages=2, seed=seed))[-1]
 
     assert torch.equal(last(0), last(0))
+    assert torch.equal(last(0), [other(pixels) for _, _, other in randomised(encoder, stages=2)][-1])
     assert not torch.equal(last(0), last(1))
 
 
