@@ -5,12 +5,13 @@ from __future__ import annotations
 import timm
 
 from encoders import available, load
+from encoders.kinds import KINDS, RANDOM
 
 
 def test_without_a_pattern_every_kind_of_spec_is_listed_once() -> None:
     kinds = [row.spec.partition(":")[0] for row in available()]
 
-    assert kinds == ["default", "timm", "torchvision", "hub", "open_clip", "file", "random"]
+    assert kinds == [*(kind.prefix for kind in KINDS), RANDOM]
     assert all(row.what and row.notes for row in available())
 
 

@@ -186,4 +186,4 @@ def test_every_public_name_loads() -> None:
 
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
 
-    assert run.stdout.strip() == "12"
+    assert int(run.stdout) >= 12

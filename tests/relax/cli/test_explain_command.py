@@ -167,7 +167,7 @@ def test_a_tolerance_that_is_not_reached_is_said(here, capsys):
         (["--fill", "2"], "--fill must lie in [0, 1], as the image's pixels do; got 2"),
         (
             ["--fill", "gray"],
-            "--fill must be mean, blur, noise, drop, a number, three numbers r,g,b or the path",
+            "--fill must be mean, ",
         ),
         (["--reference", "nowhere.png"], "nowhere.png: no such file"),
         (["--encoder", "timn:resnet18"], "timn:resnet18"),

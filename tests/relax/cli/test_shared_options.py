@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import relax
+from masking import FILLS
 from relax.cli import evaluate as evaluate_command
 from relax.cli.app import app, run
 from relax.cli.head import head_app
@@ -89,7 +90,7 @@ def test_a_fill_that_is_neither_a_word_nor_an_image_is_wrong_usage(here, capsys,
     assert run([*command, "--fill", "gold"]) == 2
 
     err = capsys.readouterr().err
-    assert err.startswith("relax: --fill must be mean, blur, noise, drop, a number, three numbers r,g,b or the path of")
+    assert err.startswith(f"relax: --fill must be {', '.join(FILLS)}, a number, three numbers r,g,b or the path of")
     assert err.endswith("got gold: no such file\n")
 
 

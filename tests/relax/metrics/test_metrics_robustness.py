@@ -352,6 +352,8 @@ def test_noise_that_cannot_be_is_refused(image, radius, samples):
 def test_the_widest_noise_and_one_sample_are_enough(image):
     assert max_sensitivity(shades, image, radius=1, samples=1) > 0
     assert np.isnan(max_sensitivity(lambda pixels: np.ones((6, 6)), image))
+    flat_first = iter([np.ones((6, 6)), shades(image), shades(image)])
+    assert np.isnan(max_sensitivity(lambda pixels: next(flat_first), image, samples=2))  # a change of nothing
 
 
 def test_layers_are_drawn_as_they_draw_themselves():

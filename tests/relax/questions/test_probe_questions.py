@@ -244,7 +244,7 @@ def test_a_constant_map_disagrees_by_what_the_other_map_says(probe):
 def test_unknown_and_missing_measures_are_refused(probe):
     with pytest.raises(ValueError, match="similarity must be one of cosine"):
         compare_measures(probe, measures=("cosine", "l3"))
-    with pytest.raises(ValueError, match="measures must be one or more of cosine, .*; got none"):
+    with pytest.raises(ValueError, match=r"measures must be one or more of cosine, .*; got none"):
         compare_measures(probe, measures=())
     with pytest.raises(ValueError, match="measure must be one of cosine, dot; got 'l2'"):
         compare_measures(probe, measures=("cosine", "dot")).disagreement()
