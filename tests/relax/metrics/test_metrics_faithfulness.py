@@ -409,17 +409,17 @@ def test_a_trial_counts_its_passes_and_takes_an_embedding_that_there_is(image):
     scene = Scene.of(image, encoder, Hiding())
 
     first = Trial.of(scene)
-    again = Trial.of(scene, None, first.own)
+    again = Trial.of(scene, None, first.image_embedding)
 
     assert (first.passes, again.passes) == (1, 0)
-    assert again.own is first.own
+    assert again.image_embedding is first.image_embedding
     assert first.own_score == pytest.approx(1)  # the cosine to itself
     again.scores(np.ones((3, SIZE, SIZE), dtype=bool))
     assert again.passes == 3
     other = Trial.of(scene, None, torch.tensor([1.0, 2.0, 3.0]))
-    assert other.own.tolist() == [1, 2, 3]
+    assert other.image_embedding.tolist() == [1, 2, 3]
     scores = other.scores(np.ones((1, SIZE, SIZE), dtype=bool))
-    expected = torch.cosine_similarity(first.own.double(), torch.tensor([1.0, 2.0, 3.0]).double(), dim=0)
+    expected = torch.cosine_similarity(first.image_embedding.double(), torch.tensor([1.0, 2.0, 3.0]).double(), dim=0)
     assert scores.dtype == np.float64
     assert scores[0] == pytest.approx(float(expected))
 
