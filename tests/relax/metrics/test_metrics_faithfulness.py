@@ -413,7 +413,7 @@ def test_a_trial_counts_its_passes_and_takes_an_embedding_that_there_is(image):
 
     assert (first.passes, again.passes) == (1, 0)
     assert again.image_embedding is first.image_embedding
-    assert first.own_score == pytest.approx(1)  # the cosine to itself
+    assert first.image_score == pytest.approx(1)  # the cosine to itself
     again.scores(np.ones((3, SIZE, SIZE), dtype=bool))
     assert again.passes == 3
     other = Trial.of(scene, None, torch.tensor([1.0, 2.0, 3.0]))
