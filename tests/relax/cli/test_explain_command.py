@@ -18,7 +18,7 @@ import relax
 from encoders import network_head
 from relax.cli.app import run
 from relax.cli.console import MaskProgress
-from relax.cli.outputs import targets
+from relax.cli.outputs import ENDINGS, targets
 from relax.files import written_aside
 
 ENCODER = "random:timm:test_resnet"  # a real network with its preprocessing, small and without download
@@ -40,6 +40,11 @@ def picture(path, seed=0):
     return path
 
 
+def files_of(*stems):
+    """Everything that is written for images of these stems."""
+    return sorted(stem + ending for stem in stems for ending in ENDINGS)
+
+
 def written(folder):
     return sorted(path.name for path in Path(folder).iterdir())
 
@@ -55,7 +60,7 @@ def assert_one_line(text, *parts):
 def test_explain_writes_the_figure_the_maps_and_how_they_were_made(here, capsys):
     assert run(["explain", "cat.png", *FAST, "--seed", "5", "--similarity", "l2"]) == 0
 
-    assert written("relax-out") == ["cat.json", "cat.npz", "cat.png"]
+    assert written("relax-out") == files_of("cat")
     explanation = relax.Explanation.load("relax-out/cat.npz")
     same = relax.explain("cat.png", ENCODER, masks=8, cells=3, seed=5, similarity="l2", device="cpu")
     np.testing.assert_array_equal(explanation.importance, same.importance)
@@ -66,7 +71,8 @@ def test_explain_writes_the_figure_the_maps_and_how_they_were_made(here, capsys)
     assert record["masks"]["count"] == 8
     assert Image.open("relax-out/cat.png").width > 1000
     out, err = capsys.readouterr()
-    assert re.search(r"cat\.png +relax-out/cat\.png, cat\.npz, cat\.json +8 ", out)
+    files = ", ".join(f"cat{ending}" for ending in ENDINGS)
+    assert re.search(rf"cat\.png +relax-out/{files} +8 ", out)
     assert err == ""
 
 
@@ -126,9 +132,7 @@ def test_what_fails_is_named_and_the_others_are_done(here, capsys):
     assert lines[1].startswith("relax: text.png: not a PNG")
     assert lines[2] == "relax: folder: is a folder; name the images in it, such as folder/*.png"
     assert lines[3:] == ["relax: 3 of 5 images failed; see above"]
-    assert written("relax-out") == [
-        f"{name}{ending}" for name in ("cat", "dog [b]x[-b].v2") for ending in (".json", ".npz", ".png")
-    ]
+    assert written("relax-out") == files_of("cat", "dog [b]x[-b].v2")
     assert "dog [b]x[-b].v2.png" in out
 
 
@@ -226,9 +230,7 @@ def test_images_of_one_name_get_names_of_their_own(here):
 
     assert run(["explain", "a/cat.png", "b/cat.jpg", "a/cat.png", *FAST, "--quiet"]) == 0
 
-    assert written("relax-out") == [
-        f"{name}{ending}" for name in ("cat-2", "cat-3", "cat") for ending in (".json", ".npz", ".png")
-    ]
+    assert written("relax-out") == files_of("cat-2", "cat-3", "cat")
     sources = [json.loads(Path(f"relax-out/{name}.json").read_text())["image"] for name in ("cat", "cat-2", "cat-3")]
     assert sources == ["a/cat.png", "b/cat.jpg", "a/cat.png"]
 
@@ -255,7 +257,7 @@ def test_running_again_replaces_what_was_made(here):
     for seed in ("1", "2"):
         assert run(["explain", "cat.png", *FAST, "--seed", seed, "--quiet"]) == 0
 
-    assert written("relax-out") == ["cat.json", "cat.npz", "cat.png"]
+    assert written("relax-out") == files_of("cat")
     assert json.loads(Path("relax-out/cat.json").read_text())["seed"] == 2
 
 
