@@ -168,7 +168,7 @@ def _explainer(encoder: Encoder, settings: Settings, budget: Budget) -> ExplainI
         return partial(_relax, encoder, settings, budget, question)
     if request.foil is not None:
         raise ValueError(f'foil is for method "relax" without a head; got method={request.method!r}: leave it out')
-    from relax.baselines import Baseline  # loads captum and grad-cam, which RELAX does not need
+    from relax.baselines import Baseline  # RELAX itself need not wait for the other methods
 
     return Baseline.of(settings, encoder, budget).explain
 

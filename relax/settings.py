@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -231,7 +231,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 def _concern_of(concern: type, values: Mapping[str, Any]) -> Any:
-    names = {setting.name for setting in fields(concern) if setting.default is not MISSING}
+    names = {setting.name for setting in fields(concern)}
     return concern(**{name: value for name, value in values.items() if name in names})
 
 

@@ -13,7 +13,6 @@ from encoders import Encoder
 from relax.archive.files import ImageRow, finish_replacing, list_images
 from relax.archive.joining import join
 from relax.archive.parts import Parts, embed_files
-from relax.archive.record import check_same_encoder as check_same_encoder
 from relax.archive.record import identity
 from relax.archive.stored import Changes, Stored
 from relax.estimators.budget import Budget, Progress

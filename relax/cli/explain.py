@@ -129,7 +129,7 @@ def _members(folder: Path, encoder: Encoder) -> Corpus:
 
     from relax.archive.archive import load_archive
     from relax.archive.files import RECORD
-    from relax.archive.update import check_same_encoder
+    from relax.archive.record import check_same_encoder
     from relax.cli.prepare import embedded
     from relax.references import Corpus
 

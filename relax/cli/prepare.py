@@ -23,8 +23,8 @@ def prepared(spec: str, options: dict[str, Any], out: Path) -> tuple[Encoder, Se
 
     Args:
         spec: Of the encoder.
-        options: Keywords of the public functions, as `relax.cli.options.takes` gives them.
-        out: The folder to write to; created if needed.
+        options: Keywords of the public functions, as `relax.cli.usage.takes` gives them.
+        out: The folder to write to, which must be one or possible to create.
 
     Returns:
         The encoder and the settings.
