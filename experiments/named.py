@@ -9,7 +9,10 @@ import torch
 import relax
 from encoders import Encoder
 
-NAMES = "a spec; vit (after train_vit); resnet50-thin, salience or salience-112 (after pretrained); cifar-resnet20"
+NAMES = (
+    "a spec; sscd-both and efficientnet-lite0 (experiments.recipes.published); vit (after train_vit); resnet50-thin, "
+    "salience or salience-112 (after pretrained); cifar-resnet20"
+)
 
 
 def encoder_named(name: str, data: Path | None = None) -> Encoder:
@@ -18,6 +21,14 @@ def encoder_named(name: str, data: Path | None = None) -> Encoder:
         from experiments.recipes.train_vit import vit_encoder
 
         return vit_encoder()
+    if name == "sscd-both":
+        from experiments.recipes.published import sscd
+
+        return sscd()
+    if name == "efficientnet-lite0":
+        from experiments.recipes.published import lite0_with_head
+
+        return lite0_with_head()[0]
     if name == "resnet50-thin" or name.partition("-")[0] == "salience":
         from experiments.recipes.pretrained import pretrained_encoder
 

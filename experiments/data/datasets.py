@@ -25,6 +25,7 @@ from PIL import Image, ImageOps
 from experiments.options import Options
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CALTECH_BACKGROUND = "BACKGROUND_Google"
 CELLS = ("WBC", "RBC", "Platelets")
 SHORTCUTS = ("text", "black-border", "marker-box")
 SHORTCUTS_FILE = Path(__file__).parent / "annotations" / "kvasir_shortcuts.csv"
@@ -203,6 +204,32 @@ def cifar10(data: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
                 images.append(np.asarray(image.convert("RGB")))
             labels.append(CIFAR10.index(Path(name).parent.name))
     return np.stack(images), np.array(labels)
+
+
+def caltech101(data: Path, split: str) -> tuple[list[np.ndarray], np.ndarray, list[str]]:
+    """Photographs of 101 kinds of things, short side 128 px (Caltech 101; Fei-Fei, Fergus, Perona 2004; CC BY 4.0).
+
+    Args:
+        data: Folder with caltech101.zip, which holds one folder per class.
+        split: "train", or "test" for every fifth picture of each class; of the background folder, which is no class,
+            all but every fifth are in "train", with class number -1, and none in "test".
+
+    Returns:
+        Pictures (H, W, 3) uint8, class numbers (N,) int64, and the names of the classes.
+    """
+    with zipfile.ZipFile(data / "caltech101.zip") as archive:
+        paths = sorted(name for name in archive.namelist() if name.lower().endswith(".jpg"))
+        classes = sorted({Path(path).parent.name for path in paths} - {CALTECH_BACKGROUND})
+        pictures, labels = [], []
+        for folder in (CALTECH_BACKGROUND, *classes):
+            for number, path in enumerate(path for path in paths if Path(path).parent.name == folder):
+                label = classes.index(folder) if folder in classes else -1
+                if (number % 5 == 4) != (split == "test") or (split == "test" and label < 0):
+                    continue
+                with Image.open(BytesIO(archive.read(path))) as image:
+                    pictures.append(np.asarray(image.convert("RGB")))
+                labels.append(label)
+    return pictures, np.array(labels), classes
 
 
 def check(data: Path) -> Iterator[str]:

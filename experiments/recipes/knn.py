@@ -19,8 +19,10 @@ Labelled = tuple[np.ndarray, np.ndarray]
 
 
 @torch.inference_mode()
-def embed(encoder: Callable[[Tensor], Tensor], images: np.ndarray, batch_size: int = 500) -> Tensor:
-    """(N, D) unit vectors of (N, H, W, 3) uint8 images, in batches."""
+def embed(encoder: Callable[[Tensor], Tensor], images: np.ndarray | list[np.ndarray], batch_size: int = 500) -> Tensor:
+    """(N, D) unit vectors of (N, H, W, 3) uint8 images, in batches; of a list, whose sizes may differ, one by one."""
+    if isinstance(images, list):
+        return torch.cat([embed(encoder, image[None]) for image in images])
     batches = torch.from_numpy(images).permute(0, 3, 1, 2).split(batch_size)
     return torch.cat([F.normalize(encoder(batch.float() / 255).cpu(), dim=1) for batch in batches])
 

@@ -16,6 +16,7 @@ import argparse
 import copy
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from encoders import Encoder, Preprocess
 from experiments.data.datasets import cifar10, photographs
 from experiments.options import Options
 from experiments.recipes.knn import Labelled, knn_accuracy, subset
-from experiments.recipes.training import Checkpoint, descend, learning_rate, write_weights
+from experiments.recipes.training import Checkpoint, Log, Row, descend, learning_rate, write_weights
 from relax.files import written_aside
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -73,12 +74,21 @@ def evaluate(network: nn.Module, bank: Labelled, test: Labelled) -> float:
     return knn_accuracy(Encoder(copy.deepcopy(network), preprocess=PREPROCESS), bank, test)
 
 
-def train(args: argparse.Namespace) -> None:
-    """Train to OUT/default.safetensors and write its card, OUT/default.json."""
-    torch.manual_seed(args.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    bank, test = cifar10(args.data, "train"), cifar10(args.data, "test")
-    views = TwoViews(bank[0], photographs(args.data), args.photo_repeat)
+def contrast(
+    network: nn.Module, views: Dataset[tuple[Tensor, Tensor]], args: argparse.Namespace, score: Callable[[], Row]
+) -> Log:
+    """Train a network, in place, to tell pictures apart (SimCLR); every epoch is kept in OUT/last.pt.
+
+    Args:
+        network: From pixels to 256 numbers, on the device that it is trained on.
+        views: Two views of every picture.
+        args: The options of the recipe: out, epochs, batch_size, lr, temperature, workers, seed.
+        score: What is added to the log after every fifth epoch and the last, by name.
+
+    Returns:
+        A row per epoch, those of an earlier run included.
+    """
+    device = next(network.parameters()).device
     loader = DataLoader(
         views,
         args.batch_size,
@@ -87,8 +97,6 @@ def train(args: argparse.Namespace) -> None:
         num_workers=args.workers,
         persistent_workers=args.workers > 0,
     )
-
-    network = backbone().to(device, memory_format=torch.channels_last)
     head = SimCLRProjectionHead(256, 512, 128).to(device)
     loss_of = NTXentLoss(temperature=args.temperature)
     parameters = [*network.parameters(), *head.parameters()]
@@ -96,7 +104,7 @@ def train(args: argparse.Namespace) -> None:
     checkpoint = Checkpoint(args.out / "last.pt", {"network": network, "head": head, "optimizer": optimizer})
     log = checkpoint.resume()
     if not log:
-        print(f"random weights: k-NN {evaluate(network, subset(bank, 10_000), test):.4f} (bank of 10,000)")
+        print(f"before: {score()}", flush=True)
 
     steps = args.epochs * len(loader)
     for epoch in range(len(log), args.epochs):
@@ -112,10 +120,21 @@ def train(args: argparse.Namespace) -> None:
             total += descend(optimizer, loss, rate)
         row = {"epoch": epoch + 1, "loss": round(total / len(loader), 4), "seconds": round(time.time() - start, 1)}
         if (epoch + 1) % 5 == 0 or epoch + 1 == args.epochs:
-            row["knn_bank_10000"] = evaluate(network, subset(bank, 10_000), test)
+            row |= score()
         log.append(row)
         print(json.dumps(row), flush=True)
         checkpoint.keep(log)
+    return log
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train to OUT/default.safetensors and write its card, OUT/default.json."""
+    torch.manual_seed(args.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    bank, test = cifar10(args.data, "train"), cifar10(args.data, "test")
+    views = TwoViews(bank[0], photographs(args.data), args.photo_repeat)
+    network = backbone().to(device, memory_format=torch.channels_last)
+    log = contrast(network, views, args, lambda: {"knn_bank_10000": evaluate(network, subset(bank, 10_000), test)})
 
     torch.manual_seed(args.seed)
     untrained = evaluate(backbone().to(device), bank, test)

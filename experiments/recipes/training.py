@@ -18,7 +18,8 @@ from torch import Tensor
 
 from relax.files import written_aside
 
-Log = list[dict[str, float]]
+Row = dict[str, float]
+Log = list[Row]
 """A row per epoch."""
 
 

@@ -29,13 +29,16 @@ from typing import Any
 import numpy as np
 
 import relax
+from encoders import Encoder
 from experiments.data.pictures import DATASETS, pictures
+from experiments.named import encoder_named
 from experiments.options import Options
 from experiments.recipes.train_kvasir import OUT, kvasir_encoder
 from experiments.record import write_results
 from relax.metrics import METRICS, Evaluation, bootstrap_interval, metrics_named, read_outcomes
 
-ENCODERS = ("random", "default", "simclr", "vicreg", "supervised")
+PUBLISHED = ("sscd-both", "efficientnet-lite0")
+ENCODERS = (*PUBLISHED, "random", "default", "simclr", "vicreg", "supervised")
 METHODS = ("relax", "lafam", "gradcam", "layercam", "eigencam", "scorecam", "lime", "occlusion", "sbsm", "saliency",
            "smoothgrad", "integrated-gradients", "random", "centre")  # fmt: skip
 FAMILIES = ("localisation", "faithfulness", "complexity")
@@ -63,7 +66,7 @@ def evaluated(dataset: str, encoder: str, args: argparse.Namespace) -> Evaluatio
     evaluation = relax.evaluate(
         [picture.pixels for picture in sample],
         truths,
-        kvasir_encoder(encoder, args.encoders_in),
+        encoder_of(encoder, args.encoders_in),
         methods=args.methods,
         metrics=names,
         masks=args.masks,
@@ -73,6 +76,11 @@ def evaluated(dataset: str, encoder: str, args: argparse.Namespace) -> Evaluatio
     folder.mkdir(parents=True, exist_ok=True)
     evaluation.save(folder)
     return evaluation
+
+
+def encoder_of(name: str, trained: Path) -> Encoder:
+    """One of `ENCODERS`, from the folder of the trained ones where it is of Kvasir's."""
+    return encoder_named(name) if name in PUBLISHED else kvasir_encoder(name, trained)
 
 
 def table(dataset: str, encoder: str, evaluation: Evaluation) -> list[dict[str, Any]]:

