@@ -63,12 +63,14 @@ class Built(NamedTuple):
         report: How a checkpoint matched; None where none was read.
         pool: Sets another pooling than "auto" in the network itself, given (network, pooling, name for messages), or
             raises an EncoderError; None leaves pooling to `encoders.pooling`, on what the network returns.
+        channels: Of the pictures that it takes; None = unknown.
     """
 
     network: nn.Module
     preprocess: Preprocess
     report: CheckpointReport | None = None
     pool: Callable[[nn.Module, str, str], None] | None = None
+    channels: int | None = 3
 
 
 # Raises an EncoderError of one line; called inside `encoders.networks.drawn_from`.

@@ -6,7 +6,6 @@ not trust yet, torch.hub asks once; without a terminal to answer, it is refused.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from encoders.arguments import arguments_of
 from encoders.contract import Built
 from encoders.errors import EncoderError, one_line
 from encoders.kinds import Spec
@@ -42,7 +42,7 @@ def build_hub(spec: Spec) -> Built:
     repo, _, name = spec.name.rpartition(":")
     if not repo or not name:
         raise EncoderError(f"encoder must be {spec.kind.form}, as {spec.kind.example}; got hub:{spec.name}")
-    arguments = {key: _value(text) for key, text in spec.items.items() if key not in spec.kind.items}
+    arguments = arguments_of(spec)
     network = _entry(repo, name, arguments)
     with drawn_from(OTHER_SEED):
         share = _random_share(network, _entry(repo, name, arguments))
@@ -80,11 +80,3 @@ def _random_share(first: nn.Module, second: nn.Module) -> float:
     pairs = zip(first.parameters(), second.parameters(), strict=True)
     differ = [not torch.equal(weight, other) for weight, other in pairs if weight.ndim > 1]
     return sum(differ) / max(len(differ), 1)
-
-
-def _value(text: str) -> object:
-    """A text as a Python value: "3" is 3, "true" is True; anything else stays text."""
-    try:
-        return ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text.lower(), text))
-    except (ValueError, SyntaxError):
-        return text

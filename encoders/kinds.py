@@ -21,6 +21,30 @@ RANDOM_EXAMPLE = "random:timm:resnet50"
 RANDOM_WHAT = "random weights, drawn from the seed"
 PREPROCESS_ITEMS = ("size", "resize", "mean", "std", "interpolation")  # see `encoders.items`
 POOLING_ITEM = "pooling"
+FILE_ITEMS = ("arch", "part", "stem_stride", "stem_padding", "stem_pool")  # see `encoders.checkpoints.network`
+
+ITEMS = {
+    "size": "pixels that the network sees, 224 or 224x320; a network with positions is built for it",
+    "resize": "pixels of the shorter side before the centre crop; 224x224 squeezes the whole image",
+    "mean": "numbers in [0, 1], one a channel or one for all, which are subtracted",
+    "std": "numbers, one a channel or one for all, by which the pixels are divided then",
+    "interpolation": "bilinear, bicubic or nearest",
+    POOLING_ITEM: "auto, cls or mean",
+    "in_chans": "channels of the pictures; a checkpoint's own are recognised",
+    "num_heads": "attention heads, which leave no trace in weights; those of MoCo v3 are recognised",
+    "patch_size": "pixels of a patch",
+    "act_layer": "activation: relu, gelu, quick_gelu, ...",
+    "output_stride": "8, 16 or 32, of a convolutional network",
+    "global_pool": "pooling of timm, avg with a norm behind it; fc_norm in a checkpoint is recognised",
+    "arch": "the network of a checkpoint: a timm name or torchvision:NAME",
+    "part": "text in the prefix of the weights to take instead of the preferred ones, as part=student",
+    "stem_stride": "stride of a 3 x 3 stem that a checkpoint has in place of 7 x 7; 1 unless said",
+    "stem_padding": "its padding; 1 unless said, 2 for solo-learn",
+    "stem_pool": "true: max pooling behind it; false unless said",
+    "quick_gelu": "whether open_clip's network has QuickGELU",
+}
+"""What may follow a question mark, as ?size=224&in_chans=1. A kind of spec takes some of them; further ones are
+arguments of the network's own constructor."""
 
 BUNDLED = Path(__file__).with_name("default.safetensors")  # the weights of the kind "default"
 BUNDLED_CARD = Path(__file__).with_name("default.json")
@@ -38,9 +62,10 @@ class SpecKind:
         example: A spec of this kind.
         builder: "module:function" of the `encoders.contract.Builder`.
         random_form: The form behind "random:", where the network can be had with random weights; "" where it cannot.
-        items: Names that may follow a question mark, as name=value&name=value; none: a question mark is part of the
-            name.
-        arguments: Whether further items are allowed, for the network's own entry point.
+        items: Names that may follow a question mark, as name=value&name=value, see `ITEMS`; none: a question mark is
+            part of the name.
+        arguments: Whether further items are allowed, which are arguments of the network's own constructor or entry
+            point.
         architecture: Whether the spec may stand as arch= of a `file:` spec.
         names: "module:function" that lists the pretrained networks of this kind; "" where there is no list.
         classifier: "module:function" of the `encoders.contract.Classifier`, which gives the network with its own
@@ -81,10 +106,12 @@ KINDS = (
         prefix="timm",
         form="timm:NAME",
         what="timm, pretrained, with its own preprocessing",
-        notes="fetched once; the weights tag may be left out",
+        notes="fetched once, or local-dir:FOLDER; the weights tag may be left out",
         example="timm:vit_small_patch14_dinov2.lvd142m",
         builder="encoders.networks:build_timm",
         random_form="timm:NAME",
+        items=(*PREPROCESS_ITEMS, POOLING_ITEM),
+        arguments=True,
         architecture=True,
         names="encoders.networks:timm_names",
         classifier="encoders.heads.networks:timm_classifier",
@@ -97,6 +124,8 @@ KINDS = (
         example="torchvision:resnet50",
         builder="encoders.networks:build_torchvision",
         random_form="torchvision:NAME",
+        items=(*PREPROCESS_ITEMS, POOLING_ITEM),
+        arguments=True,
         architecture=True,
         names="encoders.networks:torchvision_names",
         classifier="encoders.heads.networks:torchvision_classifier",
@@ -119,6 +148,7 @@ KINDS = (
         example="open_clip:ViT-B-32:laion2b_s34b_b79k",
         builder="encoders.text:build_open_clip",
         random_form="open_clip:MODEL",
+        items=(*PREPROCESS_ITEMS, "quick_gelu"),
     ),
     SpecKind(
         prefix="file",
@@ -127,7 +157,8 @@ KINDS = (
         notes="arch is a timm name or torchvision:NAME",
         example="file:run.ckpt?arch=resnet50",
         builder="encoders.checkpoints.network:build_from_checkpoint",
-        items=("arch", "part", *PREPROCESS_ITEMS, POOLING_ITEM),
+        items=(*FILE_ITEMS, *PREPROCESS_ITEMS, POOLING_ITEM),
+        arguments=True,
         classifier="encoders.heads.networks:checkpoint_classifier",
     ),
 )
@@ -215,9 +246,10 @@ _TIMM = next(kind for kind in KINDS if kind.prefix == "timm")
 
 
 def _apart(tail: str) -> tuple[str, dict[str, str]]:
-    """The name before the last question mark, and the items after it."""
-    name, mark, items = tail.rpartition("?")
-    return (name, dict(parse_qsl(items, keep_blank_values=True))) if mark else (tail, {})
+    """The name before the last question mark, and the items after it; a question mark without items is of the name."""
+    name, _, items = tail.rpartition("?")
+    pairs = parse_qsl(items, keep_blank_values=True)
+    return (name, dict(pairs)) if name and all("=" in pair for pair in items.split("&")) else (tail, {})
 
 
 def _check_items(spec: Spec) -> None:

@@ -8,23 +8,32 @@ from __future__ import annotations
 
 import json
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import timm
 import torch
 import torchvision
 from safetensors.torch import load_file
 from timm.data import resolve_data_config
-from torch import nn
+from timm.models import adapt_input_conv
+from torch import Tensor, nn
+from torchvision.models.vision_transformer import interpolate_embeddings
 
+from encoders.arguments import arguments_of, built_with, check_same_weights
+from encoders.checkpoints.reading import PICKLES, SAFETENSORS
 from encoders.contract import Built
 from encoders.errors import EncoderError, did_you_mean, one_line
-from encoders.items import height_and_width
+from encoders.items import size_of
 from encoders.kinds import BUNDLED, BUNDLED_CARD, Spec
 from encoders.preprocess import Preprocess
+
+HUBS = ("hf-hub:", "hf_hub:")  # timm's own schemes
+LOCAL = "local-dir:"
 
 
 @contextmanager
@@ -37,41 +46,65 @@ def drawn_from(seed: int) -> Iterator[None]:
 
 def build_default(spec: Spec) -> Built:
     """The bundled encoder, or its network with random weights."""
-    return Built(*bundled_network(pretrained=spec.pretrained), pool=pool_with_timm)
+    arguments = arguments_of(spec)
+    network = built_with(spec, lambda **kwargs: bundled_network(pretrained=spec.pretrained, **kwargs)[0], arguments)
+    _, preprocess = bundled_network(pretrained=False)
+    return Built(network, preprocess, pool=pool_with_timm, channels=int(arguments.get("in_chans", 3)))
 
 
 def build_timm(spec: Spec) -> Built:
     """A timm model without its classification head, and timm's own evaluation preprocessing.
 
     Args:
-        spec: Its name is as in timm, with or without a weights tag, or "hf-hub:USER/MODEL". Its item size is the size
-            that the model is built for instead of its usual one, which networks with position embeddings need.
+        spec: As for `timm_network`.
 
     Raises:
-        EncoderError: If timm has no such model or weights, or they cannot be fetched.
+        EncoderError: As `timm_network`.
+    """
+    network = timm_network(spec, num_classes=0)
+    config: dict[str, Any] = resolve_data_config({}, model=network)
+    channels = arguments_of(spec).get("in_chans") or getattr(network, "in_chans", None) or config["input_size"][0]
+    return Built(network, timm_preprocess(spec.name, config), pool=pool_with_timm, channels=int(channels))
+
+
+def timm_network(spec: Spec, **factory: Any) -> nn.Module:
+    """A model of timm.
+
+    Args:
+        spec: Its name is as in timm, with or without a weights tag, "hf-hub:USER/MODEL" or "local-dir:FOLDER", a folder
+            with timm's config.json and weights. Its item size is the size that the model is built for instead of its
+            usual one, which networks with position embeddings need: timm resamples those of pretrained weights. Items
+            that are not about preprocessing are arguments of the model's constructor.
+        factory: Further arguments of timm.create_model.
+
+    Raises:
+        EncoderError: If timm has no such model or weights, they cannot be fetched, or the model takes no such argument.
     """
     name, pretrained = spec.name, spec.pretrained
-    if not name.startswith(("hf-hub:", "hf_hub:")):
+    if name.startswith(LOCAL):
+        name = _checked_folder(name, pretrained)
+    elif not name.startswith(HUBS):
         _check_timm_name(name, pretrained)
-    size = height_and_width(spec.items["size"]) if "size" in spec.items else None
+    arguments, size = arguments_of(spec), size_of(spec.items)
+    arguments.pop("img_size", None)
+    create: Callable[..., nn.Module] = partial(timm.create_model, name, **factory)
+    if pretrained and arguments:
+        check_same_weights(spec, _create_timm(spec, create, arguments, size), create())
     with fetching(f"timm:{name}", pretrained):
-        network = _create_timm(name, pretrained, size)
-    return Built(network, timm_preprocess(name, resolve_data_config({}, model=network)), pool=pool_with_timm)
+        return _create_timm(spec, partial(create, pretrained=pretrained), arguments, size)
 
 
 def build_torchvision(spec: Spec) -> Built:
     """A torchvision classifier without its head, and the preprocessing of its default weights.
 
+    Args:
+        spec: As for `torchvision_network`.
+
     Raises:
-        EncoderError: If torchvision has no such classifier, or its weights cannot be fetched.
+        EncoderError: As `torchvision_network`.
     """
-    name, names = spec.name, torchvision_names()
-    if name not in names:
-        raise EncoderError(_unknown(f"torchvision:{name}", name, names))
-    weights = torchvision.models.get_model_weights(name).DEFAULT
-    with fetching(f"torchvision:{name}", spec.pretrained):
-        network = torchvision.models.get_model(name, weights=weights if spec.pretrained else None)
-    _remove_head(network, name)
+    network, weights = torchvision_network(spec)
+    _remove_head(network, spec.name)
     usual = weights.transforms()
     preprocess = Preprocess(
         size=(usual.crop_size[0], usual.crop_size[0]),
@@ -80,7 +113,69 @@ def build_torchvision(spec: Spec) -> Built:
         std=tuple(usual.std),
         interpolation=usual.interpolation.value,
     )
-    return Built(network, preprocess, pool=pool_with_torchvision)
+    return Built(network, preprocess, pool=pool_with_torchvision, channels=first_convolution(network)[1].in_channels)
+
+
+def torchvision_network(spec: Spec) -> tuple[nn.Module, Any]:
+    """A classifier of torchvision, and its default weights, which say their preprocessing and classes.
+
+    Args:
+        spec: Its item size is the size that a vision transformer is built for, where torchvision's own function
+            resamples the positions of pretrained weights. With in_chans, the first convolution is made over, as timm
+            does it: the weights of the colours are added up for one channel, and repeated for more than three. Items
+            that are not about preprocessing are arguments of the model's constructor.
+
+    Raises:
+        EncoderError: If torchvision has no such classifier, its weights cannot be had, or it takes no such argument.
+    """
+    name, names = spec.name, torchvision_names()
+    if name not in names:
+        raise EncoderError(_unknown(f"torchvision:{name}", name, names))
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    arguments, size = arguments_of(spec), size_of(spec.items)
+    arguments.pop("img_size", None)
+    channels = int(arguments.pop("in_chans", 3))
+    positions = size is not None and name.startswith("vit_")
+    if positions and size is not None:
+        if size[0] != size[1]:
+            raise EncoderError(f"size must be a square for {spec.text!r}; got {size[0]} x {size[1]}: take it from timm")
+        arguments["image_size"] = size[0]
+    create: Callable[..., nn.Module] = partial(torchvision.models.get_model, name)
+    with fetching(f"torchvision:{name}", spec.pretrained):
+        if positions and spec.pretrained:
+            network = built_with(spec, partial(create, weights=None), arguments)
+            network.load_state_dict(_torchvision_positions(network, weights.get_state_dict(check_hash=True)))
+        else:
+            network = built_with(spec, partial(create, weights=weights if spec.pretrained else None), arguments)
+    change_channels(network, channels)
+    return network, weights
+
+
+def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d]:
+    """Name and layer of the convolution that sees the pixels: timm names it, in other networks it is the first one.
+
+    Raises:
+        EncoderError: If there is none.
+    """
+    named = (getattr(network, "pretrained_cfg", None) or {}).get("first_conv")
+    name = named if isinstance(named, str) else next(iter(named or ()), None)
+    layers = dict(network.named_modules())
+    if name is None or not isinstance(layers.get(name), nn.Conv2d):
+        name = next((name for name, layer in layers.items() if isinstance(layer, nn.Conv2d)), None)
+    if name is None:
+        raise EncoderError(f"network {type(network).__name__} has no convolution that sees the pixels")
+    return name, cast(nn.Conv2d, layers[name])
+
+
+def change_channels(network: nn.Module, channels: int) -> None:
+    """Give a network, in place, a first convolution for another number of channels, its weights made over as timm's."""
+    _, layer = first_convolution(network)
+    if layer.in_channels == channels:
+        return
+    with torch.no_grad():
+        weight = adapt_input_conv(channels, layer.weight)
+    # Every attribute is kept but the weights: strides, paddings, types of padding.
+    layer.in_channels, layer.weight = channels, nn.Parameter(weight)
 
 
 def timm_names() -> list[str]:
@@ -93,10 +188,13 @@ def torchvision_names() -> list[str]:
     return list(torchvision.models.list_models(module=torchvision.models))
 
 
-def bundled_network(*, pretrained: bool) -> tuple[nn.Module, Preprocess]:
-    """The default encoder: the whole image squeezed to a small square, so that its maps cover the full frame."""
+def bundled_network(*, pretrained: bool, **arguments: Any) -> tuple[nn.Module, Preprocess]:
+    """The default encoder: the whole image squeezed to a small square, so that its maps cover the full frame.
+
+    Random weights may have other arguments than its card names.
+    """
     card = json.loads(BUNDLED_CARD.read_text(encoding="utf-8"))
-    network = timm.create_model(card["arch"], pretrained=False, num_classes=0, **card["arch_args"])
+    network = timm.create_model(card["arch"], pretrained=False, num_classes=0, **{**card["arch_args"], **arguments})
     if pretrained:
         if not BUNDLED.exists():
             raise EncoderError(
@@ -169,14 +267,37 @@ def pool_with_torchvision(network: nn.Module, pooling: str, name: str) -> None:
     raise EncoderError(f'pooling={pooling!r} is not offered by {name!r}: choose "auto", or the same network from timm')
 
 
-def _create_timm(name: str, pretrained: bool, size: tuple[int, int] | None) -> nn.Module:
-    create: Callable[..., nn.Module] = partial(timm.create_model, name, pretrained=pretrained, num_classes=0)
-    if size is None:
-        return create()
-    try:
-        return create(img_size=size)
-    except TypeError:
-        return create()  # a network that takes any size has no such argument
+def _create_timm(
+    spec: Spec, create: Callable[..., nn.Module], arguments: dict[str, Any], size: tuple[int, int] | None
+) -> nn.Module:
+    if size is not None:
+        try:
+            return built_with(spec, partial(create, img_size=size), arguments)
+        except EncoderError as error:
+            # A network that takes any size has no such argument.
+            if not isinstance(error.__cause__, TypeError) or "'img_size'" not in str(error.__cause__):
+                raise
+    return built_with(spec, create, arguments)
+
+
+def _torchvision_positions(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a vision transformer of torchvision with their positions resampled to the network's image size."""
+    size, patch = int(network.image_size), int(network.patch_size)  # type: ignore[arg-type]
+    resampled: dict[str, Tensor] = interpolate_embeddings(size, patch, OrderedDict(state))
+    return resampled
+
+
+def _checked_folder(name: str, pretrained: bool) -> str:
+    """The name that timm has for a folder that is there, with ~ written out."""
+    folder = Path(name.removeprefix(LOCAL)).expanduser()
+    if not (folder / "config.json").is_file():
+        raise EncoderError(
+            f"encoder 'timm:{name}' must be a folder with timm's config.json and weights; {str(folder)!r} has none: "
+            "save the model with timm.models.save_for_hf, or read its weights with file:PATH?arch=NAME"
+        )
+    if pretrained and not any(file.suffix in (*SAFETENSORS, *PICKLES) for file in folder.iterdir()):
+        raise EncoderError(f"encoder 'timm:{name}' must have its weights beside config.json; there are none")
+    return f"{LOCAL}{folder}"
 
 
 def _check_timm_name(name: str, pretrained: bool) -> None:

@@ -34,9 +34,10 @@ def load(
         spec: A spec such as "default" or "timm:resnet50", see `encoders.kinds.KINDS`; a module, which is copied and
             never changed, and gets pixels as they are; a function from (B, C, H, W) to (B, D), used as it is; or an
             Encoder, passed through. Modules and functions are as `encoders.contract.Network` says.
-            `file:` and `hub:` take further items, `?arch=NAME&size=96&mean=0.5,0.5,0.5`: size, resize, mean, std,
-            interpolation and pooling, where the weights were trained with others than the network's usual ones; for
-            a checkpoint also part, the prefix to take instead of the preferred one (part=student).
+            Items may follow, `?size=96&mean=0.5,0.5,0.5&num_heads=12`, see `encoders.kinds.ITEMS`: size, resize, mean,
+            std, interpolation and pooling, where the weights were trained with others than the network's usual ones,
+            and arguments of the network's own constructor; for a checkpoint also part, the prefix to take instead of
+            the preferred one (part=student).
         device: A torch device, or "auto" = cuda, else mps, else cpu. "auto" leaves an Encoder where it is and
             gives a function its pixels on the CPU. "cuda:0,cuda:1", or "all" GPUs, share the masked views.
         pooling: "auto" = as the network's authors pool; "cls" = the class token; "mean" = the mean of the patch
@@ -83,7 +84,7 @@ def build(spec: Spec, pooling: str, seed: int) -> Built:
         built = builder(spec)
         if built.pool is not None:
             built.pool(built.network, pooling, spec.text.removeprefix(f"{RANDOM}:"))
-    return built._replace(preprocess=with_items(built.preprocess, spec.items))
+    return built._replace(preprocess=with_items(built.preprocess, spec.items, built.channels))
 
 
 def _from_spec(spec: Spec, device: str | torch.device, pooling: str, seed: int) -> Encoder:
@@ -95,6 +96,6 @@ def _from_spec(spec: Spec, device: str | torch.device, pooling: str, seed: int) 
         preprocess=built.preprocess,
         device=device,
         pooling=pooling,
-        channels=3,
+        channels=built.channels,
         report=built.report,
     )

@@ -13,16 +13,18 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from encoders.checkpoints.names import depths, in_sequence, renamed, unified
 from encoders.checkpoints.report import CheckpointReport, judge
 from encoders.errors import EncoderError
 
 # Which part to take where several fit equally well: the one whose prefix matches first, as its authors evaluate it.
 PREFERENCE = (
     r"(^|\.)online_",  # BYOL: the online network, not its target
-    r"(^|[._])ema\.",  # timm: the averaged weights
+    r"(^|[._])ema[._]",  # timm: the averaged weights
     r"^target_encoder\.",  # I-JEPA: the target encoder, not the context encoder
     # DINO: the teacher, not the student. MoCo: the query encoder, not the key encoder, which is its slow copy.
     r"^(?!.*(student|momentum|target|_k\.))",
@@ -40,6 +42,7 @@ LAYOUTS = (
     ("BYOL", r"(^|\.)backbone_momentum\.", r"(^|\.)prediction_head\."),
     ("MoCo", r"(^|\.)backbone_momentum\."),
     ("SimSiam", r"(^|\.)projection_head\.", r"(^|\.)prediction_head\."),
+    ("solo-learn", r"(^|\.)(backbone|encoder)\.", r"(^|\.)classifier\.weight$", r"(^|\.)projector\."),
     ("SimCLR", r"(^|\.)(projection_head|projector)\."),
     ("SimCLR", r"(^|\.)(backbone|encoder)\.fc\.[02]\."),
 )
@@ -49,6 +52,26 @@ HEADS = re.compile(
     r"(fc|heads?|classifier|projection\w*|projet?ion|projector|prediction\w*|predictor|prototypes|decoder\w*|"
     r"mask_token|mask_embed|queue\w*|linear|mlp|criterion|n_averaged|\w+_head|head_\w+)(\.|$)"
 )
+
+
+PATCHES = "patch_embed.proj.weight"  # timm's name of the convolution that embeds the patches of a transformer
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The backbone inside a checkpoint.
+
+    Attributes:
+        layout: The method whose names these are, or "plain backbone".
+        part: The prefix under which it stands.
+        weights: What stands there, under the names that the network gives it.
+        others: Names of everything else in the checkpoint.
+    """
+
+    layout: str
+    part: str
+    weights: dict[str, Tensor]
+    others: tuple[str, ...]
 
 
 def load_weights(
@@ -64,37 +87,70 @@ def load_weights(
         part: Take the part of the checkpoint whose prefix holds this text, instead of the preferred one.
 
     Raises:
-        EncoderError: If too much does not fit, as `encoders.checkpoints.report.judge` says.
+        EncoderError: As `find_backbone` and `fill`.
     """
-    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    prefix, names = _find_part(tensors, shapes, _names_in_sequence(network), part, path)
-    weights = {name: tensors[key] for key, name in names.items()}
-    fitted = _fitted_by_timm(network, weights, shapes)
-    report = _compare(tensors, weights, fitted, shapes, prefix)
+    return fill(network, find_backbone(network, tensors, path=path, part=part), path=path, arch=arch)
+
+
+def find_backbone(network: nn.Module, tensors: dict[str, Tensor], *, path: str, part: str = "") -> Backbone:
+    """The part of a checkpoint that most of the network's names and shapes fit; arguments as for `load_weights`.
+
+    Raises:
+        EncoderError: If no name of the checkpoint holds `part`.
+    """
+    shapes = _shapes(network)
+    names = unified(tensors.keys(), shapes)
+    tensors = {names[key]: value for key, value in tensors.items()}
+    prefix, numbers = _find_part(tensors, shapes, ({}, *in_sequence(network)), part, path)
+    weights = {
+        renamed(key.removeprefix(prefix), numbers): value for key, value in tensors.items() if key.startswith(prefix)
+    }
+    layout = next((row[0] for row in LAYOUTS if all(_any(pattern, tensors) for pattern in row[1:])), "plain backbone")
+    return Backbone(layout, prefix, weights, tuple(key for key in tensors if not key.startswith(prefix)))
+
+
+def fill(network: nn.Module, backbone: Backbone, *, path: str, arch: str) -> CheckpointReport:
+    """Load a backbone into its network, in place; arguments as for `load_weights`.
+
+    Raises:
+        EncoderError: If its patches have another size than the network's, which timm would resample, or too much does
+            not fit, as `encoders.checkpoints.report.judge` says.
+    """
+    shapes = _shapes(network)
+    _check_patch(backbone.weights, shapes, path, arch)
+    fitted = _fitted_by_timm(network, backbone.weights, shapes)
+    report = _compare(backbone, fitted, shapes)
     judge(report, path, arch)
     network.load_state_dict({name: fitted[name] for name in report.matched}, strict=False)
     return report
 
 
+def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
+
+
 def _find_part(
-    tensors: dict[str, Tensor], shapes: dict[str, tuple[int, ...]], in_sequence: dict[str, str], part: str, path: str
+    tensors: dict[str, Tensor],
+    shapes: dict[str, tuple[int, ...]],
+    rows: tuple[dict[str, str], ...],
+    part: str,
+    path: str,
 ) -> tuple[str, dict[str, str]]:
-    """The best prefix, and the checkpoint's names under it with the names that the network gives them."""
-    fits: Counter[tuple[str, bool]] = Counter()
+    """The best prefix, and the row of numbered children under it, the first of `rows` where it has names."""
+    fits: Counter[tuple[str, int]] = Counter()
     for key, value in tensors.items():
         for prefix, suffix in _splits(key):
-            for sequence, name in ((False, suffix), (True, _rename(suffix, in_sequence))):
-                if shapes.get(name) == tuple(value.shape) and (suffix != name) == sequence and part in prefix:
-                    fits[prefix, sequence] += 1
+            for row, numbers in enumerate(rows):
+                name = renamed(suffix, numbers)
+                if shapes.get(name) == tuple(value.shape) and (suffix != name) == (row > 0) and part in prefix:
+                    fits[prefix, row] += 1
     if part and not fits:
         raise EncoderError(
             f"part must be in the names of checkpoint {path!r}; got {part!r}: leave it out, or look at "
             f"the names, as {next(iter(tensors))!r}"
         )
-    prefix, sequence = min(fits, key=lambda fit: (-fits[fit], _preference(fit[0]), fit), default=("", False))
-    under = (key for key in tensors if key.startswith(prefix))
-    suffixes = {key: key.removeprefix(prefix) for key in under}
-    return prefix, {key: _rename(suffix, in_sequence) if sequence else suffix for key, suffix in suffixes.items()}
+    prefix, row = min(fits, key=lambda fit: (-fits[fit], _preference(fit[0]), fit), default=("", 0))
+    return prefix, rows[row]
 
 
 def _splits(key: str) -> Iterable[tuple[str, str]]:
@@ -102,16 +158,6 @@ def _splits(key: str) -> Iterable[tuple[str, str]]:
     yield "", key
     for dot in re.finditer(r"\.", key):
         yield key[: dot.end()], key[dot.end() :]
-
-
-def _names_in_sequence(network: nn.Module) -> dict[str, str]:
-    """The child's name by its number, where nn.Sequential(*network.children()) was saved: "4" is "layer1"."""
-    return {str(number): name for number, (name, _) in enumerate(network.named_children())}
-
-
-def _rename(name: str, in_sequence: dict[str, str]) -> str:
-    first, dot, remainder = name.partition(".")
-    return in_sequence.get(first, first) + dot + remainder
 
 
 def _preference(prefix: str) -> int:
@@ -139,30 +185,41 @@ def _count(weights: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> in
     return sum(name in weights and tuple(weights[name].shape) == shape for name, shape in shapes.items())
 
 
-def _compare(
-    tensors: dict[str, Tensor],
-    weights: dict[str, Tensor],
-    fitted: dict[str, Tensor],
-    shapes: dict[str, tuple[int, ...]],
-    prefix: str,
-) -> CheckpointReport:
+def _check_patch(weights: dict[str, Tensor], shapes: dict[str, tuple[int, ...]], path: str, arch: str) -> None:
+    """Refuse patches of another size: resampled, they see other details than they were trained on."""
+    wanted = shapes.get(PATCHES, ())
+    named = [weights[PATCHES]] if PATCHES in weights else weights.values()
+    weight = next((value for value in named if value.ndim == 4 and len(value) == wanted[0]), None) if wanted else None
+    if weight is not None and len(wanted) == 4 and tuple(weight.shape[2:]) != wanted[2:]:
+        got, own = (
+            f"{side[0]}" if side[0] == side[1] else f"{side[0]} x {side[1]}" for side in (weight.shape[2:], wanted[2:])
+        )
+        raise EncoderError(
+            f"checkpoint {path!r} as arch={arch}: the weights have patch {got}, the network {own}: name the network it "
+            f"was trained with, or give patch_size={got}"
+        )
+
+
+def _compare(backbone: Backbone, fitted: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> CheckpointReport:
+    weights, prefix = backbone.weights, backbone.part
     unequal = [name for name, shape in shapes.items() if name in fitted and tuple(fitted[name].shape) != shape]
     left = [name for name in fitted if name not in shapes]
+    theirs, own = depths(name for name in fitted if not HEADS.match(name)), depths(shapes)
     return CheckpointReport(
-        layout=next(
-            (row[0] for row in LAYOUTS if all(_any(pattern, tensors) for pattern in row[1:])), "plain backbone"
-        ),
+        layout=backbone.layout,
         part=prefix,
         matched=tuple(name for name in shapes if name in fitted and name not in unequal),
         missing=tuple(name for name in shapes if name not in fitted and not _is_counter(name)),
         unexpected=tuple(name for name in left if not HEADS.match(name) and not _is_counter(name)),
-        set_aside=tuple(
-            [prefix + name for name in left if HEADS.match(name)]
-            + [key for key in tensors if not key.startswith(prefix)]
-        ),
+        set_aside=tuple([prefix + name for name in left if HEADS.match(name)] + list(backbone.others)),
         mismatched=tuple(f"{name}: {tuple(fitted[name].shape)}, {shapes[name]}" for name in unequal),
         resampled=tuple(
             name for name in shapes if name in weights and name in fitted and weights[name].shape != fitted[name].shape
+        ),
+        depths=tuple(
+            f"depth {theirs[place]} against {count} ({place})"
+            for place, count in own.items()
+            if count and theirs.get(place, count) != count
         ),
     )
 

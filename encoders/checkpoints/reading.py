@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from torch import Tensor
 from encoders.errors import EncoderError, one_line
 
 SAFETENSORS = (".safetensors",)
+WRAPPERS = re.compile(r"\b(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")  # torch's own, at any depth
 PICKLES = (".pth", ".pt", ".ckpt", ".th", ".bin", ".tar")
 
 
@@ -44,7 +46,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
             f"checkpoint must end in one of {', '.join(SAFETENSORS + PICKLES)}; got {file.name!r}: rename or convert it"
         )
     content = _read_safetensors(file) if suffix in SAFETENSORS else _read_pickle(file)
-    tensors = dict(_flat(content))
+    tensors = {WRAPPERS.sub("", name): tensor for name, tensor in _flat(content)}
     if not tensors:
         raise EncoderError(f"checkpoint {file.name!r} must hold a state dict; got no tensors: save model.state_dict()")
     return tensors

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import timm
 import torch
-import torchvision
 from timm.data import ImageNetInfo, infer_imagenet_subset
 from torch import Tensor, nn
 
@@ -23,7 +21,7 @@ from encoders.errors import EncoderError
 from encoders.heads.base import Head
 from encoders.heads.kinds import NetworkHead
 from encoders.kinds import KINDS, RANDOM, Spec, parse_spec, resolve
-from encoders.networks import drawn_from
+from encoders.networks import drawn_from, timm_network, torchvision_network
 from encoders.preprocess import Preprocess
 from encoders.specs import build, pooling_of
 
@@ -132,7 +130,14 @@ def _whole(text: str, seed: int) -> tuple[Encoder, Sequence[str] | None]:
     classifier: Classifier = resolve(spec.kind.classifier)
     with drawn_from(seed):
         network, names = classifier(spec, built)
-    whole = Encoder(network, name=spec.text, preprocess=built.preprocess, device="cpu", channels=3, report=built.report)
+    whole = Encoder(
+        network,
+        name=spec.text,
+        preprocess=built.preprocess,
+        device="cpu",
+        channels=built.channels,
+        report=built.report,
+    )
     return whole, names if spec.pretrained else None
 
 
@@ -143,8 +148,7 @@ def _forms() -> list[str]:
 
 def torchvision_classifier(spec: Spec, built: Built) -> tuple[nn.Module, Sequence[str] | None]:
     """The network as torchvision has it, and the categories of its default weights."""
-    weights = torchvision.models.get_model_weights(spec.name).DEFAULT
-    network = torchvision.models.get_model(spec.name, weights=weights if spec.pretrained else None)
+    network, weights = torchvision_network(spec)
     return network, weights.meta.get("categories")
 
 
@@ -154,7 +158,7 @@ def timm_classifier(spec: Spec, built: Built) -> tuple[nn.Module, Sequence[str] 
     Raises:
         EncoderError: If it was trained without a classifier.
     """
-    network = timm.create_model(spec.name, pretrained=spec.pretrained)
+    network: Any = timm_network(spec)
     if network.num_classes == 0:
         raise EncoderError(f"encoder 'timm:{spec.name}' was trained without a classifier: {WAY_OUT}")
     names = network.pretrained_cfg.get("label_names")

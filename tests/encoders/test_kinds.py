@@ -135,7 +135,7 @@ def test_only_kinds_with_items_are_cut_at_the_question_mark() -> None:
 
 def build_stub(spec: Spec) -> Built:
     network = timm.create_model("test_vit", num_classes=0, pretrained=False)
-    return Built(network, Preprocess(size=(160, 160), mean=(0.5,), std=(float(spec.name),)))
+    return Built(network, Preprocess(size=(160, 160), mean=(0.5,), std=(float(spec.name),)), channels=1)
 
 
 def stub_names() -> list[str]:

@@ -283,7 +283,7 @@ RUNS: dict[Callable[[], Run], tuple[str, str, str]] = {
     mae: ("test_vit", "MAE", "model."),
     ijepa: ("test_vit", "I-JEPA", "target_encoder.module."),
     plain: ("test_resnet", "plain backbone", ""),
-    compiled: ("test_resnet", "plain backbone", "model._orig_mod."),
+    compiled: ("test_resnet", "plain backbone", "model."),
     averaged: ("test_resnet", "plain backbone", "state_dict_ema."),
 }
 
@@ -463,4 +463,6 @@ def test_batch_counters_that_old_files_lack_are_not_missed(tmp_path: Path, recwa
 def test_the_report_prints_as_one_line_with_its_counts(tmp_path: Path) -> None:
     report = load(f"file:{saved(plain()[1], tmp_path)}?arch=test_resnet").report
 
-    assert str(report) == f"plain backbone, part '': {len(cnn().state_dict())} weights loaded, 2 set aside"
+    loaded = f"plain backbone, part '': {len(cnn().state_dict())} weights loaded, 2 set aside"
+    settings = "channels 3, stem 3 x 3, stride 2, padding 1, max pooling, activation ReLU, pooling avg"
+    assert str(report) == f"{loaded}; {settings}"
