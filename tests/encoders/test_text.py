@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,102 @@ def test_weights_may_be_a_file_or_drawn_from_the_seed(folder: Path, tmp_path: Pa
     assert not torch.allclose(drawn[0], drawn[2])
     assert not torch.allclose(drawn[0], from_file)
     torch.testing.assert_close(from_file.norm(dim=1), torch.ones(2))
+
+
+@pytest.fixture
+def tiny(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model that open_clip knows as "tiny", and a file of its weights with nothing beside it."""
+    (tmp_path / "tiny.json").write_text(json.dumps(CONFIG))
+    monkeypatch.setattr("open_clip.factory._MODEL_CONFIGS", dict(open_clip.factory._MODEL_CONFIGS))
+    monkeypatch.setattr("open_clip.factory._MODEL_CONFIG_PATHS", list(open_clip.factory._MODEL_CONFIG_PATHS))
+    open_clip.add_model_config(tmp_path / "tiny.json")
+    file = tmp_path / "mine" / "epoch_3.pt"
+    file.parent.mkdir()
+    file.write_bytes((folder / "open_clip_pytorch_model.bin").read_bytes())
+    return file
+
+
+def with_quick_gelu(file: Path) -> nn.Module:
+    """The network that was trained: its weights with QuickGELU."""
+    model = open_clip.CLIP(**CONFIG, quick_gelu=True)
+    model.load_state_dict(torch.load(file, weights_only=True))
+    return model.eval()
+
+
+def assert_is(spec: str, model: nn.Module, preprocess: dict[str, object]) -> None:
+    """A spec embeds pictures as this model does behind open_clip's own transform with this preprocessing.
+
+    A picture of the size that the model sees has no resizing in it, so the values themselves can be compared.
+    """
+    size = model.visual.image_size
+    config = open_clip.transform.PreprocessCfg(size=size, **preprocess)
+    transform = open_clip.transform.image_transform_v2(config, is_train=False)
+    encoder = load(spec, device="cpu")
+
+    for image in (picture(*size), picture(90, 130)):
+        with torch.no_grad():
+            expected = model.encode_image(transform(image)[None], normalize=True)
+        embedding = encoder(relax.read_image(image))
+        assert float(torch.cosine_similarity(embedding, expected)) >= 0.9999
+        if image.size == size:
+            torch.testing.assert_close(embedding, expected, rtol=0, atol=1e-6)
+
+
+OTHERS = {"mean": (0.2, 0.3, 0.4), "std": (0.5, 0.2, 0.3), "interpolation": "bilinear", "resize_mode": "squash"}
+
+
+def test_weights_by_path_have_the_preprocessing_and_activation_of_the_configuration_beside_them(tiny: Path) -> None:
+    config = {"model_cfg": {**CONFIG, "quick_gelu": True}, "preprocess_cfg": OTHERS}
+    (tiny.parent / "open_clip_config.json").write_text(json.dumps(config))
+
+    assert_is(f"open_clip:tiny:{tiny}", with_quick_gelu(tiny), OTHERS)
+
+
+def test_weights_by_path_without_configuration_are_asked_for_it_and_take_what_is_said(tiny: Path) -> None:
+    own = "mean=0.48145466,0.4578275,0.40821073&std=0.26862954,0.26130258,0.27577711&interpolation=bicubic"
+    with pytest.raises(
+        EncoderError, match="must say the mean, std, interpolation, quick_gelu that its weights"
+    ) as caught:
+        load(f"open_clip:tiny:{tiny}", device="cpu")
+    assert str(caught.value).endswith(f"open_clip's own are ?{own}&quick_gelu=false")
+    with pytest.raises(EncoderError, match="must say the quick_gelu that"):
+        load(f"open_clip:tiny:{tiny}?{own}", device="cpu")
+
+    said = "mean=0.2,0.3,0.4&std=0.5,0.2,0.3&interpolation=bilinear&resize=32x32&quick_gelu=true"
+    assert_is(f"open_clip:tiny:{tiny}?{said}", with_quick_gelu(tiny), OTHERS)
+
+
+def test_the_activation_of_a_tag_goes_before_that_of_the_model(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ViT-B-32:openai, whose weights have QuickGELU while the model of that name has GELU; open_clip only warns."""
+    published = {"file": str(tiny), "quick_gelu": True, **OTHERS}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny", {"openai": published})
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_is("open_clip:tiny:openai", with_quick_gelu(tiny), OTHERS)
+
+
+def test_a_published_file_is_known_by_its_name(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published = {"url": f"https://example.org/{tiny.name}", "quick_gelu": True, **OTHERS}
+    monkeypatch.setitem(
+        open_clip.pretrained._PRETRAINED, "tiny", {"one": {"url": "https://example.org/other.pt"}, "two": published}
+    )
+
+    assert_is(f"open_clip:tiny:{tiny}", with_quick_gelu(tiny), OTHERS)
+
+
+def test_another_size_reaches_network_and_preprocessing(folder: Path) -> None:
+    model = open_clip.create_model(f"local-dir:{folder}", force_image_size=48).eval()
+
+    assert_is(f"open_clip:local-dir:{folder}?size=48", model, {})
+    assert load(f"open_clip:local-dir:{folder}?size=48", device="cpu").preprocess.size == (48, 48)
+
+
+def test_an_item_that_open_clip_does_not_take_is_refused(folder: Path) -> None:
+    with pytest.raises(EncoderError, match=r"has the item 'quick_gel'; known are .*: did you mean quick_gelu\?"):
+        load(f"open_clip:local-dir:{folder}?quick_gel=true")
+    with pytest.raises(EncoderError, match="quick_gelu must be true or false; got '3'"):
+        load(f"open_clip:local-dir:{folder}?quick_gelu=3")
 
 
 def test_random_means_random_where_there_are_weights(folder: Path) -> None:
