@@ -66,12 +66,14 @@ class Backbone:
         part: The prefix under which it stands.
         weights: What stands there, under the names that the network gives it.
         others: Names of everything else in the checkpoint.
+        bare: Whether it is a row of the children that have weights, with nothing between them.
     """
 
     layout: str
     part: str
     weights: dict[str, Tensor]
     others: tuple[str, ...]
+    bare: bool = False
 
 
 def load_weights(
@@ -101,12 +103,14 @@ def find_backbone(network: nn.Module, tensors: dict[str, Tensor], *, path: str, 
     shapes = _shapes(network)
     names = unified(tensors.keys(), shapes)
     tensors = {names[key]: value for key, value in tensors.items()}
-    prefix, numbers = _find_part(tensors, shapes, ({}, *in_sequence(network)), part, path)
+    rows = ({}, *in_sequence(network))
+    prefix, row = _find_part(tensors, shapes, rows, part, path)
     weights = {
-        renamed(key.removeprefix(prefix), numbers): value for key, value in tensors.items() if key.startswith(prefix)
+        renamed(key.removeprefix(prefix), rows[row]): value for key, value in tensors.items() if key.startswith(prefix)
     }
     layout = next((row[0] for row in LAYOUTS if all(_any(pattern, tensors) for pattern in row[1:])), "plain backbone")
-    return Backbone(layout, prefix, weights, tuple(key for key in tensors if not key.startswith(prefix)))
+    others = tuple(key for key in tensors if not key.startswith(prefix))
+    return Backbone(layout, prefix, weights, others, bare=row == len(rows) - 1)
 
 
 def fill(network: nn.Module, backbone: Backbone, *, path: str, arch: str) -> CheckpointReport:
@@ -135,8 +139,8 @@ def _find_part(
     rows: tuple[dict[str, str], ...],
     part: str,
     path: str,
-) -> tuple[str, dict[str, str]]:
-    """The best prefix, and the row of numbered children under it, the first of `rows` where it has names."""
+) -> tuple[str, int]:
+    """The best prefix, and which of `rows` numbers the children under it, the first where they have names."""
     fits: Counter[tuple[str, int]] = Counter()
     for key, value in tensors.items():
         for prefix, suffix in _splits(key):
@@ -150,7 +154,7 @@ def _find_part(
             f"the names, as {next(iter(tensors))!r}"
         )
     prefix, row = min(fits, key=lambda fit: (-fits[fit], _preference(fit[0]), fit), default=("", 0))
-    return prefix, rows[row]
+    return prefix, row
 
 
 def _splits(key: str) -> Iterable[tuple[str, str]]:
@@ -214,7 +218,13 @@ def _compare(backbone: Backbone, fitted: dict[str, Tensor], shapes: dict[str, tu
         set_aside=tuple([prefix + name for name in left if HEADS.match(name)] + list(backbone.others)),
         mismatched=tuple(f"{name}: {tuple(fitted[name].shape)}, {shapes[name]}" for name in unequal),
         resampled=tuple(
-            name for name in shapes if name in weights and name in fitted and weights[name].shape != fitted[name].shape
+            name
+            for name in shapes
+            if name in weights
+            and name in fitted
+            and weights[name].shape != fitted[name].shape
+            # That of DINOv2's class token, which timm adds to the token.
+            and not ("register_tokens" in weights and weights[name].shape[1] == fitted[name].shape[1] + 1)
         ),
         depths=tuple(
             f"depth {theirs[place]} against {count} ({place})"

@@ -38,11 +38,11 @@ def build_from_checkpoint(spec: Spec) -> Built:
     built = builder(architecture)
     tensors = read_checkpoint(path)
     backbone = find_backbone(built.network, tensors, path=path, part=spec.items.get("part", ""))
-    shown = recognised(backbone.weights, backbone.layout, built.network)
+    shown = recognised(backbone, built.network)
     changes = {name: text for name, text in shown.items() if name not in spec.items}
     if changes:
         built = builder(replace(architecture, items={**spec.items, **changes}))
-    small = fit_stem(built.network, backbone.weights, backbone.layout, spec.items)
+    small = fit_stem(built.network, backbone, spec.items)
     settings = settings_of(built.network)
     report = fill(built.network, backbone, path=path, arch=arch)
     if small and size_of(spec.items) is None:

@@ -18,6 +18,7 @@ from timm.models import VisionTransformer
 from torch import Tensor, nn
 
 from encoders.arguments import as_value
+from encoders.checkpoints.layouts import Backbone
 from encoders.errors import EncoderError
 from encoders.networks import first_convolution
 
@@ -25,22 +26,21 @@ MOCO_V3_HEADS = {384: 12, 768: 12, 1024: 16, 1280: 16}  # by width: ViT-S, B, L 
 STEM_ITEMS = ("stem_stride", "stem_padding", "stem_pool")
 
 
-def recognised(weights: Mapping[str, Tensor], layout: str, network: nn.Module) -> dict[str, str]:
+def recognised(backbone: Backbone, network: nn.Module) -> dict[str, str]:
     """Arguments of the network's constructor, as items of a spec, that differ from those it was built with.
 
     Args:
-        weights: Of the backbone in the checkpoint, under the names of the network.
-        layout: As in `CheckpointReport`.
+        backbone: In the checkpoint, as `find_backbone` returns it.
         network: Built by its name.
     """
-    items = {}
+    items, weights = {}, backbone.weights
     name, layer = first_convolution(network)
     weight = weights.get(f"{name}.weight")
     if weight is not None and weight.ndim == 4 and layer.groups == 1 and weight.shape[1] != layer.in_channels:
         items["in_chans"] = str(weight.shape[1])
     if isinstance(network, VisionTransformer):
         width = int(network.embed_dim)
-        moco_v3 = layout == "MoCo v3" or _positions_of_moco_v3(weights.get("pos_embed"))
+        moco_v3 = backbone.layout == "MoCo v3" or _positions_of_moco_v3(weights.get("pos_embed"))
         if moco_v3 and width in MOCO_V3_HEADS and heads_of(network) != MOCO_V3_HEADS[width]:
             items["num_heads"] = str(MOCO_V3_HEADS[width])
         if "fc_norm.weight" in weights and not isinstance(network.fc_norm, nn.LayerNorm):
@@ -48,26 +48,26 @@ def recognised(weights: Mapping[str, Tensor], layout: str, network: nn.Module) -
     return items
 
 
-def fit_stem(network: nn.Module, weights: Mapping[str, Tensor], layout: str, items: Mapping[str, str]) -> bool:
+def fit_stem(network: nn.Module, backbone: Backbone, items: Mapping[str, str]) -> bool:
     """Give a ResNet, in place, the 3 x 3 stem of its checkpoint; returns whether it has one.
 
     Args:
         network: With a stem of 7 x 7 and max pooling, as timm and torchvision build it.
-        weights: As for `recognised`.
-        layout: As for `recognised`.
+        backbone: As for `recognised`. Where it is a bare row of layers, as lightly's for CIFAR, there is no activation
+            behind the stem, as there was none in the run.
         items: Of the spec: stem_stride (1), stem_padding (1; 2 for solo-learn) and stem_pool (false).
 
     Raises:
         EncoderError: If an item is for a stem that is not there, or is no number.
     """
-    stem, weight = getattr(network, "conv1", None), weights.get("conv1.weight")
+    stem, weight = getattr(network, "conv1", None), backbone.weights.get("conv1.weight")
     seven = isinstance(stem, nn.Conv2d) and stem.kernel_size == (7, 7)
     if not seven or weight is None or weight.shape[2:] != (3, 3):
         for name in STEM_ITEMS:
             if name in items:
                 raise EncoderError(f"{name} is for a 3 x 3 stem in place of 7 x 7, which this checkpoint has not")
         return False
-    usual = {"stem_stride": 1, "stem_padding": 2 if layout == "solo-learn" else 1, "stem_pool": False}
+    usual = {"stem_stride": 1, "stem_padding": 2 if backbone.layout == "solo-learn" else 1, "stem_pool": False}
     stride, padding, pool = (as_value(items[name]) if name in items else usual[name] for name in STEM_ITEMS)
     if not isinstance(stride, int) or not isinstance(padding, int) or not isinstance(pool, bool):
         raise EncoderError(
@@ -77,6 +77,9 @@ def fit_stem(network: nn.Module, weights: Mapping[str, Tensor], layout: str, ite
     network.conv1 = nn.Conv2d(before.in_channels, before.out_channels, 3, stride, padding, bias=before.bias is not None)
     if not pool:
         network.maxpool = nn.Identity()
+    for name in ("act1", "relu") if backbone.bare else ():
+        if hasattr(network, name):
+            setattr(network, name, nn.Identity())
     return True
 
 
@@ -89,10 +92,12 @@ def settings_of(network: nn.Module) -> dict[str, Any]:
         if "activation" in type(layer).__module__ and not isinstance(layer, nn.MultiheadAttention)
     )
     pooled = isinstance(getattr(network, "maxpool", None), nn.MaxPool2d)
+    linear = any(isinstance(getattr(network, name, None), nn.Identity) for name in ("act1", "relu"))
     pool = getattr(network, "global_pool", None)
     settings = {
         "channels": stem.in_channels,
         "stem": f"{stem.kernel_size[0]} x {stem.kernel_size[1]}, stride {stem.stride[0]}, padding {stem.padding[0]}"
+        + (", no activation" if linear else "")
         + (", max pooling" if pooled else ""),
         "heads": heads_of(network),
         "activation": next(activations, None),
