@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from encoders.kinds import BUNDLED, KINDS, RANDOM_EXAMPLE, RANDOM_WHAT, SpecKind, random_forms, resolve
+from encoders.kinds import BUNDLED, ITEMS, KINDS, RANDOM_EXAMPLE, RANDOM_WHAT, SpecKind, random_forms, resolve
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,16 @@ def available(pattern: str | None = None) -> list[EncoderRow]:
         Rows; none where no name fits.
     """
     return _by_kind() if pattern is None else _by_name(pattern)
+
+
+def items() -> list[EncoderRow]:
+    """What may follow the question mark of a spec, each with the kinds of spec that it is for."""
+    return [EncoderRow(item, what, ", ".join(_takers(item))) for item, what in ITEMS.items()]
+
+
+def _takers(item: str) -> list[str]:
+    named = [kind.prefix for kind in KINDS if item in kind.items]
+    return named or [kind.prefix for kind in KINDS if kind.arguments]
 
 
 def _by_kind() -> list[EncoderRow]:

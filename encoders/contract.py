@@ -35,10 +35,12 @@ class Network(Protocol):
         embed_text(prompts)                     the text tower, see `ReadsText`: `encoders.text`
         cls_token, global_pool,                 pooling in timm's own head: `networks.pool_with_timm`
         pool_include_prefix, reset_classifier
-        avgpool                                 pooling that torchvision built in: `networks.pool_with_torchvision`
-        fc, classifier, heads, head             the classifier, which is removed or becomes a head: `networks`,
-                                                `heads.networks`
+        avgpool                                 pooling that torchvision built in: `torchvision_networks`
+        fc, classifier, heads, head             the classifier, which is removed or becomes a head:
+                                                `torchvision_networks`, `heads.networks`
         pretrained_cfg, num_classes             timm's names of the classes: `heads.networks`
+        conv1, maxpool, act1, relu              the stem of a ResNet, and
+        num_heads, fc_norm, global_pool         attention and pooling of a checkpoint: `checkpoints.recognition`
         patch_embed, patch_drop                 of timm's VisionTransformer, for hidden tokens: `tokens`
     """
 

@@ -1,4 +1,4 @@
-"""Networks by name, from timm, torchvision and this package, each with the preprocessing of its weights.
+"""Networks by name, from timm and this package, each with the preprocessing of its weights.
 
 Every builder gives a bare network on the CPU: classification head removed, weights pretrained or drawn at
 random. Call them inside `drawn_from`, which keeps the random weights away from the caller's generator.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,12 +16,9 @@ from typing import Any, cast
 
 import timm
 import torch
-import torchvision
 from safetensors.torch import load_file
 from timm.data import resolve_data_config
-from timm.models import adapt_input_conv
-from torch import Tensor, nn
-from torchvision.models.vision_transformer import interpolate_embeddings
+from torch import nn
 
 from encoders.arguments import arguments_of, built_with, check_same_weights
 from encoders.checkpoints.reading import PICKLES, SAFETENSORS
@@ -94,63 +90,6 @@ def timm_network(spec: Spec, **factory: Any) -> nn.Module:
         return _create_timm(spec, partial(create, pretrained=pretrained), arguments, size)
 
 
-def build_torchvision(spec: Spec) -> Built:
-    """A torchvision classifier without its head, and the preprocessing of its default weights.
-
-    Args:
-        spec: As for `torchvision_network`.
-
-    Raises:
-        EncoderError: As `torchvision_network`.
-    """
-    network, weights = torchvision_network(spec)
-    _remove_head(network, spec.name)
-    usual = weights.transforms()
-    preprocess = Preprocess(
-        size=(usual.crop_size[0], usual.crop_size[0]),
-        resize=usual.resize_size[0],
-        mean=tuple(usual.mean),
-        std=tuple(usual.std),
-        interpolation=usual.interpolation.value,
-    )
-    return Built(network, preprocess, pool=pool_with_torchvision, channels=first_convolution(network)[1].in_channels)
-
-
-def torchvision_network(spec: Spec) -> tuple[nn.Module, Any]:
-    """A classifier of torchvision, and its default weights, which say their preprocessing and classes.
-
-    Args:
-        spec: Its item size is the size that a vision transformer is built for, where torchvision's own function
-            resamples the positions of pretrained weights. With in_chans, the first convolution is made over, as timm
-            does it: the weights of the colours are added up for one channel, and repeated for more than three. Items
-            that are not about preprocessing are arguments of the model's constructor.
-
-    Raises:
-        EncoderError: If torchvision has no such classifier, its weights cannot be had, or it takes no such argument.
-    """
-    name, names = spec.name, torchvision_names()
-    if name not in names:
-        raise EncoderError(_unknown(f"torchvision:{name}", name, names))
-    weights = torchvision.models.get_model_weights(name).DEFAULT
-    arguments, size = arguments_of(spec), size_of(spec.items)
-    arguments.pop("img_size", None)
-    channels = int(arguments.pop("in_chans", 3))
-    positions = size is not None and name.startswith("vit_")
-    if positions and size is not None:
-        if size[0] != size[1]:
-            raise EncoderError(f"size must be a square for {spec.text!r}; got {size[0]} x {size[1]}: take it from timm")
-        arguments["image_size"] = size[0]
-    create: Callable[..., nn.Module] = partial(torchvision.models.get_model, name)
-    with fetching(f"torchvision:{name}", spec.pretrained):
-        if positions and spec.pretrained:
-            network = built_with(spec, partial(create, weights=None), arguments)
-            network.load_state_dict(_torchvision_positions(network, weights.get_state_dict(check_hash=True)))
-        else:
-            network = built_with(spec, partial(create, weights=weights if spec.pretrained else None), arguments)
-    change_channels(network, channels)
-    return network, weights
-
-
 def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d]:
     """Name and layer of the convolution that sees the pixels: timm names it, in other networks it is the first one.
 
@@ -167,25 +106,9 @@ def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d]:
     return name, cast(nn.Conv2d, layers[name])
 
 
-def change_channels(network: nn.Module, channels: int) -> None:
-    """Give a network, in place, a first convolution for another number of channels, its weights made over as timm's."""
-    _, layer = first_convolution(network)
-    if layer.in_channels == channels:
-        return
-    with torch.no_grad():
-        weight = adapt_input_conv(channels, layer.weight)
-    # Every attribute is kept but the weights: strides, paddings, types of padding.
-    layer.in_channels, layer.weight = channels, nn.Parameter(weight)
-
-
 def timm_names() -> list[str]:
     """Every pretrained network of timm."""
     return list(timm.list_pretrained())
-
-
-def torchvision_names() -> list[str]:
-    """Every classifier of torchvision; all have weights."""
-    return list(torchvision.models.list_models(module=torchvision.models))
 
 
 def bundled_network(*, pretrained: bool, **arguments: Any) -> tuple[nn.Module, Preprocess]:
@@ -254,19 +177,6 @@ def pool_with_timm(network: nn.Module, pooling: str, name: str) -> None:
         raise EncoderError(f'pooling={pooling!r} is not offered by {name!r}, it keeps {kept!r}: choose "auto"')
 
 
-def pool_with_torchvision(network: nn.Module, pooling: str, name: str) -> None:
-    """Check that `pooling` is what torchvision built into the network; it offers no other.
-
-    Raises:
-        EncoderError: If it is not.
-    """
-    built_in = "cls" if isinstance(network, torchvision.models.VisionTransformer) else "mean"
-    averaged = getattr(getattr(network, "avgpool", None), "output_size", None) in (1, (1, 1))
-    if pooling == "auto" or (pooling == built_in and (built_in == "cls" or averaged)):
-        return
-    raise EncoderError(f'pooling={pooling!r} is not offered by {name!r}: choose "auto", or the same network from timm')
-
-
 def _create_timm(
     spec: Spec, create: Callable[..., nn.Module], arguments: dict[str, Any], size: tuple[int, int] | None
 ) -> nn.Module:
@@ -278,13 +188,6 @@ def _create_timm(
             if not isinstance(error.__cause__, TypeError) or "'img_size'" not in str(error.__cause__):
                 raise
     return built_with(spec, create, arguments)
-
-
-def _torchvision_positions(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a vision transformer of torchvision with their positions resampled to the network's image size."""
-    size, patch = int(network.image_size), int(network.patch_size)  # type: ignore[arg-type]
-    resampled: dict[str, Tensor] = interpolate_embeddings(size, patch, OrderedDict(state))
-    return resampled
 
 
 def _checked_folder(name: str, pretrained: bool) -> str:
@@ -303,27 +206,15 @@ def _checked_folder(name: str, pretrained: bool) -> str:
 def _check_timm_name(name: str, pretrained: bool) -> None:
     base, _, tag = name.partition(".")
     if not timm.is_model(base):
-        raise EncoderError(_unknown(f"timm:{name}", base, timm.list_models()))
+        raise EncoderError(unknown_name(f"timm:{name}", base, timm.list_models()))
     tagged = sorted({*timm.list_pretrained(f"{base}.*"), *timm.list_pretrained(base)})
     if tag and name not in tagged:
-        raise EncoderError(_unknown(f"timm:{name}", name, tagged))
+        raise EncoderError(unknown_name(f"timm:{name}", name, tagged))
     if pretrained and not tagged:
         raise EncoderError(
             f"encoder 'timm:{name}' has no pretrained weights in timm: load your own with file:PATH?arch={base}, "
             f"or random ones with random:timm:{base}"
         )
-
-
-def _remove_head(network: nn.Module, name: str) -> None:
-    """Replace the layer that makes class scores, the last linear or 1 x 1 convolution of the head, by an identity."""
-    for head_name in ("fc", "classifier", "heads", "head"):
-        head = getattr(network, head_name, None)
-        if isinstance(head, nn.Module):
-            layers = [key for key, layer in head.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
-            if layers:
-                network.set_submodule(f"{head_name}.{layers[-1]}".rstrip("."), nn.Identity())
-                return
-    raise EncoderError(f"encoder 'torchvision:{name}' has no head that is known here: load the network as a module")
 
 
 @contextmanager
@@ -343,5 +234,6 @@ def fetching(spec: str, pretrained: bool) -> Iterator[None]:
         ) from error
 
 
-def _unknown(spec: str, name: str, names: list[str]) -> str:
+def unknown_name(spec: str, name: str, names: list[str]) -> str:
+    """What to say of a name that a library does not have: the nearest ones that it has."""
     return f"encoder {spec!r} is not known: {did_you_mean(name, names, 'relax encoders PATTERN lists the names')}"

@@ -21,9 +21,10 @@ from encoders.errors import EncoderError
 from encoders.heads.base import Head
 from encoders.heads.kinds import NetworkHead
 from encoders.kinds import KINDS, RANDOM, Spec, parse_spec, resolve
-from encoders.networks import drawn_from, timm_network, torchvision_network
+from encoders.networks import drawn_from, timm_network
 from encoders.preprocess import Preprocess
 from encoders.specs import build, pooling_of
+from encoders.torchvision_networks import torchvision_network
 
 MAX_ERROR = 1e-3  # of the largest class score, between the network and its two parts: float32 in another order
 WAY_OUT = "train a head on its embeddings instead (relax head train)"
@@ -193,7 +194,7 @@ def checkpoint_classifier(spec: Spec, built: Built) -> tuple[nn.Module, Sequence
 
 
 def _place_of_last_layer(network: nn.Module, name: str) -> str:
-    """Name of the layer that `encoders.networks` replaced by an identity."""
+    """Name of the layer that its builder replaced by an identity."""
     config = getattr(network, "pretrained_cfg", None)  # timm's
     if config is not None:
         places = [config.get("classifier")]

@@ -130,7 +130,7 @@ def encoders(
     pattern: Annotated[str | None, typer.Argument(help="Part of a name, or a pattern such as resnet*.")] = None,
 ) -> int:
     """List the encoders that can be loaded: their kinds, or the pretrained networks whose name matches."""
-    from encoders.catalogue import available
+    from encoders.catalogue import available, items
 
     rows = available(pattern)
     if not rows:
@@ -138,4 +138,8 @@ def encoders(
     width = max(len(row.spec) for row in rows)
     for row in rows:
         typer.echo(f"{row.spec:<{width}}  {row.what}; {row.notes}")
+    if pattern is None:
+        typer.echo("\nbehind a question mark, as timm:resnet50?size=320&mean=0.5&std=0.25:")
+        for item in items():
+            typer.echo(f"{item.spec:<{width}}  {item.what} ({item.notes})")
     return DONE

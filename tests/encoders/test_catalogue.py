@@ -5,7 +5,8 @@ from __future__ import annotations
 import timm
 
 from encoders import available, load
-from encoders.kinds import KINDS, RANDOM
+from encoders.catalogue import items
+from encoders.kinds import ITEMS, KINDS, RANDOM
 
 
 def test_without_a_pattern_every_kind_of_spec_is_listed_once() -> None:
@@ -20,6 +21,15 @@ def test_the_examples_name_networks_that_exist() -> None:
 
     assert specs["timm"].removeprefix("timm:") in timm.list_pretrained()
     assert specs["torchvision"] in [row.spec for row in available("resnet50")]
+
+
+def test_every_item_is_listed_with_the_kinds_that_take_it() -> None:
+    rows = {row.spec: row for row in items()}
+
+    assert list(rows) == list(ITEMS)
+    assert all(row.what and row.notes for row in rows.values())
+    assert (rows["part"].notes, rows["quick_gelu"].notes) == ("file", "open_clip")
+    assert rows["num_heads"].notes == "timm, torchvision, hub, file"  # whose networks say whether they take it
 
 
 def test_a_text_finds_names_that_hold_it_in_both_libraries_whatever_the_case() -> None:

@@ -215,7 +215,9 @@ def test_help_teaches_by_examples(capsys):
 
 def test_encoders_are_listed_by_kind_and_by_name(capsys):
     assert run(["encoders"]) == 0
-    assert re.search(r"^default ", capsys.readouterr().out, re.MULTILINE)
+    listed = capsys.readouterr().out
+    assert re.search(r"^default ", listed, re.MULTILINE)
+    assert re.search(r"^num_heads +attention heads.*\(timm, torchvision, hub, file\)$", listed, re.MULTILINE)
     assert run(["encoders", "resnet18"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("torchvision:resnet18 ") for line in lines)
