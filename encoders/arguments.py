@@ -55,6 +55,18 @@ def arguments_of(spec: Spec) -> dict[str, Any]:
     return {name: as_value(text) for name, text in spec.items.items() if name not in own}
 
 
+def channels_of(arguments: Mapping[str, Any]) -> int | None:
+    """The number of channels that arguments ask for; None where they ask for none.
+
+    Raises:
+        EncoderError: If it is no number of channels.
+    """
+    channels = arguments.get("in_chans")
+    if channels is not None and (type(channels) is not int or channels < 1):
+        raise EncoderError(f"in_chans must be a number of channels, at least 1; got {channels!r}")
+    return channels
+
+
 def built_with(spec: Spec, create: Callable[..., nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
     """The network that `create` returns for these arguments of a spec.
 

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from timm.data import resolve_data_config
 from torch import nn
 
-from encoders.arguments import arguments_of, built_with, check_same_weights
+from encoders.arguments import arguments_of, built_with, channels_of, check_same_weights
 from encoders.checkpoints.reading import PICKLES, SAFETENSORS
 from encoders.contract import Built
 from encoders.errors import EncoderError, did_you_mean, one_line
@@ -45,7 +45,7 @@ def build_default(spec: Spec) -> Built:
     arguments = arguments_of(spec)
     network = built_with(spec, lambda **kwargs: bundled_network(pretrained=spec.pretrained, **kwargs)[0], arguments)
     _, preprocess = bundled_network(pretrained=False)
-    return Built(network, preprocess, pool=pool_with_timm, channels=int(arguments.get("in_chans", 3)))
+    return Built(network, preprocess, pool=pool_with_timm, channels=channels_of(arguments) or 3)
 
 
 def build_timm(spec: Spec) -> Built:
@@ -59,7 +59,8 @@ def build_timm(spec: Spec) -> Built:
     """
     network = timm_network(spec, num_classes=0)
     config: dict[str, Any] = resolve_data_config({}, model=network)
-    channels = arguments_of(spec).get("in_chans") or getattr(network, "in_chans", None) or config["input_size"][0]
+    _check_tiles(spec, network, config["input_size"][1:])
+    channels = channels_of(arguments_of(spec)) or getattr(network, "in_chans", None) or config["input_size"][0]
     return Built(network, timm_preprocess(spec.name, config), pool=pool_with_timm, channels=int(channels))
 
 
@@ -83,6 +84,7 @@ def timm_network(spec: Spec, **factory: Any) -> nn.Module:
         _check_timm_name(name, pretrained)
     arguments, size = arguments_of(spec), size_of(spec.items)
     arguments.pop("img_size", None)
+    channels_of(arguments)
     create: Callable[..., nn.Module] = partial(timm.create_model, name, **factory)
     if pretrained and arguments:
         check_same_weights(spec, _create_timm(spec, create, arguments, size), create())
@@ -188,6 +190,22 @@ def _create_timm(
             if not isinstance(error.__cause__, TypeError) or "'img_size'" not in str(error.__cause__):
                 raise
     return built_with(spec, create, arguments)
+
+
+def _check_tiles(spec: Spec, network: nn.Module, usual: tuple[int, int]) -> None:
+    """Refuse a size that patches do not tile: the network would cut the border off, or fail at the first picture."""
+    size, patch = size_of(spec.items), getattr(getattr(network, "patch_embed", None), "patch_size", None)
+    if size is None or size == tuple(usual) or not isinstance(patch, tuple):
+        return
+    if any(pixels % side for pixels, side in zip(size, patch, strict=True)) and not _pads(network):
+        raise EncoderError(
+            f"size must be a multiple of the patch, {patch[0]} x {patch[1]} px, for {spec.text!r}; "
+            f"got {size[0]} x {size[1]}"
+        )
+
+
+def _pads(network: nn.Module) -> bool:
+    return bool(getattr(getattr(network, "patch_embed", None), "dynamic_img_pad", False))
 
 
 def _checked_folder(name: str, pretrained: bool) -> str:

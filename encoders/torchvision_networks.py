@@ -16,7 +16,7 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 from torchvision.models.vision_transformer import interpolate_embeddings
 
-from encoders.arguments import arguments_of, built_with
+from encoders.arguments import arguments_of, built_with, channels_of
 from encoders.contract import Built
 from encoders.errors import EncoderError
 from encoders.items import size_of
@@ -65,7 +65,8 @@ def torchvision_network(spec: Spec) -> tuple[nn.Module, Any]:
     weights = torchvision.models.get_model_weights(name).DEFAULT
     arguments, size = arguments_of(spec), size_of(spec.items)
     arguments.pop("img_size", None)
-    channels = int(arguments.pop("in_chans", 3))
+    channels = channels_of(arguments) or 3
+    arguments.pop("in_chans", None)
     positions = size is not None and name.startswith("vit_")
     if positions and size is not None:
         if size[0] != size[1]:

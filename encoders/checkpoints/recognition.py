@@ -23,6 +23,7 @@ from encoders.errors import EncoderError
 from encoders.networks import first_convolution
 
 MOCO_V3_HEADS = {384: 12, 768: 12, 1024: 16, 1280: 16}  # by width: ViT-S, B, L and H of its authors
+NO_ACTIVATION = (nn.MultiheadAttention, nn.Softmax, nn.Sigmoid)  # which torch keeps in the same module
 STEM_ITEMS = ("stem_stride", "stem_padding", "stem_pool")
 
 
@@ -89,7 +90,7 @@ def settings_of(network: nn.Module) -> dict[str, Any]:
     activations = (
         type(layer).__name__
         for layer in network.modules()
-        if "activation" in type(layer).__module__ and not isinstance(layer, nn.MultiheadAttention)
+        if "activation" in type(layer).__module__ and not isinstance(layer, NO_ACTIVATION)
     )
     pooled = isinstance(getattr(network, "maxpool", None), nn.MaxPool2d)
     linear = any(isinstance(getattr(network, name, None), nn.Identity) for name in ("act1", "relu"))

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torchvision.models.vision_transformer import interpolate_embeddings
 
 from encoders import EncoderError, load, network_head
-from encoders.arguments import as_value
-from encoders.kinds import ITEMS, KINDS
+from encoders.arguments import as_value, built_with
+from encoders.kinds import ITEMS, KINDS, parse_spec
 from tests.encoders.conftest import pixels_from
 from tests.paths import ROOT
 
@@ -202,6 +202,12 @@ def test_a_classifier_is_built_with_the_same_arguments() -> None:
         ("num_classes=3", "has the item 'num_classes'"),
         ("size=64&img_size=32", r"size and img_size must be the same; got \(64, 64\) and \(32, 32\): keep one"),
         ("output_stride=8", "has the item 'output_stride'.*: this network does not take it"),
+        ("in_chans=x", "in_chans must be a number of channels, at least 1; got 'x'"),
+        ("in_chans=0", "in_chans must be a number of channels, at least 1; got 0"),
+        (
+            "size=65",
+            "size must be a multiple of the patch, 16 x 16 px, for 'random:timm:test_vit.size=65'; got 65 x 65",
+        ),
         ("size=64&zzz=1", "has the item 'zzz'.*: leave it out"),
     ],
 )
@@ -212,10 +218,20 @@ def test_what_a_network_does_not_take_is_refused(items: str, message: str) -> No
     assert "\n" not in str(caught.value)
 
 
+class Swallows(nn.Module):
+    """Takes any keyword, as several constructors of timm, and leaves it."""
+
+    def __init__(self, width: int = 3, **others: object) -> None:
+        super().__init__()
+        self.width = width
+
+
 def test_what_a_constructor_would_swallow_is_refused() -> None:
-    """`ByobNet` of timm takes any keyword for its configuration."""
+    spec = parse_spec("random:timm:test_vit?width=4&zzz=1")
+
+    assert built_with(spec, Swallows, {"width": 4}).width == 4
     with pytest.raises(EncoderError, match="has the item 'zzz'"):
-        load("random:timm:test_byobnet?zzz=1", device="cpu")
+        built_with(spec, Swallows, {"width": 4, "zzz": 1})
 
 
 @pytest.mark.parametrize(

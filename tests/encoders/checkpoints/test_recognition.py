@@ -381,6 +381,6 @@ def test_weights_in_half_precision_are_read_into_float32(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["ema_model.", "model_ema.module.", "state_dict_ema."])
 def test_averaged_weights_go_before_the_last_ones(name: str, tmp_path: Path) -> None:
     network = small()
-    path = saved(prefixed("model.", small()) | prefixed(name, network), tmp_path)
+    path = saved(prefixed("a.", small()) | prefixed(name, network), tmp_path)
 
     assert cosine(*embedded(load(f"file:{path}?arch={SMALL}", device="cpu"), network)) >= 0.9999
