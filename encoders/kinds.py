@@ -151,6 +151,17 @@ KINDS = (
         items=(*PREPROCESS_ITEMS, "quick_gelu"),
     ),
     SpecKind(
+        prefix="hf",
+        form="hf:NAME",
+        what="transformers, by a name on the Hugging Face hub or a folder, reads prompts too",
+        notes="fetched once; an extra",
+        example="hf:facebook/dinov2-small",
+        builder="encoders.hf.building:build_hf",
+        random_form="hf:NAME",
+        items=(*PREPROCESS_ITEMS, POOLING_ITEM),
+        classifier="encoders.hf.building:hf_classifier",
+    ),
+    SpecKind(
         prefix="file",
         form="file:PATH?arch=NAME",
         what="a checkpoint of a lightly, MoCo, SimCLR, BYOL, SwAV, DINO or MAE run, or a plain backbone",

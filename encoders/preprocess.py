@@ -30,6 +30,8 @@ class Preprocess:
         mean: One value per channel, subtracted from pixels in [0, 1]; None together with `std`: no normalising.
         std: One value per channel, by which the difference is divided.
         interpolation: "bilinear" or "bicubic", both with antialiasing as PIL resizes, or "nearest".
+        rounded_down: Whether a crop that cannot be in the middle starts at the pixel above and to the left of it, as
+            transformers crops; otherwise at the nearest even one, as torchvision and timm do.
 
     Raises:
         EncoderError: If the numbers cannot belong together.
@@ -40,6 +42,7 @@ class Preprocess:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     interpolation: str = "bilinear"
+    rounded_down: bool = False
 
     def __post_init__(self) -> None:
         if self.interpolation not in INTERPOLATIONS:
@@ -91,13 +94,14 @@ class Preprocess:
         return (pixels - mean).div_(std)  # in place: one large tensor less, the subtraction's own
 
     def _plan(self, size: tuple[int, int], height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """(h, w) after resizing and (top, left) of the centre crop in it, rounded as torchvision (and so timm) does."""
+        """(h, w) after resizing and (top, left) of the centre crop in it, the sides rounded as torchvision does."""
         if isinstance(self.resize, int):
             longer = int(self.resize * max(height, width) / min(height, width))
             resized = (self.resize, longer) if height <= width else (longer, self.resize)
         else:
             resized = self.resize or size
-        return resized, (round((resized[0] - size[0]) / 2), round((resized[1] - size[1]) / 2))
+        rounded = int if self.rounded_down else round
+        return resized, (rounded((resized[0] - size[0]) / 2), rounded((resized[1] - size[1]) / 2))
 
 
 def _covers(resize: int | tuple[int, int], size: tuple[int, int] | None) -> bool:

@@ -64,9 +64,7 @@ class OpenClip(nn.Module):
         """
         tokenizer = _tokenizer(self.name)
         for prompt in prompts if hasattr(tokenizer, "encode") else ():  # open_clip's own would truncate it silently
-            maximum, got = tokenizer.context_length - 2, len(tokenizer.encode(prompt))
-            if got > maximum:
-                raise EncoderError(f"prompt must have at most {maximum} tokens; got {got}: shorten '{prompt[:40]}...'")
+            check_length(prompt, len(tokenizer.encode(prompt)), tokenizer.context_length - 2)
         tokens = tokenizer(list(prompts)).to(next(self.parameters()).device)
         features: Tensor = self.model.encode_text(tokens, normalize=True)  # type: ignore[operator]
         return features
@@ -77,7 +75,8 @@ def embed_text(encoder: Encoder, prompts: Sequence[str]) -> Tensor:
     """Embed prompts, such as "a photo of a cat", with the text tower of an encoder.
 
     Args:
-        encoder: Loaded from an `open_clip:` spec, or with a network that is an `encoders.contract.ReadsText`.
+        encoder: Loaded from an `open_clip:` spec or an `hf:` spec of two towers, or with a network that is an
+            `encoders.contract.ReadsText`.
         prompts: K texts.
 
     Returns:
@@ -95,6 +94,16 @@ def embed_text(encoder: Encoder, prompts: Sequence[str]) -> Tensor:
     if not all(prompt.strip() for prompt in prompts):
         raise EncoderError("a prompt must have words, as in text:a photo of a cat; got an empty one")
     return network.embed_text(prompts).float()
+
+
+def check_length(prompt: str, tokens: int, maximum: int) -> None:
+    """Refuse a prompt of more tokens than the text tower reads, which would be cut in silence.
+
+    Raises:
+        EncoderError: If it is longer.
+    """
+    if tokens > maximum:
+        raise EncoderError(f"prompt must have at most {maximum} tokens; got {tokens}: shorten '{prompt[:40]}...'")
 
 
 def build_open_clip(spec: Spec) -> Built:
@@ -116,7 +125,7 @@ def build_open_clip(spec: Spec) -> Built:
     trained = _trained_with(open_clip, spec, model_name, tag) if tag else {}
     quick_gelu = _flag(spec.items["quick_gelu"]) if "quick_gelu" in spec.items else trained.get("quick_gelu")
     activation = {"force_quick_gelu": True} if quick_gelu else {} if quick_gelu is None else {"quick_gelu": False}
-    with fetching(f"open_clip:{name}", pretrained), _quiet():
+    with fetching(f"open_clip:{name}", pretrained), quiet():
         model = open_clip.create_model(
             model_name,
             pretrained=tag or None,
@@ -146,7 +155,7 @@ def _open_clip() -> Any:
 
 @lru_cache(maxsize=4)
 def _tokenizer(name: str) -> Any:
-    with fetching(f"open_clip:{name}", pretrained=True), _quiet():
+    with fetching(f"open_clip:{name}", pretrained=True), quiet():
         return _open_clip().get_tokenizer(name)
 
 
@@ -224,8 +233,8 @@ def _preprocess(name: str, config: dict[str, Any]) -> Preprocess:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence open_clip's log lines, which only repeat the spec or the error."""
+def quiet() -> Iterator[None]:
+    """Silence the log lines of a library, which only repeat the spec or the error."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

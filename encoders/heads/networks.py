@@ -41,8 +41,8 @@ def network_head(
     """A network's own classifier: the encoder without its last linear layer, and that layer as a head.
 
     Args:
-        spec: A spec of a kind that has a classifier (timm, torchvision, file), see `encoders.kinds.KINDS`; or a module
-            from normalised pixels (B, C, h, w) to class scores (B, K) before the softmax, which is copied.
+        spec: A spec of a kind that has a classifier (timm, torchvision, hf, file), see `encoders.kinds.KINDS`; or a
+            module from normalised pixels (B, C, h, w) to class scores (B, K) before the softmax, which is copied.
         classes: K names. None takes those of the library (torchvision's weights, timm's ImageNet lists), else
             "0" to "K-1", as for files, random weights and modules.
         preprocess: For a module: size, mean and std of its weights; None gives it pixels as they are. Names bring

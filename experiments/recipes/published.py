@@ -14,9 +14,7 @@ results/published.csv says how far the two forms of SSCD agree, and how many of 
 
 from __future__ import annotations
 
-import math
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,12 +26,8 @@ from timm.models.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import relax
 from encoders import Encoder, Head, Preprocess, network_head
 from encoders.checkpoints.reading import read_checkpoint
-from experiments.data.datasets import Sample, imagenet_sample
-from experiments.options import Options
-from experiments.record import write_results
 
 SSCD_SIZE = 224
 IMAGENET = Preprocess(size=(SSCD_SIZE,) * 2, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

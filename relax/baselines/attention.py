@@ -1,12 +1,13 @@
 """What a vision transformer attends to. Attention shows which tokens are mixed, not what the embedding is made of.
 
 The blocks of timm and DINO pass their attention through a dropout layer, where it is recorded; timm's fused kernels,
-which never hold it, are switched off for that one pass. torchvision's blocks can return it.
+which never hold it, are switched off for that one pass. torchvision's blocks can return it, and so do those of
+transformers once their kernels are switched off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,13 +65,16 @@ def _attention(task: Task, tokens: Tokens) -> list[Tensor]:
 
     handles, fused = [], []
     for _, block in tokens.blocks:
-        layer: Any = getattr(block, "attn", getattr(block, "self_attention", None))
+        layer: Any = _attention_layer(block)
         if isinstance(layer, nn.MultiheadAttention):
             handles.append(layer.register_forward_pre_hook(_request_weights, with_kwargs=True))
             handles.append(layer.register_forward_hook(lambda _, __, output: record(output[1])))
         elif isinstance(getattr(layer, "attn_drop", None), nn.Module):
             handles.append(layer.attn_drop.register_forward_hook(lambda _, __, output: record(output)))
             fused.append(layer)
+        elif layer is not None and (configurations := _configurations(layer)):
+            handles += [part.register_forward_hook(_returned(record)) for part in layer.modules()]
+            fused += configurations
     with hooked(handles), _unfused(fused):
         task.embed(task.scene.view)
     count = tokens.grid[0] * tokens.grid[1] + tokens.prefix
@@ -82,6 +86,28 @@ def _attention(task: Task, tokens: Tokens) -> list[Tensor]:
     return averages
 
 
+def _attention_layer(block: nn.Module) -> Any:
+    """What timm, torchvision and transformers call it."""
+    names = ("attn", "self_attention", "attention", "self_attn")
+    return next((layer for name in names if (layer := getattr(block, name, None)) is not None), None)
+
+
+def _configurations(layer: nn.Module) -> list[Any]:
+    """Those of transformers that say how attention is computed; none elsewhere."""
+    configurations = [getattr(part, "config", None) for part in layer.modules()]
+    return [configuration for configuration in configurations if hasattr(configuration, "_attn_implementation")]
+
+
+def _returned(record: Callable[[Tensor], None]) -> Callable[..., None]:
+    """A hook for layers that return (features, attention), the second None where a kernel never held it."""
+
+    def hook(_: nn.Module, __: Any, output: Any) -> None:
+        if isinstance(output, tuple) and len(output) > 1 and isinstance(output[1], Tensor):
+            record(output[1])
+
+    return hook
+
+
 def _request_weights(
     _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -89,13 +115,14 @@ def _request_weights(
 
 
 @contextmanager
-def _unfused(layers: list[Any]) -> Iterator[None]:
-    """Compute attention step by step inside the block; restore the fused kernels after it."""
-    settings = [(layer, layer.fused_attn) for layer in layers if hasattr(layer, "fused_attn")]
+def _unfused(owners: list[Any]) -> Iterator[None]:
+    """Compute attention step by step: in blocks of timm, and where a configuration of transformers says how."""
+    plain = {"fused_attn": False, "_attn_implementation": "eager"}
+    settings = [(owner, name, getattr(owner, name)) for owner in owners for name in plain if hasattr(owner, name)]
     try:
-        for layer, _ in settings:
-            layer.fused_attn = False
+        for owner, name, _ in settings:
+            setattr(owner, name, plain[name])
         yield
     finally:
-        for layer, fused in settings:
-            layer.fused_attn = fused
+        for owner, name, before in settings:
+            setattr(owner, name, before)

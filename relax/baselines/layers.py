@@ -68,6 +68,7 @@ class _Output:
     name: str
     module: nn.Module
     shape: tuple[int, ...]
+    hidden: bool = False  # the hidden state in a ModelOutput of transformers
 
 
 def gradcam_layer(task: Task) -> Layer:
@@ -83,7 +84,7 @@ def gradcam_layer(task: Task) -> Layer:
     if tokens is None:
         return _last_map(task, network, trace)
     name, block = tokens.blocks[-1]
-    part = "norm1" if hasattr(block, "norm1") else "ln_1"
+    part = _first_norm(block)
     return Layer(getattr(block, part), f"{name}.{part}", tokens.grid, tokens.prefix)
 
 
@@ -145,8 +146,10 @@ def _trace(task: Task) -> list[_Output]:
 
     def recording(name: str) -> Any:
         def hook(module: nn.Module, _: Any, output: Any) -> None:
-            if isinstance(output, Tensor):
-                trace.append(_Output(name, module, tuple(output.shape)))
+            hidden = getattr(output, "last_hidden_state", None)
+            tensor = output if hidden is None else hidden
+            if isinstance(tensor, Tensor):
+                trace.append(_Output(name, module, tuple(tensor.shape), hidden is not None))
 
         return hook
 
@@ -158,7 +161,7 @@ def _trace(task: Task) -> list[_Output]:
 
 def _tokens(task: Task, network: nn.Module, trace: list[_Output]) -> Tokens | None:
     """The tokens, if transformer blocks run after the patch embedding; None for other networks."""
-    blocks = _blocks(network)
+    blocks = _blocks(network) or _blocks_of_transformers(network, trace)
     inside = [place for place, seen in enumerate(trace) if blocks and seen.name.startswith(f"{blocks[0][0]}.")]
     patches = [seen.shape for seen in trace[: inside[0]] if isinstance(seen.module, nn.Conv2d)] if inside else []
     last = [seen.shape for seen in trace if blocks and seen.module is blocks[-1][1]]
@@ -186,11 +189,38 @@ def _blocks(network: nn.Module) -> list[tuple[str, nn.Module]]:
     return []
 
 
+def _blocks_of_transformers(network: nn.Module, trace: list[_Output]) -> list[tuple[str, nn.Module]]:
+    """Transformer blocks that ran, by the names of transformers; the last stage where there are several."""
+    ran = {seen.module for seen in trace}
+    for path, holder in reversed(list(network.named_modules())):
+        if isinstance(holder, nn.ModuleList) and path.rpartition(".")[2] in ("layer", "layers", "blocks"):
+            blocks = [(f"{path}.{name}", block) for name, block in holder.named_children()]
+            if (
+                blocks
+                and blocks[-1][1] in ran
+                and (_first_norm(blocks[-1][1]).startswith("layer") or path.endswith("layer"))
+            ):
+                return blocks
+    return []
+
+
+def _first_norm(block: nn.Module) -> str:
+    """The name of a block's first normalisation; "" where it has none of these."""
+    names = ("norm1", "ln_1", "layernorm_before", "layer_norm1")
+    return next((name for name in names if hasattr(block, name)), "")
+
+
 def _last_map(task: Task, network: nn.Module, trace: list[_Output]) -> Layer:
     channels_last = str(getattr(network, "output_fmt", "")).endswith("NHWC")
     for output in reversed(trace):
-        if len(output.shape) == 4 and output.shape[0] == 1:
-            grid = output.shape[1:3] if channels_last else output.shape[2:]
+        shape = output.shape
+        if output.hidden and len(shape) == 3:  # a map before it is not the last
+            raise MethodError(
+                f"{task.method} needs a feature map, and encoder {task.encoder.name!r} ends in {shape[1]} tokens whose "
+                "places are not known here: use saliency, lime or relax"
+            )
+        if len(shape) == 4 and shape[0] == 1 and not output.hidden:
+            grid = shape[1:3] if channels_last else shape[2:]
             if grid[0] * grid[1] > 1:
                 return Layer(output.module, output.name, (grid[0], grid[1]), channels_last=channels_last)
     raise MethodError(

@@ -140,7 +140,7 @@ OPTIONS = {
     ),
     "reference": Option(
         "Compare with this image instead of the image itself; repeat the option for the mean of several. A folder is a "
-        "corpus: the mean similarity to its images. 'text:a cat' is a prompt, for open_clip encoders.",
+        "corpus: the mean similarity to its images. 'text:a cat' is a prompt, for encoders with a text tower.",
         "IMAGE",
         QUESTION_PANEL,
         several=True,

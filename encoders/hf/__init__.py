@@ -1,0 +1,1 @@
+"""Networks of `transformers`: built and judged, with their image processors, tokenizers and pooling."""
