@@ -21,10 +21,12 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 def network_checksum(network: object) -> str | None:
     """SHA-256 of a network, the same on every device; None for a function, and where nothing identifies the network.
 
-    With parameters it is `state_checksum`.
+    With parameters it is `state_checksum`. A network whose weights are no tensors brings its own.
     """
     if not isinstance(network, nn.Module):
         return None
+    if isinstance(own := getattr(network, "checksum", None), str):
+        return own
     if next(network.parameters(), None) is not None:
         return state_checksum(network.state_dict())
     return _structure_checksum(network)

@@ -42,6 +42,9 @@ class Network(Protocol):
         conv1, maxpool, act1, relu              the stem of a ResNet, and
         num_heads, fc_norm, global_pool         attention and pooling of a checkpoint: `checkpoints.recognition`
         patch_embed, patch_drop                 of timm's VisionTransformer, for hidden tokens: `tokens`
+        opaque                                  what it is ("an ONNX graph"), where torch sees neither its layers nor
+                                                gradients: `Encoder`, `fast`
+        checksum                                what identifies it, where its weights are no tensors: `checksum`
     """
 
     def __call__(self, pixels: Tensor, /) -> Tensor:

@@ -55,7 +55,7 @@ def half_type(device: torch.device) -> torch.dtype | None:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether a smaller batch might fit: torch has an error type for it on a GPU, and only a text on a processor."""
-    words = ("out of memory", "not enough memory", "can't allocate memory")
+    words = ("out of memory", "not enough memory", "can't allocate memory", "Failed to allocate memory")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and any(word in str(error) for word in words)
     )

@@ -74,7 +74,7 @@ class Encoder:
 
     @property
     def mean(self) -> tuple[float, ...] | None:
-        """The colour that becomes 0 by normalising, one value in [0, 1] per channel; None without normalising."""
+        """The colour that becomes 0 by normalising, here or in the network, a value in [0, 1] per channel; or None."""
         return self.preprocess.mean
 
     @cached_property
@@ -184,8 +184,13 @@ class Encoder:
 
     @property
     def form(self) -> FastForm | None:
-        """The network's fast form; None for a function, and while hooks are on the network's layers."""
+        """The network's fast form; None for a function or an opaque network, and while hooks are on its layers."""
         return self.forms.of(self.network, copied, self.device)
+
+    @property
+    def opaque(self) -> str | None:
+        """What the network is where torch sees neither its layers nor gradients, "an ONNX graph"; else None."""
+        return getattr(self.network, "opaque", None)
 
     def _exact(self, pixels: Tensor) -> Tensor:
         form = self.form

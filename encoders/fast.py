@@ -37,8 +37,8 @@ class Forms:
     _form: FastForm | None = None
 
     def of(self, network: object, copied: Callable[[nn.Module], nn.Module], device: torch.device) -> FastForm | None:
-        """The fast form of a network; None for a function, and while hooks are on the network's layers."""
-        state = state_of(network) if isinstance(network, nn.Module) else None
+        """The fast form of a network; None without layers that torch sees, and while hooks are on them."""
+        state = state_of(network) if isinstance(network, nn.Module) and not hasattr(network, "opaque") else None
         if state is None:
             return None
         if self._form is None or self._state != state:

@@ -38,8 +38,8 @@ def with_items(usual: Preprocess, items: Mapping[str, str], channels: int | None
         changes["resize"] = pair if "x" in items["resize"] else pair[0]
     for name in ("mean", "std"):
         if name in items:
-            numbers = _numbers(name, items[name])
-            changes[name] = numbers * channels if channels and len(numbers) == 1 else numbers
+            values = numbers(name, items[name])
+            changes[name] = values * channels if channels and len(values) == 1 else values
     if "interpolation" in items:
         changes["interpolation"] = items["interpolation"]
     return _of_channels(replace(usual, **changes), channels)
@@ -86,7 +86,8 @@ def _same_share(usual: Preprocess, size: tuple[int, int]) -> int | None:
     return max(size[0], usual.resize * size[0] // usual.size[0])
 
 
-def _numbers(name: str, text: str) -> tuple[float, ...]:
+def numbers(name: str, text: str) -> tuple[float, ...]:
+    """Numbers with commas: "0.5,0.5,0.5"; `name` is that of the item, for the message."""
     try:
         return tuple(float(number) for number in text.split(","))
     except ValueError:

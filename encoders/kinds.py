@@ -8,6 +8,7 @@ kinds need not wait for it.
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -42,6 +43,11 @@ ITEMS = {
     "stem_padding": "its padding; 1 unless said, 2 for solo-learn",
     "stem_pool": "true: max pooling behind it; false unless said",
     "quick_gelu": "whether open_clip's network has QuickGELU",
+    "output": "name or position of the output of an ONNX graph that is the embedding, where there are several",
+    "layout": "NCHW or NHWC, how pictures lie in the input of an ONNX graph, where its shape leaves it open",
+    "batch": "pictures in one run of an ONNX graph that was exported for that many and does not say so",
+    "maps": "NCHW or NHWC, how feature maps lie in the output of an ONNX graph, where their shape leaves it open",
+    "prefix": "class and register tokens before the patch tokens of an ONNX graph; 0 unless said",
 }
 """What may follow a question mark, as ?size=224&in_chans=1. A kind of spec takes some of them; further ones are
 arguments of the network's own constructor."""
@@ -55,7 +61,7 @@ class SpecKind:
     """One kind of spec.
 
     Attributes:
-        prefix: The text before the first colon.
+        prefix: The text before the first colon or question mark.
         form: The spec with placeholders in capitals; the prefix alone where nothing follows it.
         what: What it loads.
         notes: What to know before it is loaded.
@@ -172,6 +178,24 @@ KINDS = (
         arguments=True,
         classifier="encoders.heads.networks:checkpoint_classifier",
     ),
+    SpecKind(
+        prefix="onnx",
+        form="onnx:PATH",
+        what="an ONNX graph from pictures to embeddings, run by ONNX Runtime",
+        notes="an extra; no methods that need gradients or layers",
+        example="onnx:encoder.onnx?size=224",
+        builder="encoders.graphs.builders:build_onnx",
+        items=("output", "layout", "batch", "maps", "prefix", *PREPROCESS_ITEMS, POOLING_ITEM),
+    ),
+    SpecKind(
+        prefix="sscd",
+        form="sscd",
+        what="Meta's SSCD for copy detection, a ResNet-50 trained without labels, 224 px",
+        notes="an extra for Python 3.12 or newer; the weights are MIT, their package is for unmodified use only",
+        example="sscd",
+        builder="encoders.graphs.builders:build_sscd",
+        items=("size", "resize", "interpolation"),
+    ),
 )
 
 
@@ -201,18 +225,18 @@ def parse_spec(text: str) -> Spec:
         EncoderError: If it is of no kind, lacks its name, or has an item that its kind does not take.
     """
     text = text.strip()
-    prefix, _, tail = text.partition(":")
+    prefix, tail = _cut(text)
     pretrained = prefix != RANDOM
     if not pretrained:
-        prefix, _, tail = tail.partition(":")
+        prefix, tail = _cut(tail)
     kind = kind_of(prefix)
     if kind is None:
         raise _refused(text, _nearest(prefix, tail, pretrained))
     if not pretrained and not kind.random_form:
         raise _refused(text, f"{kind.form} has no random weights")
-    if bool(tail) != kind.takes_name:
-        raise _refused(text, f"nothing follows {prefix}" if tail else f"a name must follow, as in {kind.example}")
     name, items = _apart(tail) if kind.items else (tail, {})
+    if bool(name) != kind.takes_name:
+        raise _refused(text, f"nothing follows {prefix}" if name else f"a name must follow, as in {kind.example}")
     spec = Spec(text, kind, name, items, pretrained)
     _check_items(spec)
     return spec
@@ -256,11 +280,19 @@ def random_forms() -> tuple[str, ...]:
 _TIMM = next(kind for kind in KINDS if kind.prefix == "timm")
 
 
+def _cut(text: str) -> tuple[str, str]:
+    """The text before the first colon or question mark, and what follows; a question mark stays with that."""
+    prefix = re.split("[:?]", text, maxsplit=1)[0]
+    return prefix, text[len(prefix) :].removeprefix(":")
+
+
 def _apart(tail: str) -> tuple[str, dict[str, str]]:
     """The name before the last question mark, and the items after it; a question mark without items is of the name."""
-    name, _, items = tail.rpartition("?")
-    pairs = parse_qsl(items, keep_blank_values=True)
-    return (name, dict(pairs)) if name and all("=" in pair for pair in items.split("&")) else (tail, {})
+    name, mark, items = tail.rpartition("?")
+    pairs = [pair for pair in items.split("&") if pair]
+    if not mark or not pairs or not all("=" in pair for pair in pairs):
+        return tail, {}
+    return name, dict(parse_qsl(items, keep_blank_values=True))
 
 
 def _check_items(spec: Spec) -> None:
@@ -274,13 +306,14 @@ def _check_items(spec: Spec) -> None:
 
 def _nearest(prefix: str, tail: str, pretrained: bool) -> str:
     """The way out for a prefix that is none: the same spec with the nearest right one."""
-    kinds = [kind for kind in KINDS if kind.takes_name == bool(tail) and (pretrained or kind.random_form)]
-    prefixes = [*(kind.prefix for kind in kinds), *([RANDOM] if tail and pretrained else [])]
+    name = tail.partition("?")[0]
+    kinds = [kind for kind in KINDS if kind.takes_name == bool(name) and (pretrained or kind.random_form)]
+    prefixes = [*(kind.prefix for kind in kinds), *([RANDOM] if name and pretrained else [])]
     close = difflib.get_close_matches(prefix.lower(), prefixes, n=1)
-    before, after = "" if pretrained else f"{RANDOM}:", f":{tail}" if tail else ""
+    before, after = "" if pretrained else f"{RANDOM}:", f":{tail}" if name else tail
     if close:
         return f"did you mean {before}{close[0]}{after}?"
-    if prefix and not tail:
+    if prefix and not name:
         return f"a network's name needs its library before it, as in {before}{_TIMM.prefix}:{prefix}"
     return "relax encoders lists them with examples"
 

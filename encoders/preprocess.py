@@ -9,13 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from encoders.errors import EncoderError
 
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
+LEVELS = 255  # the largest 8-bit value
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,9 @@ class Preprocess:
         interpolation: "bilinear" or "bicubic", both with antialiasing as PIL resizes, or "nearest".
         rounded_down: Whether a crop that cannot be in the middle starts at the pixel above and to the left of it, as
             transformers crops; otherwise at the nearest even one, as torchvision and timm do.
+        eight_bit: Whether the network takes 8-bit pictures and normalises them by itself. They are then resized as PIL
+            does it, rounding to 8 bits, and not normalised here: `mean` is the colour that the network takes to 0, and
+            `std` may be left out.
 
     Raises:
         EncoderError: If the numbers cannot belong together.
@@ -43,11 +49,13 @@ class Preprocess:
     std: tuple[float, ...] | None = None
     interpolation: str = "bilinear"
     rounded_down: bool = False
+    eight_bit: bool = False
 
     def __post_init__(self) -> None:
         if self.interpolation not in INTERPOLATIONS:
             raise EncoderError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}; got {self.interpolation!r}")
-        if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
+        alone = self.eight_bit and self.std is None
+        if not alone and ((self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ())):
             raise EncoderError(f"mean and std must come together, one number a channel; got {self.mean} and {self.std}")
         if self.std is not None and min(self.std) <= 0:
             raise EncoderError(f"std must be above 0 in every channel; got {self.std}")
@@ -70,7 +78,8 @@ class Preprocess:
             return pixels
         resized, (top, left) = self._plan(self.size, *pixels.shape[-2:])
         if resized != tuple(pixels.shape[-2:]):
-            pixels = _resize(pixels, resized, self.interpolation)
+            resize = _resize_levels if self.eight_bit else _resize
+            pixels = resize(pixels, resized, self.interpolation)
         return pixels[..., top : top + self.size[0], left : left + self.size[1]]
 
     def seen(self, height: int, width: int) -> tuple[float, float, float, float]:
@@ -87,8 +96,8 @@ class Preprocess:
         return top * down, left * across, (top + self.size[0]) * down, (left + self.size[1]) * across
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """(pixels - mean) / std, channel by channel; a pixel of the mean colour becomes exactly 0."""
-        if self.mean is None or self.std is None:
+        """(pixels - mean) / std, channel by channel, unless the network does it; the mean colour becomes exactly 0."""
+        if self.mean is None or self.std is None or self.eight_bit:
             return pixels
         mean, std = _statistics(self.mean, self.std, pixels.device, pixels.dtype)
         return (pixels - mean).div_(std)  # in place: one large tensor less, the subtraction's own
@@ -104,6 +113,22 @@ class Preprocess:
         return resized, (rounded((resized[0] - size[0]) / 2), rounded((resized[1] - size[1]) / 2))
 
 
+def levels_of(pixels: Tensor) -> Tensor:
+    """Pixels in [0, 1] as uint8, rounded.
+
+    Raises:
+        EncoderError: If there are others, which would wrap around.
+    """
+    levels = (pixels * LEVELS).round_()
+    low, high = (float(value) for value in levels.aminmax())
+    if not 0 <= low <= high <= LEVELS:
+        raise EncoderError(
+            f"pixels must be in [0, 1] for a network that takes 8-bit pictures; got {low / LEVELS:g} to "
+            f"{high / LEVELS:g}"
+        )
+    return levels.byte()
+
+
 def _covers(resize: int | tuple[int, int], size: tuple[int, int] | None) -> bool:
     if size is None:
         return False
@@ -116,6 +141,14 @@ def _resize(pixels: Tensor, size: tuple[int, int], interpolation: str) -> Tensor
         return F.interpolate(pixels, size, mode="nearest-exact")
     resized = F.interpolate(pixels, size, mode=interpolation, align_corners=False, antialias=True)
     return resized.clamp(0, 1)  # bilinear too: its weights add up to 1 only to within rounding
+
+
+def _resize_levels(pixels: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
+    """By PIL itself, which rounds between rows and columns too: a network of 8-bit numbers notices a single level."""
+    resampling = Image.Resampling[interpolation.upper()]
+    bands = map(Image.fromarray, levels_of(pixels.detach()).cpu().flatten(0, 1).numpy())
+    resized = np.stack([np.asarray(band.resize((size[1], size[0]), resampling)) for band in bands])
+    return (torch.from_numpy(resized).view(*pixels.shape[:2], *size) / LEVELS).to(pixels)
 
 
 @lru_cache(maxsize=64)

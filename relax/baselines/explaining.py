@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from encoders import Encoder
-from relax.baselines.methods import Method, method_named
+from relax.baselines.methods import METHODS, Method, method_named
 from relax.baselines.rise import predicted
 from relax.baselines.scalar import Head, Scalar, class_score, measure_for_gradients, no_scalar, similarity_to
 from relax.baselines.task import Maps, MethodError, Task
@@ -64,6 +64,7 @@ class Baseline:
         request, masks = settings.request, settings.estimation.masks
         method, head, target = method_named(request.method), request.head, request.target
         _check_question(method, head, target, request.reference)
+        _check_encoder(method, encoder)
         if head is not None:
             head.check(encoder)
         return cls(
@@ -166,6 +167,15 @@ def _check_question(method: Method, head: Head | None, target: str | int | None,
     if reference is not None and (head is not None or method.explains == "nothing"):
         explained = f"class {target!r}" if target is not None else "a class" if head is not None else "nothing"
         raise ValueError(f"reference cannot be compared with where {method.name} explains {explained}: leave it out")
+
+
+def _check_encoder(method: Method, encoder: Encoder) -> None:
+    if encoder.opaque is not None and (lacks := method.needs - {"head"}):
+        offered = ", ".join(other.name for other in METHODS.values() if not other.needs and other.family != "control")
+        raise MethodError(
+            f"{method.name} needs {' and '.join(sorted(lacks))}, and encoder {encoder.name!r} is {encoder.opaque}, in "
+            f"which torch sees no gradients and no layers: use {offered}, or the network in torch"
+        )
 
 
 def _regions(method: Method, hiding: Hiding) -> Hiding:

@@ -19,7 +19,16 @@ from relax.cli.audit import EXAMPLES as AUDIT_EXAMPLES
 from relax.cli.audit import audit
 from relax.cli.compare import EXAMPLES as COMPARE_EXAMPLES
 from relax.cli.compare import compare, methods
-from relax.cli.console import DONE, SOME_FAILED, STOPPED, WRONG_USAGE, Stopped, UsageError, complain
+from relax.cli.console import (
+    DONE,
+    SOME_FAILED,
+    STOPPED,
+    WRONG_USAGE,
+    Stopped,
+    UsageError,
+    complain,
+    warnings_in_one_line,
+)
 from relax.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from relax.cli.evaluate import evaluate, metrics
 from relax.cli.explain import EXAMPLES as EXPLAIN_EXAMPLES
@@ -85,7 +94,7 @@ def run(arguments: Sequence[str]) -> int:
         The exit code, 0, 1, 2 or 130, as described at the top of this module.
     """
     try:
-        with remembered():
+        with remembered(), warnings_in_one_line():
             result = app(list(arguments), prog_name="relax", standalone_mode=False)
         sys.stdout.flush()
         if result == STOPPED:  # newer versions of typer turn Ctrl-C into this, silently

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from relax.cli import interrupts
 from relax.text import printable, shortened
@@ -29,6 +31,29 @@ class Stopped(Exception):
 def complain(text: str) -> None:
     """Write the text to stderr as one line."""
     print("relax: " + printable(" ".join(text.split())), file=sys.stderr)  # noqa: T201
+
+
+@contextmanager
+def warnings_in_one_line() -> Iterator[None]:
+    """Write warnings meant for users to stderr as one line each, without the place in the code."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, UserWarning):
+                complain(str(message))
+            else:
+                usual(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield
 
 
 def prefixed(name: object, reason: object) -> str:

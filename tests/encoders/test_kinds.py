@@ -62,7 +62,7 @@ def test_random_stands_before_the_kinds_that_allow_it_and_no_other(kind: SpecKin
         assert not parse_spec(f"random:{kind.example}").pretrained
     else:
         with pytest.raises(
-            EncoderError, match=f"got 'random:{kind.prefix}:.*: {re.escape(kind.form)} has no random weights"
+            EncoderError, match=f"got 'random:{kind.prefix}.*: {re.escape(kind.form)} has no random weights"
         ):
             parse_spec(f"random:{kind.example}")
 
@@ -95,6 +95,10 @@ def test_the_error_of_what_is_no_spec_names_every_form() -> None:
         ("random:defalt", "did you mean random:default?"),
         ("resnet50", "a network's name needs its library before it, as in timm:resnet50"),
         ("default:x", "nothing follows default"),
+        ("default?size=96", "nothing follows default"),
+        ("sscd:x?size=320", "nothing follows sscd"),
+        ("ssdc?size=320", "did you mean sscd?size=320?"),
+        ("onnx:?size=320", "a name must follow, as in onnx:encoder.onnx?size=224"),
         ("timm:", "a name must follow, as in timm:vit_small_patch14_dinov2.lvd142m"),
         ("", "relax encoders lists them with examples"),
         ("random:", "relax encoders lists them with examples"),
@@ -131,6 +135,8 @@ def test_only_kinds_with_items_are_cut_at_the_question_mark() -> None:
     assert parse_spec("hub:owner/repo:net?pretrained=true&size=96").items == {"pretrained": "true", "size": "96"}
     assert parse_spec("file:a?b.pth?arch=x").name == "a?b.pth"
     assert parse_spec("open_clip:ViT-B-32:a?b.pt").name == "ViT-B-32:a?b.pt"
+    assert parse_spec("sscd?size=320").items == {"size": "320"}
+    assert parse_spec("onnx:a:b?.onnx?size=96").name == "a:b?.onnx"
 
 
 def build_stub(spec: Spec) -> Built:

@@ -189,3 +189,29 @@ def test_normalising_does_not_write_into_its_input_and_lets_gradients_through() 
 def test_numbers_that_cannot_belong_together_are_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(EncoderError, match=message):
         Preprocess(**arguments)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "nearest"])
+@pytest.mark.parametrize("size", [(224, 224), (64, 500)])
+def test_8_bit_networks_see_exactly_what_pil_resizes(interpolation: str, size: tuple[int, int]) -> None:
+    picture = skimage.data.chelsea()
+
+    view = Preprocess(size=size, interpolation=interpolation, eight_bit=True).view(
+        torch.from_numpy(picture.copy()).permute(2, 0, 1)[None] / 255
+    )
+
+    theirs = Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling[interpolation.upper()])
+    assert np.array_equal(view[0].permute(1, 2, 0).numpy(), np.asarray(theirs, dtype=np.float32) / 255)
+
+
+def test_8_bit_networks_normalise_by_themselves() -> None:
+    pixels = torch.rand(1, 1, 2, 2)
+
+    for std in ((0.25,), None):
+        preprocess = Preprocess(mean=(0.5,), std=std, eight_bit=True)
+        assert torch.equal(preprocess.normalise(pixels), pixels)
+
+
+def test_pixels_that_8_bits_cannot_hold_are_refused_instead_of_wrapped() -> None:
+    with pytest.raises(EncoderError, match=r"8-bit pictures; got 0 to 2$"):
+        Preprocess(size=(2, 2), eight_bit=True).view(torch.linspace(0, 2, 9).view(1, 1, 3, 3))

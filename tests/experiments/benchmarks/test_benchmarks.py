@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import relax
-from experiments.benchmarks import index_recall, memory, overhead, precision, speed
+from experiments.benchmarks import index_recall, memory, onnx_speed, overhead, precision, speed
 from experiments.data.pictures import SMEAR
 from experiments.studies import coverage, designs, token_drop
 from masking import DESIGNS, RandomGrid
@@ -164,3 +164,15 @@ def test_speed_is_reported_beside_the_bare_network(run, images):
     assert methods["bare network"]["over_bare"] == "1.0"
     assert {f"RELAX Explainer, {name}" for name in speed.PRECISIONS} | {"relax-xai"} <= set(methods)
     assert summary["default"]["our_masks_to_it"][0] < speed.PEERS_MASKS
+
+
+def test_onnx_runtime_is_measured_beside_torch_on_the_same_weights(run, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
+    monkeypatch.setattr(onnx_speed, "THREADS", (torch.get_num_threads(),))
+    encoder = "random:timm:test_resnet"
+
+    rows, summary = run(onnx_speed, "onnx_speed", "--encoder", encoder, "--masks", 4, "--rounds", 1)
+
+    (row,) = rows
+    assert summary["cosine"] >= 0.9999
+    assert float(row["onnx_to_torch"]) == pytest.approx(float(row["onnx_ms"]) / float(row["torch_ms"]), abs=1e-3)

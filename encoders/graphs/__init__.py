@@ -1,0 +1,1 @@
+"""Networks as ONNX graphs, run by ONNX Runtime, an optional extra."""
