@@ -18,16 +18,8 @@ from encoders.errors import EncoderError, did_you_mean
 from encoders.kinds import POOLING_ITEM, PREPROCESS_ITEMS, Spec
 
 # Arguments of timm's and torchvision's factories that say which weights are read or what is built around the network.
-FACTORY = {
-    "pretrained",
-    "pretrained_cfg",
-    "pretrained_cfg_overlay",
-    "pretrained_strict",
-    "checkpoint_path",
-    "cache_dir",
-}
-FACTORY |= {
-    "num_classes",
+WEIGHTS = ("weights", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_strict", "checkpoint_path")
+BUILDING = (
     "scriptable",
     "exportable",
     "no_jit",
@@ -35,9 +27,10 @@ FACTORY |= {
     "pruned",
     "device",
     "dtype",
-    "weights",
-}
-FACTORY |= {"weight_init", "progress"}
+    "weight_init",
+    "progress",
+)
+FACTORY = {"num_classes", "cache_dir", *WEIGHTS, *BUILDING}
 USUAL = ("in_chans", "num_heads", "img_size", "patch_size", "act_layer", "output_stride", "global_pool")
 
 

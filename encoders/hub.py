@@ -18,11 +18,13 @@ from encoders.arguments import arguments_of
 from encoders.contract import Built
 from encoders.errors import EncoderError, one_line
 from encoders.kinds import Spec
-from encoders.networks import drawn_from
+from encoders.networks import drawn_from, first_convolution
 from encoders.preprocess import Preprocess
 
 OTHER_SEED = 1_000_003  # unlikely to be the caller's: only random weights differ between two loads from other seeds
 MAX_RANDOM = 0.02  # share of the weight matrices that may be drawn at random, as an unused head
+
+PICTURES = (1, 2, 3, 4)  # channels of pictures; a first convolution for more may see something else than the pixels
 
 # torch.hub knows no preprocessing. This is what self-supervised networks on ImageNet (DINO, DINOv2, SwAV, VICReg,
 # Barlow Twins) are evaluated with; ?size=...&resize=...&mean=...&std=... says otherwise.
@@ -51,7 +53,9 @@ def build_hub(spec: Spec) -> Built:
             f"encoder 'hub:{spec.name}' gave weights of which {share:.0%} differ from one call to the next, so they "
             "are random: ask for trained ones, for instance with ?pretrained=true or ?weights=DEFAULT"
         )
-    return Built(network, USUAL)
+    first = first_convolution(network)
+    channels = first[1].in_channels if first else 3
+    return Built(network, USUAL, channels=channels if channels in PICTURES else 3)
 
 
 def _entry(repo: str, name: str, arguments: dict[str, Any]) -> nn.Module:

@@ -88,24 +88,22 @@ def timm_network(spec: Spec, **factory: Any) -> nn.Module:
     create: Callable[..., nn.Module] = partial(timm.create_model, name, **factory)
     if pretrained and arguments:
         check_same_weights(spec, _create_timm(spec, create, arguments, size), create())
-    with fetching(f"timm:{name}", pretrained):
+    with fetching(f"timm:{name}", pretrained and not name.startswith(LOCAL)):
+        if pretrained and factory and name.startswith((LOCAL, *HUBS)):
+            # With the classifier that it was saved with, timm refuses weights that are not all there; without it, these
+            # stay random.
+            timm.create_model(name, pretrained=True)
         return _create_timm(spec, partial(create, pretrained=pretrained), arguments, size)
 
 
-def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d]:
-    """Name and layer of the convolution that sees the pixels: timm names it, in other networks it is the first one.
-
-    Raises:
-        EncoderError: If there is none.
-    """
+def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d] | None:
+    """Name and layer of the convolution that sees the pixels: timm names it, in other networks it is the first one."""
     named = (getattr(network, "pretrained_cfg", None) or {}).get("first_conv")
     name = named if isinstance(named, str) else next(iter(named or ()), None)
     layers = dict(network.named_modules())
     if name is None or not isinstance(layers.get(name), nn.Conv2d):
         name = next((name for name, layer in layers.items() if isinstance(layer, nn.Conv2d)), None)
-    if name is None:
-        raise EncoderError(f"network {type(network).__name__} has no convolution that sees the pixels")
-    return name, cast(nn.Conv2d, layers[name])
+    return None if name is None else (name, cast(nn.Conv2d, layers[name]))
 
 
 def timm_names() -> list[str]:

@@ -44,7 +44,7 @@ def build_torchvision(spec: Spec) -> Built:
         std=tuple(usual.std),
         interpolation=usual.interpolation.value,
     )
-    return Built(network, preprocess, pool=pool_with_torchvision, channels=first_convolution(network)[1].in_channels)
+    return Built(network, preprocess, pool=pool_with_torchvision, channels=channels_of(arguments_of(spec)) or 3)
 
 
 def torchvision_network(spec: Spec) -> tuple[nn.Module, Any]:
@@ -103,9 +103,10 @@ def pool_with_torchvision(network: nn.Module, pooling: str, name: str) -> None:
 
 def change_channels(network: nn.Module, channels: int) -> None:
     """Give a network, in place, a first convolution for another number of channels, its weights made over as timm's."""
-    _, layer = first_convolution(network)
-    if layer.in_channels == channels:
+    first = first_convolution(network)
+    if first is None or first[1].in_channels == channels:
         return
+    layer = first[1]
     with torch.no_grad():
         weight = adapt_input_conv(channels, layer.weight)
     # Every attribute is kept but the weights: strides, paddings, types of padding.

@@ -193,7 +193,7 @@ def _check_patch(weights: dict[str, Tensor], shapes: dict[str, tuple[int, ...]],
     """Refuse patches of another size: resampled, they see other details than they were trained on."""
     wanted = shapes.get(PATCHES, ())
     named = [weights[PATCHES]] if PATCHES in weights else weights.values()
-    weight = next((value for value in named if value.ndim == 4 and len(value) == wanted[0]), None) if wanted else None
+    weight = next((value for value in named if value.ndim == 4 and tuple(value.shape[:2]) == wanted[:2]), None)
     if weight is not None and len(wanted) == 4 and tuple(weight.shape[2:]) != wanted[2:]:
         got, own = (
             f"{side[0]}" if side[0] == side[1] else f"{side[0]} x {side[1]}" for side in (weight.shape[2:], wanted[2:])

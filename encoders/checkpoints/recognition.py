@@ -35,9 +35,9 @@ def recognised(backbone: Backbone, network: nn.Module) -> dict[str, str]:
         network: Built by its name.
     """
     items, weights = {}, backbone.weights
-    name, layer = first_convolution(network)
-    weight = weights.get(f"{name}.weight")
-    if weight is not None and weight.ndim == 4 and layer.groups == 1 and weight.shape[1] != layer.in_channels:
+    first = first_convolution(network)
+    weight = weights.get(f"{first[0]}.weight") if first else None
+    if first and weight is not None and weight.ndim == 4 and weight.shape[1] != first[1].in_channels // first[1].groups:
         items["in_chans"] = str(weight.shape[1])
     if isinstance(network, VisionTransformer):
         width = int(network.embed_dim)
@@ -86,7 +86,8 @@ def fit_stem(network: nn.Module, backbone: Backbone, items: Mapping[str, str]) -
 
 def settings_of(network: nn.Module) -> dict[str, Any]:
     """What shapes of weights do not show of a network: heads, activation, stem and pooling, as far as it has them."""
-    _, stem = first_convolution(network)
+    first = first_convolution(network)
+    stem = first[1] if first else None
     activations = (
         type(layer).__name__
         for layer in network.modules()
@@ -96,15 +97,17 @@ def settings_of(network: nn.Module) -> dict[str, Any]:
     linear = any(isinstance(getattr(network, name, None), nn.Identity) for name in ("act1", "relu"))
     pool = getattr(network, "global_pool", None)
     settings = {
-        "channels": stem.in_channels,
-        "stem": f"{stem.kernel_size[0]} x {stem.kernel_size[1]}, stride {stem.stride[0]}, padding {stem.padding[0]}"
-        + (", no activation" if linear else "")
-        + (", max pooling" if pooled else ""),
+        "channels": stem.in_channels if stem else None,
+        "stem": _in_words(stem) + ", no activation" * linear + ", max pooling" * pooled if stem else None,
         "heads": heads_of(network),
         "activation": next(activations, None),
         "pooling": pool if isinstance(pool, str) else getattr(pool, "pool_type", None),
     }
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _in_words(stem: nn.Conv2d) -> str:
+    return f"{stem.kernel_size[0]} x {stem.kernel_size[1]}, stride {stem.stride[0]}, padding {stem.padding[0]}"
 
 
 def heads_of(network: nn.Module) -> int | None:

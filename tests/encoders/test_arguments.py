@@ -10,6 +10,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from safetensors.torch import load_file, save_file
 from timm.models import save_for_hf
 from torch import Tensor, nn
 from torchvision.models.vision_transformer import interpolate_embeddings
@@ -118,6 +119,17 @@ def test_a_folder_that_is_none_of_timm_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(EncoderError, match=r"must have its weights beside config.json; there are none"):
         load(f"timm:local-dir:{tmp_path}", device="cpu")
+
+
+def test_a_folder_whose_weights_are_not_all_there_is_refused(tmp_path: Path) -> None:
+    """Without its classifier, timm leaves the others random."""
+    folder = folder_of(tmp_path / "net")
+    state = load_file(folder / "model.safetensors")
+    del state["blocks.1.attn.qkv.weight"]
+    save_file(state, folder / "model.safetensors")
+
+    with pytest.raises(EncoderError, match=r"cannot be built: Error\(s\) in loading state_dict"):
+        load(f"timm:local-dir:{folder}", device="cpu")
 
 
 def test_one_channel_of_pretrained_weights_is_timms_sum_of_the_colours(tmp_path: Path) -> None:

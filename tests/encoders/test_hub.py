@@ -25,6 +25,11 @@ def net(pretrained=True, width=4):
 def untrained(pretrained=False, width=4):
     return net(pretrained, width)
 
+def grey(pretrained=True):
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    nn.init.constant_(model[0].weight, 0.5)
+    return model
+
 def number():
     print("hello from the repository")
     return 3
@@ -59,6 +64,13 @@ def test_other_items_are_arguments_of_the_entry(folder: Path) -> None:
     encoder = load(f"hub:{folder}:untrained?pretrained=true&width=7", device="cpu")
 
     assert encoder(torch.rand(1, 3, 30, 30)).shape == (1, 7)
+
+
+def test_a_network_for_grey_pictures_gets_one_channel(folder: Path) -> None:
+    encoder = load(f"hub:{folder}:grey?mean=0.4&std=0.2", device="cpu")
+
+    assert (encoder.channels, encoder.mean) == (1, (0.4,))
+    assert encoder(torch.rand(2, 1, 30, 30)).shape == (2, 2)
 
 
 def test_an_entry_that_gives_random_weights_is_refused_with_the_way_out(folder: Path) -> None:
