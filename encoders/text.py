@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from encoders.arguments import as_value
 from encoders.contract import Built, ReadsText
 from encoders.encoder import Encoder
-from encoders.errors import EncoderError, did_you_mean
+from encoders.errors import EncoderError, did_you_mean, one_line
 from encoders.items import size_of
 from encoders.kinds import Spec
 from encoders.networks import fetching
@@ -180,7 +180,10 @@ def _trained_with(open_clip: Any, spec: Spec, model: str, tag: str) -> dict[str,
         return _of_tag(open_clip, model, tag)
     config = file.with_name(CONFIG)
     if config.is_file():
-        content = json.loads(config.read_text(encoding="utf-8"))
+        try:
+            content = json.loads(config.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise EncoderError(f"{config} must be JSON, as open_clip writes it; got {one_line(error)}") from error
         quick_gelu = content.get("model_cfg", {}).get("quick_gelu", False)
         return {**content.get("preprocess_cfg", {}), "quick_gelu": quick_gelu}
     for name in open_clip.list_pretrained_tags_by_model(model):  # a downloaded file that kept its name

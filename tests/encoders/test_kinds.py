@@ -131,12 +131,15 @@ def test_arch_names_a_network_of_timm_or_a_spec_that_may_be_one(arch: str, prefi
     assert (spec.kind.prefix, spec.name, spec.items, spec.pretrained) == (prefix, name, {"size": "96"}, False)
 
 
-def test_only_kinds_with_items_are_cut_at_the_question_mark() -> None:
+def test_a_spec_is_cut_at_the_question_mark_before_its_items() -> None:
     assert parse_spec("hub:owner/repo:net?pretrained=true&size=96").items == {"pretrained": "true", "size": "96"}
     assert parse_spec("file:a?b.pth?arch=x").name == "a?b.pth"
     assert parse_spec("open_clip:ViT-B-32:a?b.pt").name == "ViT-B-32:a?b.pt"
     assert parse_spec("sscd?size=320").items == {"size": "320"}
     assert parse_spec("onnx:a:b?.onnx?size=96").name == "a:b?.onnx"
+    assert parse_spec("timm:local-dir:what?/net?size=96&in_chans=1").name == "local-dir:what?/net"
+    assert parse_spec("torchvision:resnet18?size=96&pooling=mean").items == {"size": "96", "pooling": "mean"}
+    assert parse_spec("timm:resnet18?").name == "resnet18?"  # which timm refuses by that name
 
 
 def build_stub(spec: Spec) -> Built:

@@ -197,6 +197,15 @@ def test_weights_by_path_without_configuration_are_asked_for_it_and_take_what_is
     assert_is(f"open_clip:tiny:{tiny}?{said}", with_quick_gelu(tiny), OTHERS)
 
 
+def test_a_configuration_that_cannot_be_read_is_one_line(tiny: Path) -> None:
+    (tiny.parent / "open_clip_config.json").write_text("mean: 0.5")
+
+    with pytest.raises(
+        EncoderError, match=r"open_clip_config.json must be JSON, as open_clip writes it; got Expecting"
+    ):
+        load(f"open_clip:tiny:{tiny}", device="cpu")
+
+
 def test_the_activation_of_a_tag_goes_before_that_of_the_model(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As ViT-B-32:openai, whose weights have QuickGELU while the model of that name has GELU; open_clip only warns."""
     published = {"file": str(tiny), "quick_gelu": True, **OTHERS}
