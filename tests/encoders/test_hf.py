@@ -182,13 +182,13 @@ def test_a_masked_autoencoder_sees_every_patch_in_its_place_and_draws_nothing(tm
     folder = saved(tmp_path / "mae", drawn("ViTMAEForPreTraining", {**VIT, "decoder_hidden_size": 16}), processor())
     encoder = load(f"hf:{folder}", device="cpu")  # its configuration hides 75 % of the patches, at random
     pixels, state = noise(2, 3, 32, 32), torch.get_rng_state()
-    orders: list[Tensor] = []
-    embeddings = dict(encoder.network.model.named_modules())["embeddings"]
-    embeddings.register_forward_hook(lambda _, __, output: orders.append(output[2]))
+    seen: list[tuple[Tensor, ...]] = []  # tokens, mask, order
+    encoder.network.model.embeddings.register_forward_hook(lambda _, __, output: seen.append(output))
 
     encoder(pixels)
 
-    assert orders[0].tolist() == [list(range(16))] * 2
+    assert seen[0][0].shape[1] == 1 + 16
+    assert seen[0][2].tolist() == [list(range(16))] * 2
     assert torch.equal(torch.get_rng_state(), state)
     torch.testing.assert_close(encoder(pixels)[:1], encoder(pixels[:1]))
 

@@ -127,15 +127,15 @@ def test_the_seen_part_is_worked_out_by_hand() -> None:
 
     assert cropped.seen(60, 120) == (10.0, 40.0, 50.0, 80.0)
     assert cropped.seen(120, 60) == (40.0, 10.0, 80.0, 50.0)
-
-
-def test_a_crop_that_cannot_be_in_the_middle_is_rounded_as_the_library_does() -> None:
-    """20 of 23 columns leave 1.5 on either side: torchvision starts at the second, transformers at the first."""
-    assert Preprocess(size=(20, 20), resize=(20, 23)).seen(20, 23) == (0, 2, 20, 22)
-    assert Preprocess(size=(20, 20), resize=(20, 23), rounded_down=True).seen(20, 23) == (0, 1, 20, 21)
     assert Preprocess(size=(20, 20)).seen(60, 120) == (0.0, 0.0, 60.0, 120.0)
     assert Preprocess(size=(20, 20), resize=(25, 40)).seen(100, 200) == (8.0, 50.0, 88.0, 150.0)
     assert Preprocess().seen(60, 120) == (0.0, 0.0, 60.0, 120.0)
+
+
+def test_a_crop_that_cannot_be_in_the_middle_is_rounded_as_the_library_does() -> None:
+    """20 of 23 columns leave 1.5 on either side: 2 on the left for torchvision, 1 for transformers."""
+    assert Preprocess(size=(20, 20), resize=(20, 23)).seen(20, 23) == (0, 2, 20, 22)
+    assert Preprocess(size=(20, 20), resize=(20, 23), rounded_down=True).seen(20, 23) == (0, 1, 20, 21)
 
 
 @pytest.mark.parametrize("shape", [(60, 120), (121, 75), (33, 34)])
