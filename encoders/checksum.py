@@ -1,7 +1,8 @@
 """A checksum of a network, so that a stored result is never taken for that of another network.
 
 With parameters, the weights identify a network. Without, the checksum covers the buffers, and of every layer its
-settings, its class and, outside torch, the source of that class (not of functions that it calls). There is none where
+settings, its class and, outside torch, the source of that class (not of functions that it calls); of TorchScript its
+code and constants. Where a part of the answer was chosen, the choice counts too. There is none where
 the source is not to be had or does not say all (a class made in a function), or where a setting is an object, such as a
 function, that has no text to compare.
 """
@@ -15,6 +16,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from encoders.outputs import Output, Selected
+
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
@@ -27,6 +30,9 @@ def network_checksum(network: object) -> str | None:
         return None
     if isinstance(own := getattr(network, "checksum", None), str):
         return own
+    if isinstance(network, Selected):
+        parts = network_checksum(network.network), _output_text(network.output)
+        return None if None in parts else hashlib.sha256(repr(parts).encode()).hexdigest()
     if next(network.parameters(), None) is not None:
         return state_checksum(network.state_dict())
     return _structure_checksum(network)
@@ -42,6 +48,8 @@ def state_checksum(state: dict[str, Tensor]) -> str:
 
 def _structure_checksum(network: nn.Module) -> str | None:
     """SHA-256 over the layers and buffers of a network without parameters."""
+    if isinstance(network, torch.jit.ScriptModule):
+        return _script_checksum(network)
     buffers = dict(network.named_buffers(remove_duplicate=False))
     digest = hashlib.sha256(b"layers\n")
     for name, module in network.named_modules(remove_duplicate=False):
@@ -53,6 +61,36 @@ def _structure_checksum(network: nn.Module) -> str | None:
     for line in _lines(buffers):
         digest.update(line)
     return digest.hexdigest()
+
+
+def _script_checksum(network: torch.jit.ScriptModule) -> str | None:
+    """SHA-256 over the code of TorchScript, its constants, which frozen weights are, and its buffers.
+
+    None where `torch.jit.optimize_for_inference` hid the weights.
+    """
+    digest = hashlib.sha256(b"script\n")
+    for name, module in network.named_modules():
+        code, constants = module.code_with_constants
+        if "mkldnn" in code:
+            return None
+        digest.update(f"{name}\n{code}".encode())
+        for line in _lines(constants.const_mapping):
+            digest.update(line)
+    for line in _lines(dict(network.named_buffers())):
+        digest.update(line)
+    return digest.hexdigest()
+
+
+def _output_text(output: Output) -> str | None:
+    """What identifies the choice of an output: its name or number, or the source of a function that keeps no values."""
+    if not callable(output):
+        return repr(output)
+    if getattr(output, "__closure__", ()) is not None:
+        return None
+    try:
+        return inspect.getsource(output)
+    except (OSError, TypeError):
+        return None
 
 
 def _lines(tensors: dict[str, Tensor]) -> Iterable[bytes]:

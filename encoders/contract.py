@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -22,12 +22,14 @@ class Network(Protocol):
         (B, T, D)       tokens, pooled by "cls" (token 0) or "mean" (of the tokens after the prefix tokens)
         (B, D, h, w)    feature maps, averaged over h and w
 
-    in any float dtype, every value finite. Each image's result depends on that image alone, and the same pixels give
-    the same result: a map is made of thousands of calls, in batches of any size.
+    in any float dtype, every value finite: a tensor, a numpy array, or a dict, tuple or dataclass that holds a tensor,
+    or several of which `encoders.load` is told the output to take (`outputs`). Each image's result depends on that
+    image alone, and the same pixels give the same result: a map is made of thousands of calls, in batches of any size.
 
     A module is put in eval mode and frozen. It can be deep-copied: `encoders.load` copies it, so do several devices,
     and so does the fast form, which also folds batch norms. Its checksum is that of `encoders.checksum`. A function is
-    called as it is, on float32 pixels on the encoder's device, and has no checksum.
+    called as it is, on float32 pixels on the encoder's device, and has no checksum. TorchScript is a module without
+    layers to watch. The number of channels is that of a module's first convolution, unless `encoders.load` is told.
 
     Optional attributes, each read where it is needed and nowhere else:
 
@@ -36,9 +38,9 @@ class Network(Protocol):
         cls_token, global_pool,                 pooling in timm's own head: `networks.pool_with_timm`
         pool_include_prefix, reset_classifier
         avgpool                                 pooling that torchvision built in: `torchvision_networks`
-        fc, classifier, heads, head             the classifier, which is removed or becomes a head:
-                                                `torchvision_networks`, `heads.networks`
-        pretrained_cfg, num_classes             timm's names of the classes: `heads.networks`
+        fc, classifier, heads, head             the classifier, which is removed, becomes a head or is told about:
+                                                `torchvision_networks`, `heads.networks`, `logits`
+        pretrained_cfg, num_classes             timm's names of the classes: `heads.networks`; place and size: `logits`
         conv1, maxpool, act1, relu              the stem of a ResNet, and
         num_heads, fc_norm, global_pool         attention and pooling of a checkpoint: `checkpoints.recognition`
         patch_embed, patch_drop                 of timm's VisionTransformer, for hidden tokens: `tokens`
@@ -47,7 +49,7 @@ class Network(Protocol):
         checksum                                what identifies it, where its weights are no tensors: `checksum`
     """
 
-    def __call__(self, pixels: Tensor, /) -> Tensor:
+    def __call__(self, pixels: Tensor, /) -> Any:
         """Normalised pixels to vectors, tokens or feature maps."""
 
 

@@ -30,7 +30,7 @@ class Encoder:
     Attributes:
         network: The network itself, as `encoders.contract.Network` says, public for methods that need its layers or
             gradients.
-        name: The spec that it was loaded by, or the class name of a module or function.
+        name: The spec that it was loaded by, or the class name of a module or function, with its output in brackets.
         preprocess: Size, crop, mean and std of its weights.
         device: Where it runs; with several, where the embeddings come together.
         others: Copies on further devices, which share the masked views, see `encoders.passes`.
@@ -203,14 +203,16 @@ class Encoder:
     def _embed(self, prepared: Tensor, run: Network, count: int | None = None) -> Tensor:
         try:
             features = run(prepared.to(self.device, self._dtype))
-        except RuntimeError as error:
-            if out_of_memory(error):
+        except Exception as error:  # foreign networks raise anything
+            if out_of_memory(error) or isinstance(error, EncoderError):
                 raise  # the caller may try a smaller batch
             shape = tuple(prepared.shape)
             raise EncoderError(
                 f"encoder {self.name!r} failed on pixels of shape {shape} on {self.device}: {one_line(error)}"
             ) from error
-        return pool(features, count or len(prepared), self.pooling, self._prefix_tokens, self.name).float()
+        return pool(features, count or len(prepared), self.pooling, self._prefix_tokens, self.name).to(
+            self.device, torch.float32
+        )
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Embed images of any size: (B, C, H, W) in [0, 1] to (B, D) float32 on `device`."""
@@ -270,18 +272,21 @@ class Encoder:
 def copied(module: nn.Module) -> nn.Module:
     """A deep copy with ordinary tensors, even if the caller is in inference mode."""
     try:
-        with torch.inference_mode(False):
+        with torch.inference_mode(False), torch.no_grad():  # else weights of TorchScript are no leaves
             return copy.deepcopy(module)
-    except (RuntimeError, TypeError) as error:
+    except Exception as error:  # what a module holds besides layers raises anything: locks, files, loggers
         raise EncoderError(
-            f"encoder {type(module).__name__!r} cannot be copied ({one_line(error)}): pass a function that calls it"
+            f"encoder {type(module).__name__!r} cannot be copied ({one_line(error)}): pass a function that calls it, "
+            "lambda pixels: module(pixels)"
         ) from error
 
 
 def _freeze(network: nn.Module, device: torch.device) -> torch.dtype:
     """Eval mode, no gradients, on the device; returns the dtype that its pixels must have."""
     with torch.inference_mode(False):  # weights made in inference mode could never have gradients
-        network.eval().requires_grad_(False).to(device)
+        for parameter in network.eval().parameters():  # TorchScript cannot do it for all at once
+            parameter.requires_grad_(False)
+        network.to(device)
     return next((weight.dtype for weight in network.parameters() if weight.is_floating_point()), torch.float32)
 
 

@@ -95,7 +95,8 @@ class FastForm:
         self._compiled_shape = pixels.shape
         try:
             self._compiled = torch.compile(self._network, dynamic=False, options=options)
-            self.rounded(pixels)
+            if not isinstance(self.rounded(pixels), Tensor):
+                raise TypeError("the network returns more than a tensor")  # whose memory would be written to again
         except Exception:
             self._compiled = None  # the shape stays, so that a failure is not repeated for every image
             raise

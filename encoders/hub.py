@@ -17,7 +17,9 @@ from torch import nn
 from encoders.arguments import arguments_of
 from encoders.contract import Built
 from encoders.errors import EncoderError, one_line
+from encoders.items import size_of
 from encoders.kinds import Spec
+from encoders.logits import warn_of_logits
 from encoders.networks import drawn_from, first_convolution
 from encoders.preprocess import Preprocess
 
@@ -54,8 +56,9 @@ def build_hub(spec: Spec) -> Built:
             "are random: ask for trained ones, for instance with ?pretrained=true or ?weights=DEFAULT"
         )
     first = first_convolution(network)
-    channels = first[1].in_channels if first else 3
-    return Built(network, USUAL, channels=channels if channels in PICTURES else 3)
+    channels = first[1].in_channels if first and first[1].in_channels in PICTURES else 3
+    warn_of_logits(network.eval(), spec.text, size_of(spec.items) or USUAL.size, channels)
+    return Built(network, USUAL, channels=channels)
 
 
 def _entry(repo: str, name: str, arguments: dict[str, Any]) -> nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from encoders.errors import EncoderError
+from encoders.outputs import tensor_of
 
 
 def pool(features: object, count: int, pooling: str, prefix_tokens: int, name: str) -> Tensor:
@@ -12,7 +13,7 @@ def pool(features: object, count: int, pooling: str, prefix_tokens: int, name: s
 
     Args:
         features: (B, D) vectors, taken as they are; (B, C, h, w) feature maps, averaged over h and w; or
-            (B, T, D) tokens.
+            (B, T, D) tokens. A tensor, an array, or what holds just one, see `encoders.outputs`.
         count: B, the number of images that the network was given.
         pooling: For tokens, "cls" = token 0 and "mean" = the mean of the tokens after the prefix tokens.
         prefix_tokens: Class and register tokens before the patch tokens; they stay out of the mean.
@@ -24,11 +25,7 @@ def pool(features: object, count: int, pooling: str, prefix_tokens: int, name: s
     Raises:
         EncoderError: If the output is not one vector per image, or the pooling does not fit it.
     """
-    if not isinstance(features, Tensor):
-        raise EncoderError(
-            f"encoder {name!r} returned a {type(features).__name__}; expected a tensor ({count}, D): "
-            "wrap it in a function that returns the vector you want explained"
-        )
+    features = tensor_of(features, name)
     shape = tuple(features.shape)
     if shape[:1] == (count,) and 0 not in shape:
         if len(shape) == 2:

@@ -7,37 +7,54 @@ stands in `encoders.contract.Network`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from encoders.choices import check_pooling, check_precision
 from encoders.contract import Builder, Built
-from encoders.encoder import Encoder, copied
+from encoders.custom import Description, Numbers, custom_encoder
+from encoders.encoder import Encoder
 from encoders.errors import EncoderError
 from encoders.items import with_items
 from encoders.kinds import POOLING_ITEM, RANDOM, Spec, forms, parse_spec, resolve
 from encoders.networks import drawn_from
+from encoders.outputs import Output
 
 
 def load(
-    spec: str | nn.Module | Callable[[Tensor], Tensor] | Encoder,
-    *,
+    spec: str | nn.Module | Callable[[Tensor], Any] | Encoder,
     device: str | torch.device = "auto",
     pooling: str = "auto",
     seed: int = 0,
     precision: str | None = None,
+    *,
+    size: int | tuple[int, int] | None = None,
+    resize: int | tuple[int, int] | None = None,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
+    interpolation: str | None = None,
+    channels: int | None = None,
+    transform: object | None = None,
+    output: Output | None = None,
 ) -> Encoder:
     """Load an image encoder: frozen, in eval mode, with its preprocessing.
 
+        encoder = relax.load_encoder("timm:resnet50")
+        encoder = relax.load_encoder(module, size=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+        encoder = relax.load_encoder(module, transform=evaluation_transform, output="pooler_output")
+
     Args:
         spec: A spec such as "default" or "timm:resnet50", see `encoders.kinds.KINDS`; a module, which is copied and
-            never changed, and gets pixels as they are; a function from (B, C, H, W) to (B, D), used as it is; or an
-            Encoder, passed through. Modules and functions are as `encoders.contract.Network` says.
-            Items may follow, `?size=96&mean=0.5,0.5,0.5&num_heads=12`, see `encoders.kinds.ITEMS`: size, resize, mean,
-            std, interpolation and pooling, where the weights were trained with others than the network's usual ones,
-            and arguments of the network's own constructor; for a checkpoint also part, the prefix to take instead of
-            the preferred one (part=student).
+            never changed; a function from (B, C, H, W) to (B, D), used as it is, which may answer in numpy; or an
+            Encoder, passed through. Modules and functions are as `encoders.contract.Network` says. A module may be
+            Lightning's, which is copied without its trainer, or TorchScript; of what torch.compile returns, the module
+            inside is taken.
+            Items may follow a spec, `?size=96&mean=0.5,0.5,0.5&num_heads=12`, see `encoders.kinds.ITEMS`: size, resize,
+            mean, std, interpolation and pooling, where the weights were trained with others than the network's usual
+            ones, and arguments of the network's own constructor; for a checkpoint also part, the prefix to take instead
+            of the preferred one (part=student).
         device: A torch device, or "auto" = cuda, else mps, else cpu. "auto" leaves an Encoder where it is and
             gives a function its pixels on the CPU. "cuda:0,cuda:1", or "all" GPUs, share the masked views.
         pooling: "auto" = as the network's authors pool; "cls" = the class token; "mean" = the mean of the patch
@@ -45,14 +62,37 @@ def load(
         seed: What random weights are drawn from; the global random state is left alone.
         precision: "exact" (float32), "auto" or "fast": how masked views may be embedded, see `encoders.passes`. None
             leaves an Encoder as it is; everything else is "exact".
+        size: For a module or function, as all that follow: pixels that it sees, a square's side or (height, width).
+            None gives it pictures at their own size.
+        resize: How a picture gets to `size`. None squeezes the whole picture; a number is the shorter side before a
+            centre crop; a pair (height, width) is what the whole picture is squeezed to before the crop.
+        mean: Subtracted from pixels in [0, 1], one number per channel or one for all. Without mean and std, which
+            come together, nothing is normalised.
+        std: Divides the difference.
+        interpolation: "bilinear" (the default), "bicubic" or "nearest".
+        channels: Number of channels that it takes: 1 turns colour into grey (luma, which the record says), 3
+            repeats grey. None is that of a module's first convolution, else that of mean, else unknown.
+        transform: An evaluation transform of torchvision (v1, v2, or of its weights), timm or open_clip, read into
+            the five above instead of them.
+        output: Which part of the answer is the embedding, where the answer is a dict, tuple, dataclass or ModelOutput:
+            a name or number, or a function that takes the answer to the embedding. The name of a layer ("layer4")
+            takes what that layer returns. None needs a tensor, or one alone.
 
     Returns:
-        The encoder; its `report` says how the keys of a checkpoint matched.
+        The encoder; its `report` says how the keys of a checkpoint matched, its `name` is the spec, or the name of the
+        module's class or the function, with the output in brackets.
 
     Raises:
-        EncoderError: If the spec is not understood, weights cannot be had, or a checkpoint does not fit.
+        EncoderError: If the spec is not understood, weights cannot be had, a checkpoint does not fit, a module cannot
+            be copied, a step of the transform is random or not understood, or keywords for modules come with a spec.
+
+    Warns:
+        EncoderWarning: If a module returns the logits of its classifier.
     """
     check_pooling(pooling)
+    description = Description(size, resize, mean, std, interpolation, channels, transform, output)
+    if isinstance(spec, str | Encoder):
+        _refuse(description, spec)
     if isinstance(spec, Encoder):
         if pooling not in ("auto", spec.pooling):
             raise EncoderError(
@@ -63,13 +103,26 @@ def load(
     precision = check_precision(precision or "exact")
     if isinstance(spec, str):
         return _from_spec(parse_spec(spec), device, pooling, seed).with_precision(precision)
-    if isinstance(spec, nn.Module):
-        name = type(spec).__name__
-        return Encoder(copied(spec), name=name, device=device, pooling=pooling, precision=precision)
-    if callable(spec) and not isinstance(spec, type):
-        return Encoder(spec, device=device, pooling=pooling, precision=precision)
+    if isinstance(spec, nn.Module) or (callable(spec) and not isinstance(spec, type | torch.export.ExportedProgram)):
+        return custom_encoder(spec, description, device=device, pooling=pooling, precision=precision)
+    if isinstance(spec, torch.export.ExportedProgram):
+        raise EncoderError("encoder must be a module; got an ExportedProgram: pass its program.module()")
     got = f"the class {spec.__name__}, not an object of it" if isinstance(spec, type) else type(spec).__name__
     raise EncoderError(f"encoder must be a spec ({', '.join(forms())}), a module, a function or an Encoder; got {got}")
+
+
+def _refuse(description: Description, spec: str | Encoder) -> None:
+    """Refuse keywords for modules and functions where the encoder brings what they say."""
+    if not description.said:
+        return
+    name = description.said[0]
+    if isinstance(spec, Encoder):
+        raise EncoderError(f"{name}= cannot be changed on an Encoder, here {spec.name!r}: load its module again")
+    takes = name in parse_spec(spec).kind.items
+    way_out = (
+        f"write it into the spec, as in {spec}{'&' if '?' in spec else '?'}{name}=..." if takes else "leave it out"
+    )
+    raise EncoderError(f"{name}= is for modules and functions, and {spec!r} brings its own: {way_out}")
 
 
 def pooling_of(spec: Spec, pooling: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Unpack, overload
@@ -18,10 +18,12 @@ from typing import Any, Protocol, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from torch.utils.data import DataLoader, Dataset
 
 from encoders import Encoder
 from relax.estimators.budget import Budget, Progress
 from relax.explanation import Explanation
+from relax.io.datasets import is_dataset, is_row, rows
 from relax.io.images import ImageSource, one_by_one
 from relax.keywords import ExplainKeywords, shows
 from relax.provenance import surroundings
@@ -39,7 +41,7 @@ class ExplainImage(Protocol):
 
 @overload
 def explain(
-    image: str | Path | Image.Image | NDArray[Any],
+    image: str | Path | Image.Image | NDArray[Any] | Mapping[str, Any],
     encoder: EncoderSource = ...,
     *,
     progress: Progress | None = ...,
@@ -47,7 +49,7 @@ def explain(
 ) -> Explanation: ...
 @overload
 def explain(
-    image: list[Any] | tuple[Any, ...],
+    image: list[Any] | Dataset[Any] | DataLoader[Any],
     encoder: EncoderSource = ...,
     *,
     progress: Progress | None = ...,
@@ -65,7 +67,7 @@ def explain(
 
 @shows(ExplainKeywords)
 def explain(
-    image: ImageSource | Sequence[ImageSource],
+    image: ImageSource | Sequence[ImageSource] | Mapping[str, Any] | Dataset[Any] | DataLoader[Any],
     encoder: EncoderSource = "default",
     *,
     progress: Progress | None = None,
@@ -75,10 +77,12 @@ def explain(
 
     Args:
         image: A path, PIL image, array (H, W[, C]) or tensor ([C,] H, W) with values in [0, 1] or whole
-            numbers of 8 or 16 bits. A list of images, or a tensor (B, C, H, W) with B above 1, gives a
-            list of explanations.
+            numbers of 8 or 16 bits; or a row of a data set, (picture, label, ...) or {"image": picture, ...}, whose
+            labels are ignored. A list of images, a tensor (B, C, H, W) with B above 1, a data set or a DataLoader gives
+            a list of explanations; data sets are read picture by picture, and must not normalise.
         encoder: A spec ("default", "timm:NAME", ... see `encoders.load`), an `Encoder`, or any module or
-            callable from pixels (B, C, H, W) in [0, 1] to (B, D), which gets the pixels as they are.
+            callable from pixels (B, C, H, W) in [0, 1] to (B, D), which gets the pixels as they are: size, mean,
+            std and which output to take are said to `relax.load_encoder`.
         method: "relax", or another to compare with it: "rise", "gradcam", "lime", ... `relax.baselines.METHODS` lists
             them with their needs and costs. Arguments that do not apply to the method are refused.
         head: Turns embeddings into class probabilities; the method then explains a class instead of the similarity.
@@ -130,17 +134,18 @@ def explain(
         ValueError: If another argument is invalid, or does not apply to the method; the message names it.
 
     Warns:
-        UserWarning: If the masks ran out before the tolerance was reached.
+        UserWarning: If the masks ran out before the tolerance was reached, or a module returns the logits of its
+            classifier.
     """
     settings = Settings.of(keywords)
-    images = one_by_one(image)
+    images: Any = rows(image) if is_dataset(image) else one_by_one(image)  # type: ignore[arg-type]
     explanations = explain_images(images, loaded(encoder, settings.execution), settings, progress)
-    single = not isinstance(image, list | tuple) and len(images) == 1
-    return explanations[0] if single else explanations
+    several = is_dataset(image) or (isinstance(image, list | tuple) and not is_row(image))
+    return explanations[0] if not several and len(explanations) == 1 else explanations
 
 
 def explain_images(
-    images: Sequence[ImageSource], encoder: Encoder, settings: Settings, progress: Progress | None = None
+    images: Iterable[ImageSource], encoder: Encoder, settings: Settings, progress: Progress | None = None
 ) -> list[Explanation]:
     """`explain` for each of several images, given a loaded encoder and checked settings."""
     explain_image = image_explainer(encoder, settings)

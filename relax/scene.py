@@ -35,7 +35,9 @@ from relax.io.images import ImageSource, name_of, read_with_record
 from relax.settings import Execution, Fill, Hiding
 from similarity.references import Target
 
-EncoderSource = str | nn.Module | Callable[[Tensor], Tensor] | Encoder
+EncoderSource = str | nn.Module | Callable[[Tensor], Any] | Encoder
+
+load_encoder = encoders.load
 
 
 @dataclass(frozen=True)
@@ -242,17 +244,6 @@ class Scene:
             "fill": hiding.fill if isinstance(hiding.fill, str | int | float) else _fill_name(hiding.fill),
             "seed": hiding.seed,
         }
-
-
-def load_encoder(
-    spec: EncoderSource,
-    device: str | torch.device = "auto",
-    pooling: str = "auto",
-    seed: int = 0,
-    precision: str | None = None,
-) -> Encoder:
-    """Load a frozen encoder with its preprocessing; see `encoders.load` for the specs and arguments."""
-    return encoders.load(spec, device=device, pooling=pooling, seed=seed, precision=precision)
 
 
 def loaded(encoder: EncoderSource, execution: Execution) -> Encoder:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from encoders.checkpoints.reading import read_checkpoint
 from encoders.contract import Built, Classifier
+from encoders.custom import first_channels
 from encoders.encoder import Encoder, copied
 from encoders.errors import EncoderError
 from encoders.heads.base import Head
@@ -61,7 +62,8 @@ def network_head(
     """
     if isinstance(spec, nn.Module):
         network, name, names = copied(spec), type(spec).__name__, None
-        encoder = Encoder(network, name=name, preprocess=preprocess, device="cpu")
+        channels = first_channels(network)
+        encoder = Encoder(network, name=name, preprocess=preprocess, device="cpu", channels=channels)
     else:
         if preprocess is not None:
             raise EncoderError(f"preprocess is for modules; {spec!r} brings its own: leave it out")
@@ -73,7 +75,7 @@ def _split(whole: Encoder, classes: Sequence[str] | None, device: str | torch.de
     """Take the last linear layer off a network, in place."""
     network: Any = whole.network
     layer_name, weight, bias = _last_layer(network, whole.name)
-    pixels = _noise(whole, network)
+    pixels = _noise(whole)
     expected = whole.embed(pixels)
     network.set_submodule(layer_name, nn.Identity())
     names = tuple(classes or (str(index) for index in range(len(weight))))
@@ -111,10 +113,9 @@ def _last_layer(network: nn.Module, name: str) -> tuple[str, Tensor, Tensor]:
     return layer_name, weight, weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().float()
 
 
-def _noise(encoder: Encoder, network: nn.Module) -> Tensor:
+def _noise(encoder: Encoder) -> Tensor:
     """(2, C, h, w) noise in [0, 1], to compare the network with its two parts."""
-    first = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
-    channels = encoder.channels or len(encoder.mean or ()) or (first.in_channels if first else 3)
+    channels = encoder.channels or len(encoder.mean or ()) or 3
     size = encoder.preprocess.size or (64, 64)
     return torch.rand(2, channels, *size, generator=torch.Generator().manual_seed(0))
 

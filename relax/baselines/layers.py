@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from encoders.outputs import Selected
 from relax.baselines.task import MethodError, Task
 
 
@@ -132,9 +133,11 @@ def hooked(handles: list[RemovableHandle]) -> Iterator[None]:
 
 def _network(task: Task) -> nn.Module:
     network = task.encoder.network
-    if not isinstance(network, nn.Module):
+    network = network.network if isinstance(network, Selected) else network
+    if not isinstance(network, nn.Module) or isinstance(network, torch.jit.ScriptModule):
+        kind = "TorchScript" if isinstance(network, nn.Module) else "a function"
         raise MethodError(
-            f"{task.method} needs the layers of the network, and encoder {task.encoder.name!r} is a function: "
+            f"{task.method} needs the layers of the network, and encoder {task.encoder.name!r} is {kind}: "
             "pass the module itself, or use relax, lime or occlusion"
         )
     return network

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from relax.io.choice import discreet_name, split_choice
+from relax.io.datasets import Row, is_row, picture_of
 from relax.io.errors import ImageError
 from relax.io.medical import read_chosen
 from relax.io.pixels import array_pixels, with_channels
@@ -41,7 +42,8 @@ def read_image(source: ImageSource, *, channels: int | None = 3) -> Tensor:
             with or without alpha; float TIFF in [0, 1]; EXIF orientation is applied; with the extra `[medical]` DICOM
             and a slice of NIfTI, "scan.dcm#frame=3&window=40,400", "brain.nii.gz#axial=40"), a PIL image,
             a numpy array (H, W) or (H, W, C), or a tensor (H, W), (C, H, W) or (1, C, H, W). The position of
-            the channels follows from the type, last for numpy and first for torch, never from the sizes.
+            the channels follows from the type, last for numpy and first for torch, never from the sizes. A row of a
+            data set, (picture, label) or {"image": picture, ...}, is its picture.
             Arrays and tensors hold uint8, uint16, bool, or floats in [0, 1] (rounding errors up to 1e-6 are clipped).
         channels: C of the result. 3 repeats grey, 1 takes the ITU-R 601 luma of colour; for 1 and 3, four channels are
             taken as RGB and alpha. Any other number must be that of the source. None keeps the channels of arrays and
@@ -59,33 +61,39 @@ def read_image(source: ImageSource, *, channels: int | None = 3) -> Tensor:
 
 
 def read_with_record(source: ImageSource, *, channels: int | None = 3) -> tuple[Tensor, dict[str, Any]]:
-    """As `read_image`, with a record, as JSON types, of choices that the file leaves open, such as frame and window."""
+    """As `read_image`, with a record, as JSON types: choices that the file leaves open, such as frame and window, and
+    whether colour was turned into grey.
+    """
     if channels is not None and channels < 1:
         raise ValueError(f"channels must be at least 1, or None; got {channels}")
     record: dict[str, Any] = {}
+    source, name = picture_of(source), name_of(source) if isinstance(source, Row) else None
     try:
         if isinstance(source, str | os.PathLike):
             pixels, record = _path_pixels(os.fspath(source))
-            pixels = with_channels(pixels, 3 if channels is None else channels)
         elif isinstance(source, Image.Image):
-            pixels = with_channels(pillow_pixels(source), 3 if channels is None else channels)
+            pixels = pillow_pixels(source)
         elif isinstance(source, np.ndarray | Tensor):
-            pixels = with_channels(array_pixels(source, channels), channels)
+            pixels = array_pixels(source, channels)
         else:
             raise ImageError("an image is a path, a PIL image, a numpy array or a tensor")
+        if channels == 1 and pixels.shape[-1] in (3, 4):
+            record = {**record, "channels": "luma of colour (ITU-R 601)"}
+        decoded = not isinstance(source, np.ndarray | Tensor)
+        pixels = with_channels(pixels, 3 if channels is None and decoded else channels)
     except ImageError as error:
-        name = os.fspath(source) if isinstance(source, str | os.PathLike) else name_of(source)
+        name = name or (os.fspath(source) if isinstance(source, str | os.PathLike) else name_of(source))
         raise ImageError(f"{printable(name)}: {error}") from error.__cause__
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None], record
 
 
 def one_by_one(source: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:
-    """The images in `source`: one image, a list or tuple of images, or a tensor (B, C, H, W). Nothing is read."""
+    """The images in `source`: one image or row, a list or tuple of them, or a tensor (B, C, H, W). Nothing is read."""
     if isinstance(source, Tensor) and source.ndim == 4:
         return list(source)
-    if isinstance(source, Sequence) and not isinstance(source, str):
+    if isinstance(source, Sequence) and not isinstance(source, str) and not is_row(source):
         return list(source)
-    return [source]
+    return [cast(ImageSource, source)]
 
 
 def name_of(source: object) -> str:
@@ -94,6 +102,9 @@ def name_of(source: object) -> str:
     A hash of the file replaces a DICOM or NIfTI path that ends in #name=hash, and a DICOM path that contains one of the
     identifiers in the file (the patient's name, a number, a date, a UID).
     """
+    if isinstance(source, Row):
+        return source.name
+    source = picture_of(source)
     if isinstance(source, str | os.PathLike):
         return discreet_name(os.fspath(source))
     if isinstance(source, Image.Image):

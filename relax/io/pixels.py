@@ -69,7 +69,8 @@ def unit(values: NDArray[Any]) -> NDArray[np.float32]:
         raise ImageError(f"{np.count_nonzero(~np.isfinite(values)):,} values are NaN or infinite; replace them")
     low, high = float(values.min()), float(values.max())
     if low < -1e-6 or high > 1 + 1e-6:
-        way_out = "bring them there, undoing any normalisation" if low < 0 or high > 255 else "divide by 255"
+        normalised = "bring them there, undoing any normalisation, which is the encoder's (load_encoder(mean=, std=))"
+        way_out = normalised if low < 0 or high > 255 else "divide by 255"
         raise ImageError(f"floats must lie in [0, 1]; these run from {low:.6g} to {high:.6g}: {way_out}")
     return np.clip(values.astype(np.float32), 0, 1)
 

@@ -64,8 +64,8 @@ def test_any_other_shape_is_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_what_is_no_tensor_is_refused() -> None:
-    with pytest.raises(EncoderError, match="returned a dict; expected a tensor"):
-        load(lambda pixels: {"features": pixels})(PIXELS)
+    with pytest.raises(EncoderError, match="returned a set; expected a tensor"):
+        load(lambda pixels: {pixels})(PIXELS)
 
 
 # test_vit has a class token; test_vit3 has a register token, no class token, and pools by attention.

@@ -1,0 +1,157 @@
+"""A module or function of the caller's own, with what the caller says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from encoders.encoder import Encoder, copied
+from encoders.errors import EncoderError
+from encoders.logits import warn_of_logits
+from encoders.outputs import Output, selecting
+from encoders.preprocess import Preprocess
+from encoders.transforms import read_transform
+
+Numbers = Sequence[float] | Tensor | float
+
+
+@dataclass(frozen=True)
+class Description:
+    """The keywords of `encoders.load` that describe a module or function; None = not said."""
+
+    size: int | tuple[int, int] | None = None
+    resize: int | tuple[int, int] | None = None
+    mean: Numbers | None = None
+    std: Numbers | None = None
+    interpolation: str | None = None
+    channels: int | None = None
+    transform: object | None = None
+    output: Output | None = None
+
+    @property
+    def said(self) -> list[str]:
+        """Names of the keywords that were given."""
+        return [name for name, value in vars(self).items() if value is not None]
+
+    def preprocess(self, first_channels: int | None) -> tuple[Preprocess, int | None]:
+        """The preprocessing, and the number of channels; None = unknown.
+
+        Args:
+            first_channels: Channels of the network's first convolution; None = unknown.
+
+        Raises:
+            EncoderError: If the keywords do not fit each other, or the network.
+        """
+        if self.channels is not None and not _is_count(self.channels):
+            raise EncoderError(f"channels must be a whole number, 1 or more; got {self.channels!r}")
+        if self.transform is None:
+            usual, made = Preprocess(), None
+            mean, std = _numbers("mean", self.mean), _numbers("std", self.std)
+        else:
+            twice = [name for name in self.said if name not in ("transform", "channels", "output")]
+            if twice:
+                raise EncoderError(f"transform says how pictures are prepared; got {twice[0]} too: leave one out")
+            usual, made = read_transform(self.transform)
+            mean, std = usual.mean, usual.std
+            if made and self.channels not in (None, made):
+                raise EncoderError(f"transform makes {made} channels; got channels={self.channels}: leave one out")
+        channels = self.channels or made or first_channels or (len(mean) if mean and len(mean) > 1 else None)
+        mean, std = (_each(name, values, channels) for name, values in (("mean", mean), ("std", std)))
+        if self.transform is not None:
+            return Preprocess(usual.size, usual.resize, mean, std, usual.interpolation), channels
+        size, pair = _pixels("size", self.size), _pixels("resize", self.resize)
+        resize = self.resize if isinstance(self.resize, int) else pair
+        return Preprocess(size, resize, mean, std, self.interpolation or usual.interpolation), channels
+
+
+def custom_encoder(
+    network: nn.Module | Callable[[Tensor], Any],
+    description: Description,
+    *,
+    device: str | torch.device,
+    pooling: str,
+    precision: str,
+) -> Encoder:
+    """The encoder of a module, which is copied, or of a function.
+
+    Raises:
+        EncoderError: If the module cannot be copied, or the description does not fit.
+    """
+    runs: Any = network
+    if isinstance(network, nn.Module):
+        runs = copied(bare(network))
+        name = str(getattr(runs, "original_name", type(runs).__name__))  # TorchScript keeps the name of the class
+        preprocess, channels = description.preprocess(first_channels(runs))
+        if description.output is None and not isinstance(runs, torch.jit.ScriptModule):
+            warn_of_logits(runs.eval(), name, preprocess.size, channels)
+    else:
+        name = str(getattr(network, "__name__", type(network).__name__))
+        preprocess, channels = description.preprocess(None)
+    if description.output is not None:
+        runs = selecting(runs, description.output, name)
+        name = f"{name}[{getattr(description.output, '__name__', description.output)}]"
+    return Encoder(
+        runs, name=name, preprocess=preprocess, device=device, pooling=pooling, channels=channels, precision=precision
+    )
+
+
+def bare(module: nn.Module) -> nn.Module:
+    """The module inside what torch.compile or a data-parallel wrapper made of it."""
+    inner = getattr(module, "_orig_mod", None)  # torch.compile's
+    if inner is None and isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        inner = module.module
+    return bare(inner) if isinstance(inner, nn.Module) else module
+
+
+def first_channels(network: nn.Module) -> int | None:
+    """Input channels of a network's first convolution; None where that does not tell what pixels it needs."""
+    counts = [
+        int(cast(Tensor, layer.weight).shape[1]) * getattr(layer, "groups", 1)
+        for layer in network.modules()
+        if isinstance(layer, nn.Conv2d) or getattr(layer, "original_name", "") == "Conv2d"  # of TorchScript
+    ]
+    # Layers are in the order of their definition: a decoder may come before the layer that takes pixels.
+    return counts[0] if counts and (counts[0] <= 4 or 3 not in counts) else None
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _pixels(name: str, value: Any) -> tuple[int, int] | None:
+    """(h, w) of a number or a pair."""
+    if value is None:
+        return None
+    sides = (value, value) if _is_count(value) else tuple(value) if isinstance(value, tuple | list) else ()
+    if len(sides) != 2 or not all(_is_count(side) for side in sides):
+        raise EncoderError(f"{name} must be pixels, a whole number or a pair (height, width); got {value!r}")
+    return sides
+
+
+def _numbers(name: str, value: Any) -> tuple[float, ...] | None:
+    """One number per channel; a single number stands for every channel."""
+    if value is None:
+        return None
+    try:
+        values = torch.as_tensor(value, dtype=torch.float64).reshape(-1).tolist()
+    except (TypeError, ValueError, RuntimeError):
+        raise EncoderError(f"{name} must be numbers, one per channel; got {value!r}") from None
+    if name == "mean" and values and max(values) > 1:
+        raise EncoderError(f"mean must be of pixels in [0, 1]; got {max(values):g}: divide mean and std by 255")
+    return tuple(values)
+
+
+def _each(name: str, values: tuple[float, ...] | None, channels: int | None) -> tuple[float, ...] | None:
+    """The numbers, a single one repeated for every channel."""
+    if values is None or channels is None or len(values) == channels:
+        return values
+    if len(values) == 1:
+        return values * channels
+    raise EncoderError(
+        f"{name} must be one number per channel, and the network takes {channels}; got {len(values)}: say channels= "
+        "where it takes others than its first convolution"
+    )
