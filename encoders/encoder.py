@@ -37,6 +37,7 @@ class Encoder:
         pooling: "auto", "cls" or "mean".
         channels: Number of channels it needs, 3 for colour; None = unknown.
         precision: "exact", "auto" or "fast": how masked views may be embedded, see `encoders.passes`.
+        seed: What random weights were drawn from; None where there are none or nobody said.
         report: How the checkpoint's keys matched, for `file:` specs; None for all others.
         forms: The fast forms of the network, made on first use.
     """
@@ -52,6 +53,7 @@ class Encoder:
         channels: int | None = None,
         report: CheckpointReport | None = None,
         precision: str = "exact",
+        seed: int | None = None,
     ) -> None:
         self.network = network
         self.name = name or str(getattr(network, "__name__", type(network).__name__))
@@ -59,6 +61,7 @@ class Encoder:
         self.pooling = check_pooling(pooling)
         self.channels = channels
         self.report = report
+        self.seed = seed
         self.precision = check_precision(precision)
         self.forms = Forms()
         self._dtype = torch.float32
@@ -180,7 +183,7 @@ class Encoder:
         """Compile the rounded form for batches of this shape; raises whatever the compiler raises."""
         form = self.form
         if form is not None and form.half is not None:
-            form.compile(prepared.to(self.device, self._dtype))
+            form.compile(prepared.to(self.device, self._dtype, copy=True))
 
     @property
     def form(self) -> FastForm | None:
@@ -201,8 +204,9 @@ class Encoder:
         return self._exact(pixels) if form is None or form.half is None else form.rounded(pixels)
 
     def _embed(self, prepared: Tensor, run: Network, count: int | None = None) -> Tensor:
+        """What a network gets and what it returned are copied: it may write into both again, and nobody reads that."""
         try:
-            features = run(prepared.to(self.device, self._dtype))
+            features = run(prepared.to(self.device, self._dtype, copy=True))
         except Exception as error:  # foreign networks raise anything
             if out_of_memory(error) or isinstance(error, EncoderError):
                 raise  # the caller may try a smaller batch
@@ -210,9 +214,8 @@ class Encoder:
             raise EncoderError(
                 f"encoder {self.name!r} failed on pixels of shape {shape} on {self.device}: {one_line(error)}"
             ) from error
-        return pool(features, count or len(prepared), self.pooling, self._prefix_tokens, self.name).to(
-            self.device, torch.float32
-        )
+        pooled = pool(features, count or len(prepared), self.pooling, self._prefix_tokens, self.name)
+        return pooled.to(self.device, torch.float32, copy=True)
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Embed images of any size: (B, C, H, W) in [0, 1] to (B, D) float32 on `device`."""
@@ -239,6 +242,7 @@ class Encoder:
             channels=self.channels,
             report=self.report,
             precision=self.precision,
+            seed=self.seed,
         )
 
     def with_precision(self, precision: str) -> Encoder:

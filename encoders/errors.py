@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+STEADY = 0.05  # largest difference of two embeddings of one picture, as a share of their length, without a warning
+
 
 class EncoderError(ValueError):
     """An encoder cannot be loaded or used; the message is one line that ends with the way out."""

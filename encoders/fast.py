@@ -118,12 +118,12 @@ class FastForm:
     def _prepare(self, copied: Callable[[nn.Module], nn.Module], pixels: Tensor) -> bool:
         """Run on a copy from now on, if its output for these pixels is the network's; returns whether it is."""
         try:
-            expected = self._network(pixels)
+            expected = self._network(pixels.clone())  # copies: a network may write into its input
             with torch.inference_mode(False), torch.no_grad():
                 copy = copied(self._network)
                 folded = fold_batch_norms(copy, pixels.clone())
                 copy.to(memory_format=self.layout)
-            if not _same(copy(pixels.contiguous(memory_format=self.layout)), expected):
+            if not _same(copy(pixels.clone(memory_format=self.layout)), expected):
                 return False
         except Exception:  # foreign networks raise anything when copied: run it as it is
             return False

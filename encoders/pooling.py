@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from encoders.checks import check_floats
 from encoders.errors import EncoderError
 from encoders.outputs import tensor_of
 
@@ -26,6 +27,7 @@ def pool(features: object, count: int, pooling: str, prefix_tokens: int, name: s
         EncoderError: If the output is not one vector per image, or the pooling does not fit it.
     """
     features = tensor_of(features, name)
+    check_floats(features, name)
     shape = tuple(features.shape)
     if shape[:1] == (count,) and 0 not in shape:
         if len(shape) == 2:

@@ -151,4 +151,5 @@ def _from_spec(spec: Spec, device: str | torch.device, pooling: str, seed: int) 
         pooling=pooling,
         channels=built.channels,
         report=built.report,
+        seed=None if spec.pretrained else seed,
     )

@@ -134,8 +134,9 @@ def explain(
         ValueError: If another argument is invalid, or does not apply to the method; the message names it.
 
     Warns:
-        UserWarning: If the masks ran out before the tolerance was reached, or a module returns the logits of its
-            classifier.
+        UserWarning: If the masks ran out before the tolerance was reached.
+        EncoderWarning: If the encoder gives the image another embedding in a batch than alone, or different images the
+            same one (three passes, not counted as masks, tell), or a module returns the logits of its classifier.
     """
     settings = Settings.of(keywords)
     images: Any = rows(image) if is_dataset(image) else one_by_one(image)  # type: ignore[arg-type]
@@ -199,6 +200,7 @@ def _relax(
         **scene.record(settings.hiding),
         "method": "relax",
         **question.record(),
+        "scale": scene.yardsticks.record(question.reference),
         "tolerance": budget.tolerance,
         "converged": None if budget.tolerance is None else budget.met_by(moments.standard_error),
         "cost": {"passes": moments.count + (question.reference is None), "in_words": "masks"},

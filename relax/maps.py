@@ -37,6 +37,11 @@ class ExplanationLike(Protocol):
         """How the maps were made, as JSON types."""
 
 
+def map_unit(provenance: dict[str, Any]) -> str:
+    """The unit of the importance, in words."""
+    return str(provenance.get("map") or f"mean {provenance['similarity']}")
+
+
 def uncertainty_limit(
     uncertainty: NDArray[np.float32],
     *,

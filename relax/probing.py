@@ -49,7 +49,11 @@ def probe_image(image: ImageSource, encoder: Encoder, settings: Settings, progre
     budget = Budget(settings.count, None, settings.execution.batch_size)
     embeddings = torch.cat([batch for _, batch in scene.passes(budget, progress)])
     image_embedding = scene.image_embedding()
-    record = {**scene.record(settings.hiding), **surroundings(encoder.device, time.perf_counter() - start)}
+    record = {
+        **scene.record(settings.hiding),
+        "scale": scene.yardsticks.record(),
+        **surroundings(encoder.device, time.perf_counter() - start),
+    }
     return Probe(scene, embeddings, image_embedding, record)
 
 

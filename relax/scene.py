@@ -22,6 +22,7 @@ from torch.nn import functional as F
 import encoders
 from encoders import Encoder
 from encoders import EncoderError as EncoderError
+from encoders.identity import recipe
 from encoders.passes import TRIAL, Passes, Score
 from masking import GridSurrogate, MaskSource, PatchMasks, RandomGrid, blend
 from relax.estimators.blocks import averages
@@ -32,9 +33,13 @@ from relax.estimators.moments import Estimator, RelaxMoments
 from relax.explanation import Explanation
 from relax.hiding import fill_pixels, grid_surrogate, mask_source
 from relax.io.images import ImageSource, name_of, read_with_record
+from relax.maps import map_unit
 from relax.settings import Execution, Fill, Hiding
+from relax.yardsticks import Yardsticks
+from similarity.measures import MEASURES
 from similarity.references import Target
 
+LIMITS = {**{name: measure.limits for name, measure in MEASURES.items()}, "probability": (0.0, 1.0)}
 EncoderSource = str | nn.Module | Callable[[Tensor], Any] | Encoder
 
 load_encoder = encoders.load
@@ -114,8 +119,17 @@ class Scene:
         return self.encoder.embed(pixels) if self.resized else self.encoder(pixels)
 
     def image_embedding(self) -> Tensor:
-        """(D,) embedding of the image with nothing hidden."""
+        """(D,) embedding of the image with nothing hidden, computed once."""
+        return self._image_embedding
+
+    @cached_property
+    def _image_embedding(self) -> Tensor:
         return self.embed(self.view)[0].to(self.accumulator_device)
+
+    @cached_property
+    def yardsticks(self) -> Yardsticks:
+        """What similarities to the image are read against, and whether the encoder is steady: three passes, once."""
+        return Yardsticks.of(self.encoder, self.embed, self.view, self.fill, self.image_embedding())
 
     def passes(
         self, budget: Budget, progress: Progress | None = None, score: Score | None = None
@@ -131,9 +145,11 @@ class Scene:
                 similarity to the image itself.
         """
         total = min(budget.masks, self.source.limit or budget.masks)
+        self.yardsticks.start()
         size, start = self._settle(budget, total, score), 0
         while start < total:
             batch, size = within_memory(partial(self._pass, budget, start, total), size)
+            self.yardsticks.add(batch[1])
             yield batch
             start += len(batch[0])
             if progress is not None:
@@ -189,8 +205,9 @@ class Scene:
     def explanation(self, moments: Estimator, record: dict[str, Any]) -> Explanation:
         """The maps of these moments in the frame of the image, with their provenance."""
         error = moments.standard_error
+        importance, beyond = within_limits(moments.importance, map_unit(record))
         return Explanation(
-            importance=self.to_image(moments.importance),
+            importance=self.to_image(importance),
             uncertainty=self.to_image(moments.uncertainty),
             # Without randomness there is no Monte-Carlo error.
             standard_error=self.to_image(error if self.source.independent else torch.full_like(error, torch.nan)),
@@ -198,7 +215,7 @@ class Scene:
             provenance={
                 **record,
                 "masks": {**record["masks"], "count": moments.count},
-                "estimator": moments.record(),
+                "estimator": {**moments.record(), **beyond},
             },
         )
 
@@ -233,17 +250,23 @@ class Scene:
             "image": self.name,
             "image_sha256": sha256(self.image.numpy().tobytes()).hexdigest(),
             **({"read": self.read} if self.read else {}),
-            "encoder": {
-                "name": self.encoder.name,
-                "checksum": self.encoder.checksum,
-                "input_size": list(self.view.shape[-2:]),
-                "pooling": self.encoder.pooling,
-            },
+            "encoder": {**recipe(self.encoder), "input_size": list(self.view.shape[-2:])},
             "precision": self.run.record(),
             "masks": self.source.recipe(),
             "fill": hiding.fill if isinstance(hiding.fill, str | int | float) else _fill_name(hiding.fill),
             "seed": hiding.seed,
         }
+
+
+def within_limits(importance: Tensor, unit: str) -> tuple[Tensor, dict[str, int]]:
+    """A map (h, w) inside the limits of its unit, such as "mean cosine", and the pixels that were not, for the record.
+
+    Control variates, being without bias, may overshoot a limit where an importance is close to it.
+    """
+    limits = LIMITS.get(unit.removeprefix("mean "))
+    bounded = importance if limits is None else importance.clamp(*limits)
+    beyond = int((bounded != importance).logical_and(importance.isfinite()).sum())
+    return bounded, {"beyond_limits": beyond} if beyond else {}
 
 
 def loaded(encoder: EncoderSource, execution: Execution) -> Encoder:

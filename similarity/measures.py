@@ -32,6 +32,7 @@ class Measure:
         limits: Smallest and largest possible value; None if it is unbounded.
         stationary: Whether its maximum is at the reference itself, where its gradient is 0 or undefined.
         symmetric: Whether swapping embedding and reference leaves it unchanged.
+        direction: Whether it compares directions, which an embedding of one number or of zeros does not have.
         over_members: From members (K, D) float64 to the function that computes the mean similarity to them, where
             that is faster than one member at a time; None computes one member at a time.
     """
@@ -42,6 +43,7 @@ class Measure:
     limits: tuple[float, float] | None = None
     stationary: bool = True
     symmetric: bool = True
+    direction: bool = False
     over_members: Callable[[Tensor], Score] | None = None
 
     def __call__(self, embeddings: Tensor, reference: Tensor) -> Tensor:
@@ -189,7 +191,7 @@ def _rbf_of_distance(distances: Tensor, members: Tensor) -> Tensor:
 MEASURES: dict[str, Measure] = {
     measure.name: measure
     for measure in (
-        Measure("cosine", "cosine similarity", cosine, (-1, 1), over_members=_cosine_over),
+        Measure("cosine", "cosine similarity", cosine, (-1, 1), direction=True, over_members=_cosine_over),
         Measure("l2", "negative L2 distance", l2, over_members=partial(_over_distances, _l2_of_distance)),
         Measure("dot", "dot product", dot, stationary=False, over_members=_dot_over),
         Measure(

@@ -64,9 +64,12 @@ def mean_similarity(similarity: str, against: Tensor, argument: str = "reference
         argument: Its name in error messages.
 
     Raises:
-        ValueError: If the measure is unknown, or the set is empty, misshapen, NaN or infinite.
+        ValueError: If the measure is unknown, or the set is empty, misshapen, NaN or infinite, or for the cosine has
+            no direction.
     """
     measure = measure_named(similarity)
+    if measure.direction and against.ndim in (1, 2):
+        _check_directions(similarity, against, argument)
     if against.ndim == 1:
         reference = check_reference(against)
         return lambda embeddings: measure(embeddings, reference)
@@ -77,6 +80,20 @@ def mean_similarity(similarity: str, against: Tensor, argument: str = "reference
         bad = int((~against.isfinite()).any(1).sum())
         raise ValueError(f"{argument} must be finite; {bad} of {len(against)} embeddings hold NaN or infinity")
     return measure.mean_over(against)
+
+
+def _check_directions(similarity: str, against: Tensor, argument: str) -> None:
+    """Refuse vectors of one number, whose cosine is 1 or -1 whatever they are, and a set of nothing but zeros."""
+    if against.shape[-1] == 1:
+        raise ValueError(
+            f"{argument} must have two numbers or more for the {similarity}, which compares directions; got one: "
+            'choose similarity="l2"'
+        )
+    if against.numel() and not against.any():
+        raise ValueError(
+            f"{argument} must have a direction for the {similarity}; got an embedding of zeros: check the encoder and "
+            'the picture, or choose similarity="l2"'
+        )
 
 
 def mean_embedding(embeddings: Tensor) -> Tensor:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from encoders import Encoder
+from encoders.identity import differences, identity
 from relax.archive.files import RECORD
 
 FORMAT = 1
@@ -29,18 +29,6 @@ def read_record(out: Path) -> dict[str, Any]:
     return record
 
 
-def identity(encoder: Encoder) -> dict[str, Any]:
-    """Everything that determines the embeddings, as JSON types."""
-    record = {
-        "name": encoder.name,
-        "checksum": encoder.checksum,
-        "pooling": encoder.pooling,
-        "preprocess": asdict(encoder.preprocess),
-    }
-    as_json: dict[str, Any] = json.loads(json.dumps(record))
-    return as_json
-
-
 def check_same_encoder(record: dict[str, Any], encoder: Encoder, out: Path) -> None:
     """Refuse an encoder whose embeddings cannot be mixed with those in `out`.
 
@@ -55,8 +43,7 @@ def check_same_encoder(record: dict[str, Any], encoder: Encoder, out: Path) -> N
         ValueError: Naming both.
     """
     current = identity(encoder)
-    keys = ("checksum", "pooling", "preprocess") if current["checksum"] else tuple(current)
-    if different := [key for key in keys if record.get(key) != current[key]]:
+    if different := differences(record, current):
         raise ValueError(
             f"{out} holds embeddings of encoder {record['name']!r}, and {current['name']!r} has another "
             f"{', '.join(different)}: choose another folder to write to, or delete this one"

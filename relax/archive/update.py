@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from encoders import Encoder
+from encoders.identity import identity
 from relax.archive.files import ImageRow, finish_replacing, list_images
 from relax.archive.joining import join
 from relax.archive.parts import Parts, embed_files
-from relax.archive.record import identity
 from relax.archive.stored import Changes, Stored
 from relax.estimators.budget import Budget, Progress
 from relax.files import IMAGE_ENDINGS

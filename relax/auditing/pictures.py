@@ -78,6 +78,7 @@ class Pictures:
         for masks, embeddings in scene.passes(Budget.of(self.masks, None, self.batch_size), progress):
             moments.add(cosine(embeddings, image_embedding), masks)
         provenance = recipe | {
+            "scale": scene.yardsticks.record(),
             "tolerance": None,
             "converged": None,
             "cost": {"passes": self.masks + 1, "in_words": "masks"},

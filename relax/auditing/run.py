@@ -15,6 +15,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from encoders import Encoder
+from encoders.identity import identity
 from relax.archive.archive import make_archive
 from relax.auditing.contents import Contents
 from relax.auditing.findings import findings
@@ -148,7 +149,7 @@ def _settings(
     """How the audit was made, as JSON types."""
     return {
         "root": str(root),
-        "encoder": {"name": encoder.name, "checksum": encoder.checksum, "pooling": encoder.pooling},
+        "encoder": identity(encoder),
         "images": len(paths),
         "metadata": None if options.metadata is None else str(options.metadata),
         "explained": len(importance.images),

@@ -147,6 +147,7 @@ class Baseline:
             "source": method.source,
             "settings": settings,
             "scalar": scalar.name,
+            "scale": scene.yardsticks.record() if has_question else None,
             "map": maps.unit,
             "similarity": scalar.unit if compares else None,
             "reference": reference_name(self.reference) if compares else None,

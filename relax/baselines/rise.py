@@ -10,6 +10,7 @@ from torch import Tensor
 from relax.baselines.scalar import Head, class_score
 from relax.baselines.task import Maps, MethodError, Task
 from relax.explanation import Explanation
+from relax.scene import within_limits
 
 if TYPE_CHECKING:
     from relax.probing import Probe
@@ -32,12 +33,13 @@ def mask_average(task: Task) -> Maps:
         moments.add(task.scalar(embeddings), masks)
         if task.budget.met_after(moments):
             break
-    settings: dict[str, Any] = {"estimator": moments.record()}
+    importance, beyond = within_limits(moments.importance, task.scalar.unit)
+    settings: dict[str, Any] = {"estimator": {**moments.record(), **beyond}}
     if task.budget.tolerance is not None:
         settings["tolerance"] = task.budget.tolerance
         settings["converged"] = task.budget.met_by(moments.standard_error)
     error = moments.standard_error if task.scene.source.independent else None
-    return Maps(moments.importance, f"mean {task.scalar.unit}", moments.uncertainty, error, settings, moments.count)
+    return Maps(importance, f"mean {task.scalar.unit}", moments.uncertainty, error, settings, moments.count)
 
 
 def rise_of(probe: Probe, head: Head, target: str | int | None = None) -> Explanation:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from encoders import Encoder
 from similarity import measure_named
+from similarity.references import mean_similarity
 
 
 class Head(Protocol):
@@ -56,9 +57,9 @@ def similarity_to(reference: Tensor, reference_name: str, measure: str) -> Scala
     """Similarity to a reference (D,), which is held fixed."""
     with torch.inference_mode(False):
         fixed = reference.detach().clone()  # tensors made in inference mode cannot take part in gradients
-    score = measure_named(measure)
+    score = mean_similarity(measure, fixed)
     target = "the image itself" if reference_name == "itself" else reference_name
-    return Scalar(f"{measure} to {target}", measure, lambda embeddings: score(embeddings, fixed))
+    return Scalar(f"{measure} to {target}", measure, score)
 
 
 def measure_for_gradients(measure: str, *, of_itself: bool) -> str:

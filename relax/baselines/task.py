@@ -103,8 +103,7 @@ class Task:
             MethodError: If encoder or scalar cannot be followed back to the pixels.
         """
         try:
-            # A copy: a network without normalisation may write into its input.
-            scores = self.scalar(self.encoder.embed_with_gradients(pixels.clone()).to(self.scene.accumulator_device))
+            scores = self.scalar(self.encoder.embed_with_gradients(pixels).to(self.scene.accumulator_device))
         except EncoderError as error:
             raise MethodError(f"{self.method} needs gradients: {error}") from error
         if torch.is_grad_enabled() and not scores.requires_grad:

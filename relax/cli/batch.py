@@ -18,11 +18,13 @@ from relax.explainer import ExplainImage
 from relax.explanation import Explanation
 from relax.files import file_names
 from relax.questions.trust import Trust
+from relax.scale import doubts
 from relax.text import number, shortened
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+NAMED = 3  # images about whose maps a doubt is told
 Assess: TypeAlias = Callable[..., Trust]  # `relax.assess` with all arguments set but image and progress
 
 
@@ -88,7 +90,7 @@ def explain_files(
     except KeyboardInterrupt:
         raise Stopped(f"{len(explained)} of {len(images)} images are done, in {out}") from None
     if explained and not quiet:
-        print_table(summary(explained))
+        print_table(summary(explained), *_doubts(explained))
     failed = len(images) - len(explained)
     if failed and len(images) > 1:
         complain(f"{failed} of {len(images)} images failed; see above")
@@ -138,6 +140,14 @@ def summary(rows: Sequence[ExplainedFile]) -> Table:
             f"{record['seconds']:.1f}",
         )
     return table
+
+
+def _doubts(rows: Sequence[ExplainedFile]) -> list[str]:
+    """A line for each of the first images whose map may say little, and one for the number of the others."""
+    doubtful = [(row.image, doubts(row.explanation)) for row in rows if doubts(row.explanation)]
+    lines = [f"{shortened(image, 400)}: {doubt}" for image, reasons in doubtful[:NAMED] for doubt in reasons]
+    more = len(doubtful) - NAMED
+    return [*lines, f"{more} more such images: their figures say so"] if more > 0 else lines
 
 
 def _cell(text: str, limit: int) -> Text:

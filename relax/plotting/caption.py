@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relax.maps import ExplanationLike
+from relax.scale import yardsticks_in_words
 from relax.text import number, shortened
 from similarity.measures import MEASURES
 
@@ -50,11 +51,6 @@ def _fill(fill: Any) -> str:
 def measure_unit(measure: str) -> str:
     """The unit of a measure in words; an unknown name, as in records of other versions, stands for itself."""
     return MEASURES[measure].unit if measure in MEASURES else shortened(measure, 24)
-
-
-def map_unit(provenance: dict[str, Any]) -> str:
-    """The unit of the importance, in words."""
-    return str(provenance.get("map") or f"mean {provenance['similarity']}")
 
 
 def trust_in_words(trust: dict[str, Any]) -> list[str]:
@@ -102,6 +98,7 @@ def results(
     if provenance.get("tolerance") is not None:
         outcome = "reached" if provenance.get("converged") else "NOT reached"
         phrases.append(f"tolerance {provenance['tolerance']:g} {outcome}")
+    phrases += yardsticks_in_words(provenance)
     if not seen.all():
         phrases.append("hatched: never seen by the encoder")
     return phrases

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from relax.maps import ExplanationLike
-from relax.plotting.caption import map_unit, recipe
+from relax.maps import ExplanationLike, map_unit
+from relax.plotting.caption import recipe
 from relax.plotting.panels import Limits, Scale
 from relax.plotting.sheet import (
     MAX_TITLE,

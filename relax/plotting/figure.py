@@ -27,6 +27,7 @@ from relax.plotting.panels import (
     draw_map,
     png_of,
 )
+from relax.scale import doubts
 from relax.text import number, shortened
 from similarity.measures import MEASURES
 
@@ -67,7 +68,8 @@ def figure(
     caption = [*recipe(provenance), *results(explanation, certain, limit, (threshold, quantile, gamma))]
     layout = _Layout.of(explanation.image, caption)
     drawing = Figure(figsize=(layout.width, layout.height), facecolor="white")
-    layout.write(drawing, shortened(str(provenance.get("image", "")), layout.characters * 4 // 7))
+    name = shortened(str(provenance.get("image", "")), layout.characters * 4 // 7)
+    layout.write(drawing, " · ".join([name, *(doubt.reason for doubt in doubts(explanation))]))
 
     draw_image(layout.panel(drawing, 0, "image"), explanation.image)
     panel = layout.panel(drawing, 1, "importance")

@@ -20,7 +20,7 @@ from relax.explanation import Explanation
 from relax.io.errors import ImageError
 from relax.io.images import ImageSource
 from relax.keywords import CompareKeywords, shows
-from relax.plotting.caption import map_unit
+from relax.maps import map_unit
 from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
 

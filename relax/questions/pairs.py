@@ -23,6 +23,7 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
+from encoders.identity import differences
 from relax.estimators.budget import Progress
 from relax.explanation import Explanation
 from relax.io.images import ImageSource
@@ -125,7 +126,7 @@ def pair_of(a: Probe, b: Probe, *, similarity: str = "cosine") -> PairExplanatio
         ValueError: If the measure is unknown, or the encoders or the widths of the embeddings differ.
     """
     first, second = (probe.provenance["encoder"] for probe in (a, b))
-    if (first["name"], first["checksum"]) != (second["name"], second["checksum"]):
+    if first["name"] != second["name"] or differences(first, second):
         raise ValueError(
             f"a pair must be probed by one encoder; got {first['name']!r} and {second['name']!r}, whose embeddings "
             "cannot be compared"

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from encoders import Encoder
+from encoders.identity import identity
 from relax.baselines import method_named
 from relax.explanation import Explanation
 from relax.io.errors import ImageError
@@ -105,7 +106,7 @@ class Plan:
     def record(self) -> dict[str, Any]:
         """What determines the values, as JSON types: under equal records, a picture and method have equal values."""
         return {
-            "encoder": {"name": self.encoder.name, "checksum": self.encoder.checksum},
+            "encoder": identity(self.encoder),
             "metrics": None if self.metrics is None else [metric.name for metric in self.metrics],
             "question": self.question.record(),
             "contrast": None if self.contrast is None else self.contrast.record(),

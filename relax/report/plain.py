@@ -10,6 +10,7 @@ import numpy as np
 
 from relax.maps import ExplanationLike
 from relax.report.content import Exhibit, Grid, Report, Section
+from relax.scale import doubts
 from relax.text import listed
 
 TITLE = "What made these embeddings"
@@ -38,6 +39,7 @@ class Row:
     uncertainty: float  # medians
     error: float
     seen: float  # share of the pixels
+    doubts: tuple[str, ...]
     provenance: dict[str, Any]
 
     @classmethod
@@ -48,7 +50,9 @@ class Row:
         low, high = (float(known.min()), float(known.max())) if known.size else (np.nan, np.nan)
         spread, error = _median(explanation.uncertainty), _median(explanation.standard_error)
         seen = known.size / explanation.importance.size
-        return cls(exhibit.title, low, high, spread, error, seen, explanation.provenance)
+        return cls(
+            exhibit.title, low, high, spread, error, seen, tuple(map(str, doubts(explanation))), explanation.provenance
+        )
 
     @property
     def errors_apart(self) -> float:
@@ -71,8 +75,12 @@ def common(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _findings(rows: Sequence[Row]) -> list[str]:
-    spans = [(row, row.errors_apart) for row in rows if np.isfinite(row.errors_apart)]
+    spans = [(row, row.errors_apart) for row in rows if np.isfinite(row.errors_apart) and not row.doubts]
     sentences = [_summary(rows)] if rows else []
+    if doubtful := [row for row in rows if row.doubts]:
+        sentences += [f"{row.title}: {'; '.join(row.doubts)}. Its map may say little." for row in doubtful[:NAMES]]
+        if len(doubtful) > NAMES:
+            sentences.append(f"The maps of {len(doubtful) - NAMES:,} more may say little: their figures say why.")
     if faint := [row for row, apart in spans if apart < NOISE]:
         sentences.append(
             f"Only noise? In {_listed(faint)} the importance spans fewer than {NOISE} of its standard errors. "

@@ -34,7 +34,13 @@ def test_each_device_sees_an_equal_part_of_every_batch():
     relax.explain(image(), encoder, masks=30, batch_size=12)
 
     first, *others = seen
-    assert first == [1, 4, 4, 2]  # the image itself first
+    assert first == [
+        1,
+        3,
+        4,
+        4,
+        2,
+    ]  # the image itself first, then the batch of three that shows whether the encoder is steady
     assert others == [[4, 4, 2], [4, 4, 2]]
 
 

@@ -143,7 +143,9 @@ def test_other_masks_are_not_taken_for_the_kept_ones(planted, tmp_path):
 
     small(base / "pictures", out, SeesRed(), explain=8, hide=0, masks=20)
 
-    assert SeesRed.seen == before + 8 * 2 * 21  # and each picture with nothing hidden
+    assert SeesRed.seen == before + 8 * 2 * (
+        21 + 3
+    )  # each picture with nothing hidden, and the three that show whether the encoder is steady
 
 
 def test_without_a_mark_no_region_is_called_significant(tmp_path):

@@ -51,7 +51,7 @@ def test_the_maps_are_those_of_a_machine_with_enough_memory(maximum, fail):
     for name in ("importance", "uncertainty", "standard_error"):
         np.testing.assert_allclose(getattr(explanation, name), getattr(expected, name), rtol=1e-5, atol=1e-7)
     assert explanation.provenance["masks"]["count"] == 200
-    assert sum(short.done) == 201  # the image itself, and every mask once
+    assert sum(short.done) == 201 + 3  # the image itself, every mask once, and a batch of three
     assert explanation.provenance["cost"] == expected.provenance["cost"]
 
 
@@ -62,7 +62,7 @@ def test_masks_come_in_order_once_and_batches_stay_small_after_the_first_failure
     masks = torch.cat([batch for batch, _ in scene.passes(Budget(100, None, 64), lambda *step: steps.append(step))])
 
     assert torch.equal(masks, scene.source.masks(0, 100))
-    assert encoder.tried == [64, 32, *[16] * 6, 4]
+    assert encoder.tried == [1, 3, 64, 32, *[16] * 6, 4]
     assert steps == [(done, 100) for done in (16, 32, 48, 64, 80, 96, 100)]
 
 
@@ -99,7 +99,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
     encoder = Limited(1, broken)
     with pytest.raises(EncoderError, match=r"failed on pixels of shape .*sizes do not match"):
         relax.explain(image(), encoder, masks=10, batch_size=8)
-    assert encoder.tried == [1, 8]
+    assert encoder.tried == [1, 3, 1, 1, 1, 8]  # the batch of three is tried one by one, that of masked views is not
 
 
 def test_the_trial_of_half_precision_backs_off_too(monkeypatch):

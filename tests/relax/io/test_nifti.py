@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 import relax
 from relax.cli.app import run
@@ -50,10 +51,11 @@ def stored_as(path, order, values=BODY, **header):
 
 
 def quarter_means(pixels):
-    """A plain encoder: the weighted sum of the means of three quarters."""
+    """A plain encoder: the weighted sum of the means of three quarters, and a 1, beside which it gives a direction."""
     height, width = pixels.shape[-2] // 2, pixels.shape[-1] // 2
     parts = [pixels[..., :height, :width], pixels[..., height:, :width], pixels[..., :height, width:]]
-    return sum(part.mean((-1, -2)) * weight for part, weight in zip(parts, (1, 2, 4), strict=True)) + 1
+    total = sum(part.mean((-1, -2)) * weight for part, weight in zip(parts, (1, 2, 4), strict=True)) + 1
+    return torch.cat([total, torch.ones_like(total)], 1)
 
 
 FULL_RANGE = (59.5, 119)  # centre and width: 0 is black, 119 white

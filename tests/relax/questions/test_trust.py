@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import relax
-from encoders import load
+from encoders import EncoderWarning, load
 from relax.cli.app import run
 from relax.plotting.caption import trust_in_words
 from relax.questions.trust import changed_embeddings, changes, moved_back, shifted
@@ -209,7 +209,8 @@ def test_the_ceiling_rises_with_the_number_of_masks_and_progress_counts_all_maps
 
 def test_the_numbers_stand_beside_the_map_and_undefined_ones_are_said():
     explanation = relax.explain(blob(), ENCODER, masks=16)
-    constant = relax.assess(blob(), lambda pixels: torch.ones(len(pixels), 2), masks=16)
+    with pytest.warns(EncoderWarning, match="one and the same embedding"):
+        constant = relax.assess(blob(), lambda pixels: torch.ones(len(pixels), 2), masks=16)
 
     beside = constant.beside(explanation)
 
