@@ -1,6 +1,7 @@
-"""The figures of the README and of the model card: maps of the bundled encoder.
+"""The figures of the README and of the model card: maps of the bundled encoder, and of SSCD.
 
     python -m experiments.gallery
+    python -m experiments.gallery --encoder sscd
 
 Photographs and a retina from scikit-image, a tissue section (ihc), and the blood smear of the demo.
 """
@@ -46,7 +47,8 @@ def main() -> None:
     for name, image in pictures().items():
         explanation = relax.explain(np.asarray(image.convert("RGB")), encoder, masks=args.masks)
         explanation.provenance["image"] = name
-        with written_aside(IMAGES / f"{name}.png") as aside:
+        file = name if args.encoder == "default" else f"{args.encoder}-{name}"
+        with written_aside(IMAGES / f"{file}.png") as aside:
             relax.figure(explanation).savefig(aside, format="png", dpi=110)
         print(f"{name}: {explanation}", flush=True)
 

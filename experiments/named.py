@@ -10,9 +10,18 @@ import relax
 from encoders import Encoder
 
 NAMES = (
-    "a spec; sscd-both and efficientnet-lite0 (experiments.recipes.published); vit (after train_vit); resnet50-thin, "
-    "salience or salience-112 (after pretrained); cifar-resnet20"
+    "a spec; sscd (with layers and gradients) and efficientnet-lite0, see experiments.recipes.published; vit (after "
+    "train_vit); resnet50-thin, salience or salience-112 (after pretrained); cifar-resnet20"
 )
+
+PUBLISHED = ("sscd", "efficientnet-lite0")
+
+
+def encoder_of_study(name: str, trained: Path) -> Encoder:
+    """One of `PUBLISHED`, or of those that `experiments.recipes.train_kvasir` left in the folder `trained`."""
+    from experiments.recipes.train_kvasir import kvasir_encoder
+
+    return encoder_named(name) if name in PUBLISHED else kvasir_encoder(name, trained)
 
 
 def encoder_named(name: str, data: Path | None = None) -> Encoder:
@@ -21,7 +30,7 @@ def encoder_named(name: str, data: Path | None = None) -> Encoder:
         from experiments.recipes.train_vit import vit_encoder
 
         return vit_encoder()
-    if name == "sscd-both":
+    if name == "sscd":
         from experiments.recipes.published import sscd
 
         return sscd()

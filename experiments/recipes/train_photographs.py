@@ -2,12 +2,11 @@
 
     python -m experiments.recipes.train_photographs --data DATA --out runs/photographs
 
-It starts from the weights of `experiments.recipes.train_default`, which saw objects of 32 px. An epoch is four fifths of
-Caltech 101, the 900 photographs of the ImageNet sample `--photo-repeat` times, and some pictures of CIFAR-10, drawn anew.
-The last fifth of Caltech 101 is never trained on: results/train_photographs.csv says how many of its pictures have
+It starts from the weights of `experiments.recipes.train_default`, which saw objects of 32 px. An epoch is four fifths
+of Caltech 101, the 900 photographs of the ImageNet sample `--photo-repeat` times, and some pictures of CIFAR-10, drawn
+anew. The last fifth of Caltech 101 is never trained on: results/train_photographs.csv says how many have
 neighbours of their class, before and after, beside the same figure for CIFAR-10. Every epoch is written to OUT/last.pt,
-so a stopped run continues after its last whole epoch; OUT/default.safetensors and OUT/default.json are what the package
-bundles.
+so a stopped run continues after its last whole epoch.
 """
 
 from __future__ import annotations

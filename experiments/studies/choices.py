@@ -28,9 +28,10 @@ import relax
 from encoders import Encoder
 from experiments.data.datasets import kvasir_seg
 from experiments.data.pictures import Picture, pictures
+from experiments.named import encoder_of_study
 from experiments.options import Options
 from experiments.recipes.kvasir_probe import contrast, mostly_polyp
-from experiments.recipes.train_kvasir import OUT, kvasir_encoder
+from experiments.recipes.train_kvasir import OUT
 from experiments.record import write_results
 from experiments.studies.evidence import FAMILIES, MASKS, compared, table
 from masking import RandomGrid
@@ -141,7 +142,7 @@ def metric_names() -> list[str]:
 def measure(pair: str, args: argparse.Namespace, report: Callable[[str], None]) -> Evaluation:
     """All variants on one kind of pictures, with one encoder."""
     dataset, _, name = pair.partition("-")
-    encoder = kvasir_encoder(name, args.encoders_in)
+    encoder = encoder_of_study(name, args.encoders_in)
     question = polyp_question(args.data, encoder) if dataset == "kvasir" and "polyp" in args.variants else {}
     outcomes: list[Outcome] = []
     for picture in pictures(dataset, args.data, args.count):

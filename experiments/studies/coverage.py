@@ -19,6 +19,7 @@ from torch import Tensor
 import relax
 from encoders import Encoder
 from experiments.data.pictures import photographs_in
+from experiments.named import encoder_named
 from experiments.options import Options
 from experiments.record import write_results
 from masking import RandomGrid
@@ -68,8 +69,9 @@ def main() -> None:
     parser.add_images(20)
     parser.add_argument("--encoder", default="default")
     parser.add_seed()
+    parser.add_name("coverage")
     args = parser.parse_args()
-    encoder = relax.load_encoder(args.encoder)
+    encoder = encoder_named(args.encoder)
     rows = []
     for number, path in enumerate(photographs_in(args.images, args.count, offset=0)):
         rows.append(covered(path, encoder, args.seed + number))
@@ -88,7 +90,7 @@ def main() -> None:
             for count in SIZES
         },
     }
-    write_results("coverage", rows, summary)
+    write_results(args.name, rows, summary)
     print(summary["coverage"])
 
 

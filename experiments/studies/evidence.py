@@ -3,8 +3,8 @@
     python -m experiments.studies.evidence --data DATA
     python -m experiments.studies.evidence --data DATA --metrics robustness sanity --name evidence_sanity --count 5
 
-The encoders are those of `experiments.recipes.train_kvasir`, which must have run; all have the architecture of the
-bundled one. Pictures and truths:
+The encoders are those of `experiments.recipes.train_kvasir`, which must have run and have the architecture of the bundled
+one, or the published ones of `experiments.recipes.published`. Pictures and truths:
 
 kvasir     colonoscopies, the polyp's outline          bccd      blood smears, boxes around white blood cells
 composed   an object on a texture, exact outline       imagenet  photographs, no truth: only metrics without labels
@@ -29,16 +29,14 @@ from typing import Any
 import numpy as np
 
 import relax
-from encoders import Encoder
 from experiments.data.pictures import DATASETS, pictures
-from experiments.named import encoder_named
+from experiments.named import PUBLISHED, encoder_of_study
 from experiments.options import Options
-from experiments.recipes.train_kvasir import OUT, kvasir_encoder
+from experiments.recipes.train_kvasir import OUT
 from experiments.record import write_results
 from relax.metrics import METRICS, Evaluation, bootstrap_interval, metrics_named, read_outcomes
 
-PUBLISHED = ("sscd-both", "efficientnet-lite0")
-ENCODERS = (*PUBLISHED, "random", "default", "simclr", "vicreg", "supervised")
+ENCODERS = ("random", "default", "simclr", "vicreg", "supervised")
 METHODS = ("relax", "lafam", "gradcam", "layercam", "eigencam", "scorecam", "lime", "occlusion", "sbsm", "saliency",
            "smoothgrad", "integrated-gradients", "random", "centre")  # fmt: skip
 FAMILIES = ("localisation", "faithfulness", "complexity")
@@ -66,7 +64,7 @@ def evaluated(dataset: str, encoder: str, args: argparse.Namespace) -> Evaluatio
     evaluation = relax.evaluate(
         [picture.pixels for picture in sample],
         truths,
-        encoder_of(encoder, args.encoders_in),
+        encoder_of_study(encoder, args.encoders_in),
         methods=args.methods,
         metrics=names,
         masks=args.masks,
@@ -76,11 +74,6 @@ def evaluated(dataset: str, encoder: str, args: argparse.Namespace) -> Evaluatio
     folder.mkdir(parents=True, exist_ok=True)
     evaluation.save(folder)
     return evaluation
-
-
-def encoder_of(name: str, trained: Path) -> Encoder:
-    """One of `ENCODERS`, from the folder of the trained ones where it is of Kvasir's."""
-    return encoder_named(name) if name in PUBLISHED else kvasir_encoder(name, trained)
 
 
 def table(dataset: str, encoder: str, evaluation: Evaluation) -> list[dict[str, Any]]:
@@ -139,7 +132,7 @@ def main() -> None:
     parser = Options(__doc__)
     parser.add_data("kvasir_seg, bccd, imagenet_sample and cifar10")
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
-    parser.add_argument("--encoders", nargs="+", choices=ENCODERS, default=ENCODERS)
+    parser.add_argument("--encoders", nargs="+", choices=(*ENCODERS, *PUBLISHED), default=ENCODERS)
     parser.add_encoders_in(OUT)
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--metrics", nargs="+", default=FAMILIES, help="metrics or families")

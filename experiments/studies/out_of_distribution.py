@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 import relax
 from experiments.data.datasets import kvasir_seg
 from experiments.data.pictures import pictures
+from experiments.named import PUBLISHED, encoder_of_study
 from experiments.options import Options
 from experiments.recipes.kvasir_probe import embed_pictures
-from experiments.recipes.train_kvasir import OUT, kvasir_encoder
+from experiments.recipes.train_kvasir import OUT
 from experiments.record import write_results
 from experiments.summaries import grouped, middle_95
 
@@ -33,7 +34,7 @@ NEIGHBOURS, DRAWS = 10, 2000
 
 def measure(name: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     """A row per picture of every kind."""
-    encoder = kvasir_encoder(name, args.encoders_in)
+    encoder = encoder_of_study(name, args.encoders_in)
     bank = embed_pictures(encoder, [sample.pixels() for sample in kvasir_seg(args.data, "train")])
     rows = []
     for kind in (KNOWN, *OTHERS):
@@ -86,16 +87,18 @@ def main() -> None:
     parser = Options(__doc__)
     parser.add_data("kvasir_seg, bccd and imagenet_sample")
     parser.add_encoders_in(OUT)
+    parser.add_argument("--encoders", nargs="+", choices=(*ENCODERS, *PUBLISHED), default=ENCODERS)
     parser.add_count(50, "pictures of each kind")
     parser.add_masks(512)
     parser.add_seed()
+    parser.add_name("out_of_distribution")
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    for name in ENCODERS:
+    for name in args.encoders:
         rows += measure(name, args)
         print(name, flush=True)
     settings = {"masks": args.masks, "seed": args.seed, "count": args.count, "neighbours": NEIGHBOURS}
-    write_results("out_of_distribution", rows, {**settings, "auroc": areas(rows)})
+    write_results(args.name, rows, {**settings, "auroc": areas(rows)})
 
 
 if __name__ == "__main__":

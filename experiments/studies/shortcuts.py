@@ -30,9 +30,10 @@ from encoders import Encoder
 from experiments.data.datasets import kvasir_seg, kvasir_shortcuts, shortcut_masks
 from experiments.data.pictures import chosen
 from experiments.data.planted import plant
+from experiments.named import encoder_of_study
 from experiments.options import Options
 from experiments.recipes.kvasir_probe import carries_mark, contrast
-from experiments.recipes.train_kvasir import OUT, kvasir_encoder
+from experiments.recipes.train_kvasir import OUT
 from experiments.record import write_results
 from experiments.studies.evidence import MASKS
 from experiments.summaries import grouped, with_interval
@@ -48,7 +49,7 @@ SMALLEST = 0.001  # share of the picture; smaller masks are left out: they fall 
 
 def planted(name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row per picture and method: how much of the map lies on the mark."""
-    encoder = kvasir_encoder(name, args.encoders_in)
+    encoder = encoder_of_study(name, args.encoders_in)
     question = marked_or_not(encoder, args.data)
     for number, sample in enumerate(chosen(kvasir_seg(args.data, "val"), args.count)):
         pixels, mark = plant(sample.pixels(), rng=np.random.default_rng((args.seed, number)))
@@ -69,7 +70,7 @@ def marked_or_not(encoder: Encoder, data: Path, count: int = 200) -> dict[str, C
 
 def real(name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row per picture and kind of shortcut in it."""
-    encoder = kvasir_encoder(name, args.encoders_in)
+    encoder = encoder_of_study(name, args.encoders_in)
     for sample in kvasir_shortcuts(args.data):
         masks = {kind: mask for kind, mask in shortcut_masks(sample).items() if mask.mean() >= SMALLEST}
         if masks:

@@ -15,6 +15,7 @@ from typing import Any
 
 import relax
 from experiments.data.pictures import photographs_in
+from experiments.named import encoder_named
 from experiments.options import Options
 from experiments.record import write_results
 from experiments.summaries import grouped
@@ -30,8 +31,9 @@ def main() -> None:
     parser.add_argument("--tolerances", type=float, nargs="+", default=TOLERANCES)
     parser.add_argument("--most", type=int, default=20_000, help="masks after which a run is given up")
     parser.add_seed()
+    parser.add_name("tolerance")
     args = parser.parse_args()
-    encoder = relax.load_encoder(args.encoder)
+    encoder = encoder_named(args.encoder)
     rows: list[dict[str, Any]] = []
     for path in photographs_in(args.images, args.count):
         for tolerance in args.tolerances:
@@ -45,7 +47,7 @@ def main() -> None:
                 row |= {f"{name}_masks": provenance["masks"]["count"], f"{name}_reached": provenance["converged"]}
             rows.append(row)
         print(path.stem, flush=True)
-    write_results("tolerance", rows, {"encoder": encoder.name, "most": args.most, "masks": summarise(rows)})
+    write_results(args.name, rows, {"encoder": encoder.name, "most": args.most, "masks": summarise(rows)})
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -19,9 +19,10 @@ import numpy as np
 import relax
 from experiments.data.datasets import kvasir_seg
 from experiments.data.pictures import pictures
+from experiments.named import PUBLISHED, encoder_of_study
 from experiments.options import Options
 from experiments.recipes.kvasir_probe import embed_pictures
-from experiments.recipes.train_kvasir import OUT, kvasir_encoder
+from experiments.recipes.train_kvasir import OUT
 from experiments.record import write_results
 from experiments.studies.evidence import ENCODERS
 from experiments.summaries import grouped, with_interval
@@ -34,7 +35,7 @@ NUMBERS = ("ceiling", "mirrored", "shifted", "stability", "neighbours")
 
 def measure(name: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     """A row per picture."""
-    encoder = kvasir_encoder(name, args.encoders_in)
+    encoder = encoder_of_study(name, args.encoders_in)
     corpus = Corpus(embed_pictures(encoder, [sample.pixels() for sample in kvasir_seg(args.data, "train")]), "training")
     rows = []
     for picture in pictures("kvasir", args.data, args.count):
@@ -70,17 +71,18 @@ def main() -> None:
     parser = Options(__doc__)
     parser.add_data("kvasir_seg")
     parser.add_encoders_in(OUT)
-    parser.add_argument("--encoders", nargs="+", choices=ENCODERS, default=ENCODERS)
+    parser.add_argument("--encoders", nargs="+", choices=(*ENCODERS, *PUBLISHED), default=ENCODERS)
     parser.add_count(30, "pictures")
     parser.add_masks(512, "of each map")
     parser.add_seed()
+    parser.add_name("trust")
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for name in args.encoders:
         rows += measure(name, args)
         print(name, flush=True)
     settings = {"masks": args.masks, "seed": args.seed, "count": args.count}
-    write_results("trust", rows, {**settings, "encoders": summarise(rows)})
+    write_results(args.name, rows, {**settings, "encoders": summarise(rows)})
 
 
 if __name__ == "__main__":
