@@ -3,7 +3,7 @@
     python -m experiments.studies.evidence --data DATA
     python -m experiments.studies.evidence --data DATA --metrics robustness sanity --name evidence_sanity --count 5
 
-The encoders are those of `experiments.recipes.train_kvasir`, which must have run and have the architecture of the bundled
+The encoders are those of `experiments.recipes.train_kvasir`, which must have run and are built as the bundled
 one, or the published ones of `experiments.recipes.published`. Pictures and truths:
 
 kvasir     colonoscopies, the polyp's outline          bccd      blood smears, boxes around white blood cells

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,9 @@ FAITHFUL = ("relax", "lafam", "gradcam", "lime", "occlusion", "smoothgrad", "ran
 DPI = 130
 
 
-def ranks() -> Figure:
+def ranks(study: str = "evidence") -> Figure:
     """Mean rank of every method in each family of metrics."""
-    families = summary("evidence")["mean_rank"]
+    families = summary(study)["mean_rank"]
     drawing = Figure(figsize=(11, 4.2), layout="constrained")
     for axes, (family, means) in zip(drawing.subplots(1, len(families)), families.items(), strict=True):
         names, values = list(means), list(means.values())
@@ -42,10 +43,10 @@ def ranks() -> Figure:
     return drawing
 
 
-def localisation() -> Figure:
+def localisation(study: str = "evidence") -> Figure:
     """The probability that a pixel of the object has more importance than one outside."""
     methods = ("relax", "lafam", "gradcam", "lime", "occlusion", "smoothgrad", "centre")
-    return per_dataset("auc", methods, "AUC of the truth (0.5 = chance)", 0.5)
+    return per_dataset("auc", methods, "AUC of the truth (0.5 = chance)", 0.5, study=study)
 
 
 def insertion() -> Figure:
@@ -167,6 +168,8 @@ def designs() -> Figure:
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
+    "published-ranks": partial(ranks, "evidence_published"),
+    "published-localisation": partial(localisation, "evidence_published"),
     "ranks": ranks,
     "localisation": localisation,
     "insertion": insertion,
@@ -180,9 +183,11 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 }
 
 
-def per_dataset(metric: str, methods: Sequence[str], label: str, chance: float | None = None) -> Figure:
+def per_dataset(
+    metric: str, methods: Sequence[str], label: str, chance: float | None = None, *, study: str = "evidence"
+) -> Figure:
     """A panel per set of pictures, a line per encoder, a dot per method."""
-    rows = [row for row in table("evidence") if row["metric"] == metric]
+    rows = [row for row in table(study) if row["metric"] == metric]
     panels, lines = (list(dict.fromkeys(row[name] for row in rows)) for name in ("dataset", "encoder"))
     drawing = Figure(figsize=(2.9 * len(panels) + 1.6, 4.2), layout="constrained")
     for axes, name in zip(np.atleast_1d(drawing.subplots(1, len(panels), sharey=True)), panels, strict=True):
