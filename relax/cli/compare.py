@@ -25,7 +25,7 @@ from relax.cli.options import (
     Out,
     Quiet,
 )
-from relax.cli.usage import check_out, listed, takes, usage_errors
+from relax.cli.usage import check_out, encoder_specs, listed, takes, usage_errors
 from relax.files import file_names, write_files
 from relax.text import number
 
@@ -59,7 +59,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="SPECS",
-            help="Encoders, comma-separated: RELAX through each of them, instead of several methods.",
+            help="Encoder specs, comma-separated: RELAX through each of them, instead of several methods.",
             rich_help_panel=QUESTION_PANEL,
         ),
     ] = None,
@@ -78,7 +78,7 @@ def compare(
     from relax.cli.prepare import check_fill, prepared
     from relax.questions.comparison import compare_encoders, compare_with
 
-    names = listed("--methods", methods, METHODS) if encoders is None else listed("--encoders", encoders)
+    names = listed("--methods", methods, METHODS) if encoders is None else encoder_specs(encoders)
     progress = MaskProgress(len(names), visible=not quiet)
     with progress.bar, usage_errors(debug=debug):
         if encoders is None:

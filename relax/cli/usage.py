@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -92,14 +93,19 @@ def usage_errors(*, debug: bool = False, of_images: bool = False) -> Iterator[No
         raise UsageError(in_option_words(error)) from None
 
 
-def listed(option: str, text: str, words: Iterable[str] | None = None) -> list[str]:
+def listed(option: str, text: str, words: Iterable[str]) -> list[str]:
     """Comma-separated names, each once.
 
     Raises:
         UsageError: If a name is not among the valid words.
     """
-    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    return names if words is None else [choice(option, name, words) for name in names]
+    names = dict.fromkeys(name.strip() for name in text.split(",") if name.strip())
+    return [choice(option, name, words) for name in names]
+
+
+def encoder_specs(text: str) -> list[str]:
+    """Comma-separated encoder specs, each once; a comma before a number belongs to a spec, as in mean=0.5,0.4,0.3."""
+    return list(dict.fromkeys(spec.strip() for spec in re.split(r",(?!\s*[-+.\d])", text) if spec.strip()))
 
 
 def choice(option: str, value: str, words: Iterable[str]) -> str:

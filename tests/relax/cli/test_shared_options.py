@@ -2,6 +2,7 @@
 
 import csv
 import inspect
+import json
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,17 @@ def test_compare_hides_with_the_fill(here):
     assert run(["compare", "cat.png", "--methods", "relax", "--fill", "0.5", *FAST]) == 0
 
     same_as_with_the_fill("relax-out/cat-relax.npz", "cat.png")
+
+
+def test_compare_lists_encoders_whose_items_have_commas(here):
+    """Three numbers for mean and std are of one spec; a comma before a word begins the next."""
+    usual, bright = "random:timm:test_vit", "random:timm:test_vit?mean=0.9,0.8,0.7&std=0.2,0.2,0.2"
+
+    assert run(["compare", "cat.png", "--encoders", f"{usual}, {bright}", *FAST]) == 0
+
+    costs = json.loads(Path("relax-out/cat-compare.json").read_text())["costs"]
+    assert [row["name"] for row in costs] == [usual, bright]
+    assert costs[0]["lowest"] != costs[1]["lowest"]
 
 
 def test_pair_hides_with_the_fill(here):
