@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from encoders.encoder import Encoder, copied
 from encoders.errors import EncoderError
+from encoders.layers import first_channels
 from encoders.logits import warn_of_logits
 from encoders.outputs import Output, selecting
 from encoders.preprocess import Preprocess
@@ -105,17 +106,6 @@ def bare(module: nn.Module) -> nn.Module:
     if inner is None and isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
         inner = module.module
     return bare(inner) if isinstance(inner, nn.Module) else module
-
-
-def first_channels(network: nn.Module) -> int | None:
-    """Input channels of a network's first convolution; None where that does not tell what pixels it needs."""
-    counts = [
-        int(cast(Tensor, layer.weight).shape[1]) * getattr(layer, "groups", 1)
-        for layer in network.modules()
-        if isinstance(layer, nn.Conv2d) or getattr(layer, "original_name", "") == "Conv2d"  # of TorchScript
-    ]
-    # Layers are in the order of their definition: a decoder may come before the layer that takes pixels.
-    return counts[0] if counts and (counts[0] <= 4 or 3 not in counts) else None
 
 
 def _is_count(value: object) -> bool:

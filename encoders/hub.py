@@ -19,8 +19,9 @@ from encoders.contract import Built
 from encoders.errors import EncoderError, one_line
 from encoders.items import size_of
 from encoders.kinds import Spec
+from encoders.layers import first_channels
 from encoders.logits import warn_of_logits
-from encoders.networks import drawn_from, first_convolution
+from encoders.networks import drawn_from
 from encoders.preprocess import Preprocess
 
 OTHER_SEED = 1_000_003  # unlikely to be the caller's: only random weights differ between two loads from other seeds
@@ -55,8 +56,8 @@ def build_hub(spec: Spec) -> Built:
             f"encoder 'hub:{spec.name}' gave weights of which {share:.0%} differ from one call to the next, so they "
             "are random: ask for trained ones, for instance with ?pretrained=true or ?weights=DEFAULT"
         )
-    first = first_convolution(network)
-    channels = first[1].in_channels if first and first[1].in_channels in PICTURES else 3
+    first = first_channels(network)
+    channels = first if first in PICTURES else 3
     warn_of_logits(network.eval(), spec.text, size_of(spec.items) or USUAL.size, channels)
     return Built(network, USUAL, channels=channels)
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from encoders.errors import EncoderWarning
+from encoders.layers import CLASSIFIERS, timm_config
 from encoders.outputs import tensor_of
 
-NAMES = ("fc", "classifier", "heads", "head")  # of the classifiers of torchvision, timm and transformers
 SIDE = 224  # px, of the picture that is tried where the network does not say its size
 
 
@@ -42,11 +42,11 @@ def warn_of_logits(network: nn.Module, name: str, size: tuple[int, int] | None, 
 def classifier_place(network: nn.Module) -> str | None:
     """Name of the layer that looks like a classifier: the last linear layer or 1 x 1 convolution, if named like one."""
     layers = {place: layer for place, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)}
-    place = (getattr(network, "pretrained_cfg", None) or {}).get("classifier")  # timm's
+    place = timm_config(network).get("classifier")  # timm's
     if not isinstance(place, str) or place not in layers:
         place = next(reversed(layers), "")
     parts = place.split(".")
-    part = next((part for part in NAMES if part in parts), None)
+    part = next((part for part in CLASSIFIERS if part in parts), None)
     if part is None or (isinstance(layers[place], nn.Conv2d) and layers[place].kernel_size != (1, 1)):
         return None
     inside = ".".join(parts[: parts.index(part) + 1])
@@ -78,5 +78,5 @@ def _width_of_answer(network: nn.Module, place: str, name: str, size: tuple[int,
 
 def _size_of(network: nn.Module) -> tuple[int, int]:
     """(h, w) in timm's configuration, else the usual size."""
-    _, height, width = (getattr(network, "pretrained_cfg", None) or {}).get("input_size", (3, SIDE, SIDE))
+    _, height, width = timm_config(network).get("input_size", (3, SIDE, SIDE))
     return height, width

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import timm
 import torch
@@ -94,16 +94,6 @@ def timm_network(spec: Spec, **factory: Any) -> nn.Module:
             # stay random.
             timm.create_model(name, pretrained=True)
         return _create_timm(spec, partial(create, pretrained=pretrained), arguments, size)
-
-
-def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d] | None:
-    """Name and layer of the convolution that sees the pixels: timm names it, in other networks it is the first one."""
-    named = (getattr(network, "pretrained_cfg", None) or {}).get("first_conv")
-    name = named if isinstance(named, str) else next(iter(named or ()), None)
-    layers = dict(network.named_modules())
-    if name is None or not isinstance(layers.get(name), nn.Conv2d):
-        name = next((name for name, layer in layers.items() if isinstance(layer, nn.Conv2d)), None)
-    return None if name is None else (name, cast(nn.Conv2d, layers[name]))
 
 
 def timm_names() -> list[str]:

@@ -21,7 +21,8 @@ from encoders.contract import Built
 from encoders.errors import EncoderError
 from encoders.items import size_of
 from encoders.kinds import Spec
-from encoders.networks import fetching, first_convolution, unknown_name
+from encoders.layers import CLASSIFIERS, first_convolution
+from encoders.networks import fetching, unknown_name
 from encoders.preprocess import Preprocess
 
 
@@ -122,7 +123,7 @@ def _resampled_positions(network: nn.Module, state: dict[str, Tensor]) -> dict[s
 
 def _remove_head(network: nn.Module, name: str) -> None:
     """Replace the layer that makes class scores, the last linear or 1 x 1 convolution of the head, by an identity."""
-    for head_name in ("fc", "classifier", "heads", "head"):
+    for head_name in CLASSIFIERS:
         head = getattr(network, head_name, None)
         if isinstance(head, nn.Module):
             layers = [key for key, layer in head.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]

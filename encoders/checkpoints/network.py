@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from encoders.checkpoints.layouts import fill, find_backbone
 from encoders.checkpoints.reading import read_checkpoint
-from encoders.checkpoints.recognition import fit_stem, recognised, settings_of
+from encoders.checkpoints.recognition import fit_stem, recognised
 from encoders.contract import Builder, Built
 from encoders.errors import EncoderError, EncoderWarning
 from encoders.items import size_of
 from encoders.kinds import Spec, parse_architecture, resolve
+from encoders.layers import settings_of
 
 
 def build_from_checkpoint(spec: Spec) -> Built:

@@ -11,7 +11,7 @@ and no max pooling; its padding is 1 in lightly and SimSiam's code, 2 in solo-le
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 import torch
 from timm.models import VisionTransformer
@@ -20,10 +20,9 @@ from torch import Tensor, nn
 from encoders.arguments import as_value
 from encoders.checkpoints.layouts import Backbone
 from encoders.errors import EncoderError
-from encoders.networks import first_convolution
+from encoders.layers import first_convolution, heads_of
 
 MOCO_V3_HEADS = {384: 12, 768: 12, 1024: 16, 1280: 16}  # by width: ViT-S, B, L and H of its authors
-NO_ACTIVATION = (nn.MultiheadAttention, nn.Softmax, nn.Sigmoid)  # which torch keeps in the same module
 STEM_ITEMS = ("stem_stride", "stem_padding", "stem_pool")
 
 
@@ -82,38 +81,6 @@ def fit_stem(network: nn.Module, backbone: Backbone, items: Mapping[str, str]) -
         if hasattr(network, name):
             setattr(network, name, nn.Identity())
     return True
-
-
-def settings_of(network: nn.Module) -> dict[str, Any]:
-    """What shapes of weights do not show of a network: heads, activation, stem and pooling, as far as it has them."""
-    first = first_convolution(network)
-    stem = first[1] if first else None
-    activations = (
-        type(layer).__name__
-        for layer in network.modules()
-        if "activation" in type(layer).__module__ and not isinstance(layer, NO_ACTIVATION)
-    )
-    pooled = isinstance(getattr(network, "maxpool", None), nn.MaxPool2d)
-    linear = any(isinstance(getattr(network, name, None), nn.Identity) for name in ("act1", "relu"))
-    pool = getattr(network, "global_pool", None)
-    settings = {
-        "channels": stem.in_channels if stem else None,
-        "stem": _in_words(stem) + ", no activation" * linear + ", max pooling" * pooled if stem else None,
-        "heads": heads_of(network),
-        "activation": next(activations, None),
-        "pooling": pool if isinstance(pool, str) else getattr(pool, "pool_type", None),
-    }
-    return {name: value for name, value in settings.items() if value is not None}
-
-
-def _in_words(stem: nn.Conv2d) -> str:
-    return f"{stem.kernel_size[0]} x {stem.kernel_size[1]}, stride {stem.stride[0]}, padding {stem.padding[0]}"
-
-
-def heads_of(network: nn.Module) -> int | None:
-    """Attention heads of the first block; None for a network without attention."""
-    counts = (getattr(layer, "num_heads", None) for layer in network.modules() if layer is not network)
-    return next((count for count in counts if isinstance(count, int)), None)
 
 
 def _positions_of_moco_v3(positions: Tensor | None) -> bool:

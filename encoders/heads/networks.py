@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from encoders.checkpoints.reading import read_checkpoint
 from encoders.contract import Built, Classifier
-from encoders.custom import first_channels
 from encoders.encoder import Encoder, copied
 from encoders.errors import EncoderError
 from encoders.heads.base import Head
 from encoders.heads.kinds import NetworkHead
 from encoders.kinds import KINDS, RANDOM, Spec, parse_spec, resolve
+from encoders.layers import CLASSIFIERS, first_channels, timm_config
 from encoders.networks import drawn_from, timm_network
 from encoders.preprocess import Preprocess
 from encoders.specs import build, pooling_of
@@ -196,13 +196,11 @@ def checkpoint_classifier(spec: Spec, built: Built) -> tuple[nn.Module, Sequence
 
 def _place_of_last_layer(network: nn.Module, name: str) -> str:
     """Name of the layer that its builder replaced by an identity."""
-    config = getattr(network, "pretrained_cfg", None)  # timm's
-    if config is not None:
-        places = [config.get("classifier")]
+    if config := timm_config(network):
+        last = config.get("classifier")
     else:
-        heads = ("fc", "classifier", "heads", "head")
-        places = [place for place, layer in network.named_modules() if isinstance(layer, nn.Identity)]
-        places = [place for place in places if place.split(".")[0] in heads][-1:]
-    if not places or not isinstance(places[0], str):
-        raise EncoderError(f"encoder {name!r} must end in one linear layer; it has {places or 'none'}: {WAY_OUT}")
-    return places[0]
+        identities = [place for place, layer in network.named_modules() if isinstance(layer, nn.Identity)]
+        last = next((place for place in reversed(identities) if place.split(".")[0] in CLASSIFIERS), None)
+    if not isinstance(last, str):
+        raise EncoderError(f"encoder {name!r} must end in one linear layer; it has {last or 'none'}: {WAY_OUT}")
+    return last

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import relax
 from encoders import EncoderError, Preprocess, load
-from encoders.custom import first_channels
+from encoders.layers import first_channels
 
 PIXELS = torch.rand(2, 3, 40, 56, generator=torch.Generator().manual_seed(0))
 

@@ -1,0 +1,68 @@
+"""What the layers of a network show without running it: where pixels enter, channels, heads, activation, pooling."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+CLASSIFIERS = ("fc", "classifier", "heads", "head")  # names of the last layer, or of what holds it
+NO_ACTIVATION = (nn.MultiheadAttention, nn.Softmax, nn.Sigmoid)  # which torch keeps in the same module
+
+
+def timm_config(network: nn.Module) -> dict[str, Any]:
+    """What timm keeps with a network: the names of its first and last layers, its input size; empty for others."""
+    return getattr(network, "pretrained_cfg", None) or {}
+
+
+def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d] | None:
+    """Name and layer of the convolution that sees the pixels: timm names it, in other networks it is the first one."""
+    named = timm_config(network).get("first_conv")
+    name = named if isinstance(named, str) else next(iter(named or ()), None)
+    layers = dict(network.named_modules())
+    if name is None or not isinstance(layers.get(name), nn.Conv2d):
+        name = next((name for name, layer in layers.items() if isinstance(layer, nn.Conv2d)), None)
+    return None if name is None else (name, cast(nn.Conv2d, layers[name]))
+
+
+def first_channels(network: nn.Module) -> int | None:
+    """Input channels of the first convolution of any network; None where that does not tell what pixels it needs."""
+    counts = [
+        int(cast(Tensor, layer.weight).shape[1]) * getattr(layer, "groups", 1)
+        for layer in network.modules()
+        if isinstance(layer, nn.Conv2d) or getattr(layer, "original_name", "") == "Conv2d"  # of TorchScript
+    ]
+    # Layers are in the order of their definition: a decoder may come before the layer that takes pixels.
+    return counts[0] if counts and (counts[0] <= 4 or 3 not in counts) else None
+
+
+def heads_of(network: nn.Module) -> int | None:
+    """Attention heads of the first block; None for a network without attention."""
+    counts = (getattr(layer, "num_heads", None) for layer in network.modules() if layer is not network)
+    return next((count for count in counts if isinstance(count, int)), None)
+
+
+def settings_of(network: nn.Module) -> dict[str, Any]:
+    """What shapes of weights do not show of a network: heads, activation, stem and pooling, as far as it has them."""
+    first = first_convolution(network)
+    stem = first[1] if first else None
+    activations = (
+        type(layer).__name__
+        for layer in network.modules()
+        if "activation" in type(layer).__module__ and not isinstance(layer, NO_ACTIVATION)
+    )
+    pooled = isinstance(getattr(network, "maxpool", None), nn.MaxPool2d)
+    linear = any(isinstance(getattr(network, name, None), nn.Identity) for name in ("act1", "relu"))
+    pool = getattr(network, "global_pool", None)
+    settings = {
+        "channels": stem.in_channels if stem else None,
+        "stem": _in_words(stem) + ", no activation" * linear + ", max pooling" * pooled if stem else None,
+        "heads": heads_of(network),
+        "activation": next(activations, None),
+        "pooling": pool if isinstance(pool, str) else getattr(pool, "pool_type", None),
+    }
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _in_words(stem: nn.Conv2d) -> str:
+    return f"{stem.kernel_size[0]} x {stem.kernel_size[1]}, stride {stem.stride[0]}, padding {stem.padding[0]}"
