@@ -10,18 +10,29 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from encoders.encoder import Encoder
+from torch import nn
 
-COMPARED = ("checksum", "pooling", "preprocess")
+from encoders.arguments import WEIGHTS, as_value
+from encoders.encoder import Encoder
+from encoders.errors import EncoderError
+from encoders.kinds import FILE_ITEMS, POOLING_ITEM, PREPROCESS_ITEMS, parse_spec
+from encoders.layers import settings_of
+
+COMPARED = ("checksum", "pooling", "preprocess", "architecture")
+SEEN = {  # items that the preprocessing, the checksum or the layers show, whether said or recognised
+    *(*PREPROCESS_ITEMS, POOLING_ITEM, *FILE_ITEMS, *WEIGHTS),
+    *("img_size", "in_chans", "num_heads", "patch_size", "act_layer", "global_pool", "quick_gelu", "output", "batch"),
+}
 
 
 def identity(encoder: Encoder) -> dict[str, Any]:
-    """Name, checksum, pooling and preprocessing: everything that determines the embeddings, as JSON types."""
+    """Name, checksum, pooling, preprocessing and architecture: all that determines the embeddings, as JSON types."""
     record = {
         "name": encoder.name,
         "checksum": encoder.checksum,
         "pooling": encoder.pooling,
         "preprocess": asdict(encoder.preprocess),
+        "architecture": _architecture(encoder),
     }
     as_json: dict[str, Any] = json.loads(json.dumps(record))
     return as_json
@@ -41,3 +52,13 @@ def differences(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """
     compared = COMPARED if other.get("checksum") else ("name", *COMPARED)
     return [key for key in compared if key in record and key in other and record[key] != other[key]]
+
+
+def _architecture(encoder: Encoder) -> dict[str, Any]:
+    """What its weights do not show: heads, activation, stem, and further arguments of the spec as they were said."""
+    shown = settings_of(encoder.network) if isinstance(encoder.network, nn.Module) else {}
+    try:
+        items = parse_spec(encoder.name).items
+    except EncoderError:  # the name of a module or function
+        items = {}
+    return {**shown, **{item: as_value(text) for item, text in items.items() if item not in SEEN}}

@@ -38,7 +38,8 @@ def first_channels(network: nn.Module) -> int | None:
 
 def heads_of(network: nn.Module) -> int | None:
     """Attention heads of the first block; None for a network without attention."""
-    counts = (getattr(layer, "num_heads", None) for layer in network.modules() if layer is not network)
+    names = ("num_heads", "num_attention_heads")  # the second is that of transformers
+    counts = (getattr(layer, name, None) for layer in network.modules() if layer is not network for name in names)
     return next((count for count in counts if isinstance(count, int)), None)
 
 
@@ -46,11 +47,7 @@ def settings_of(network: nn.Module) -> dict[str, Any]:
     """What shapes of weights do not show of a network: heads, activation, stem and pooling, as far as it has them."""
     first = first_convolution(network)
     stem = first[1] if first else None
-    activations = (
-        type(layer).__name__
-        for layer in network.modules()
-        if "activation" in type(layer).__module__ and not isinstance(layer, NO_ACTIVATION)
-    )
+    activations = dict.fromkeys(type(layer).__name__ for layer in network.modules() if _is_activation(layer))
     pooled = isinstance(getattr(network, "maxpool", None), nn.MaxPool2d)
     linear = any(isinstance(getattr(network, name, None), nn.Identity) for name in ("act1", "relu"))
     pool = getattr(network, "global_pool", None)
@@ -58,10 +55,16 @@ def settings_of(network: nn.Module) -> dict[str, Any]:
         "channels": stem.in_channels if stem else None,
         "stem": _in_words(stem) + ", no activation" * linear + ", max pooling" * pooled if stem else None,
         "heads": heads_of(network),
-        "activation": next(activations, None),
+        "activation": ", ".join(activations) or None,
         "pooling": pool if isinstance(pool, str) else getattr(pool, "pool_type", None),
     }
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _is_activation(layer: nn.Module) -> bool:
+    """Whether it is one of torch, timm or transformers, or CLIP's, which stands beside its network."""
+    kind = type(layer)
+    return kind.__name__ == "QuickGELU" or ("activation" in kind.__module__ and not isinstance(layer, NO_ACTIVATION))
 
 
 def _in_words(stem: nn.Conv2d) -> str:

@@ -88,7 +88,24 @@ def test_encoders_differ_in_what_changes_their_embeddings_and_not_in_their_names
     functions = [identity(load(function)) for function in (torch.flatten, torch.clone)]
 
     assert differences(first, first | {"name": "a copy"}) == []
-    assert differences(first, mean) == ["pooling"]
+    assert differences(first, mean) == ["pooling", "architecture"]  # timm pools in the network
     assert differences(first, other) == ["checksum"]
     assert differences(first, first | {"preprocess": None}) == ["preprocess"]
     assert differences(*functions) == ["name"]
+
+
+def test_the_same_weights_in_another_architecture_are_another_encoder(tmp_path: Path) -> None:
+    """Heads and activation leave no trace in weights: one file, one checksum, other embeddings."""
+    network = load("random:timm:test_vit", device="cpu", seed=3).network
+    save_file(dict(network.state_dict()), tmp_path / "vit.safetensors")  # type: ignore[union-attr]
+    spec = f"file:{tmp_path}/vit.safetensors?arch=test_vit"
+    first = load(spec, device="cpu")
+    record = identity(first)
+
+    for item in ("num_heads=4", "act_layer=relu", "dynamic_img_pad=true"):
+        other = load(f"{spec}&{item}", device="cpu")
+        assert other.checksum == first.checksum
+        assert differences(record, identity(other)) == ["architecture"]
+    assert differences(record, identity(load(f"{spec}&num_heads=2", device="cpu"))) == []  # the usual number, said
+    older = {key: value for key, value in record.items() if key != "architecture"}
+    assert differences(older, record) == []
