@@ -14,6 +14,7 @@ from torch import Tensor
 from encoders.encoder import Encoder
 from encoders.errors import EncoderError
 from encoders.heads.files import write_head_files
+from encoders.identity import differences, identity
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,23 +27,24 @@ class Head(ABC):
         kind: "linear", "network", "prototype" or "knn".
         classes: K names, in the order of the columns of `scores`.
         dim: D of the embeddings that it takes.
-        encoder_checksum: `Encoder.checksum` of the encoder whose embeddings it was made from; None = unknown.
-        encoder_name: That encoder's name; None = unknown.
-        encoder_pooling: That encoder's pooling; None = unknown.
+        encoder: `encoders.identity.identity` of the encoder whose embeddings it was made from; None = unknown.
         training: How it was made, as JSON types; None = unknown.
     """
 
     kind: ClassVar[str]
     classes: tuple[str, ...]
-    encoder_checksum: str | None = field(default=None, kw_only=True)
-    encoder_name: str | None = field(default=None, kw_only=True)
-    encoder_pooling: str | None = field(default=None, kw_only=True)
+    encoder: dict[str, Any] | None = field(default=None, kw_only=True)
     training: dict[str, Any] | None = field(default=None, kw_only=True)
 
     @property
     @abstractmethod
     def dim(self) -> int:
         """D of the embeddings that it takes."""
+
+    @property
+    def encoder_name(self) -> str | None:
+        """Name of the encoder whose embeddings it was made from; None = unknown."""
+        return None if self.encoder is None else self.encoder["name"]
 
     @abstractmethod
     def logits(self, embeddings: Tensor) -> Tensor:
@@ -95,19 +97,14 @@ class Head(ABC):
         """Refuse any encoder but that of the embeddings it was made from, as far as that is known.
 
         Raises:
-            EncoderError: If its weights or its pooling differ.
+            EncoderError: If they differ in anything that determines embeddings.
         """
-        origin = f"head ({self.kind}) was made for encoder {self.encoder_name!r}"
-        if self.encoder_checksum is not None and encoder.checksum != self.encoder_checksum:
-            got = "no weights to compare" if encoder.checksum is None else f"weights {encoder.checksum[:12]}"
+        recorded, current = self.encoder or {}, identity(encoder)
+        for key in differences(recorded, current):
             raise EncoderError(
-                f"{origin} with weights {self.encoder_checksum[:12]}; got {encoder.name!r} with {got}: "
-                "use that encoder, or train a head for this one"
-            )
-        if self.encoder_pooling is not None and encoder.pooling != self.encoder_pooling:
-            raise EncoderError(
-                f"{origin} with pooling={self.encoder_pooling!r}; got pooling={encoder.pooling!r}: load it with the "
-                "head's pooling, or train a head for this one"
+                f"head ({self.kind}) was made for encoder {self.encoder_name!r} with {key} "
+                f"{_unlike(recorded[key], current[key])}; got {encoder.name!r} with "
+                f"{_unlike(current[key], recorded[key])}: load it as it was then, or train a head for this one"
             )
 
     def to(self, device: str | torch.device) -> Self:
@@ -117,11 +114,7 @@ class Head(ABC):
 
     def made_for(self, encoder: Encoder | None) -> Self:
         """A copy that records the encoder whose embeddings it was made from; None = unknown."""
-        if encoder is None:
-            return replace(self, encoder_checksum=None, encoder_name=None, encoder_pooling=None)
-        return replace(
-            self, encoder_checksum=encoder.checksum, encoder_name=encoder.name, encoder_pooling=encoder.pooling
-        )
+        return replace(self, encoder=None if encoder is None else identity(encoder))
 
     def save(self, path: str | Path) -> None:
         """Write PATH.safetensors and PATH.json, each whole or not at all; `load_head(path)` gives the head back.
@@ -140,11 +133,7 @@ class Head(ABC):
             "classes": list(self.classes),
             "dim": self.dim,
             "settings": settings,
-            "encoder": {
-                "name": self.encoder_name,
-                "checksum": self.encoder_checksum,
-                "pooling": self.encoder_pooling,
-            },
+            "encoder": self.encoder,
             "training": self.training,
         }
         write_head_files(path, self._tensors(), card)
@@ -183,3 +172,10 @@ class Head(ABC):
     def _first_classes(self, count: int = 5) -> str:
         more = f", ... ({len(self.classes)} in all)" if len(self.classes) > count else ""
         return f"they are {', '.join(self.classes[:count])}{more}"
+
+
+def _unlike(value: Any, other: Any) -> Any:
+    """A value of an identity, of a dict only the entries that differ, to be shown."""
+    if isinstance(value, dict) and isinstance(other, dict):
+        return {name: entry for name, entry in value.items() if other.get(name) != entry}
+    return value

@@ -170,13 +170,12 @@ def load_head(path: str | Path) -> Head:
     card, tensors = read_head_files(path)
     try:
         encoder = card["encoder"]
+        known = encoder is not None and encoder["name"] is not None  # unknown was a row of nulls
         head = KINDS[card["kind"]](
             tuple(card["classes"]),
             **tensors,
             **card["settings"],
-            encoder_checksum=encoder["checksum"],
-            encoder_name=encoder["name"],
-            encoder_pooling=encoder["pooling"],
+            encoder=encoder if known else None,
             training=card["training"],
         )
     except (KeyError, TypeError, IndexError, EncoderError) as error:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from encoders import Encoder, EncoderError, Head, load_head
+from encoders import Encoder, EncoderError, Head, Preprocess, load_head
 from encoders.heads.kinds import KnnHead, LinearHead, NetworkHead, PrototypeHead
 
 CLASSES = ("cat", "dog", "3")
@@ -159,23 +159,27 @@ def test_a_name_of_two_classes_is_refused_and_the_numbers_are_named() -> None:
         head.class_index("crane")
 
 
-def encoder(seed: int, pooling: str = "auto") -> Encoder:
+def encoder(seed: int, pooling: str = "auto", preprocess: Preprocess | None = None) -> Encoder:
     network = torch.nn.Linear(3, 4)
     torch.nn.init.constant_(network.weight, seed)
     torch.nn.init.zeros_(network.bias)
-    return Encoder(network, name=f"encoder {seed}", pooling=pooling, device="cpu")
+    return Encoder(network, name=f"encoder {seed}", preprocess=preprocess, pooling=pooling, device="cpu")
 
 
 def test_another_encoder_is_refused(head: Head) -> None:
     head = head.made_for(encoder(1))
 
     head.check(encoder(1))
-    with pytest.raises(EncoderError, match=r"made for encoder 'encoder 1' with weights \w{12}; got 'encoder 2' with"):
+    with pytest.raises(EncoderError, match=r"made for encoder 'encoder 1' with checksum \w{64}; got 'encoder 2' with"):
         head.check(encoder(2))
-    with pytest.raises(EncoderError, match=r"pooling='auto'; got pooling='mean': load it with the head's pooling"):
+    with pytest.raises(EncoderError, match=r"with pooling auto; got 'encoder 1' with mean: load it as it was then"):
         head.check(encoder(1, "mean"))
-    with pytest.raises(EncoderError, match=r"got '<lambda>' with no weights to compare"):
+    with pytest.raises(EncoderError, match=r"with name encoder 1; got '<lambda>' with <lambda>"):
         head.check(Encoder(lambda pixels: pixels.mean((2, 3))))
+    with pytest.raises(
+        EncoderError, match=r"with preprocess {'mean': None, 'std': None}; got .* {'mean': \[0.5\], 'std'"
+    ):
+        head.check(encoder(1, preprocess=Preprocess(mean=(0.5,), std=(0.2,))))
     head.made_for(None).check(encoder(2))  # where nothing is known, nothing is refused
 
 
@@ -195,10 +199,26 @@ def test_a_head_comes_back_from_disk_as_it_was(head: Head, tmp_path: Path, name:
     assert sorted(p.name for p in (tmp_path / "new folder").iterdir()) == [f"{stem}.json", f"{stem}.safetensors"]
     assert type(loaded) is type(head)
     assert (loaded.classes, loaded.dim, loaded.kind) == (head.classes, head.dim, head.kind)
-    assert loaded.encoder_checksum == head.encoder_checksum
+    assert loaded.encoder == head.encoder
     assert loaded.encoder_name == "encoder 1"
     embeddings = numbers(10, 9, 4)
     assert torch.equal(loaded.scores(embeddings), head.scores(embeddings))
+
+
+def test_a_card_of_an_earlier_release_is_compared_in_what_it_holds(head: Head, tmp_path: Path) -> None:
+    """It had name, checksum and pooling, all null where the encoder was unknown."""
+    head.made_for(encoder(1)).save(tmp_path / "probe")
+    card = json.loads((tmp_path / "probe.json").read_text())
+    earlier = {name: card["encoder"][name] for name in ("name", "checksum", "pooling")}
+
+    for known, other in ((earlier, encoder(1, preprocess=Preprocess(mean=(0.5,), std=(0.2,)))), (None, encoder(2))):
+        card["encoder"] = known or dict.fromkeys(earlier)
+        (tmp_path / "probe.json").write_text(json.dumps(card))
+        load_head(tmp_path / "probe").check(other)
+    card["encoder"] = earlier
+    (tmp_path / "probe.json").write_text(json.dumps(card))
+    with pytest.raises(EncoderError, match="with checksum"):
+        load_head(tmp_path / "probe").check(encoder(2))
 
 
 def test_files_that_are_no_head_are_refused(tmp_path: Path) -> None:

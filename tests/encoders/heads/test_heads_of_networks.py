@@ -38,7 +38,7 @@ def test_the_encoder_equals_that_of_load() -> None:
     loaded = load("random:torchvision:mobilenet_v3_small", device="cpu", seed=2)
 
     head.check(loaded)
-    assert encoder.checksum == loaded.checksum == head.encoder_checksum
+    assert encoder.checksum == loaded.checksum == head.encoder["checksum"]
     assert (encoder.name, encoder.preprocess, encoder.channels) == (loaded.name, loaded.preprocess, 3)
 
 

@@ -143,7 +143,7 @@ def test_a_head_remembers_its_encoder() -> None:
 
     for kind in ("linear", "knn", "prototype"):
         head, _ = train_head(kind, z, y, CLASSES, k=2, encoder=encoder)
-        assert head.encoder_checksum == encoder.checksum
+        assert head.encoder["checksum"] == encoder.checksum
         assert head.encoder_name == "tiny"
 
 
