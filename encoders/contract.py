@@ -20,7 +20,7 @@ class Network(Protocol):
 
         (B, D)          a vector per image, taken as it is
         (B, T, D)       tokens, pooled by "cls" (token 0) or "mean" (of the tokens after the prefix tokens)
-        (B, D, h, w)    feature maps, averaged over h and w
+        (B, D, h, w)    feature maps, averaged over h and w; likewise (B, h, w, D), see `layers.channels_last`
 
     in any float dtype, every value finite: a tensor, a numpy array, or a dict, tuple or dataclass that holds a tensor,
     or several of which `encoders.load` is told the output to take (`outputs`). Each image's result depends on that
@@ -33,7 +33,8 @@ class Network(Protocol):
 
     Optional attributes, each read where it is needed and nowhere else:
 
-        num_prefix_tokens                       class and register tokens before the patch tokens: `Encoder`, `tokens`
+        num_prefix_tokens                       class and register tokens before the patch tokens: `pooling`, `tokens`
+        output_fmt                              "NCHW" or "NHWC", how its feature maps lie, in timm's words: `layers`
         embed_text(prompts)                     the text tower, see `ReadsText`: `encoders.text`
         cls_token, global_pool,                 pooling in timm's own head: `networks.pool_with_timm`
         pool_include_prefix, reset_classifier

@@ -73,7 +73,6 @@ class Encoder:
         else:
             # Only its author knows what a function runs on.
             self.device = torch.device("cpu") if str(device) == "auto" else find_device(device)
-        self._prefix_tokens = int(getattr(network, "num_prefix_tokens", 0) or 0)
 
     @property
     def mean(self) -> tuple[float, ...] | None:
@@ -214,7 +213,7 @@ class Encoder:
             raise EncoderError(
                 f"encoder {self.name!r} failed on pixels of shape {shape} on {self.device}: {one_line(error)}"
             ) from error
-        pooled = pool(features, count or len(prepared), self.pooling, self._prefix_tokens, self.name)
+        pooled = pool(features, self.network, count or len(prepared), prepared.shape[-2:], self.pooling, self.name)
         return pooled.to(self.device, torch.float32, copy=True)
 
     def __call__(self, pixels: Tensor) -> Tensor:

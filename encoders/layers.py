@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, cast
 
 from torch import Tensor, nn
 
 CLASSIFIERS = ("fc", "classifier", "heads", "head")  # names of the last layer, or of what holds it
+LAYOUTS = {"NCHW": False, "NHWC": True}  # whether the channels are last
 NO_ACTIVATION = (nn.MultiheadAttention, nn.Softmax, nn.Sigmoid)  # which torch keeps in the same module
 
 
@@ -59,6 +62,32 @@ def settings_of(network: nn.Module) -> dict[str, Any]:
         "pooling": pool if isinstance(pool, str) else getattr(pool, "pool_type", None),
     }
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def channels_last(network: object, shape: Sequence[int], size: Sequence[int]) -> bool | None:
+    """Whether feature maps have their channels last: as the network says, in timm's words, else as their cells tell.
+
+    Cells are about as high as wide, so that (B, 7, 7, 768) of square pictures are 7 x 7 cells.
+
+    Args:
+        network: Whose maps these are.
+        shape: (B, D, h, w) or (B, h, w, D) of the maps.
+        size: (h, w) of the pictures, in pixels.
+
+    Returns:
+        None where neither tells.
+    """
+    said = LAYOUTS.get(str(getattr(network, "output_fmt", ""))[-4:])  # a text or an enum
+    if said is not None:
+        return said
+    if_last, if_first = (_tiles(sides, size) for sides in pairwise(shape[1:]))
+    return None if if_last == if_first else if_last
+
+
+def _tiles(cells: Sequence[int], size: Sequence[int]) -> bool:
+    """Whether rows and columns of cells, about square, may cover a picture of h x w px."""
+    (rows, columns), (height, width) = cells, size
+    return rows <= height and columns <= width and 0.8 <= height * columns / (width * rows) <= 1.25
 
 
 def _is_activation(layer: nn.Module) -> bool:

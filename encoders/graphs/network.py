@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from torch import Tensor, nn
 from encoders.devices import out_of_memory
 from encoders.errors import EncoderError
 from encoders.graphs.session import GraphFile, Provider, open_session, ports, providers_of, reason
-from encoders.graphs.signature import LAYOUTS, read_signature
+from encoders.graphs.signature import read_signature
+from encoders.layers import LAYOUTS, channels_last
 from encoders.preprocess import levels_of
 
 
@@ -34,9 +34,11 @@ class OnnxGraph(nn.Module):
         checksum: SHA-256 of the file and of its data files; where the graph has several outputs, the name of the
             embedding behind them.
         num_prefix_tokens: Class and register tokens before the patch tokens.
+        output_fmt: How feature maps lie, in timm's words.
     """
 
     opaque = "an ONNX graph"
+    output_fmt = "NCHW"
 
     def __init__(self, path: Path, name: str, items: Mapping[str, str] | None = None) -> None:
         """Open a graph.
@@ -127,17 +129,14 @@ class OnnxGraph(nn.Module):
             )
         return np.asarray(features[: len(pictures)])
 
-    def _channels_first(self, maps: Tensor, height: int, width: int) -> Tensor:
-        """Feature maps as (B, D, h, w): their cells are about as high as wide in a picture of height x width px."""
-        last = self._maps_last
+    def _channels_first(self, maps: Tensor, *size: int) -> Tensor:
+        """Feature maps of pictures of that size as (B, D, h, w)."""
+        last = channels_last(None, maps.shape, size) if self._maps_last is None else self._maps_last
         if last is None:
-            may_be_last, may_be_first = (_tiles(*sides, height, width) for sides in pairwise(maps.shape[1:]))
-            if may_be_last == may_be_first:
-                raise EncoderError(
-                    f"encoder {self.name!r} gives maps {tuple(maps.shape)} of pictures of {height} x {width} px, "
-                    "which does not tell where the channels are: say maps=NCHW or maps=NHWC"
-                )
-            last = may_be_last
+            raise EncoderError(
+                f"encoder {self.name!r} gives maps {tuple(maps.shape)} of pictures of {size[0]} x {size[1]} px, "
+                "which does not tell where the channels are: say maps=NCHW or maps=NHWC"
+            )
         return maps.permute(0, 3, 1, 2) if last else maps
 
     def __getstate__(self) -> dict[str, Any]:
@@ -159,8 +158,3 @@ def _maps_last(name: str, text: str) -> bool | None:
     if text and text.upper() not in LAYOUTS:
         raise EncoderError(f"maps of encoder {name!r} must be {' or '.join(LAYOUTS)}; got {text!r}")
     return LAYOUTS.get(text.upper())
-
-
-def _tiles(rows: int, columns: int, height: int, width: int) -> bool:
-    """Whether rows x columns cells, about square, may cover height x width px."""
-    return rows <= height and columns <= width and 0.8 <= height * columns / (width * rows) <= 1.25

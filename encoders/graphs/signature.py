@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from encoders.errors import EncoderError, did_you_mean
+from encoders.layers import LAYOUTS
 
 DTYPES = {
     "tensor(float)": torch.float32,
@@ -22,7 +23,6 @@ DTYPES = {
     "tensor(double)": torch.float64,
     "tensor(uint8)": torch.uint8,
 }
-LAYOUTS = {"NCHW": False, "NHWC": True}  # whether the channels are last
 CHANNELS = (1, 3, 4)  # of pictures: what tells channels from height and width
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from encoders.layers import channels_last
 from encoders.outputs import Selected
 from relax.baselines.task import MethodError, Task
 
@@ -214,7 +215,6 @@ def _first_norm(block: nn.Module) -> str:
 
 
 def _last_map(task: Task, network: nn.Module, trace: list[_Output]) -> Layer:
-    channels_last = str(getattr(network, "output_fmt", "")).endswith("NHWC")
     for output in reversed(trace):
         shape = output.shape
         if output.hidden and len(shape) == 3:  # a map before it is not the last
@@ -223,9 +223,10 @@ def _last_map(task: Task, network: nn.Module, trace: list[_Output]) -> Layer:
                 "places are not known here: use saliency, lime or relax"
             )
         if len(shape) == 4 and shape[0] == 1 and not output.hidden:
-            grid = shape[1:3] if channels_last else shape[2:]
+            last = bool(channels_last(network, shape, task.scene.view.shape[-2:]))
+            grid = shape[1:3] if last else shape[2:]
             if grid[0] * grid[1] > 1:
-                return Layer(output.module, output.name, (grid[0], grid[1]), channels_last=channels_last)
+                return Layer(output.module, output.name, (grid[0], grid[1]), channels_last=last)
     raise MethodError(
         f"{task.method} needs a layer with a feature map larger than one cell, and encoder {task.encoder.name!r} "
         "has none: use saliency, lime or relax"

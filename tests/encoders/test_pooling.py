@@ -31,6 +31,27 @@ def test_feature_maps_are_averaged_over_their_area() -> None:
         assert load(returning(maps), pooling=pooling)(PIXELS).tolist() == [[4, 2], [2, 2]]
 
 
+@pytest.mark.parametrize("pooling", ["auto", "mean"])
+def test_maps_with_channels_last_are_averaged_over_their_cells(pooling: str) -> None:
+    """As a Swin gives them: 3 x 5 cells, about square in pictures of 24 x 40 px, of 6 channels."""
+    maps = torch.arange(2 * 3 * 5 * 6).view(2, 3, 5, 6).float()
+    pixels = torch.zeros(2, 3, 24, 40)
+
+    assert torch.equal(load(returning(maps), pooling=pooling)(pixels).cpu(), maps.mean((1, 2)))
+    first = maps.permute(0, 3, 1, 2)
+    assert torch.equal(load(returning(first), pooling=pooling)(pixels).cpu(), maps.mean((1, 2)))
+
+
+def test_a_network_of_timm_says_where_its_channels_are() -> None:
+    """2 x 2 cells of 2 channels tell nothing; timm's networks with channels last say so."""
+    maps = torch.arange(16.0).view(2, 2, 2, 2)
+    module = returning(maps)
+    module.output_fmt = "NHWC"
+
+    assert torch.equal(load(module)(PIXELS).cpu(), maps.mean((1, 2)))
+    assert torch.equal(load(returning(maps))(PIXELS).cpu(), maps.mean((2, 3)))
+
+
 def test_cls_takes_token_zero_and_mean_takes_all_tokens_of_a_module_without_prefix() -> None:
     assert torch.equal(load(returning(TOKENS), pooling="cls")(PIXELS).cpu(), TOKENS[:, 0])
     assert torch.equal(load(returning(TOKENS), pooling="mean")(PIXELS).cpu(), TOKENS.mean(1))

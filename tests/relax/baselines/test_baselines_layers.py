@@ -118,6 +118,27 @@ def test_layers_are_found_in_the_networks_that_people_use(spec, layer, grid):
     assert explanation.provenance["settings"] == {"layer": layer, "grid": grid}
 
 
+class Turned(nn.Module):
+    """Maps of 3 x 4 cells and 8 channels, with the channels last."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 2, stride=2, bias=False)
+        self.conv.weight.data = torch.arange(32.0).view(8, 1, 2, 2)
+
+    def forward(self, pixels):
+        return self.conv(pixels).permute(0, 2, 3, 1)
+
+
+def test_an_own_module_need_not_say_that_its_channels_are_last():
+    network = Turned()
+
+    explanation = relax.explain(IMAGE, network, method="lafam")
+
+    assert explanation.provenance["settings"] == {"layer": "", "grid": [3, 4]}
+    np.testing.assert_allclose(explanation.importance, importance("lafam", network.conv), rtol=1e-6)
+
+
 def test_a_feature_map_with_channels_last_is_turned():
     network = timm.create_model(
         "swin_tiny_patch4_window7_224", num_classes=0, depths=(1, 1), embed_dim=24, num_heads=(1, 1)
