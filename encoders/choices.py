@@ -24,6 +24,17 @@ def check_pooling(pooling: str) -> str:
     return pooling
 
 
+def pooling_not_offered(pooling: str, name: str, way_out: str = 'choose "auto"') -> EncoderError:
+    """What to raise where an encoder of that name pools in another way, which cannot be changed."""
+    return EncoderError(f"pooling={pooling!r} is not offered by {name!r}: {way_out}")
+
+
+def check_class_token(token: object, name: str) -> None:
+    """Refuse pooling="cls" for an encoder without a class token."""
+    if token is None:
+        raise EncoderError(f'pooling="cls" needs a class token, which {name!r} has not: choose "auto" or "mean"')
+
+
 def check_precision(precision: str) -> str:
     """The precision itself, if it is one of `PRECISIONS`; else an EncoderError."""
     if precision not in PRECISIONS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -63,7 +63,7 @@ class Description:
         channels = self.channels or made or first_channels or (len(mean) if mean and len(mean) > 1 else None)
         mean, std = (_each(name, values, channels) for name, values in (("mean", mean), ("std", std)))
         if self.transform is not None:
-            return Preprocess(usual.size, usual.resize, mean, std, usual.interpolation), channels
+            return replace(usual, mean=mean, std=std), channels
         size, pair = _pixels("size", self.size), _pixels("resize", self.resize)
         resize = self.resize if isinstance(self.resize, int) else pair
         return Preprocess(size, resize, mean, std, self.interpolation or usual.interpolation), channels

@@ -152,7 +152,7 @@ KINDS = (
         what="open_clip, reads prompts too",
         notes="fetched once; an extra",
         example="open_clip:ViT-B-32:laion2b_s34b_b79k",
-        builder="encoders.text:build_open_clip",
+        builder="encoders.open_clip_networks:build_open_clip",
         random_form="open_clip:MODEL",
         items=(*PREPROCESS_ITEMS, "quick_gelu"),
     ),

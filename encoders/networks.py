@@ -22,10 +22,12 @@ from torch import nn
 
 from encoders.arguments import arguments_of, built_with, channels_of, check_same_weights
 from encoders.checkpoints.reading import PICKLES, SAFETENSORS
+from encoders.choices import check_class_token, pooling_not_offered
 from encoders.contract import Built
-from encoders.errors import EncoderError, did_you_mean, one_line
+from encoders.errors import EncoderError
 from encoders.items import size_of
 from encoders.kinds import BUNDLED, BUNDLED_CARD, Spec
+from encoders.libraries import fetching, unknown_name
 from encoders.preprocess import Preprocess
 
 HUBS = ("hf-hub:", "hf_hub:")  # timm's own schemes
@@ -152,8 +154,8 @@ def pool_with_timm(network: nn.Module, pooling: str, name: str) -> None:
     """
     if pooling == "auto":
         return
-    if pooling == "cls" and getattr(network, "cls_token", None) is None:
-        raise EncoderError(f'pooling="cls" needs a class token, which {name!r} has not: choose "auto" or "mean"')
+    if pooling == "cls":
+        check_class_token(getattr(network, "cls_token", None), name)
     global_pool = "token" if pooling == "cls" else "avg"
     if getattr(network, "pool_include_prefix", False):
         network.pool_include_prefix = False  # type: ignore[assignment]  # registers are no part of the image
@@ -161,10 +163,10 @@ def pool_with_timm(network: nn.Module, pooling: str, name: str) -> None:
         reset: Callable[..., None] = network.reset_classifier  # type: ignore[assignment]
         reset(0, global_pool=global_pool)
     except (AssertionError, AttributeError, TypeError, ValueError) as error:
-        raise EncoderError(f'pooling={pooling!r} is not offered by {name!r}: choose "auto"') from error
+        raise pooling_not_offered(pooling, name) from error
     kept = getattr(network, "global_pool", global_pool)
     if isinstance(kept, str) and kept != global_pool:
-        raise EncoderError(f'pooling={pooling!r} is not offered by {name!r}, it keeps {kept!r}: choose "auto"')
+        raise pooling_not_offered(pooling, name, f'choose "auto", here {kept!r}')
 
 
 def _create_timm(
@@ -221,25 +223,3 @@ def _check_timm_name(name: str, pretrained: bool) -> None:
             f"encoder 'timm:{name}' has no pretrained weights in timm: load your own with file:PATH?arch={base}, "
             f"or random ones with random:timm:{base}"
         )
-
-
-@contextmanager
-def fetching(spec: str, pretrained: bool) -> Iterator[None]:
-    """Turn any error of a download (each library has its own types) into one line with the way out."""
-    try:
-        yield
-    except EncoderError:
-        raise
-    except Exception as error:
-        if not pretrained:
-            raise EncoderError(f"encoder {spec!r} cannot be built: {one_line(error)}") from error
-        raise EncoderError(
-            f"encoder {spec!r} needs weights that are not on this machine and could not be fetched "
-            f"({type(error).__name__}: {one_line(error, 120)}): connect once, or use encoder 'default' or "
-            "file:PATH?arch=NAME"
-        ) from error
-
-
-def unknown_name(spec: str, name: str, names: list[str]) -> str:
-    """What to say of a name that a library does not have: the nearest ones that it has."""
-    return f"encoder {spec!r} is not known: {did_you_mean(name, names, 'relax encoders PATTERN lists the names')}"

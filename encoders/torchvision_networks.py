@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from torchvision.models.vision_transformer import interpolate_embeddings
 
 from encoders.arguments import arguments_of, built_with, channels_of
+from encoders.choices import pooling_not_offered
 from encoders.contract import Built
 from encoders.errors import EncoderError
 from encoders.items import size_of
 from encoders.kinds import Spec
 from encoders.layers import CLASSIFIERS, first_convolution
-from encoders.networks import fetching, unknown_name
-from encoders.preprocess import Preprocess
+from encoders.libraries import fetching, unknown_name
+from encoders.transforms import read_transform
 
 
 def build_torchvision(spec: Spec) -> Built:
@@ -37,14 +38,7 @@ def build_torchvision(spec: Spec) -> Built:
     """
     network, weights = torchvision_network(spec)
     _remove_head(network, spec.name)
-    usual = weights.transforms()
-    preprocess = Preprocess(
-        size=(usual.crop_size[0], usual.crop_size[0]),
-        resize=usual.resize_size[0],
-        mean=tuple(usual.mean),
-        std=tuple(usual.std),
-        interpolation=usual.interpolation.value,
-    )
+    preprocess, _ = read_transform(weights.transforms())
     return Built(network, preprocess, pool=pool_with_torchvision, channels=channels_of(arguments_of(spec)) or 3)
 
 
@@ -99,7 +93,7 @@ def pool_with_torchvision(network: nn.Module, pooling: str, name: str) -> None:
     averaged = getattr(getattr(network, "avgpool", None), "output_size", None) in (1, (1, 1))
     if pooling == "auto" or (pooling == built_in and (built_in == "cls" or averaged)):
         return
-    raise EncoderError(f'pooling={pooling!r} is not offered by {name!r}: choose "auto", or the same network from timm')
+    raise pooling_not_offered(pooling, name, 'choose "auto", or the same network from timm')
 
 
 def change_channels(network: nn.Module, channels: int) -> None:

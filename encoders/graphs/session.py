@@ -10,7 +10,6 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ import torch
 
 from encoders.errors import EncoderError, EncoderWarning, one_line
 from encoders.graphs.signature import Port
+from encoders.libraries import of_extra
 
-EXTRA = 'pip install "relax-explainer[onnx]"'
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 QUIET = 4  # ONNX Runtime's log: only what is fatal, since errors are raised
 
@@ -126,10 +125,7 @@ def reason(error: Exception) -> str:
 
 
 def _runtime() -> Any:
-    try:
-        return import_module("onnxruntime")
-    except ImportError as error:
-        raise ImportError(f"ONNX graphs need ONNX Runtime ({error}): {EXTRA}") from error
+    return of_extra("onnxruntime", "ONNX graphs need ONNX Runtime", "onnx")
 
 
 def _axis(axis: object) -> int | None:

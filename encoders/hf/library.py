@@ -5,22 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from encoders.text import quiet
+from encoders.libraries import of_extra, quiet
 
-EXTRA = 'pip install "relax-explainer[hf]"'
 CONVERSION_OFF = "DISABLE_SAFETENSORS_CONVERSION"  # else the hub is asked to convert a model that has no safetensors
 
 
 def transformers() -> Any:
     """The module; an ImportError with the command where it is not installed."""
-    try:
-        return import_module("transformers")
-    except ImportError as error:
-        raise ImportError(f"encoders of transformers need it installed ({error}): {EXTRA}") from error
+    return of_extra("transformers", "encoders of transformers need it installed", "hf")
 
 
 def local(source: str) -> bool:
