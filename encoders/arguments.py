@@ -15,7 +15,8 @@ from typing import Any
 from torch import nn
 
 from encoders.errors import EncoderError, did_you_mean
-from encoders.kinds import POOLING_ITEM, PREPROCESS_ITEMS, Spec
+from encoders.kinds import POOLING_ITEM, PREPROCESS_ITEMS
+from encoders.parsing import Spec
 
 # Arguments of timm's and torchvision's factories that say which weights are read or what is built around the network.
 WEIGHTS = ("weights", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_strict", "checkpoint_path")

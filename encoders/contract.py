@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from encoders.checkpoints.report import CheckpointReport
-from encoders.kinds import Spec
+from encoders.parsing import Spec
 from encoders.preprocess import Preprocess
 
 

@@ -18,10 +18,10 @@ from encoders.arguments import arguments_of
 from encoders.contract import Built
 from encoders.errors import EncoderError, one_line
 from encoders.items import size_of
-from encoders.kinds import Spec
 from encoders.layers import first_channels
 from encoders.logits import warn_of_logits
 from encoders.networks import drawn_from
+from encoders.parsing import Spec
 from encoders.preprocess import Preprocess
 
 OTHER_SEED = 1_000_003  # unlikely to be the caller's: only random weights differ between two loads from other seeds

@@ -15,8 +15,9 @@ from torch import nn
 from encoders.arguments import WEIGHTS, as_value
 from encoders.encoder import Encoder
 from encoders.errors import EncoderError
-from encoders.kinds import FILE_ITEMS, POOLING_ITEM, PREPROCESS_ITEMS, parse_spec
+from encoders.kinds import FILE_ITEMS, POOLING_ITEM, PREPROCESS_ITEMS
 from encoders.layers import settings_of
+from encoders.parsing import parse_spec
 
 COMPARED = ("checksum", "pooling", "preprocess", "architecture")
 SEEN = {  # items that the preprocessing, the checksum or the layers show, whether said or recognised

@@ -26,8 +26,9 @@ from encoders.choices import check_class_token, pooling_not_offered
 from encoders.contract import Built
 from encoders.errors import EncoderError
 from encoders.items import size_of
-from encoders.kinds import BUNDLED, BUNDLED_CARD, Spec
+from encoders.kinds import BUNDLED, BUNDLED_CARD
 from encoders.libraries import fetching, unknown_name
+from encoders.parsing import Spec
 from encoders.preprocess import Preprocess
 
 HUBS = ("hf-hub:", "hf_hub:")  # timm's own schemes

@@ -23,8 +23,8 @@ from encoders.choices import pooling_not_offered
 from encoders.contract import Built
 from encoders.errors import EncoderError, did_you_mean, one_line
 from encoders.items import size_of
-from encoders.kinds import Spec
 from encoders.libraries import fetching, of_extra, quiet
+from encoders.parsing import Spec
 from encoders.preprocess import Preprocess
 from encoders.text import check_length
 

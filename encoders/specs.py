@@ -18,9 +18,10 @@ from encoders.custom import Description, Numbers, custom_encoder
 from encoders.encoder import Encoder
 from encoders.errors import EncoderError
 from encoders.items import with_items
-from encoders.kinds import POOLING_ITEM, RANDOM, Spec, forms, parse_spec, resolve
+from encoders.kinds import POOLING_ITEM, RANDOM, forms, resolve
 from encoders.networks import drawn_from
 from encoders.outputs import Output
+from encoders.parsing import Spec, parse_spec
 
 
 def load(

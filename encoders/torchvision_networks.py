@@ -21,9 +21,9 @@ from encoders.choices import pooling_not_offered
 from encoders.contract import Built
 from encoders.errors import EncoderError
 from encoders.items import size_of
-from encoders.kinds import Spec
 from encoders.layers import CLASSIFIERS, first_convolution
 from encoders.libraries import fetching, unknown_name
+from encoders.parsing import Spec
 from encoders.transforms import read_transform
 
 

@@ -11,8 +11,9 @@ from encoders.checkpoints.recognition import fit_stem, recognised
 from encoders.contract import Builder, Built
 from encoders.errors import EncoderError, EncoderWarning
 from encoders.items import size_of
-from encoders.kinds import Spec, parse_architecture, resolve
+from encoders.kinds import resolve
 from encoders.layers import settings_of
+from encoders.parsing import Spec, parse_architecture
 
 
 def build_from_checkpoint(spec: Spec) -> Built:

@@ -15,8 +15,8 @@ from encoders.errors import EncoderError, EncoderWarning
 from encoders.graphs.network import OnnxGraph
 from encoders.graphs.signature import Signature
 from encoders.items import numbers, size_of
-from encoders.kinds import Spec
 from encoders.libraries import install
+from encoders.parsing import Spec
 from encoders.preprocess import Preprocess
 
 SSCD_PYTHON = (3, 12)  # the oldest that the package says it runs on

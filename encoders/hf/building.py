@@ -24,8 +24,8 @@ from encoders.hf.loading import architecture_of, backbone_of, config_of, judged,
 from encoders.hf.networks import FAMILIES, Classified, HuggingFace, TwoTowers
 from encoders.hf.processors import UnreadError, preprocess_of
 from encoders.items import size_of
-from encoders.kinds import Spec
 from encoders.libraries import fetching
+from encoders.parsing import Spec
 from encoders.preprocess import Preprocess
 
 SAID = ("size", "mean", "std")  # items that say what a processor would

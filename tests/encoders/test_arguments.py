@@ -17,7 +17,8 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 
 from encoders import EncoderError, load, network_head
 from encoders.arguments import as_value, built_with
-from encoders.kinds import ITEMS, KINDS, parse_spec
+from encoders.kinds import ITEMS, KINDS
+from encoders.parsing import parse_spec
 from tests.encoders.conftest import pixels_from
 from tests.paths import ROOT
 

@@ -13,17 +13,8 @@ import torch
 
 from encoders import EncoderError, available, kinds, load
 from encoders.contract import Built
-from encoders.kinds import (
-    KINDS,
-    RANDOM_WHAT,
-    Spec,
-    SpecKind,
-    forms,
-    parse_architecture,
-    parse_spec,
-    random_forms,
-    resolve,
-)
+from encoders.kinds import KINDS, RANDOM_WHAT, SpecKind, forms, random_forms, resolve
+from encoders.parsing import Spec, parse_architecture, parse_spec
 from encoders.preprocess import Preprocess
 
 ROOT = Path(__file__).parents[2]
@@ -165,6 +156,7 @@ def test_a_new_kind_is_one_row_and_its_builder(monkeypatch: pytest.MonkeyPatch) 
     )
     monkeypatch.setattr(kinds, "KINDS", (*KINDS, row))
     monkeypatch.setattr("encoders.catalogue.KINDS", (*KINDS, row))
+    monkeypatch.setattr("encoders.parsing.KINDS", (*KINDS, row))
     torch.manual_seed(3)
 
     encoder = load("stub:0.25?mean=0.75", device="cpu", seed=1)
