@@ -41,10 +41,11 @@ class Network(Protocol):
         avgpool                                 pooling that torchvision built in: `torchvision_networks`
         fc, classifier, heads, head             the classifier, which is removed, becomes a head or is told about:
                                                 `torchvision_networks`, `heads.networks`, `logits`
-        pretrained_cfg, num_classes             timm's names of the classes: `heads.networks`; place and size: `logits`
-        conv1, maxpool, act1, relu              the stem of a ResNet, and
-        num_heads, fc_norm, global_pool         attention and pooling of a checkpoint: `checkpoints.recognition`
-        patch_embed, patch_drop                 of timm's VisionTransformer, for hidden tokens: `tokens`
+        pretrained_cfg, num_classes             timm's names of classes and of its first and last layers, its size:
+                                                `heads.networks`, `layers`, `logits`
+        conv1, maxpool, act1, relu,             stem, attention and pooling, which weights do not show: `layers`,
+        num_heads, fc_norm, global_pool         `checkpoints.recognition`
+        patch_embed, patch_drop                 of timm's VisionTransformer: `tokens`, `arguments`, `networks`
         opaque                                  what it is ("an ONNX graph"), where torch sees neither its layers nor
                                                 gradients: `Encoder`, `fast`
         checksum                                what identifies it, where its weights are no tensors: `checksum`

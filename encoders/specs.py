@@ -72,9 +72,10 @@ def load(
         std: Divides the difference.
         interpolation: "bilinear" (the default), "bicubic" or "nearest".
         channels: Number of channels that it takes: 1 turns colour into grey (luma, which the record says), 3
-            repeats grey. None is that of a module's first convolution, else that of mean, else unknown.
+            repeats grey. None is that of the transform, else of a module's first convolution, else of mean, else
+            unknown.
         transform: An evaluation transform of torchvision (v1, v2, or of its weights), timm or open_clip, read into
-            the five above instead of them.
+            size, resize, mean, std and interpolation instead of these.
         output: Which part of the answer is the embedding, where the answer is a dict, tuple, dataclass or ModelOutput:
             a name or number, or a function that takes the answer to the embedding. The name of a layer ("layer4")
             takes what that layer returns. None needs a tensor, or one alone.
@@ -84,11 +85,13 @@ def load(
         module's class or the function, with the output in brackets.
 
     Raises:
+        ImportError: If the spec needs an extra that is not installed.
         EncoderError: If the spec is not understood, weights cannot be had, a checkpoint does not fit, a module cannot
             be copied, a step of the transform is random or not understood, or keywords for modules come with a spec.
 
     Warns:
-        EncoderWarning: If a module returns the logits of its classifier.
+        EncoderWarning: If a module or an entry of torch.hub returns the logits of its classifier, a checkpoint fits
+            with a gap, or a graph does not say how its pictures were normalised.
     """
     check_pooling(pooling)
     description = Description(size, resize, mean, std, interpolation, channels, transform, output)

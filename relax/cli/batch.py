@@ -144,7 +144,7 @@ def summary(rows: Sequence[ExplainedFile]) -> Table:
 
 def _doubts(rows: Sequence[ExplainedFile]) -> list[str]:
     """A line for each of the first images whose map may say little, and one for the number of the others."""
-    doubtful = [(row.image, doubts(row.explanation)) for row in rows if doubts(row.explanation)]
+    doubtful = [(row.image, reasons) for row in rows if (reasons := doubts(row.explanation))]
     lines = [f"{shortened(image, 400)}: {doubt}" for image, reasons in doubtful[:NAMED] for doubt in reasons]
     more = len(doubtful) - NAMED
     return [*lines, f"{more} more such images: their figures say so"] if more > 0 else lines
