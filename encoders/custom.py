@@ -130,8 +130,6 @@ def _numbers(name: str, value: Any) -> tuple[float, ...] | None:
         values = torch.as_tensor(value, dtype=torch.float64).reshape(-1).tolist()
     except (TypeError, ValueError, RuntimeError):
         raise EncoderError(f"{name} must be numbers, one per channel; got {value!r}") from None
-    if name == "mean" and values and max(values) > 1:
-        raise EncoderError(f"mean must be of pixels in [0, 1]; got {max(values):g}: divide mean and std by 255")
     return tuple(values)
 
 

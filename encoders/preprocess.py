@@ -57,6 +57,8 @@ class Preprocess:
         alone = self.eight_bit and self.std is None
         if not alone and ((self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ())):
             raise EncoderError(f"mean and std must come together, one number a channel; got {self.mean} and {self.std}")
+        if self.mean and max(self.mean) > 1:
+            raise EncoderError(f"mean must be of pixels in [0, 1]; got {max(self.mean):g}: divide mean and std by 255")
         if self.std is not None and min(self.std) <= 0:
             raise EncoderError(f"std must be above 0 in every channel; got {self.std}")
         if self.size is not None and min(self.size) < 1:

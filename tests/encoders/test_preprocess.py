@@ -180,6 +180,7 @@ def test_normalising_does_not_write_into_its_input_and_lets_gradients_through() 
         ({"interpolation": "lanczos"}, "interpolation must be one of bilinear, bicubic, nearest; got 'lanczos'"),
         ({"mean": (0.5,)}, "mean and std must come together"),
         ({"mean": (0.5,), "std": (0.5, 0.5)}, "mean and std must come together"),
+        ({"mean": (123.7,), "std": (58.0,)}, "mean must be of pixels in .*; got 123.7: divide mean and std by 255"),
         ({"mean": (0.5,), "std": (0.0,)}, "std must be above 0 in every channel"),
         ({"size": (0, 4)}, "size must be at least 1 x 1 px"),
         ({"size": (32, 32), "resize": 31}, r"resize must be at least size, here \(32, 32\); got 31"),
