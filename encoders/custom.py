@@ -38,11 +38,11 @@ class Description:
         """Names of the keywords that were given."""
         return [name for name, value in vars(self).items() if value is not None]
 
-    def preprocess(self, first_channels: int | None) -> tuple[Preprocess, int | None]:
+    def preprocess(self, own: int | None) -> tuple[Preprocess, int | None]:
         """The preprocessing, and the number of channels; None = unknown.
 
         Args:
-            first_channels: Channels of the network's first convolution; None = unknown.
+            own: Channels of the network's first convolution; None = unknown.
 
         Raises:
             EncoderError: If the keywords do not fit each other, or the network.
@@ -60,7 +60,7 @@ class Description:
             mean, std = usual.mean, usual.std
             if made and self.channels not in (None, made):
                 raise EncoderError(f"transform makes {made} channels; got channels={self.channels}: leave one out")
-        channels = self.channels or made or first_channels or (len(mean) if mean and len(mean) > 1 else None)
+        channels = self.channels or made or own or (len(mean) if mean and len(mean) > 1 else None)
         mean, std = (_each(name, values, channels) for name, values in (("mean", mean), ("std", std)))
         if self.transform is not None:
             return replace(usual, mean=mean, std=std), channels

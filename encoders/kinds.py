@@ -38,7 +38,7 @@ ITEMS = {
     "stem_padding": "its padding; 1 unless said, 2 for solo-learn",
     "stem_pool": "true: max pooling behind it; false unless said",
     "quick_gelu": "whether open_clip's network has QuickGELU",
-    "output": "name or position of the output of an ONNX graph that is the embedding, where there are several",
+    "output": "name or position (0, 1, ...) of the output of an ONNX graph that is the embedding, if there are several",
     "layout": "NCHW or NHWC, how pictures lie in the input of an ONNX graph, where its shape leaves it open",
     "batch": "pictures in one run of an ONNX graph that was exported for that many and does not say so",
     "maps": "NCHW or NHWC, how feature maps lie in the output of an ONNX graph, where their shape leaves it open",

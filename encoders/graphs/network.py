@@ -46,10 +46,7 @@ class OnnxGraph(nn.Module):
         Args:
             path: The file; data files that belong to it lie beside it.
             name: The encoder's name, for messages.
-            items: Those of `encoders.graphs.signature`, and
-
-                maps    NCHW or NHWC, how feature maps lie in the output, where their shape leaves it open
-                prefix  class and register tokens before the patch tokens; none, where it is left out
+            items: Those of `encoders.graphs.signature`, maps and prefix, see `encoders.kinds.ITEMS`.
 
         Raises:
             ImportError: If ONNX Runtime is not installed.

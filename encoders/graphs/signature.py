@@ -1,10 +1,6 @@
 """What the inputs and outputs of an ONNX graph say of pictures and embeddings, and what a spec must say beside them.
 
-The items of a spec that are read here:
-
-    output      name or position (0, 1, ...) of the output that is the embedding, where there are several
-    layout      NCHW or NHWC, how pictures lie in the input, where the shape leaves it open
-    batch       pictures in one run, where the graph was exported for that many and does not say so
+Of the items of a spec, output, layout and batch are read here; `encoders.kinds.ITEMS` says what they mean.
 """
 
 from __future__ import annotations
