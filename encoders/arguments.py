@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from encoders.errors import EncoderError, did_you_mean
+from encoders.errors import EncoderError, did_you_mean, one_line
 from encoders.kinds import POOLING_ITEM, PREPROCESS_ITEMS
 from encoders.parsing import Spec
 
@@ -71,7 +71,7 @@ def built_with(spec: Spec, create: Callable[..., nn.Module], arguments: Mapping[
         raise unknown_item(spec, name)
     try:
         network = create(**arguments)
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+    except (TypeError, ValueError, AssertionError, RuntimeError, LookupError, AttributeError) as error:
         unexpected = re.search(
             r"unexpected keyword argument '(\w+)'|multiple values for keyword argument '(\w+)'", str(error)
         )
@@ -81,7 +81,8 @@ def built_with(spec: Spec, create: Callable[..., nn.Module], arguments: Mapping[
             raise
         given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
         raise EncoderError(
-            f"encoder {spec.text!r} cannot be built with {given}: {str(error).splitlines()[0]}"
+            f"encoder {spec.text!r} cannot be built with {given} ({one_line(error)}): "
+            "give another value, or leave it out"
         ) from error
     parameters = inspect.signature(type(network).__init__).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):  # it would swallow a misspelt name

@@ -22,8 +22,8 @@ def available(pattern: str | None = None) -> list[EncoderRow]:
 
     Args:
         pattern: None for the bundled encoder and one row per kind of spec. A text lists every pretrained network of
-            timm and torchvision whose name holds it, whatever its case; with * ? [ it is a shell pattern for the whole
-            name.
+            timm and torchvision, and every spec of one word, whose name holds it, whatever its case; with * ? [ it is a
+            shell pattern for the whole name.
 
     Returns:
         Rows; none where no name fits.
@@ -54,7 +54,8 @@ def _notes(kind: SpecKind) -> str:
 def _by_name(pattern: str) -> list[EncoderRow]:
     text = pattern.lower()
     shell_pattern = text if any(sign in text for sign in "*?[") else f"*{text}*"
-    return [
+    single = [kind for kind in KINDS if not kind.takes_name and fnmatchcase(kind.prefix, shell_pattern)]
+    return [EncoderRow(kind.example, kind.what, _notes(kind)) for kind in single] + [
         EncoderRow(f"{kind.prefix}:{name}", f"{kind.prefix}, pretrained", "fetched once")
         for kind in KINDS
         if kind.names

@@ -210,8 +210,11 @@ class Encoder:
             if out_of_memory(error) or isinstance(error, EncoderError):
                 raise  # the caller may try a smaller batch
             shape = tuple(prepared.shape)
+            text = one_line(error)
+            if self.channels is None and "channels" in text:
+                text += f": say channels= in load_encoder where it takes others than {shape[1]}"
             raise EncoderError(
-                f"encoder {self.name!r} failed on pixels of shape {shape} on {self.device}: {one_line(error)}"
+                f"encoder {self.name!r} failed on pixels of shape {shape} on {self.device}: {text}"
             ) from error
         pooled = pool(features, self.network, count or len(prepared), prepared.shape[-2:], self.pooling, self.name)
         return pooled.to(self.device, torch.float32, copy=True)

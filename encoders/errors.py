@@ -17,9 +17,16 @@ class EncoderWarning(UserWarning):
 
 
 def one_line(error: BaseException, limit: int = 200) -> str:
-    """The first line of an error's text, cut to `limit` characters, or its type where it has no text."""
+    """The first line of an error's text, cut to `limit` characters, or its type where it has no text.
+
+    A first line that ends with a colon only announces the second, which then follows it; a key alone says nothing.
+    """
     lines = str(error).strip().splitlines()
     text = lines[0].strip() if lines else type(error).__name__
+    if isinstance(error, KeyError):
+        text = f"KeyError {text}"
+    if text.endswith(":"):
+        text = " ".join([text, *(line.strip() for line in lines[1:2])])
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

@@ -61,9 +61,12 @@ def height_and_width(text: str) -> tuple[int, int]:
     """Pixels: "96" is (96, 96), "96x128" and "(96, 128)" are (96, 128)."""
     try:
         height, _, width = text.strip("()[] ").replace(",", "x").partition("x")
-        return int(height), int(width or height)
+        sides = int(height), int(width or height)
     except ValueError:
-        raise EncoderError(f"size and resize must be pixels, as in size=96 or size=96x128; got {text!r}") from None
+        sides = 0, 0
+    if min(sides) < 1:
+        raise EncoderError(f"size and resize must be pixels, as in size=96 or size=96x128; got {text!r}")
+    return sides
 
 
 def _of_channels(preprocess: Preprocess, channels: int | None) -> Preprocess:

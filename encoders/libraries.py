@@ -39,7 +39,8 @@ def fetching(spec: str, pretrained: bool) -> Iterator[None]:
         raise
     except Exception as error:
         if not pretrained:
-            raise EncoderError(f"encoder {spec!r} cannot be built: {one_line(error)}") from error
+            reason = one_line(error).rstrip(".")
+            raise EncoderError(f"encoder {spec!r} cannot be built: {reason}: check its name and items") from error
         raise EncoderError(
             f"encoder {spec!r} needs weights that are not on this machine and could not be fetched "
             f"({type(error).__name__}: {one_line(error, 120)}): connect once, or use encoder 'default' or "

@@ -24,7 +24,7 @@ from encoders.arguments import arguments_of, built_with, channels_of, check_same
 from encoders.checkpoints.reading import PICKLES, SAFETENSORS
 from encoders.choices import check_class_token, pooling_not_offered
 from encoders.contract import Built
-from encoders.errors import EncoderError
+from encoders.errors import EncoderError, one_line
 from encoders.items import size_of
 from encoders.kinds import BUNDLED, BUNDLED_CARD
 from encoders.libraries import fetching, unknown_name
@@ -207,9 +207,22 @@ def _checked_folder(name: str, pretrained: bool) -> str:
             f"encoder 'timm:{name}' must be a folder with timm's config.json and weights; {str(folder)!r} has none: "
             "save the model with timm.models.save_for_hf, or read its weights with file:PATH?arch=NAME"
         )
+    if "architecture" not in _card(folder / "config.json"):
+        raise EncoderError(
+            f"encoder 'timm:{name}' must have the architecture in its config.json, as timm writes it; "
+            f"a folder of transformers is hf:{folder}"
+        )
     if pretrained and not any(file.suffix in (*SAFETENSORS, *PICKLES) for file in folder.iterdir()):
         raise EncoderError(f"encoder 'timm:{name}' must have its weights beside config.json; there are none")
     return f"{LOCAL}{folder}"
+
+
+def _card(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise EncoderError(f"{str(file)!r} must be JSON; got {one_line(error, 80)}: save the model again") from error
+    return content if isinstance(content, dict) else {}
 
 
 def _check_timm_name(name: str, pretrained: bool) -> None:

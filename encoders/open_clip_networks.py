@@ -85,7 +85,8 @@ def build_open_clip(spec: Spec) -> Built:
     trained = _trained_with(open_clip, spec, model_name, tag) if tag else {}
     quick_gelu = _flag(spec.items["quick_gelu"]) if "quick_gelu" in spec.items else trained.get("quick_gelu")
     activation = {"force_quick_gelu": True} if quick_gelu else {} if quick_gelu is None else {"quick_gelu": False}
-    with fetching(f"open_clip:{name}", pretrained), quiet():
+    here = name.startswith("local-dir:") or Path(tag).is_file()
+    with fetching(f"open_clip:{name}", pretrained and not here), quiet():
         model = open_clip.create_model(
             model_name,
             pretrained=tag or None,
@@ -173,7 +174,7 @@ def _flag(text: str) -> bool:
 
 def _check_name(spec: str, name: str, names: list[str]) -> None:
     if name not in names:
-        examples = f"did you mean {', '.join(names[:3])}?" if names else "give the path of a checkpoint"
+        examples = f"did you mean {', '.join(names[:3])}?" if names else "give the path of a checkpoint that is there"
         raise EncoderError(f"encoder {spec!r} is not known: {did_you_mean(name, names, examples)}")
 
 

@@ -51,11 +51,16 @@ def parse_spec(text: str) -> Spec:
         raise _refused(text, _nearest(prefix, tail, pretrained))
     if not pretrained and not kind.random_form:
         raise _refused(text, f"{kind.form} has no random weights")
-    name, items = _apart(tail) if kind.items else (tail, {})
+    name, pairs = _apart(tail) if kind.items else (tail, [])
+    items = dict(pairs)
     if bool(name) != kind.takes_name:
         raise _refused(text, f"nothing follows {prefix}" if name else f"a name must follow, as in {kind.example}")
     spec = Spec(text, kind, name, items, pretrained)
     _check_items(spec)
+    names = [item for item, _ in pairs]
+    if len(names) > len(items):
+        repeated = next(item for item in names if names.count(item) > 1)
+        raise EncoderError(f"encoder {text!r} has the item {repeated!r} more than once: keep one")
     return spec
 
 
@@ -79,13 +84,13 @@ def _cut(text: str) -> tuple[str, str]:
     return prefix, text[len(prefix) :].removeprefix(":")
 
 
-def _apart(tail: str) -> tuple[str, dict[str, str]]:
+def _apart(tail: str) -> tuple[str, list[tuple[str, str]]]:
     """The name before the last question mark, and the items after it; a question mark without items is of the name."""
     name, mark, items = tail.rpartition("?")
     pairs = [pair for pair in items.split("&") if pair]
     if not mark or not pairs or not all("=" in pair for pair in pairs):
-        return tail, {}
-    return name, dict(parse_qsl(items, keep_blank_values=True))
+        return tail, []
+    return name, parse_qsl(items, keep_blank_values=True)
 
 
 def _check_items(spec: Spec) -> None:

@@ -6,6 +6,7 @@ network will see, still in [0, 1], and `normalise` is the last step before the n
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -57,6 +58,8 @@ class Preprocess:
         alone = self.eight_bit and self.std is None
         if not alone and ((self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ())):
             raise EncoderError(f"mean and std must come together, one number a channel; got {self.mean} and {self.std}")
+        if not all(map(math.isfinite, (*(self.mean or ()), *(self.std or ())))):
+            raise EncoderError(f"mean and std must be finite numbers; got {self.mean} and {self.std}")
         if self.mean and max(self.mean) > 1:
             raise EncoderError(f"mean must be of pixels in [0, 1]; got {max(self.mean):g}: divide mean and std by 255")
         if self.std is not None and min(self.std) <= 0:
@@ -140,9 +143,16 @@ def _covers(resize: int | tuple[int, int], size: tuple[int, int] | None) -> bool
 
 def _resize(pixels: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
     if interpolation == "nearest":
-        return F.interpolate(pixels, size, mode="nearest-exact")
+        rows, columns = map(_nearest, pixels.shape[-2:], size)
+        return pixels[..., rows[:, None], columns]
     resized = F.interpolate(pixels, size, mode=interpolation, align_corners=False, antialias=True)
     return resized.clamp(0, 1)  # bilinear too: its weights add up to 1 only to within rounding
+
+
+def _nearest(before: int, after: int) -> Tensor:
+    """(after,) indices of the pixels that PIL takes, which adds up its steps in double precision."""
+    step = before / after
+    return torch.from_numpy(np.cumsum([step / 2, *[step] * (after - 1)]).astype(np.int64))
 
 
 def _resize_levels(pixels: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:

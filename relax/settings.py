@@ -76,6 +76,10 @@ class Request:
 
     def __post_init__(self) -> None:
         one_of("method", self.method, METHODS)
+        if isinstance(self.head, str):
+            raise ValueError(
+                f"head must be what encoders.load_head or encoders.network_head gives; got {self.head!r}: load it first"
+            )
         one_of("similarity", self.similarity, MEASURES)
 
 

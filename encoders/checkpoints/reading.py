@@ -39,7 +39,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     """
     file = Path(path).expanduser()
     if not file.is_file():
-        raise EncoderError(f"checkpoint must be a file; got {str(file)!r}, which is not there: check the path")
+        problem = "is a folder: name the file in it" if file.is_dir() else "is not there: check the path"
+        raise EncoderError(f"checkpoint must be a file; got {str(file)!r}, which {problem}")
     suffix = file.suffix.lower()
     if suffix not in SAFETENSORS + PICKLES:
         raise EncoderError(

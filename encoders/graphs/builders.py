@@ -64,7 +64,7 @@ def _preprocess(spec: Spec, signature: Signature) -> Preprocess:
     if not spec.items.keys() & {"mean", "std"}:
         warnings.warn(
             f"encoder {spec.text!r} takes floats and nothing says how they were normalised: pixels go in as [0, 1]; "
-            "say &mean=...&std=...",
+            f"say {'&' if spec.items else '?'}mean=...&std=...",
             EncoderWarning,
             stacklevel=2,
         )

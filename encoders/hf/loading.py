@@ -20,10 +20,15 @@ def source_of(name: str) -> str:
     """The folder as a path, or the name on the hub as it is.
 
     Raises:
-        EncoderError: If it is a file, or a path where nothing is.
+        EncoderError: If it is a folder without configuration, a file, or a path where nothing is.
     """
     path = Path(name).expanduser()
     if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise EncoderError(
+                f"encoder 'hf:{name}' must name a folder with a config.json; {str(path)!r} has none: save the model "
+                "and its image processor with save_pretrained"
+            )
         return str(path)
     if path.exists() or name.startswith((".", "~", "/")) or name.count("/") > 1:
         raise EncoderError(

@@ -91,5 +91,5 @@ def with_channels(pixels: NDArray[np.float32], channels: int | None) -> NDArray[
     if (pixels.shape[-1], channels) == (1, 3):
         return np.repeat(pixels, 3, axis=-1)
     if pixels.shape[-1] != channels:
-        raise ImageError(f"has {pixels.shape[-1]} channels; the encoder takes {channels}")
+        raise ImageError(f"has {pixels.shape[-1]} channels; the encoder takes {channels}: give it such pictures")
     return pixels

@@ -116,6 +116,12 @@ def test_a_folder_that_is_none_of_timm_is_refused(tmp_path: Path) -> None:
         EncoderError, match=r"must be a folder with timm's config.json .* has none: save the model with"
     ):
         load(f"timm:local-dir:{tmp_path}", device="cpu")
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
+    with pytest.raises(EncoderError, match=r"must have the architecture .*; a folder of transformers is hf:"):
+        load(f"timm:local-dir:{tmp_path}", device="cpu")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(EncoderError, match=r"config.json' must be JSON; got .*: save the model again"):
+        load(f"timm:local-dir:{tmp_path}", device="cpu")
     folder_of(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(EncoderError, match=r"must have its weights beside config.json; there are none"):
@@ -211,6 +217,11 @@ def test_a_classifier_is_built_with_the_same_arguments() -> None:
             "has the item 'num_haeds'; known are size, .* of the network's constructor: did you mean num_heads",
         ),
         ("num_heads=5", "cannot be built with num_heads=5"),
+        (
+            "act_layer=gelux",
+            r"cannot be built with act_layer='gelux' \(KeyError 'gelux'\): give another value, or leave it out",
+        ),
+        ("size=0", "size and resize must be pixels, as in size=96 or size=96x128; got '0'"),
         ("checkpoint_path=x.pth", "has the item 'checkpoint_path'"),
         ("num_classes=3", "has the item 'num_classes'"),
         ("size=64&img_size=32", r"size and img_size must be the same; got \(64, 64\) and \(32, 32\): keep one"),
@@ -229,6 +240,11 @@ def test_what_a_network_does_not_take_is_refused(items: str, message: str) -> No
         load(f"random:timm:test_vit?{items}", device="cpu")
 
     assert "\n" not in str(caught.value)
+
+
+def test_pretrained_weights_do_not_change_what_is_said_of_a_value(tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match="cannot be built with act_layer='gelux'"):
+        load(f"timm:local-dir:{folder_of(tmp_path)}?act_layer=gelux", device="cpu")
 
 
 class Swallows(nn.Module):

@@ -40,6 +40,11 @@ def test_a_text_finds_names_that_hold_it_in_both_libraries_whatever_the_case() -
     assert all("resnet18" in spec for spec in specs)
 
 
+def test_a_spec_of_one_word_is_found_too() -> None:
+    assert [row.spec for row in available("SSCD")] == ["sscd"]
+    assert next(row.spec for row in available("d?fault")) == "default"
+
+
 def test_a_shell_pattern_is_for_the_whole_name() -> None:
     assert [row.spec for row in available("resnet1?")] == ["torchvision:resnet18"]
     assert [row.spec for row in available("test_vit.*")] == ["timm:test_vit.r160_in1k"]

@@ -72,6 +72,13 @@ def test_a_network_that_fails_is_named_with_what_it_was_given() -> None:
         load(nn.Linear(7, 2), device="cpu")(torch.zeros(2, 3, 5, 5))
 
 
+def test_a_function_of_which_nobody_said_the_channels_is_asked_for_them() -> None:
+    grey = nn.Conv2d(1, 2, 3)
+
+    with pytest.raises(EncoderError, match=r"got 3 channels instead: say channels= in load_encoder .* others than 3$"):
+        load(lambda pixels: grey(pixels))(torch.zeros(1, 3, 5, 5))
+
+
 def test_running_out_of_memory_is_left_to_the_caller() -> None:
     def hungry(pixels: Tensor) -> Tensor:
         raise torch.OutOfMemoryError("no more")

@@ -647,6 +647,7 @@ def test_what_is_no_picture_network_of_transformers_is_refused(tmp_path: Path) -
         (wrapped, f"is a network of timm in a wrapper: use timm:local-dir:{wrapped}"),
         (words, "is a bert, which reads no pictures"),
         (words / "config.json", "must name a folder with a config.json, .*; got a file: give the folder"),
+        (tmp_path, "must name a folder with a config.json; '.*' has none: save the model and its image processor"),
         (tmp_path / "nothing", "got a path where nothing is: give the folder"),
     ):
         with pytest.raises(EncoderError, match=message):

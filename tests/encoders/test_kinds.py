@@ -122,6 +122,11 @@ def test_arch_names_a_network_of_timm_or_a_spec_that_may_be_one(arch: str, prefi
     assert (spec.kind.prefix, spec.name, spec.items, spec.pretrained) == (prefix, name, {"size": "96"}, False)
 
 
+def test_an_item_that_is_said_twice_is_refused() -> None:
+    with pytest.raises(EncoderError, match="has the item 'size' more than once: keep one"):
+        parse_spec("timm:resnet50?size=96&mean=0.5&size=224")
+
+
 def test_a_spec_is_cut_at_the_question_mark_before_its_items() -> None:
     assert parse_spec("hub:owner/repo:net?pretrained=true&size=96").items == {"pretrained": "true", "size": "96"}
     assert parse_spec("file:a?b.pth?arch=x").name == "a?b.pth"

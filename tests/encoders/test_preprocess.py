@@ -99,6 +99,17 @@ def test_enlarging_by_nearest_repeats_pixels() -> None:
     assert torch.equal(view, pixels.repeat_interleave(2, 2).repeat_interleave(2, 3))
 
 
+@pytest.mark.parametrize("size", [(40, 40), (7, 90), (1, 95), (33, 5)])
+def test_nearest_takes_the_pixels_that_pil_takes(size: tuple[int, int]) -> None:
+    """96 to 40 has steps of 2.4, of which the third ends on the border of two pixels."""
+    levels = np.random.default_rng(0).integers(256, size=(80, 96), dtype=np.uint8)
+
+    view = Preprocess(size=size, interpolation="nearest").view(torch.from_numpy(levels)[None, None] / 255)
+
+    expected = Image.fromarray(levels).resize(size[::-1], Image.Resampling.NEAREST)
+    assert torch.equal(view[0, 0], torch.from_numpy(np.array(expected)) / 255)
+
+
 def test_shrinking_to_half_averages_what_the_triangle_weighs() -> None:
     """Antialiased bilinear at half size weighs four pixels 1, 3, 3, 1 and at the border 3, 3, 1 (by hand)."""
     row = torch.tensor([8.0, 16, 24, 32, 40, 48, 56, 64]) / 64
@@ -182,6 +193,8 @@ def test_normalising_does_not_write_into_its_input_and_lets_gradients_through() 
         ({"mean": (0.5,), "std": (0.5, 0.5)}, "mean and std must come together"),
         ({"mean": (123.7,), "std": (58.0,)}, "mean must be of pixels in .*; got 123.7: divide mean and std by 255"),
         ({"mean": (0.5,), "std": (0.0,)}, "std must be above 0 in every channel"),
+        ({"mean": (float("nan"),), "std": (0.5,)}, "mean and std must be finite numbers"),
+        ({"mean": (0.5,), "std": (float("inf"),)}, "mean and std must be finite numbers"),
         ({"size": (0, 4)}, "size must be at least 1 x 1 px"),
         ({"size": (32, 32), "resize": 31}, r"resize must be at least size, here \(32, 32\); got 31"),
         ({"resize": 31}, "resize must be at least size"),

@@ -197,6 +197,16 @@ def test_weights_by_path_without_configuration_are_asked_for_it_and_take_what_is
     assert_is(f"open_clip:tiny:{tiny}?{said}", with_quick_gelu(tiny), OTHERS)
 
 
+def test_weights_by_path_that_do_not_fit_are_not_taken_for_a_failed_download(tiny: Path) -> None:
+    torch.save({"logit_scale": torch.ones(())}, tiny)
+
+    with pytest.raises(
+        EncoderError, match=r"cannot be built: Error.* for CLIP: Missing key.*: check its name"
+    ) as caught:
+        load(f"open_clip:tiny:{tiny}?mean=0.5&std=0.5&interpolation=bilinear&quick_gelu=true", device="cpu")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_configuration_that_cannot_be_read_is_one_line(tiny: Path) -> None:
     (tiny.parent / "open_clip_config.json").write_text("mean: 0.5")
 
@@ -250,7 +260,7 @@ def test_a_folder_without_weights_is_refused_and_never_random(tmp_path: Path) ->
     bare = folder_of(tmp_path / "bare", weights=False)
 
     with pytest.raises(
-        EncoderError, match=r"encoder 'open_clip:local-dir:.*' needs weights that are not on this machine"
+        EncoderError, match=r"encoder 'open_clip:local-dir:.*' cannot be built: .*: check its name and items"
     ):
         load(f"open_clip:local-dir:{bare}", device="cpu")
 

@@ -149,6 +149,7 @@ def test_an_unknown_keyword_is_refused_with_the_nearest(function, keyword, messa
         ({"precision": "exakt"}, "precision must be one of exact, auto, fast; got 'exakt': did you mean 'exact'?"),
         ({"keep": float("nan")}, "keep is the chance that a cell stays visible"),
         ({"batch_size": 0}, "batch_size must be a whole number, 1 or more"),
+        ({"head": "network"}, "head must be what encoders.load_head .* gives; got 'network': load it first"),
         ({"masks": 2.0}, "masks must be a whole number, 2 or more; got 2.0"),
     ],
 )

@@ -129,7 +129,7 @@ def test_a_truncated_file_is_one_clear_line(name: str, tmp_path: Path) -> None:
 def test_no_file_a_folder_and_a_foreign_kind_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match=r"checkpoint must be a file; got '.*no\.pth', which is not there"):
         read_checkpoint(tmp_path / "no.pth")
-    with pytest.raises(EncoderError, match="checkpoint must be a file"):
+    with pytest.raises(EncoderError, match=r"checkpoint must be a file; .* which is a folder: name the file in it"):
         read_checkpoint(tmp_path)
     with pytest.raises(EncoderError, match=r"checkpoint must end in one of .safetensors, .pth, .*; got 'a.onnx'"):
         read_checkpoint(broken(tmp_path, "a.onnx", b"x"))

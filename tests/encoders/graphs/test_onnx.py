@@ -90,7 +90,7 @@ def test_the_item_std_is_refused_where_the_graph_normalises_by_itself(tmp_path: 
 
 
 def test_floats_with_nothing_said_about_normalising_are_told_about_in_one_line(tmp_path: Path, pixels: Tensor) -> None:
-    with pytest.warns(EncoderWarning, match=r"pixels go in as \[0, 1\]; say &mean=...&std=...$") as caught:
+    with pytest.warns(EncoderWarning, match=r"pixels go in as \[0, 1\]; say \?mean=...&std=...$") as caught:
         encoder = loaded(Graph(), tmp_path, "")
 
     assert len(caught) == 1
@@ -269,6 +269,8 @@ FLAT = model_of(
         (Graph(), "pooling=mean", "gives one vector a picture; got 'mean'$"),
         (Graph(batch=4), "batch=2", "must be 4, as its graph says, or left out; got '2'$"),
         (Graph(), "batch=0", "a number of pictures, 1 or more; got '0'$"),
+        (Graph(), "layout=NHWC", r"layout of encoder .* must fit pictures .*; got 'NHWC': leave it out$"),
+        (Graph(channels_last=True), "layout=nchw", "got 'nchw': leave it out$"),
         (Graph(), "layout=HWC", "layout must be NCHW or NHWC; got 'HWC'$"),
         (Graph(), "maps=last", "must be NCHW or NHWC; got 'last'$"),
         (Graph(), "prefix=one", "must be a number of tokens, 0 or more; got 'one'$"),
