@@ -38,7 +38,8 @@ class Yardsticks:
 
     Attributes:
         picture: (D,) its embedding.
-        hidden: The cosine of the picture entirely hidden; NaN where either embedding is all zeros.
+        hidden: The cosine of the picture entirely hidden; NaN where either embedding is all zeros, or where the encoder
+            has none for it, as one that divides by the length of what it sees.
         shuffled: Likewise of its pieces in a random order.
         unsteady: How far its embedding in a batch is from that alone, as a share of its length.
         masked: (N,) cosines of the masked views so far, in parts.
@@ -74,7 +75,7 @@ class Yardsticks:
         """
         before = versions(encoder.network)
         pictures = torch.cat([fill.expand_as(view), shuffled(view), view])
-        hidden, pieces, in_company = _together(embed, pictures).to(picture.device)
+        hidden, pieces, in_company = _together(embed, pictures, picture).to(picture.device)
         unsteady = check_steady(encoder.name, encoder.network, picture, in_company, lambda: embed(view)[0])
         check_unchanged(encoder.name, encoder.network, before)
         if unsteady <= STEADY and _blind(pictures, picture, hidden, pieces):
@@ -148,22 +149,23 @@ def shuffled(view: Tensor) -> Tensor:
     return mixed
 
 
-def _together(embed: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
-    """(N, D): in one batch, or in smaller ones where the encoder or the memory takes no more."""
+def _together(embed: Callable[[Tensor], Tensor], pictures: Tensor, picture: Tensor) -> Tensor:
+    """(N, D): in one batch, or in smaller ones where the encoder or the memory takes no more; `picture` is (D,)."""
 
     def in_parts(size: int) -> Tensor:
-        return torch.cat([_embedded(embed, part) for part in pictures.split(size)])
+        return torch.cat([_embedded(embed, part, picture) for part in pictures.split(size)])
 
     return within_memory(in_parts, len(pictures))[0]
 
 
-def _embedded(embed: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
+def _embedded(embed: Callable[[Tensor], Tensor], pictures: Tensor, like: Tensor) -> Tensor:
+    """(N, D), NaN where the encoder refuses a picture: no yardstick is no reason against the map of another picture."""
     try:
         return embed(pictures)
-    except EncoderError:  # a network for single pictures, which methods that need no batch can explain
+    except EncoderError:  # perhaps a network for single pictures, which methods that need no batch can explain
         if len(pictures) == 1:
-            raise
-        return torch.cat([embed(picture[None]) for picture in pictures])
+            return torch.full_like(like, math.nan)[None]
+        return torch.cat([_embedded(embed, picture[None], like) for picture in pictures])
 
 
 def _blind(pictures: Tensor, *embeddings: Tensor) -> bool:
@@ -173,7 +175,8 @@ def _blind(pictures: Tensor, *embeddings: Tensor) -> bool:
 
 
 def _cosine(embedding: Tensor, picture: Tensor) -> float:
-    return float(cosine(embedding[None], picture)[0]) if bool(embedding.any() and picture.any()) else math.nan
+    known = bool(embedding.isfinite().all() and embedding.any() and picture.any())
+    return float(cosine(embedding[None], picture)[0]) if known else math.nan
 
 
 def _rounded(value: float) -> float | None:

@@ -53,6 +53,24 @@ def test_the_record_holds_the_cosines_by_their_definition() -> None:
     assert scale["zeros"] == 0
 
 
+@pytest.mark.parametrize("method", ["relax", "occlusion"])
+def test_an_encoder_without_an_embedding_of_the_hidden_picture_still_explains_another(method: str) -> None:
+    """Black pixels have no direction, and no masked view of this picture is all black."""
+
+    def directions(pixels: Tensor) -> Tensor:
+        vectors = rows(pixels)
+        return vectors / vectors.norm(dim=1, keepdim=True)
+
+    explanation = relax.explain(picture(), directions, masks=32, cells=4, method=method)
+    same = relax.explain(picture(), rows, masks=32, cells=4, method=method)
+
+    np.testing.assert_allclose(explanation.importance, same.importance, atol=1e-5)
+    assert explanation.provenance["scale"]["cosine"]["hidden"] is None
+    assert explanation.provenance["scale"]["cosine"]["shuffled"] == pytest.approx(
+        same.provenance["scale"]["cosine"]["shuffled"], abs=1e-5
+    )
+
+
 def test_references_at_hand_are_a_yardstick_too() -> None:
     others = relax.Corpus([picture(1), picture(2)])
     explanation = relax.explain(picture(), rows, masks=8, cells=2, reference=others, similarity="l2")
