@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from encoders.errors import STEADY, EncoderError, EncoderWarning
@@ -20,9 +21,14 @@ from encoders.errors import STEADY, EncoderError, EncoderWarning
 def check_floats(features: Tensor, name: str) -> None:
     """Refuse a tensor of whole, logical or complex numbers, of which the conversion to float32 would lose a part.
 
+    A sparse one is refused as well.
+
     Raises:
         EncoderError: If it is one.
     """
+    if features.layout != torch.strided:
+        layout = str(features.layout).removeprefix("torch.")
+        raise EncoderError(f"encoder {name!r} must return a dense tensor; got {layout}: return .to_dense() of it")
     if not features.is_floating_point():
         advice = (
             "return the absolute value or both parts"

@@ -117,7 +117,7 @@ def tensor_of(answer: object, name: str) -> Tensor:
     """
     if isinstance(answer, Tensor):
         return answer
-    if isinstance(answer, np.ndarray) and answer.dtype.kind in "fiub":
+    if isinstance(answer, np.ndarray) and answer.dtype.kind in "fiubc":
         return torch.from_numpy(np.array(answer))  # a copy: arrays may be read-only, or written to again
     parts = entries(answer)
     tensors = {key: value for key, value in parts.items() if isinstance(value, Tensor | np.ndarray)}

@@ -140,14 +140,11 @@ def _find_part(
     part: str,
     path: str,
 ) -> tuple[str, int]:
-    """The best prefix, and which of `rows` numbers the children under it, the first where they have names."""
-    fits: Counter[tuple[str, int]] = Counter()
-    for key, value in tensors.items():
-        for prefix, suffix in _splits(key):
-            for row, numbers in enumerate(rows):
-                name = renamed(suffix, numbers)
-                if shapes.get(name) == tuple(value.shape) and (suffix != name) == (row > 0) and part in prefix:
-                    fits[prefix, row] += 1
+    """The best prefix, and which of `rows` numbers the children under it, the first where they have names.
+
+    Where no shape fits, as those of another width, names alone decide, so that the report can say what differs.
+    """
+    fits = _fits(tensors, shapes, rows, part, by_shape=True) or _fits(tensors, shapes, rows, part, by_shape=False)
     if part and not fits:
         raise EncoderError(
             f"part must be in the names of checkpoint {path!r}; got {part!r}: leave it out, or look at "
@@ -155,6 +152,26 @@ def _find_part(
         )
     prefix, row = min(fits, key=lambda fit: (-fits[fit], _preference(fit[0]), fit), default=("", 0))
     return prefix, row
+
+
+def _fits(
+    tensors: dict[str, Tensor],
+    shapes: dict[str, tuple[int, ...]],
+    rows: tuple[dict[str, str], ...],
+    part: str,
+    *,
+    by_shape: bool,
+) -> Counter[tuple[str, int]]:
+    """How many of the network's names stand under each prefix and row."""
+    fits: Counter[tuple[str, int]] = Counter()
+    for key, value in tensors.items():
+        for prefix, suffix in _splits(key):
+            for row, numbers in enumerate(rows):
+                name = renamed(suffix, numbers)
+                fitting = name in shapes and (not by_shape or shapes[name] == tuple(value.shape))
+                if fitting and (suffix != name) == (row > 0) and part in prefix:
+                    fits[prefix, row] += 1
+    return fits
 
 
 def _splits(key: str) -> Iterable[tuple[str, str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 
 def _read_pickle(file: Path) -> object:
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "'torch.load' received a zip file that looks like a TorchScript archive")
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         foreign = _foreign_objects(file)
@@ -73,6 +75,11 @@ def _read_pickle(file: Path) -> object:
             "if you trust it, load it yourself once and save its state_dict() alone"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        if "TorchScript" in str(error):
+            raise EncoderError(
+                f"checkpoint {file.name!r} must hold a state dict; it is TorchScript, a network with its code: if you "
+                "trust it, pass torch.jit.load(path) as the encoder"
+            ) from error
         raise _damaged(file, error) from error
 
 

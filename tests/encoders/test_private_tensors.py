@@ -133,6 +133,7 @@ def test_an_embedding_that_is_a_part_of_the_pixels_is_a_copy() -> None:
     ("answer", "got"),
     [
         (lambda pixels: torch.complex(pixels, pixels).mean((2, 3)), "complex64"),
+        (lambda pixels: pixels.numpy().mean((2, 3)) * 1j, "complex64"),
         (lambda pixels: pixels.mean((2, 3)).argsort(1), "int64"),
         (lambda pixels: pixels.mean((2, 3)) > 0.5, "bool"),
         (lambda pixels: torch.ones(len(pixels), 2, 4, 4, dtype=torch.int32), "int32"),
@@ -141,3 +142,8 @@ def test_an_embedding_that_is_a_part_of_the_pixels_is_a_copy() -> None:
 def test_numbers_that_are_no_floats_are_refused_before_they_lose_a_part(answer: object, got: str) -> None:
     with pytest.raises(EncoderError, match=rf"must return floats; got {got}: "):
         load(answer, pooling="mean").embed(pixels())  # type: ignore[arg-type]
+
+
+def test_a_sparse_embedding_is_refused_with_the_way_out() -> None:
+    with pytest.raises(EncoderError, match=r"must return a dense tensor; got sparse_coo: return .to_dense\(\) of it"):
+        load(lambda pixels: pixels.mean((2, 3)).to_sparse()).embed(pixels())

@@ -417,6 +417,17 @@ def test_a_checkpoint_of_another_network_is_refused_and_not_left_random(tmp_path
         load(f"file:{path}?arch=test_resnet")
 
 
+def test_weights_of_which_no_shape_fits_are_told_by_their_names(tmp_path: Path) -> None:
+    state = {
+        f"teacher.backbone.{name}": torch.zeros(*value.shape, 2)
+        for name, value in cnn().state_dict().items()
+        if value.ndim
+    }
+
+    with pytest.raises(EncoderError, match=r"part 'teacher.backbone.'\): \d+ of \d+ weights of another shape \(conv1"):
+        load(f"file:{saved(state, tmp_path)}?arch=test_resnet")
+
+
 def test_shapes_of_a_wider_network_are_refused(tmp_path: Path) -> None:
     state = cnn().state_dict()
     state["layer4.0.conv1.weight"] = torch.zeros(7, 7, 3, 3)

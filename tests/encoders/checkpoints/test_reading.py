@@ -101,6 +101,18 @@ def test_a_whole_pickled_module_is_refused_with_the_way_out(tmp_path: Path) -> N
         read_checkpoint(tmp_path / "module.pth")
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit")
+def test_torchscript_is_refused_with_the_way_out_and_no_other_word(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    torch.jit.save(torch.jit.script(nn.Linear(3, 2)), tmp_path / "net.pt")
+    recwarn.clear()
+
+    with pytest.raises(EncoderError, match=r"'net.pt' must hold a state dict; it is TorchScript.*: if you trust it"):
+        read_checkpoint(tmp_path / "net.pt")
+    assert not [warning for warning in recwarn if issubclass(warning.category, UserWarning)]
+
+
 def broken(folder: Path, name: str, content: bytes) -> Path:
     (folder / name).write_bytes(content)
     return folder / name
