@@ -134,10 +134,11 @@ def write(comparison: Comparison, out: Path, image: str) -> list[Path]:
 
 
 def print_costs(comparison: Comparison, files: list[Path]) -> None:
-    """Print passes, seconds and range of each map, and the files written, to stdout."""
+    """Print passes, seconds and range of each map, why it may say little, and the files written, to stdout."""
     from rich.text import Text
 
     from relax.questions.comparison import costs
+    from relax.scale import doubts
 
     table = plain_table(["name"], ["passes", "seconds", "lowest", "highest"])
     table.add_column("unit", overflow="fold")
@@ -145,7 +146,9 @@ def print_costs(comparison: Comparison, files: list[Path]) -> None:
         span = row["highest"] - row["lowest"]
         ends = number(row["lowest"], span), number(row["highest"], span)
         table.add_row(Text(row["name"]), f"{row['passes']:,}", f"{row['seconds']:.1f}", *ends, Text(row["unit"]))
-    print_table(table, f"written: {file_names(files)}")
+    reasons = {name: doubts(explanation) for name, explanation in comparison.explanations.items()}
+    lines = [f"{name}: {doubt}" for name, of_map in reasons.items() for doubt in of_map]
+    print_table(table, *lines, f"written: {file_names(files)}")
 
 
 def _as_file_name(name: str) -> str:

@@ -75,7 +75,9 @@ def pair(
 
 
 def in_words(pair: PairExplanation) -> str:
-    """The numbers of a pair, one per line."""
+    """The numbers of a pair, and why its maps may say little, one per line."""
+    from relax.scale import doubts
+
     measure = pair.a.to_other.provenance["similarity"]
     lines = [f"{measure} of the whole images: {number(pair.similarity)}"]
     for direction in (pair.a, pair.b):
@@ -84,6 +86,7 @@ def in_words(pair: PairExplanation) -> str:
             f"{image}: over the masks, the similarity to the other and that to itself correlate "
             f"{number(direction.correlation)}, slope {number(direction.slope)}"
         )
+        lines += [f"{image}: {doubt}" for doubt in doubts(direction.to_other)]
     return "\n".join(lines)
 
 

@@ -118,6 +118,24 @@ def test_an_encoder_that_hiding_hardly_moves_is_said_in_figure_report_and_comman
     assert "more than noise" not in findings
 
 
+def test_commands_of_several_maps_say_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(skimage.data.chelsea()[::3, ::3]).save("cat.png")
+    Image.fromarray(skimage.data.chelsea()[::3, ::-3]).save("tac.png")
+    common = ["--masks", "64", "--device", "cpu"]
+
+    assert run(["pair", "cat.png", "tac.png", "--encoder", "random:default", *common]) == 0
+    of_pair = capsys.readouterr().out.splitlines()
+    assert run(["compare", "cat.png", "--encoders", "default,random:default", *common]) == 0
+    of_encoders = capsys.readouterr().out.splitlines()
+
+    says = "hiding hardly moves the embedding: "
+    assert [line.partition(says)[0] for line in of_pair if says in line] == ["cat.png: ", "tac.png: "]
+    assert [line.partition(says)[0] for line in of_encoders if says in line] == ["random:default: "]
+
+
 def test_a_trained_encoder_on_a_photograph_gives_no_doubt_and_a_random_transformer_does() -> None:
     image = skimage.data.chelsea()[::3, ::3]
 
