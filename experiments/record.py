@@ -44,7 +44,7 @@ def write_results(name: str, rows: Sequence[dict[str, Any]], summary: dict[str, 
         "command": shlex.join(["python", "-m", _running_module(), *map(_without_folder, sys.argv[1:])]),
         **summary,
         "machine": machine(),
-        "versions": dict(versions()),
+        "versions": versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     with written_aside(RESULTS / f"{name}.json") as aside:

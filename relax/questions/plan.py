@@ -111,7 +111,7 @@ class Plan:
             "question": self.question.record(),
             "contrast": None if self.contrast is None else self.contrast.record(),
             **self.settings.record(),
-            "versions": dict(versions()),
+            "versions": versions(),
         }
 
     def outcomes(
