@@ -15,6 +15,7 @@ names, and how good the embeddings are by k-NN on Caltech 101.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
@@ -120,7 +121,11 @@ class Sscd(nn.Module):
         return torch.from_numpy(self._run(["embedding"], {"image": image.numpy()})[0])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Sscd:
-        return self  # frozen
+        """A copy with a twin of its own; the graph, which nobody can change, is shared."""
+        other = Sscd.__new__(Sscd)
+        nn.Module.__init__(other)
+        other.twin, other._run = copy.deepcopy(self.twin, memo), self._run
+        return other
 
 
 def sscd() -> Encoder:

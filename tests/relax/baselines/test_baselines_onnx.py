@@ -84,7 +84,7 @@ def test_the_command_line_tells_in_one_line_that_nothing_says_how_pixels_were_no
 
     error = capsys.readouterr().err
     assert error.startswith("relax: encoder 'onnx:")
-    assert error.endswith("pixels go in as [0, 1]; say &mean=...&std=...\n")
+    assert error.endswith("pixels go in as [0, 1]; say ?mean=...&std=...\n")
     assert error.count("\n") == 1
 
 
