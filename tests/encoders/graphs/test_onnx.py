@@ -346,7 +346,7 @@ def test_weights_that_are_missing_beside_the_file_are_named(tmp_path: Path) -> N
     save_with_data(tmp_path / "graph.onnx")
     (tmp_path / "weights.bin").unlink()
 
-    with pytest.raises(EncoderError, match=r"External data path does not exist: .*weights\.bin"):
+    with pytest.raises(EncoderError, match=r"ONNX Runtime .*weights\.bin.*check the file and any data files beside it"):
         load(f"onnx:{tmp_path / 'graph.onnx'}?{SAID}", device="cpu")
 
 
