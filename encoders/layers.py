@@ -53,7 +53,7 @@ def settings_of(network: nn.Module) -> dict[str, Any]:
     activations = dict.fromkeys(type(layer).__name__ for layer in network.modules() if _is_activation(layer))
     pooled = isinstance(getattr(network, "maxpool", None), nn.MaxPool2d)
     linear = any(isinstance(getattr(network, name, None), nn.Identity) for name in ("act1", "relu"))
-    pool = getattr(network, "global_pool", None)
+    pool = getattr(network, "global_pool", getattr(network, "pooling", None))
     settings = {
         "channels": stem.in_channels if stem else None,
         "stem": _in_words(stem) + ", no activation" * linear + ", max pooling" * pooled if stem else None,

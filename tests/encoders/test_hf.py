@@ -23,6 +23,7 @@ from encoders.encoder import copied
 from encoders.heads.networks import network_head
 from encoders.hf.networks import FAMILIES
 from encoders.hf.processors import UnreadError, preprocess_of
+from encoders.identity import identity
 from encoders.text import embed_text
 from relax.baselines import MethodError
 from relax.cli.app import run
@@ -301,6 +302,16 @@ def test_a_pooler_that_the_file_has_not_is_never_used_nor_counted(vit: Path) -> 
     assert not any("pooler" in name for name in first.network.state_dict())
     assert first.checksum == second.checksum
     assert torch.equal(first(noise(1, 3, 32, 32)), second(noise(1, 3, 32, 32)))
+
+
+def test_the_record_says_how_the_vector_is_taken(vit: Path) -> None:
+    """ "auto" alone would not tell a reader, since it is another thing for every family."""
+    pooled = {pooling: identity(load(f"hf:{vit}", device="cpu", pooling=pooling)) for pooling in ("auto", "mean")}
+
+    assert {pooling: record["architecture"]["pooling"] for pooling, record in pooled.items()} == {
+        "auto": "cls",
+        "mean": "mean",
+    }
 
 
 def test_a_pooler_that_is_needed_and_not_there_is_asked_about(tmp_path: Path) -> None:
