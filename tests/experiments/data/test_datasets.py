@@ -14,6 +14,7 @@ from experiments.data.datasets import (
     Box,
     Sample,
     bccd,
+    caltech101,
     check,
     imagenet_sample,
     kvasir_seg,
@@ -247,3 +248,23 @@ def test_the_annotation_lies_on_what_it_names():
             green = (inside[:, 1] > inside[:, 0] + 40).mean()
             assert (inside.max(axis=1) <= 40).mean() + green > 0.9, sample.name
     assert len(with_text) >= 60
+
+
+def test_caltech_is_split_by_every_fifth_picture_and_its_background_has_no_class(tmp_path):
+    """Seven pictures of each of two classes: the fifth is the test's; the background's other six are trained on."""
+    with zipfile.ZipFile(tmp_path / "caltech101.zip", "w") as archive:
+        for number, folder in enumerate(("BACKGROUND_Google", "crab", "anchor")):
+            for index in range(7):
+                stream = BytesIO()
+                Image.fromarray(np.full((8, 10 + index, 3), 60 * number, np.uint8)).save(stream, format="JPEG")
+                archive.writestr(f"{folder}/image_{index:04}.jpg", stream.getvalue())
+
+    pictures, labels, classes = caltech101(tmp_path, "train")
+    held_out, their_labels, _ = caltech101(tmp_path, "test")
+
+    assert classes == ["anchor", "crab"]
+    assert labels.tolist() == [-1] * 6 + [0] * 6 + [1] * 6
+    assert [picture.shape[1] for picture in pictures[:6]] == [10, 11, 12, 13, 15, 16]
+    assert their_labels.tolist() == [0, 1]
+    assert [picture.shape[1] for picture in held_out] == [14, 14]
+    assert [round(float(picture.mean())) for picture in held_out] == [120, 60]
