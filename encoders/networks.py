@@ -46,9 +46,8 @@ def drawn_from(seed: int) -> Iterator[None]:
 def build_default(spec: Spec) -> Built:
     """The bundled encoder, or its network with random weights."""
     arguments = arguments_of(spec)
-    network = built_with(spec, lambda **kwargs: bundled_network(pretrained=spec.pretrained, **kwargs)[0], arguments)
-    _, preprocess = bundled_network(pretrained=False)
-    return Built(network, preprocess, pool=pool_with_timm, channels=channels_of(arguments) or 3)
+    network = built_with(spec, partial(bundled_network, pretrained=spec.pretrained), arguments)
+    return Built(network, bundled_preprocess(), pool=pool_with_timm, channels=channels_of(arguments) or 3)
 
 
 def build_timm(spec: Spec) -> Built:
@@ -104,13 +103,12 @@ def timm_names() -> list[str]:
     return list(timm.list_pretrained())
 
 
-def bundled_network(*, pretrained: bool, **arguments: Any) -> tuple[nn.Module, Preprocess]:
-    """The default encoder: the whole image squeezed to a small square, so that its maps cover the full frame.
-
-    Random weights may have other arguments than its card names.
-    """
-    card = json.loads(BUNDLED_CARD.read_text(encoding="utf-8"))
-    network = timm.create_model(card["arch"], pretrained=False, num_classes=0, **{**card["arch_args"], **arguments})
+def bundled_network(*, pretrained: bool, **arguments: Any) -> nn.Module:
+    """The default encoder's network; random weights may have other arguments than its card names."""
+    card = _card(BUNDLED_CARD)
+    network: nn.Module = timm.create_model(
+        card["arch"], pretrained=False, num_classes=0, **{**card["arch_args"], **arguments}
+    )
     if pretrained:
         if not BUNDLED.exists():
             raise EncoderError(
@@ -118,13 +116,18 @@ def bundled_network(*, pretrained: bool, **arguments: Any) -> tuple[nn.Module, P
                 "install the package again, or name another encoder"
             )
         network.load_state_dict(load_file(BUNDLED))
-    preprocess = Preprocess(
+    return network
+
+
+def bundled_preprocess() -> Preprocess:
+    """The default encoder's: the whole image squeezed to a small square, so that its maps cover the full frame."""
+    card = _card(BUNDLED_CARD)
+    return Preprocess(
         size=(card["input_size"], card["input_size"]),
         mean=tuple(card["mean"]),
         std=tuple(card["std"]),
         interpolation=card["interpolation"],
     )
-    return network, preprocess
 
 
 def timm_preprocess(name: str, config: dict[str, Any]) -> Preprocess:

@@ -190,7 +190,7 @@ def _relax(
     """RELAX for one image."""
     start = time.perf_counter()
     scene = Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
-    target = question.target(scene.accumulator_device, scene.image_embedding)
+    target = question.target(scene.accumulator_device, lambda: scene.image_embedding)
     moments = scene.estimator()
     for masks, embeddings in scene.passes(budget, progress, target):
         moments.add(target(embeddings), masks)

@@ -48,7 +48,7 @@ def probe_image(image: ImageSource, encoder: Encoder, settings: Settings, progre
     scene = Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
     budget = Budget(settings.count, None, settings.execution.batch_size)
     embeddings = torch.cat([batch for _, batch in scene.passes(budget, progress)])
-    image_embedding = scene.image_embedding()
+    image_embedding = scene.image_embedding
     record = {
         **scene.record(settings.hiding),
         "scale": scene.yardsticks.record(),

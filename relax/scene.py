@@ -118,18 +118,15 @@ class Scene:
         """(N, D) embeddings of pixels (N, C, h, w) of the view's size."""
         return self.encoder.embed(pixels) if self.resized else self.encoder(pixels)
 
-    def image_embedding(self) -> Tensor:
-        """(D,) embedding of the image with nothing hidden, computed once."""
-        return self._image_embedding
-
     @cached_property
-    def _image_embedding(self) -> Tensor:
+    def image_embedding(self) -> Tensor:
+        """(D,) embedding of the image with nothing hidden."""
         return self.embed(self.view)[0].to(self.accumulator_device)
 
     @cached_property
     def yardsticks(self) -> Yardsticks:
         """What similarities to the image are read against, and whether the encoder is steady: three passes, once."""
-        return Yardsticks.of(self.encoder, self.embed, self.view, self.fill, self.image_embedding())
+        return Yardsticks.of(self.encoder, self.embed, self.view, self.fill, self.image_embedding)
 
     def passes(
         self, budget: Budget, progress: Progress | None = None, score: Score | None = None
@@ -161,7 +158,7 @@ class Scene:
         expected = total if budget.tolerance is None else min(total, DEFAULT_MASKS)
         if self.drops or not self.resized or not self.run.wants_trial(expected):
             return size
-        score = score or Target("cosine", self.image_embedding(), None)
+        score = score or Target("cosine", self.image_embedding, None)
         views = self._prepared(self.source.masks(0, min(TRIAL, total), self.encoder.device))
         return within_memory(partial(self.run.settle, views, score, expected), size)[1]
 

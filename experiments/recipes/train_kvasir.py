@@ -134,7 +134,7 @@ def train(method: str, pictures: list[Picture], args: argparse.Namespace) -> Non
     """Train one encoder to OUT/METHOD/weights.safetensors and card.json, from its last whole epoch on."""
     folder, epochs = args.out / method, args.epochs
     torch.manual_seed(args.seed)
-    network = bundled_network(pretrained=args.start == "default")[0].to(memory_format=torch.channels_last)
+    network = bundled_network(pretrained=args.start == "default").to(memory_format=torch.channels_last)
     objective, views = OBJECTIVES[method](), Views(pictures, method, args.seed)
     optimizer = torch.optim.AdamW([*network.parameters(), *objective.parameters()], args.lr, weight_decay=1e-2)
     parts = {"network": network, "objective": objective, "optimizer": optimizer}
@@ -171,7 +171,7 @@ def kvasir_encoder(name: str, out: Path = OUT) -> Encoder:
         FileNotFoundError: If it has not been trained.
     """
     with drawn_from(0):
-        network, _ = bundled_network(pretrained=name == "default")
+        network = bundled_network(pretrained=name == "default")
     if name in METHODS:
         network.load_state_dict(load_file(out / name / "weights.safetensors"))
     return Encoder(network, name=f"kvasir:{name}", preprocess=PREPROCESS, device="cpu")

@@ -99,7 +99,7 @@ def added(picture: Picture, encoder: Encoder, masks: int, seed: int, settings: I
 def coarse_to_fine(picture: Picture, encoder: Encoder, masks: int, seed: int) -> Map:
     """Half of the masks have 7 cells; the others have 14 in the steeper half of the resulting map, and 7 elsewhere."""
     scene = Scene.of(picture.pixels, encoder, Hiding(seed=seed))
-    coarse, image_embedding = scene.estimator(), scene.image_embedding()
+    coarse, image_embedding = scene.estimator(), scene.image_embedding
     for visible, embeddings in scene.passes(Budget.of(masks // 2, None, "auto")):
         coarse.add(cosine(embeddings, image_embedding), visible)
     slope = torch.stack(torch.gradient(coarse.importance)).square().sum(0)

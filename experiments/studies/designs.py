@@ -64,7 +64,7 @@ class Scores:
         path = self.folder / f"{grid.cells}_{grid.design}_{grid.seed}_{count}.npy"
         if path.exists():
             return torch.from_numpy(np.load(path, allow_pickle=False))
-        image_embedding = self.scene.image_embedding()
+        image_embedding = self.scene.image_embedding
         batches = []
         for start in range(0, count, batch):
             masks = grid.masks(start, min(start + batch, count))

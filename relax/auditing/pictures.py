@@ -74,7 +74,7 @@ class Pictures:
         file = self._file(path, mirror, ".npz")
         if (kept := _kept_explanation(file, recipe)) is not None:
             return kept
-        moments, image_embedding = scene.estimator(), scene.image_embedding()
+        moments, image_embedding = scene.estimator(), scene.image_embedding
         for masks, embeddings in scene.passes(Budget.of(self.masks, None, self.batch_size), progress):
             moments.add(cosine(embeddings, image_embedding), masks)
         provenance = recipe | {
@@ -106,7 +106,7 @@ class Pictures:
         masks = cell_masks(scene.size).to(scene.view.device)
         batches = Budget.of(len(masks), None, self.batch_size).stretches(len(masks), scene.view)
         embeddings = [scene.embed(scene.masked(masks[start:stop])).cpu() for start, stop in batches]
-        image_embedding, hidden = scene.image_embedding().cpu().numpy(), torch.cat(embeddings).numpy()
+        image_embedding, hidden = scene.image_embedding.cpu().numpy(), torch.cat(embeddings).numpy()
         with written_aside(file) as aside, aside.open("wb") as stream:
             np.savez(stream, how=np.array(_as_text(recipe)), own=image_embedding, hidden=hidden)
         return image_embedding, hidden

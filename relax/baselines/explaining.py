@@ -120,14 +120,14 @@ class Baseline:
             return no_scalar(method.name), None, 0
         if self.head is not None:
             passes = 0 if self.target is not None else 1
-            target = predicted(self.head, scene.image_embedding()) if self.target is None else self.target
+            target = predicted(self.head, scene.image_embedding) if self.target is None else self.target
             return class_score(self.head, target, method.class_score), target, passes
         measure = self.similarity
         if "gradients" in method.needs:
             measure = measure_for_gradients(measure, of_itself=self.compared_with is None)
         of_itself = self.compared_with is None
         embedding = (
-            scene.image_embedding() if self.compared_with is None else self.compared_with.to(scene.accumulator_device)
+            scene.image_embedding if self.compared_with is None else self.compared_with.to(scene.accumulator_device)
         )
         return similarity_to(embedding, reference_name(self.reference), measure), None, int(of_itself)
 

@@ -41,7 +41,7 @@ class Trial:
         `image_embedding` is that of the picture (D,), if it has been computed already; else it costs one encoder pass.
         """
         passes = int(image_embedding is None)
-        embedding = scene.image_embedding() if image_embedding is None else image_embedding
+        embedding = scene.image_embedding if image_embedding is None else image_embedding
         question = question or Question("cosine", None, None, ("itself", "itself"))
         return cls(scene, question.target(scene.accumulator_device, lambda: embedding), embedding, passes)
 

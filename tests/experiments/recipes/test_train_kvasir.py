@@ -108,7 +108,7 @@ def test_a_run_that_was_stopped_ends_where_one_without_a_stop_does(monkeypatch, 
 def test_the_controls_are_the_bundled_network_and_the_same_network_with_random_weights():
     default, random = kvasir_encoder("default"), kvasir_encoder("random")
 
-    assert default.checksum == Encoder(bundled_network(pretrained=True)[0], device="cpu").checksum
+    assert default.checksum == Encoder(bundled_network(pretrained=True), device="cpu").checksum
     assert random.checksum == kvasir_encoder("random").checksum != default.checksum
 
 

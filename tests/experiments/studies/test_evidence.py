@@ -53,7 +53,7 @@ def data(tmp_path_factory):
 def encoders(tmp_path_factory):
     """All trained encoders, untrained: the bundled one under every name."""
     folder = tmp_path_factory.mktemp("encoders")
-    state = bundled_network(pretrained=True)[0].state_dict()
+    state = bundled_network(pretrained=True).state_dict()
     for name in ("simclr", "vicreg", "supervised", "planted"):
         (folder / name).mkdir()
         save_file({key: value.contiguous() for key, value in state.items()}, folder / name / "weights.safetensors")
