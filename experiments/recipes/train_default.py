@@ -18,6 +18,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import timm
@@ -147,7 +148,7 @@ def train(args: argparse.Namespace) -> None:
         "mean": MEAN,
         "std": STD,
         "interpolation": "bilinear",
-        "recipe": {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("data", "out")},
+        "recipe": settings_of(args),
         "train_size": TRAIN_SIZE,
         "photographs": len(views.photos),
         "seconds": round(sum(row["seconds"] for row in log)),
@@ -162,17 +163,30 @@ def train(args: argparse.Namespace) -> None:
     print(f"k-NN (k = 20, cosine): trained {trained:.4f}, random weights {untrained:.4f}")
 
 
-def main() -> None:
-    parser = Options(__doc__)
-    parser.add_data("cifar10 and imagenet_sample")
+def settings_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The options but for where files lie, as JSON types."""
+    kept = {name: value for name, value in vars(args).items() if name not in ("data", "out")}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in kept.items()}
+
+
+def add_training(parser: Options, *, epochs: int, photo_repeat: int, workers: int) -> None:
+    """The options of `contrast`, with these defaults."""
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint, weights and card")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--batch-size", type=int, default=256, help="images; each gives two views")
     parser.add_argument("--lr", type=float, default=0.12)
     parser.add_argument("--temperature", type=float, default=0.2)
-    parser.add_argument("--photo-repeat", type=int, default=6, help="times each photograph is seen in an epoch")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--photo-repeat", type=int, default=photo_repeat, help="times each ImageNet photograph is seen in an epoch"
+    )
+    parser.add_argument("--workers", type=int, default=workers)
     parser.add_seed()
+
+
+def main() -> None:
+    parser = Options(__doc__)
+    parser.add_data("cifar10 and imagenet_sample")
+    add_training(parser, epochs=30, photo_repeat=6, workers=2)
     train(parser.parse_args())
 
 

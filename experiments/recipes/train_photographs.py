@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightly.transforms import SimCLRTransform
-from lightly.utils.benchmarking import knn_predict
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -27,8 +26,8 @@ from torch.utils.data import Dataset
 from encoders import Encoder, Preprocess
 from experiments.data.datasets import caltech101, cifar10, photographs
 from experiments.options import Options
-from experiments.recipes.knn import Labelled, embed, knn_accuracy, subset
-from experiments.recipes.train_default import MEAN, STD, backbone, contrast
+from experiments.recipes.knn import Labelled, knn_accuracy, recognised, subset
+from experiments.recipes.train_default import MEAN, STD, add_training, backbone, contrast, settings_of
 from experiments.recipes.training import Row, write_weights
 from experiments.record import write_results
 
@@ -57,33 +56,30 @@ class TwoViews(Dataset[tuple[Tensor, Tensor]]):
         return first, second
 
 
-def caltech_knn(encoder: Callable[[Tensor], Tensor], data: Path, k: int = 10) -> tuple[float, float]:
+def caltech_splits(data: Path) -> tuple[Labelled, Labelled]:
+    """The pictures of Caltech 101 that are trained on, with class -1 for its background, and the held-out fifth."""
+    return caltech101(data, "train")[:2], caltech101(data, "test")[:2]
+
+
+def caltech_knn(encoder: Callable[[Tensor], Tensor], splits: tuple[Labelled, Labelled], k: int = 10) -> Row:
     """Share of the held-out pictures whose class the k nearest others vote for: of all, and averaged over classes."""
-    (bank, bank_labels, classes), (test, labels, _) = caltech101(data, "train"), caltech101(data, "test")
-    named = [index for index, label in enumerate(bank_labels) if label >= 0]
-    features = embed(encoder, [bank[index] for index in named])
-    votes = knn_predict(
-        embed(encoder, test),
-        features.T,
-        torch.from_numpy(bank_labels[named]),
-        num_classes=len(classes),
-        knn_k=k,
-        knn_t=0.1,
-    )
-    correct = (votes[:, 0].numpy() == labels).astype(float)
-    return float(correct.mean()), float(np.mean([correct[labels == label].mean() for label in np.unique(labels)]))
+    (pictures, classes), test = splits
+    named = [picture for picture, label in zip(pictures, classes, strict=True) if label >= 0]
+    right, labels = recognised(encoder, (named, classes[classes >= 0]), test, k), test[1]
+    by_class = np.mean([right[labels == label].mean() for label in np.unique(labels)])
+    return {"caltech": round(float(right.mean()), 4), "caltech_by_class": round(float(by_class), 4)}
 
 
-def scores(network: nn.Module, size: int, data: Path, small: tuple[Labelled, Labelled]) -> Row:
+def scores(
+    network: nn.Module, size: int, photographs: tuple[Labelled, Labelled], small: tuple[Labelled, Labelled]
+) -> Row:
     """k-NN accuracies of the network as an encoder that sees size x size px."""
     was_training = network.training
-    encoder = Encoder(
-        network, preprocess=Preprocess(size=(size, size), mean=MEAN, std=STD), device=next(network.parameters()).device
-    )
-    overall, by_class = caltech_knn(encoder, data)
-    row = {"caltech": overall, "caltech_by_class": by_class, "cifar10": knn_accuracy(encoder, *small)}
+    preprocess = Preprocess(size=(size, size), mean=MEAN, std=STD)
+    encoder = Encoder(network, preprocess=preprocess, device=next(network.parameters()).device)
+    row = {**caltech_knn(encoder, photographs), "cifar10": round(knn_accuracy(encoder, *small), 4)}
     network.train(was_training).requires_grad_(True)
-    return {name: round(value, 4) for name, value in row.items()}
+    return row
 
 
 def train(args: argparse.Namespace) -> None:
@@ -92,36 +88,25 @@ def train(args: argparse.Namespace) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     bank, test = cifar10(args.data, "train"), cifar10(args.data, "test")
     small = subset(bank, 10_000), subset(test, 2_000)
-    photos = caltech101(args.data, "train")[0] + photographs(args.data) * args.photo_repeat
+    splits = caltech_splits(args.data)
+    photos = [*splits[0][0], *photographs(args.data) * args.photo_repeat]
     network = backbone()
-    if args.start is not None:
-        network.load_state_dict(load_file(args.start))
+    network.load_state_dict(load_file(args.start))
     network.to(device, memory_format=torch.channels_last)
-    rows = [{"weights": "start", "size": 64, **scores(network, 64, args.data, small)}]
+    rows = [{"weights": "start", "size": 64, **scores(network, 64, splits, small)}]
     network.train()
-    contrast(network, TwoViews(photos, bank[0], args.small), args, lambda: scores(network, SIZE, args.data, small))
-    rows += [
-        {"weights": "trained", "size": size, **scores(network, size, args.data, small)} for size in (96, 112, SIZE)
-    ]
+    contrast(network, TwoViews(photos, bank[0], args.small), args, lambda: scores(network, SIZE, splits, small))
+    rows += [{"weights": "trained", "size": size, **scores(network, size, splits, small)} for size in (96, 112, SIZE)]
     write_weights(network.state_dict(), args.out / "default.safetensors")
-    write_results("train_photographs", rows, vars(args))
+    write_results("train_photographs", rows, settings_of(args))
 
 
 def main() -> None:
     parser = Options(__doc__)
     parser.add_data("caltech101.zip, cifar10 and imagenet_sample")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint, weights and card")
+    add_training(parser, epochs=50, photo_repeat=2, workers=1)
     parser.add_argument("--start", type=Path, default=START, help="weights to start from")
-    parser.add_argument("--epochs", type=int, default=50)
-    parser.add_argument("--batch-size", type=int, default=256, help="images; each gives two views")
-    parser.add_argument("--lr", type=float, default=0.12)
-    parser.add_argument("--temperature", type=float, default=0.2)
-    parser.add_argument(
-        "--photo-repeat", type=int, default=2, help="times each ImageNet photograph is seen in an epoch"
-    )
     parser.add_argument("--small", type=int, default=4000, help="pictures of CIFAR-10 in an epoch")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_seed()
     train(parser.parse_args())
 
 

@@ -2,39 +2,22 @@
 
 import json
 import sys
-import zipfile
-from io import BytesIO
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 
 from encoders import Encoder
-from experiments.data.datasets import CIFAR10
 from experiments.recipes import train_default
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(tmp_path, noise_picture, write_cifar):
     """Tiny look-alikes of the two data sets: 60 + 20 images of noise in the same archives, 2 photographs."""
-    rng = np.random.default_rng(0)
-
-    def picture(height, width):
-        stream = BytesIO()
-        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(stream, format="PNG")
-        return stream.getvalue()
-
-    (tmp_path / "cifar10").mkdir()
-    for split, count in (("train", 6), ("test", 2)):
-        with zipfile.ZipFile(tmp_path / "cifar10" / f"{split}.zip", "w") as archive:
-            for name in CIFAR10:
-                for number in range(count):
-                    archive.writestr(f"{name}/{number:04}.png", picture(32, 32))
+    write_cifar(tmp_path, train=6, test=2)
     (tmp_path / "imagenet_sample").mkdir()
     for number in range(2):
-        (tmp_path / "imagenet_sample" / f"{number}.jpg").write_bytes(picture(80, 100))
+        (tmp_path / "imagenet_sample" / f"{number}.jpg").write_bytes(noise_picture(80, 100))
     return tmp_path
 
 

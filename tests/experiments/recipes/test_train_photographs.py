@@ -1,50 +1,39 @@
 """The recipe goes on from given weights to weights that load, and says how good both are on held-out photographs."""
 
+import json
 import sys
 import zipfile
-from io import BytesIO
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 
-from experiments.data.datasets import CIFAR10
 from experiments.recipes import train_photographs
 from experiments.recipes.train_default import backbone
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(tmp_path, noise_picture, write_cifar):
     """Tiny look-alikes: 2 classes of 5 photographs, 10 x 2 small pictures, one more photograph."""
-    rng = np.random.default_rng(0)
-
-    def picture(height, width):
-        stream = BytesIO()
-        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(stream, format="JPEG")
-        return stream.getvalue()
-
     with zipfile.ZipFile(tmp_path / "caltech101.zip", "w") as archive:
         for folder in ("anchor", "crab"):
             for number in range(5):
-                archive.writestr(f"{folder}/{number:04}.jpg", picture(40, 50))
-    (tmp_path / "cifar10").mkdir()
-    for split in ("train", "test"):
-        with zipfile.ZipFile(tmp_path / "cifar10" / f"{split}.zip", "w") as archive:
-            for name in CIFAR10:
-                for number in range(2):
-                    archive.writestr(f"{name}/{number:04}.jpg", picture(32, 32))
+                archive.writestr(f"{folder}/{number:04}.jpg", noise_picture(40, 50))
+    write_cifar(tmp_path, train=2, test=2)
     (tmp_path / "imagenet_sample").mkdir()
-    (tmp_path / "imagenet_sample" / "0.jpg").write_bytes(picture(40, 60))
+    (tmp_path / "imagenet_sample" / "0.jpg").write_bytes(noise_picture(40, 60))
     return tmp_path
 
 
 def test_it_starts_from_the_given_weights_and_judges_both(monkeypatch, data, tmp_path):
     written = {}
-    monkeypatch.setattr(train_photographs, "write_results", lambda name, rows, summary: written.update({name: rows}))
+    monkeypatch.setattr(
+        train_photographs,
+        "write_results",
+        lambda name, rows, summary: written.update({name: rows, "settings": json.dumps(summary)}),
+    )
     monkeypatch.setattr(train_photographs, "TRAIN_SIZE", 32)
-    monkeypatch.setattr(train_photographs, "caltech_knn", lambda encoder, data: (0.5, 0.25))
+    monkeypatch.setattr(train_photographs, "caltech_knn", lambda encoder, splits: {"caltech": 0.5})
     options = [
         "--data",
         data,
@@ -66,6 +55,7 @@ def test_it_starts_from_the_given_weights_and_judges_both(monkeypatch, data, tmp
     train_photographs.main()
 
     rows = written["train_photographs"]
+    assert json.loads(written["settings"])["epochs"] == 1
     assert [(row["weights"], row["size"]) for row in rows] == [
         ("start", 64), ("trained", 96), ("trained", 112), ("trained", 128)
     ]  # fmt: skip
@@ -86,8 +76,10 @@ def test_neighbours_vote_for_the_class_of_a_held_out_picture(data):
     """Embedded by their class, all held-out pictures are recognised; embedded alike, the first class gets all votes."""
     labels = iter([0] * 4 + [1] * 4 + [0, 1])
 
-    overall, by_class = train_photographs.caltech_knn(
-        lambda pixels: torch.nn.functional.one_hot(torch.tensor([next(labels)]), 2).float(), data, k=3
+    accuracy = train_photographs.caltech_knn(
+        lambda pixels: torch.nn.functional.one_hot(torch.tensor([next(labels)]), 2).float(),
+        train_photographs.caltech_splits(data),
+        k=3,
     )
 
-    assert (overall, by_class) == (1.0, 1.0)
+    assert (accuracy["caltech"], accuracy["caltech_by_class"]) == (1.0, 1.0)
