@@ -46,7 +46,7 @@ class Checkpoint:
     parts: Mapping[str, Stateful]
 
     def resume(self) -> Log:
-        """Put the parts back into the state of the file and return its log; [] where there is no file.
+        """Put the parts back into the state of the file, wherever it was trained, and return its log, [] without one.
 
         Raises:
             pickle.UnpicklingError: If the file holds anything but tensors, numbers, strings and containers of them.
@@ -54,7 +54,7 @@ class Checkpoint:
         """
         if not self.path.exists():
             return []
-        state = torch.load(self.path, weights_only=True)
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
         log: Log = state["log"]

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from experiments.recipes import train_photographs
+from encoders import Encoder
+from experiments.recipes import train_default, train_photographs
 from experiments.recipes.train_default import backbone
 
 
@@ -25,51 +26,84 @@ def data(tmp_path, noise_picture, write_cifar):
     return tmp_path
 
 
-def test_it_starts_from_the_given_weights_and_judges_both(monkeypatch, data, tmp_path):
+@pytest.fixture
+def train(monkeypatch, data, tmp_path):
+    """Run the recipe with small pictures and few neighbours, and return what it wrote."""
     written = {}
+
+    def run(folder, epochs, *more):
+        options = ["--data", data, "--out", tmp_path / folder, "--epochs", epochs, "--batch-size", 4, *more]
+        monkeypatch.setattr(sys, "argv", ["train_photographs", *map(str, options)])
+        train_photographs.main()
+        return written
+
     monkeypatch.setattr(
         train_photographs,
         "write_results",
         lambda name, rows, summary: written.update({name: rows, "settings": json.dumps(summary)}),
     )
+    monkeypatch.setattr(train_photographs, "STORED", 40)
     monkeypatch.setattr(train_photographs, "TRAIN_SIZE", 32)
+    monkeypatch.setattr(train_photographs, "SMALL", 4)
     monkeypatch.setattr(train_photographs, "caltech_knn", lambda encoder, splits: {"caltech": 0.5})
-    options = [
-        "--data",
-        data,
-        "--out",
-        tmp_path / "run",
-        "--epochs",
-        1,
-        "--batch-size",
-        4,
-        "--small",
-        2,
-        "--workers",
-        0,
-        "--lr",
-        1e-4,
-    ]
-    monkeypatch.setattr(sys, "argv", ["train_photographs", *map(str, options)])
+    return run
 
-    train_photographs.main()
+
+def test_it_judges_its_weights_beside_the_bundled_ones_and_writes_their_card(train, tmp_path):
+    written = train("run", 1, "--warmup", 0, "--size", 96)
 
     rows = written["train_photographs"]
     assert json.loads(written["settings"])["epochs"] == 1
     assert [(row["weights"], row["size"]) for row in rows] == [
-        ("start", 64), ("trained", 96), ("trained", 112), ("trained", 128)
+        ("bundled", 64), ("random", 96), *(("trained", size) for size in (64, 80, 96, 112, 128))
     ]  # fmt: skip
     assert all(row["caltech"] == 0.5 and 0 <= row["cifar10"] <= 1 for row in rows)
-    trained, start = load_file(tmp_path / "run" / "default.safetensors"), load_file(train_photographs.START)
+    card = json.loads((tmp_path / "run" / "default.json").read_text())
+    assert (card["input_size"], card["train_size"], len(card["log"])) == (96, 32, 1)
     network = backbone()
-    network.load_state_dict(trained)
-    changes = [
-        float((trained[name] - start[name]).norm() / start[name].norm())
-        for name in start
-        if "conv" in name and "weight" in name
-    ]
-    assert 0 < max(changes) < 0.1  # a few small steps from where it started
-    assert torch.isfinite(trained["conv1.0.weight"]).all()
+    network.load_state_dict(load_file(tmp_path / "run" / "default.safetensors"))
+    assert Encoder(network, device="cpu").checksum == card["checksum"]
+    assert (tmp_path / "run" / "default.safetensors").stat().st_size <= 12_000_000
+
+
+def test_a_run_that_was_stopped_ends_where_one_without_a_stop_does(train, tmp_path, stopped_after):
+    """Stopped after the seven steps of the first epoch."""
+    options = ("--weights-only", "--caltech-repeat", 2, "--photo-repeat", 8)
+    train("through", 2, *options)
+    stopped_after(train_default, 7, lambda: train("stopped", 2, *options))
+    train("stopped", 2, *options)
+
+    through, stopped = (load_file(tmp_path / name / "default.safetensors") for name in ("through", "stopped"))
+    assert all(torch.equal(stopped[name], through[name]) for name in through)
+
+
+def test_an_epoch_shows_every_picture_as_often_as_it_says():
+    """Pictures of one brightness each stay that bright to within the jitter, so that they can be told apart."""
+    levels = torch.tensor([20, 60, 120, 230], dtype=torch.uint8)
+    pictures = levels[:, None, None, None].expand(4, 3, 8, 8).contiguous()
+    views = train_photographs.Views(pictures, torch.tensor([0, 1, 1, 1, 3, 3]), batch_size=2)
+    views.view = torch.nn.Identity()
+
+    batches = list(views)
+
+    assert len(batches) == len(views) == 3
+    shown = torch.cat([first for first, _ in batches])[:, 0, 0, 0] * 255
+    assert sorted(shown.round().tolist()) == [20, 60, 60, 60, 230, 230]
+
+
+def test_views_are_normalised_crops_of_the_training_size():
+    """A picture of one colour that is neither jittered nor grey: cropping, flipping and blurring leave the colour."""
+    pictures = torch.full((64, 3, 128, 128), 255, dtype=torch.uint8)
+    torch.manual_seed(0)
+
+    first, second = next(iter(train_photographs.Views(pictures, torch.arange(64), batch_size=64)))
+
+    size = train_photographs.TRAIN_SIZE
+    assert first.shape == second.shape == (64, 3, size, size)
+    white = (1 - torch.tensor(train_default.MEAN)) / torch.tensor(train_default.STD)
+    assert first.amax() <= white.amax() + 1e-4
+    untouched = (first - white[:, None, None]).abs().flatten(1).amax(1) < 1e-3
+    assert untouched.sum() >= 5  # four in five are jittered, and half of these made darker
 
 
 def test_neighbours_vote_for_the_class_of_a_held_out_picture(data):
