@@ -39,6 +39,10 @@ class Options(argparse.ArgumentParser):
         """How often a time is taken."""
         self.add_argument("--rounds", type=int, default=rounds, help="how often every time is taken")
 
+    def add_device(self) -> None:
+        """Where the encoder runs."""
+        self.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda")
+
     def add_seed(self) -> None:
         """The only source of randomness."""
         self.add_argument("--seed", type=int, default=0)

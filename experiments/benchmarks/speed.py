@@ -4,14 +4,18 @@
 
 In one run, alternating, the same image and network: this project at every precision, relax-xai, xaitk-saliency (RISE
 masks and SBSM with similarity scoring), captum (feature ablation and Kernel SHAP on the cosine), dianna and, where it
-is installed by hand, TorchRay's RISE; and the bare network on as many normalised images, the floor. Peers that are not
-installed are left out and named. A round takes --masks masked images of each; medians, minima and maxima over rounds.
+is installed by hand, TorchRay's RISE; and the floor, the bare network on as many normalised images in this project's
+batches, as it is and in its fastest exact form. Peers that are not installed are left out and named. A round takes
+--masks masked images of each; medians, minima and maxima over rounds. On a GPU, convolutions of a network as it is, and
+so those of the peers, round their inputs to 10 bits (TF32), as torch does by default; those of "exact" do not.
 
-Then the time to the error that relax-xai has after its 3,000 masks. Error = mean squared error over pixels, as a share
-of the map's variance, each against its own estimand, since the two draw different masks. The squared error of relax-xai
-after N masks is the squared standard error of the plain estimator under its masks (`experiments.studies.coverage` shows
-that it is honest), which falls as 1 / N; ours is the variance between maps from separate blocks of 256, 512, ... of
-2,048 masks.
+    python -m experiments.benchmarks.speed --images FOLDER --masks 1280 --peer-batches 128 256 --name speed_gpu
+
+Then the time to the error that relax-xai has after its 3,000 masks, in the fastest of its batch sizes. Error = mean
+squared error over pixels, as a share of the map's variance, each against its own estimand, since the two draw different
+masks. The squared error of relax-xai after N masks is the squared standard error of the plain estimator under its masks
+(`experiments.studies.coverage` shows that it is honest), which falls as 1 / N; ours is the variance between maps from
+separate blocks of 256, 512, ... of 2,048 masks.
 """
 
 from __future__ import annotations
@@ -31,11 +35,13 @@ from torch import Tensor, nn
 
 import relax
 from encoders import Encoder
+from encoders.fast import Run as Forward
 from experiments.benchmarks.measuring import seconds
 from experiments.data.pictures import photographs_in
 from experiments.named import NAMES, encoder_named
 from experiments.options import Options
 from experiments.record import write_results
+from relax.estimators.budget import Budget
 from relax.scene import Scene
 from relax.settings import Hiding
 
@@ -48,7 +54,7 @@ ENCODERS = (
 PRECISIONS = ("exact", "auto", "fast")
 PEERS_MASKS, CELLS, KEEP = 3000, 7, 0.5
 BLOCK, TOTAL = 256, 2048  # masks of ours: the error is the variance between blocks of the total
-BATCH = 20
+BATCH = 20  # of the peers
 Run = Callable[[int], object]  # explain with so many masks
 
 
@@ -68,23 +74,23 @@ def ours(scene: Scene, encoder: Encoder, precision: str) -> Run:
     return lambda masks: relax.explain(scene.image, encoder, masks=masks, precision=precision, batch_size="auto")
 
 
-def bare(network: nn.Module, image: Tensor) -> Run:
-    batch = image.expand(BATCH, -1, -1, -1).contiguous()
+def bare(forward: Forward, image: Tensor, size: int) -> Run:
+    batch = image.expand(size, -1, -1, -1).contiguous()
 
     def run(masks: int) -> None:
         with torch.inference_mode():
-            for _ in range(masks // BATCH):
-                network(batch)
+            for done in range(0, masks, size):
+                forward(batch[: masks - done])
 
     return run
 
 
-def relax_xai(network: nn.Module, image: Tensor) -> Run:
+def relax_xai(network: nn.Module, image: Tensor, size: int = BATCH) -> Run:
     from relax_xai.relax import RELAX
 
     def run(masks: int) -> None:
         with torch.inference_mode():
-            RELAX(image, network, batch_size=BATCH, num_batches=masks // BATCH)()
+            RELAX(image, network, batch_size=size, num_batches=masks // size)()
 
     return run
 
@@ -266,16 +272,31 @@ def importance(probe: relax.Probe, scores: Tensor, first: int, count: int) -> Te
     return moments.importance
 
 
+def warm_seconds(run: Run, masks: int, rounds: int) -> float:
+    """Median time of so many masks, once batches of their sizes have run: a GPU tries convolutions for every size."""
+    run(masks)
+    return statistics.median(seconds(lambda: run(masks)) for _ in range(rounds))
+
+
 def main() -> None:
     parser = Options(__doc__)
     parser.add_images(3)
     parser.add_argument("--encoders", nargs="*", default=ENCODERS, help=f"each one of: {NAMES}")
     parser.add_masks(300, "of a round")
     parser.add_rounds(3)
-    parser.add_argument("--device", default="auto")
+    parser.add_device()
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="run these beside this project")
+    parser.add_argument(
+        "--peer-batches",
+        nargs="*",
+        type=int,
+        default=[],
+        help=f"further batch sizes of relax-xai, besides {BATCH}; they divide --masks",
+    )
     parser.add_name("speed")
     args = parser.parse_args()
+    if uneven := [size for size in args.peer_batches if args.masks % size]:
+        parser.error(f"--peer-batches must divide the {args.masks} masks of a round; got {uneven}")
     warnings.simplefilter("ignore")
     paths = photographs_in(args.images, args.count)
     missing = [name for name in args.peers if find_spec(PEERS[name][0]) is None]
@@ -284,7 +305,8 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     summary: dict[str, Any] = {"masks_per_round": args.masks, "rounds": args.rounds, "not_installed": missing}
     for spec in args.encoders:
-        timed, reached = measure(encoder_named(spec).to(args.device), paths, args.masks, args.rounds, peers)
+        encoder = encoder_named(spec).to(args.device)
+        timed, reached = measure(encoder, paths, args.masks, args.rounds, peers, args.peer_batches)
         rows += timed
         summary[spec] = reached
         print(spec, reached, flush=True)
@@ -292,16 +314,21 @@ def main() -> None:
 
 
 def measure(
-    encoder: Encoder, paths: list[Path], masks: int, rounds: int, peers: list[str]
+    encoder: Encoder, paths: list[Path], masks: int, rounds: int, peers: list[str], peer_batches: list[int]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows of one encoder, a row per method, and the time to relax-xai's error."""
     scene = Scene.of(str(paths[0]), encoder, Hiding())
     network = encoder.network
     assert isinstance(network, nn.Module)
     image = encoder.preprocess.normalise(scene.view)
-    runs: dict[str, Run] = {"bare network": bare(network, image)}
+    batch = Budget(masks).batch(scene.view)
+    runs: dict[str, Run] = {"bare network": bare(network, image, batch)}
+    if encoder.form is not None:
+        runs["bare network, fastest exact form"] = bare(encoder.form.exact, image, batch)
     runs |= {f"RELAX Explainer, {name}": ours(scene, encoder, name) for name in PRECISIONS}
     runs |= {name: PEERS[name][1](network, image) for name in peers}
+    if "relax-xai" in peers:
+        runs |= {f"relax-xai, batches of {size}": relax_xai(network, image, size) for size in peer_batches}
     times: dict[str, list[float]] = {name: [] for name in runs}
     memory, failed = {}, {}
     for name, run in runs.items():  # warms up, compiles, and shows what cannot run here
@@ -315,10 +342,9 @@ def measure(
     for number in range(rounds):
         for name in names[number:] + names[:number]:  # so that no method always follows the slowest
             times[name].append(seconds(lambda run=runs[name]: run(masks)))
-    floor = statistics.median(times["bare network"])
+    middles = {name: statistics.median(times[name]) for name in memory}
     rows = []
-    for name in memory:
-        middle = statistics.median(times[name])
+    for name, middle in middles.items():
         rows.append(
             {
                 "encoder": encoder.name,
@@ -328,22 +354,25 @@ def measure(
                 "min": round(min(times[name]), 3),
                 "max": round(max(times[name]), 3),
                 "masks_per_second": round(masks / middle, 1),
-                "over_bare": round(middle / floor, 3),
+                "over_bare": round(middle / middles["bare network"], 3),
                 "peak_memory_mib": memory[name],
             }
         )
     reached: dict[str, Any] = {"failed": failed}
     if "relax-xai" in memory:
         errors, counts = zip(*(masks_to_same_error(str(path), encoder, "exact") for path in paths), strict=True)
-        theirs = statistics.median(times["relax-xai"]) / masks * PEERS_MASKS
+        fastest = min((name for name in memory if name.startswith("relax-xai")), key=lambda name: middles[name])
+        theirs = middles[fastest] / masks * PEERS_MASKS
         reached["relax_xai_error_after_3000"] = [round(error, 5) for error in errors]
         reached["our_masks_to_it"] = list(counts)
-        reached["relax_xai_seconds_for_3000"] = round(theirs, 2)
+        reached["relax_xai_fastest"] = fastest
+        reached["relax_xai_seconds_for_3000"] = round(theirs, 3)
         for precision in PRECISIONS:
             run = runs[f"RELAX Explainer, {precision}"]
-            taken = statistics.mean(seconds(lambda run=run, count=count: run(count)) for count in counts)
+            of_count = {count: warm_seconds(run, count, rounds) for count in set(counts)}
+            taken = statistics.mean(of_count[count] for count in counts)
             reached[f"times_faster_to_it_{precision}"] = round(theirs / taken, 2)
-            reached[f"seconds_to_it_{precision}"] = round(taken, 2)
+            reached[f"seconds_to_it_{precision}"] = round(taken, 3)
     return rows, reached
 
 

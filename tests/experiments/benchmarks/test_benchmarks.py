@@ -141,10 +141,18 @@ def test_the_clusters_of_vectors_are_clusters(tmp_path):
 def test_precisions_are_compared_with_exact(run):
     rows, summary = run(precision, "precision", "--encoders", "default", "--rounds", 1, "--masks", 64)
 
-    assert {"plain", "folded, channels last"} <= {row["form"] for row in rows}
+    assert {"plain", "folded, channels last", "exact"} <= {row["form"] for row in rows}
     agreement = summary["agreement"]["default"]
     assert agreement["exact"]["map_correlation"] == 1
     assert agreement["auto"]["map_correlation"] >= 0.999
+
+
+def test_the_batch_and_the_name_of_the_files_can_be_chosen(run):
+    options = ("--encoders", "random:timm:test_resnet", "--rounds", 1, "--masks", 16, "--batch-size", 3)
+
+    rows, _ = run(precision, "precision_gpu", *options, "--device", "cpu", "--name", "precision_gpu")
+
+    assert {row["batch"] for row in rows} == {"3"}
 
 
 def test_dropped_tokens_are_compared_with_filled_ones(run):
@@ -158,12 +166,34 @@ def test_dropped_tokens_are_compared_with_filled_ones(run):
 
 def test_speed_is_reported_beside_the_bare_network(run, images):
     options = ("--images", images, "--count", 1, "--encoders", "default", "--masks", 40, "--rounds", 1)
-    rows, summary = run(speed, "speed", *options)
+    rows, summary = run(speed, "speed", *options, "--peer-batches", 10)
 
     methods = {row["method"]: row for row in rows}
     assert methods["bare network"]["over_bare"] == "1.0"
-    assert {f"RELAX Explainer, {name}" for name in speed.PRECISIONS} | {"relax-xai"} <= set(methods)
-    assert summary["default"]["our_masks_to_it"][0] < speed.PEERS_MASKS
+    ours = {f"RELAX Explainer, {name}" for name in speed.PRECISIONS}
+    assert ours | {"bare network, fastest exact form", "relax-xai", "relax-xai, batches of 10"} <= set(methods)
+    reached = summary["default"]
+    assert reached["our_masks_to_it"][0] < speed.PEERS_MASKS
+    fastest = min(("relax-xai", "relax-xai, batches of 10"), key=lambda name: float(methods[name]["seconds"]))
+    assert methods[reached["relax_xai_fastest"]]["seconds"] == methods[fastest]["seconds"]
+    per_mask = float(methods[fastest]["seconds"]) / 40
+    assert reached["relax_xai_seconds_for_3000"] == pytest.approx(per_mask * speed.PEERS_MASKS, rel=0.05)
+
+
+def test_batches_of_the_peer_must_divide_the_masks(run, images, capsys):
+    with pytest.raises(SystemExit):
+        run(speed, "speed", "--images", images, "--masks", 40, "--peer-batches", 16, 20)
+
+    assert "--peer-batches must divide the 40 masks of a round; got [16]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("masks", [5, 8])
+def test_the_bare_network_sees_as_many_images_as_there_are_masks(masks):
+    seen = []
+
+    speed.bare(lambda pixels: seen.append(len(pixels)) or pixels, torch.zeros(1, 3, 2, 2), 4)(masks)
+
+    assert seen == {5: [4, 1], 8: [4, 4]}[masks]
 
 
 def test_onnx_runtime_is_measured_beside_torch_on_the_same_weights(run, monkeypatch):

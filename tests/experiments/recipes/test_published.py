@@ -37,6 +37,15 @@ def test_gradients_come_from_the_twin_and_numbers_from_the_graph(both, prepared)
     assert with_gradients.grad.abs().sum() > 0
 
 
+def test_on_other_devices_than_the_processor_everything_comes_from_the_twin(both, prepared):
+    """The graph runs on the processor alone; the device "meta" computes shapes only."""
+    network = copy.deepcopy(both.network).to("meta")
+
+    embedding = network(prepared.to("meta"))
+
+    assert (embedding.device.type, tuple(embedding.shape)) == ("meta", (1, 512))
+
+
 def test_a_copy_has_a_twin_of_its_own(both):
     other = copy.deepcopy(both.network)
 
