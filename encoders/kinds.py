@@ -96,7 +96,7 @@ KINDS = (
     SpecKind(
         prefix="default",
         form="default",
-        what="the bundled ResNet-18-D at half width, SimCLR, 64 px",
+        what="the bundled ResNet-18-D at half width, SimCLR, 96 px",
         notes="in the package, works offline",
         example="default",
         builder="encoders.networks:build_default",

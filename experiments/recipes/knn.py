@@ -7,6 +7,7 @@ Weighted vote of the k nearest training embeddings by cosine similarity, tempera
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from lightly.utils.benchmarking import knn_predict
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
+
+from experiments.data.datasets import caltech101
+from experiments.recipes.training import Row
 
 Labelled = tuple[np.ndarray | list[np.ndarray], np.ndarray]
 """Images (N, H, W, 3) uint8, or a list of them where their sizes differ, and class numbers (N,)."""
@@ -53,3 +57,17 @@ def subset(split: Labelled, count: int, rng: np.random.Generator | None = None) 
     rng = np.random.default_rng(0) if rng is None else rng
     chosen = rng.permutation(len(split[0]))[:count]
     return split[0][chosen], split[1][chosen]
+
+
+def caltech_splits(data: Path) -> tuple[Labelled, Labelled]:
+    """The pictures of Caltech 101 that are trained on, with class -1 for its background, and the held-out fifth."""
+    return caltech101(data, "train")[:2], caltech101(data, "test")[:2]
+
+
+def caltech_knn(encoder: Callable[[Tensor], Tensor], splits: tuple[Labelled, Labelled], k: int = 10) -> Row:
+    """Share of the held-out pictures whose class the k nearest others vote for: of all, and averaged over classes."""
+    (pictures, classes), test = splits
+    named = [picture for picture, label in zip(pictures, classes, strict=True) if label >= 0]
+    right, labels = recognised(encoder, (named, classes[classes >= 0]), test, k), test[1]
+    by_class = np.mean([right[labels == label].mean() for label in np.unique(labels)])
+    return {"caltech": round(float(right.mean()), 4), "caltech_by_class": round(float(by_class), 4)}

@@ -36,8 +36,8 @@ from encoders.checkpoints.reading import read_checkpoint
 from experiments.data.datasets import Sample, imagenet_sample
 from experiments.data.pictures import chosen
 from experiments.options import Options
+from experiments.recipes.knn import caltech_knn, caltech_splits
 from experiments.recipes.pretrained import tensors_of, unfolded
-from experiments.recipes.train_photographs import caltech_knn, caltech_splits
 from experiments.record import write_results
 
 SSCD_SIZE = 224

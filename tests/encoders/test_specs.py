@@ -16,12 +16,12 @@ from encoders.kinds import BUNDLED
 
 
 @pytest.mark.skipif(not BUNDLED.exists(), reason="encoders/default.safetensors is not there yet")
-def test_the_default_encoder_is_the_bundled_file_on_the_whole_image_at_64_px() -> None:
+def test_the_default_encoder_is_the_bundled_file_on_the_whole_image_at_96_px() -> None:
     network = timm.create_model("resnet18d", num_classes=0, channels=(32, 64, 128, 256), stem_width=16).eval()
     network.load_state_dict(load_file(BUNDLED))
     pixels = torch.rand(2, 3, 90, 130, generator=torch.Generator().manual_seed(0))
     mean, std = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-    small = nn.functional.interpolate(pixels, (64, 64), mode="bilinear", antialias=True)
+    small = nn.functional.interpolate(pixels, (96, 96), mode="bilinear", antialias=True)
 
     encoder = load("default", device="cpu")
 
@@ -46,7 +46,7 @@ def test_the_random_default_has_the_bundled_networks_shape() -> None:
     encoder = load("random:default", device="cpu")
 
     assert encoder(torch.zeros(1, 3, 10, 10)).shape == (1, 256)
-    assert encoder.preprocess.size == (64, 64)
+    assert encoder.preprocess.size == (96, 96)
     assert encoder.mean == (0.485, 0.456, 0.406)
 
 
