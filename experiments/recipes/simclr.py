@@ -10,6 +10,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -30,13 +31,14 @@ class Batches(Protocol):
         """The batches."""
 
 
-def contrast(network: nn.Module, batches: Batches, args: argparse.Namespace) -> Log:
+def contrast(network: nn.Module, batches: Batches, args: argparse.Namespace, start: Path | None = None) -> Log:
     """Train a network, in place, to tell pictures apart; every epoch is kept in OUT/last.pt.
 
     Args:
         network: From pixels to 256 numbers, on the device that it is trained on.
         batches: An epoch.
         args: The options of the recipe: out, epochs, warmup, lr, weight_decay, temperature, seed.
+        start: The checkpoint of an earlier training whose network and projection head this one goes on from.
 
     Returns:
         A row per epoch, those of an earlier run included.
@@ -49,6 +51,8 @@ def contrast(network: nn.Module, batches: Batches, args: argparse.Namespace) -> 
     loss_of = NTXentLoss(temperature=args.temperature)
     parameters = [*network.parameters(), *head.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=args.lr, momentum=0.9, weight_decay=args.weight_decay, nesterov=True)
+    if start is not None:
+        Checkpoint(start, {"network": network, "head": head}).resume()
     checkpoint = Checkpoint(args.out / "last.pt", {"network": network, "head": head, "optimizer": optimizer})
     log = checkpoint.resume()
     steps = len(batches)

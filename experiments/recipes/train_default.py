@@ -121,7 +121,9 @@ def card_of(network: nn.Module, device: torch.device, args: argparse.Namespace, 
         "mean": MEAN,
         "std": STD,
         "interpolation": "bilinear",
-        "recipe": {name: value for name, value in vars(args).items() if name not in ("data", "out", "weights_only")},
+        "recipe": {
+            name: value for name, value in vars(args).items() if name not in ("data", "start", "out", "weights_only")
+        },
         "train_size": TRAIN_SIZE,
         "seconds": round(sum(row["seconds"] for row in log)),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads",
@@ -136,8 +138,8 @@ def write_card(out: Path, card: dict[str, Any]) -> None:
         aside.write_text(json.dumps(card, indent=1) + "\n")
 
 
-def judge(args: argparse.Namespace) -> None:
-    """Add to the card how many held-out pictures have neighbours of their class, and write it to results/ as well."""
+def judge(args: argparse.Namespace, name: str) -> None:
+    """Add to the card how many held-out pictures have neighbours of their class, and write it to results/NAME."""
     network, card = backbone(), json.loads((args.out / "default.json").read_text())
     network.load_state_dict(load_file(args.out / "default.safetensors"))
     splits = caltech_splits(args.data)
@@ -152,7 +154,7 @@ def judge(args: argparse.Namespace) -> None:
         rows.append(row)
         print(json.dumps(row), flush=True)
     write_card(args.out, {**card, "nearest_neighbours": rows})
-    write_results("train_default", rows, {"checksum": card["checksum"], "recipe": card["recipe"]})
+    write_results(name, rows, {"checksum": card["checksum"], "recipe": card["recipe"]})
 
 
 def encoder_at(network: nn.Module, size: int) -> Encoder:
@@ -160,28 +162,38 @@ def encoder_at(network: nn.Module, size: int) -> Encoder:
     return Encoder(network, preprocess=Preprocess(size=(size, size), mean=MEAN, std=STD))
 
 
-def main() -> None:
-    parser = Options(__doc__)
-    parser.add_data("caltech101.zip, cifar10 and imagenet_sample")
+def add_training(parser: Options, *, epochs: int, warmup: int, batch_size: int, lr: float) -> None:
+    """The options of `contrast`, with these defaults."""
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint, weights and card")
-    parser.add_argument("--epochs", type=int, default=112)
-    parser.add_argument("--warmup", type=int, default=5, help="epochs in which the learning rate rises to --lr")
-    parser.add_argument("--batch-size", type=int, default=1024, help="pictures; each gives two views")
-    parser.add_argument("--lr", type=float, default=0.5)
+    parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--warmup", type=int, default=warmup, help="epochs in which the learning rate rises to --lr")
+    parser.add_argument("--batch-size", type=int, default=batch_size, help="pictures; each gives two views")
+    parser.add_argument("--lr", type=float, default=lr)
     parser.add_argument("--weight-decay", type=float, default=1e-4)
     parser.add_argument("--temperature", type=float, default=0.2)
-    parser.add_argument("--caltech-repeat", type=int, default=4, help="times an epoch shows a picture of Caltech 101")
-    parser.add_argument("--photo-repeat", type=int, default=12, help="the same of the ImageNet sample")
-    parser.add_argument("--small-repeat", type=int, default=1, help="the same of CIFAR-10")
+    parser.add_seed()
+
+
+def add_judging(parser: Options) -> None:
+    """Whether to judge."""
     parser.add_argument(
         "--weights-only", action="store_true", help="do not judge them: for a machine without the held-out pictures"
     )
-    parser.add_seed()
+
+
+def main() -> None:
+    parser = Options(__doc__)
+    parser.add_data("caltech101.zip, cifar10 and imagenet_sample")
+    add_training(parser, epochs=112, warmup=5, batch_size=1024, lr=0.5)
+    parser.add_argument("--caltech-repeat", type=int, default=4, help="times an epoch shows a picture of Caltech 101")
+    parser.add_argument("--photo-repeat", type=int, default=12, help="the same of the ImageNet sample")
+    parser.add_argument("--small-repeat", type=int, default=1, help="the same of CIFAR-10")
+    add_judging(parser)
     args = parser.parse_args()
     if not (args.out / "default.json").exists():
         train(args)
     if not args.weights_only:
-        judge(args)
+        judge(args, "train_default")
 
 
 if __name__ == "__main__":

@@ -21,14 +21,14 @@ def encoder() -> Encoder:
 def test_a_view_of_another_size_is_refused_and_not_resized(encoder: Encoder) -> None:
     with pytest.raises(
         EncoderError,
-        match=r"view must be \(B, 3, 64, 64\) for encoder 'random:default'; got \(2, 3, 32, 64\): "
+        match=r"view must be \(B, 3, 96, 96\) for encoder 'random:default'; got \(2, 3, 32, 96\): "
         r"call encoder.view\(pixels\) first",
     ):
-        encoder.embed(torch.zeros(2, 3, 32, 64))
+        encoder.embed(torch.zeros(2, 3, 32, 96))
 
 
 def test_grey_pixels_are_refused_with_the_way_out(encoder: Encoder) -> None:
-    with pytest.raises(EncoderError, match=r"got \(2, 1, 64, 64\): repeat the one channel 3 times"):
+    with pytest.raises(EncoderError, match=r"got \(2, 1, 96, 96\): repeat the one channel 3 times"):
         encoder(torch.zeros(2, 1, 50, 50))
 
 

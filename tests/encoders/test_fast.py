@@ -79,7 +79,7 @@ def test_every_batch_norm_behind_a_convolution_is_folded_and_the_numbers_stay(na
 
 def test_the_bundled_network_is_folded_too() -> None:
     encoder = load("default", device="cpu")
-    view = pixels(4)
+    view = pixels(4, 96)
 
     embedding = encoder.embed(view)
 

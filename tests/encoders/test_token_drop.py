@@ -110,7 +110,7 @@ def test_patches_can_be_filled_as_well() -> None:
 def test_other_networks_are_refused_with_the_way_out(fill: str) -> None:
     with pytest.raises(
         EncoderError,
-        match=r"need a VisionTransformer of timm whose patches tile what it sees, here 64 x 64 px; encoder "
+        match=r"need a VisionTransformer of timm whose patches tile what it sees, here 96 x 96 px; encoder "
         r"'random:default' is a ResNet: take regions=\"grid\" and fill=\"mean\"",
     ):
         relax.explain(view()[0], "random:default", masks=4, regions="patches", fill=fill)

@@ -122,7 +122,7 @@ def test_maps_come_back_in_the_frame_of_the_image():
 
     assert explanation.importance.shape == (50, 81)
     assert explanation.image.shape == (50, 81, 3)
-    assert explanation.provenance["encoder"]["input_size"] == [64, 64]
+    assert explanation.provenance["encoder"]["input_size"] == [96, 96]
     assert not np.isnan(explanation.importance).any()
 
 
@@ -165,7 +165,7 @@ def test_given_masks_in_the_size_of_the_image_are_used_as_they_are():
 
 
 def test_given_masks_may_be_in_either_frame_when_the_encoder_resizes():
-    in_view = relax.explain(picture(128, 128), "random:default", masks=RandomGrid((64, 64), seed=1).masks(0, 200))
+    in_view = relax.explain(picture(128, 128), "random:default", masks=RandomGrid((96, 96), seed=1).masks(0, 200))
     in_image = relax.explain(picture(128, 128), "random:default", masks=RandomGrid((128, 128), seed=1).masks(0, 200))
 
     assert in_view.importance.shape == in_image.importance.shape == (128, 128)
@@ -252,7 +252,7 @@ def test_the_provenance_is_json_and_names_what_is_needed_to_make_it_again():
 
     assert json.loads(json.dumps(provenance)) == provenance
     assert provenance["masks"] == {
-        "kind": "random-grid", "image_size": [64, 64], "cells": 4, "keep": 0.6, "seed": 7, "design": "orthogonal",
+        "kind": "random-grid", "image_size": [96, 96], "cells": 4, "keep": 0.6, "seed": 7, "design": "orthogonal",
         "count": 30,
     }  # fmt: skip
     assert provenance["encoder"]["name"] == "random:default"

@@ -1,51 +1,12 @@
 """The recipe of the bundled encoder trains weights that load, goes on where it stopped, and judges them."""
 
 import json
-import sys
-import zipfile
 
-import pytest
 import torch
 from safetensors.torch import load_file
 
 from encoders import Encoder
 from experiments.recipes import knn, simclr, train_default
-
-
-@pytest.fixture
-def data(tmp_path, noise_picture, write_cifar):
-    """Tiny look-alikes: 2 classes of 5 photographs, 10 x 2 small pictures, one more photograph."""
-    with zipfile.ZipFile(tmp_path / "caltech101.zip", "w") as archive:
-        for folder in ("anchor", "crab"):
-            for number in range(5):
-                archive.writestr(f"{folder}/{number:04}.jpg", noise_picture(40, 50))
-    write_cifar(tmp_path, train=2, test=2)
-    (tmp_path / "imagenet_sample").mkdir()
-    (tmp_path / "imagenet_sample" / "0.jpg").write_bytes(noise_picture(40, 60))
-    return tmp_path
-
-
-@pytest.fixture
-def train(monkeypatch, data, tmp_path):
-    """Run the recipe with small pictures and few neighbours, and return what it wrote."""
-    written = {}
-
-    def run(folder, epochs, *more):
-        options = ["--data", data, "--out", tmp_path / folder, "--epochs", epochs, "--batch-size", 4, *more]
-        monkeypatch.setattr(sys, "argv", ["train_default", *map(str, options)])
-        train_default.main()
-        return written
-
-    monkeypatch.setattr(
-        train_default,
-        "write_results",
-        lambda name, rows, summary: written.update({name: rows, "settings": json.dumps(summary)}),
-    )
-    monkeypatch.setattr(train_default, "STORED", 40)
-    monkeypatch.setattr(train_default, "TRAIN_SIZE", 32)
-    monkeypatch.setattr(train_default, "SMALL", 4)
-    monkeypatch.setattr(train_default, "caltech_knn", lambda encoder, splits: {"caltech": 0.5})
-    return run
 
 
 def test_it_judges_its_weights_beside_the_bundled_ones_and_writes_their_card(train, tmp_path):
@@ -108,13 +69,13 @@ def test_views_are_normalised_crops_of_the_training_size():
     assert untouched.sum() >= 5  # four in five are jittered, and half of these made darker
 
 
-def test_neighbours_vote_for_the_class_of_a_held_out_picture(data):
+def test_neighbours_vote_for_the_class_of_a_held_out_picture(default_data):
     """Embedded by their class, all held-out pictures are recognised; embedded alike, the first class gets all votes."""
     labels = iter([0] * 4 + [1] * 4 + [0, 1])
 
     accuracy = knn.caltech_knn(
         lambda pixels: torch.nn.functional.one_hot(torch.tensor([next(labels)]), 2).float(),
-        knn.caltech_splits(data),
+        knn.caltech_splits(default_data),
         k=3,
     )
 

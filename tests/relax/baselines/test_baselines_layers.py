@@ -109,7 +109,7 @@ class Lambda(nn.Module):
         ("random:timm:test_resnet", "layer4", [5, 5]),
         ("random:timm:test_convnext", "norm_pre", [5, 5]),
         ("random:timm:test_vit", "blocks.5.norm1", [10, 10]),
-        ("random:default", "layer4", [2, 2]),
+        ("random:default", "layer4", [3, 3]),
     ],
 )
 def test_layers_are_found_in_the_networks_that_people_use(spec, layer, grid):
