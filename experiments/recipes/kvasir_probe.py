@@ -94,8 +94,8 @@ def view(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def embed_pictures(encoder: Encoder, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """(N, D) unit vectors of pictures of any size."""
-    return embed(encoder, np.stack([view(image) for image in images])).numpy()
+    """(N, D) unit vectors of pictures of any size, each resized from its own pixels to what the encoder sees."""
+    return embed(encoder, [np.array(image) for image in images]).numpy()
 
 
 def contrast(encoder: Encoder, question: Question, yes: str, no: str) -> dict[str, Corpus]:

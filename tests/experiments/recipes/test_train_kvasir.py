@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from encoders import Encoder
+from encoders import Encoder, Preprocess
 from encoders.networks import bundled_network
 from experiments import record
 from experiments.data.datasets import kvasir_seg
 from experiments.recipes import train_kvasir
-from experiments.recipes.kvasir_probe import Question, carries_mark, gain, mostly_polyp, random_crop
+from experiments.recipes.kvasir_probe import Question, carries_mark, embed_pictures, gain, mostly_polyp, random_crop
 from experiments.recipes.train_default import MEAN, STD
 from experiments.recipes.train_kvasir import Views, kvasir_encoder, small
 
@@ -160,6 +160,17 @@ def test_the_questions_keep_pictures_together_and_the_mark_question_is_balanced(
         assert 0.01 < (plain != marked).any(2).mean() < 0.1
     bright = polyp.images.mean((1, 2, 3)) > 128  # the polyp is the brighter half
     assert (bright == polyp.answers).mean() > 0.8
+
+
+def test_an_encoder_of_any_size_gets_the_pixels_of_whole_pictures_themselves():
+    """One that sees 72 x 72 px and returns them returns those of the picture, not of a smaller one made larger."""
+    picture = np.random.default_rng(0).integers(0, 256, (72, 72, 3), dtype=np.uint8)
+    encoder = Encoder(lambda pixels: pixels.flatten(1), preprocess=Preprocess(size=(72, 72)), device="cpu")
+
+    (vector,) = embed_pictures(encoder, [picture])
+
+    expected = picture.transpose(2, 0, 1).ravel() / np.linalg.norm(picture.astype(np.float64))
+    np.testing.assert_allclose(vector, expected, atol=1e-6)
 
 
 def test_the_gain_of_a_perfect_score_over_a_coin_is_a_half():
