@@ -1,6 +1,7 @@
 """Do the maps find what an encoder should not attend to? A planted watermark, and what clinics burn into pictures.
 
     python -m experiments.studies.shortcuts --data DATA
+    python -m experiments.studies.shortcuts --data DATA --encoders sscd --name shortcuts_sscd
 
 planted   validation pictures of Kvasir-SEG with a watermark at a random place, through the encoder trained on pictures
           of which half carried it, through its clean twin (same seed, no marks) and through the bundled one. RELAX
@@ -11,8 +12,9 @@ real      how much of RELAX's map lies on burned-in text, on black borders and o
 
 Per picture: `auc`, the probability that a pixel inside has more importance than one outside (0.5: no preference), and
 `mass`, the share of the importance above the map's minimum that lies inside, beside `area`, the share of the pixels.
-results/shortcuts.csv has them all; shortcuts.json the means with 95 % bootstrap intervals over pictures, and for the
-planted mark the difference between the misled encoder and its twin on the same pictures.
+With `--encoders`, both parts take those encoders instead. results/NAME.csv has all rows; NAME.json the means with 95 %
+bootstrap intervals over pictures, and for the planted mark the difference between the misled encoder and its twin on
+the same pictures, where both were asked.
 """
 
 from __future__ import annotations
@@ -30,9 +32,9 @@ from encoders import Encoder
 from experiments.data.datasets import kvasir_seg, kvasir_shortcuts, shortcut_masks
 from experiments.data.pictures import chosen
 from experiments.data.planted import plant
-from experiments.named import encoder_of_study
+from experiments.named import PUBLISHED, encoder_of_study
 from experiments.options import Options
-from experiments.recipes.kvasir_probe import carries_mark, contrast
+from experiments.recipes.kvasir_probe import embed_pictures
 from experiments.recipes.train_kvasir import OUT
 from experiments.record import write_results
 from experiments.studies.evidence import MASKS
@@ -43,6 +45,7 @@ from relax.metrics import auc, relevance_mass
 MISLED, TWIN = "planted", "simclr"
 METHODS = ("lafam", "gradcam", "occlusion", "saliency", "random", "centre")
 PLANTED_ENCODERS, REAL_ENCODERS = (MISLED, TWIN, "default"), ("random", "default", "simclr", "supervised")
+ENCODERS = tuple(dict.fromkeys((*PLANTED_ENCODERS, *REAL_ENCODERS)))
 QUESTION = "relax, marked or not"
 SMALLEST = 0.001  # share of the picture; smaller masks are left out: they fall between the pixels of the view
 
@@ -65,7 +68,12 @@ def planted(name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def marked_or_not(encoder: Encoder, data: Path, count: int = 200) -> dict[str, Corpus]:
     """The first training pictures with the watermark as reference, and without it as foil."""
-    return contrast(encoder, carries_mark(kvasir_seg(data, "train")[:count]), "marked", "not marked")
+    plain = [sample.pixels() for sample in kvasir_seg(data, "train")[:count]]
+    marked = [plant(pixels, rng=np.random.default_rng(number))[0] for number, pixels in enumerate(plain)]
+    return {
+        "reference": Corpus(embed_pictures(encoder, marked), "marked"),
+        "foil": Corpus(embed_pictures(encoder, plain), "not marked"),
+    }
 
 
 def real(name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -101,12 +109,12 @@ def misled_minus_twin(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same picture through both encoders: how much more of the map lies on the mark."""
     table, groups = [], grouped(rows, "part", "encoder", "method")
     for method in dict.fromkeys(row["method"] for row in rows if row["part"] == "planted"):
-        line: dict[str, Any] = {"method": method}
         misled, twin = (groups.get(("planted", encoder, method)) for encoder in (MISLED, TWIN))
         if misled and twin:
+            line: dict[str, Any] = {"method": method}
             for name in ("auc", "mass"):
                 line |= with_interval(name, [a[name] - b[name] for a, b in zip(misled, twin, strict=True)])
-        table.append(line)
+            table.append(line)
     return table
 
 
@@ -114,19 +122,19 @@ def main() -> None:
     parser = Options(__doc__)
     parser.add_data("kvasir_seg")
     parser.add_encoders_in(OUT)
+    parser.add_argument("--encoders", nargs="+", choices=(*ENCODERS, *PUBLISHED), help="of both parts")
     parser.add_count(40, "pictures with a planted mark")
     parser.add_masks(MASKS)
     parser.add_seed()
+    parser.add_name("shortcuts")
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for part, names in ((planted, PLANTED_ENCODERS), (real, REAL_ENCODERS)):
-        for name in names:
+        for name in args.encoders or names:
             rows += part(name, args)
             print(part.__name__, name, flush=True)
     settings = {"masks": args.masks, "seed": args.seed, "count": args.count}
-    write_results(
-        "shortcuts", rows, {**settings, "misled_minus_twin": misled_minus_twin(rows), "means": summarise(rows)}
-    )
+    write_results(args.name, rows, {**settings, "misled_minus_twin": misled_minus_twin(rows), "means": summarise(rows)})
 
 
 if __name__ == "__main__":

@@ -143,12 +143,16 @@ def test_where_u_relax_shows_nothing_the_pixel_counts_least():
     assert choices.filled(np.array([[3.0, np.nan], [2.0, 4.0]], np.float32)).tolist() == [[3, 2], [2, 4]]
 
 
-def test_shortcuts_are_measured_for_the_planted_mark_and_the_real_ones(run, tmp_path, monkeypatch):
+@pytest.fixture
+def boxes(tmp_path, monkeypatch):
+    """One picture with text, one with a black border."""
     table = tmp_path / "boxes.csv"
     lines = ["image,split,kind,xmin,ymin,xmax,ymax", "00,val,text,5,5,30,15", "01,val,black-border,0,0,20,20"]
     table.write_text("\n".join(lines) + "\n")
     monkeypatch.setattr(datasets, "SHORTCUTS_FILE", table)
 
+
+def test_shortcuts_are_measured_for_the_planted_mark_and_the_real_ones(run, boxes):
     rows, summary = run(shortcuts, "shortcuts", "--count", 2, "--masks", 32)
 
     real = [(row["encoder"], row["kind"]) for row in rows if row["part"] == "real"]
@@ -158,6 +162,14 @@ def test_shortcuts_are_measured_for_the_planted_mark_and_the_real_ones(run, tmp_
     twins = {line["method"]: line for line in summary["misled_minus_twin"]}
     assert twins["relax"]["auc"] == 0  # both are the bundled encoder here
     assert all(0.01 < float(row["area"]) < 0.05 for row in planted)  # a disc of a fifth of the shorter side
+
+
+def test_shortcuts_take_named_encoders_in_both_parts_and_need_no_twins(run, boxes):
+    options = ("--encoders", "default", "--count", 1, "--masks", 32, "--name", "shortcuts_one")
+    rows, summary = run(shortcuts, "shortcuts_one", *options)
+
+    assert {(row["part"], row["encoder"]) for row in rows} == {("planted", "default"), ("real", "default")}
+    assert summary["misled_minus_twin"] == []
 
 
 def test_the_difference_of_the_twins_is_taken_picture_by_picture():
