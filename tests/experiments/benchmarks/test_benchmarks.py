@@ -81,21 +81,22 @@ def test_kept_scores_need_no_encoder(images, tmp_path):
 
 
 def test_coverage_counts_every_estimate_of_the_pool(run, images, monkeypatch):
-    monkeypatch.setattr(coverage, "TRUTH", 3000)
     monkeypatch.setattr(coverage, "POOL", 1000)
     monkeypatch.setattr(coverage, "SIZES", (100,))
 
-    ((row,), summary) = run(coverage, "coverage", "--images", images, "--count", 1)
+    ((row,), summary) = run(coverage, "coverage", "--images", images, "--count", 1, "--truth", 3000)
 
     coverages = summary["coverage"]["100"]
     assert coverages["mean"] == coverages["lowest_image"] == float(row["coverage_100"])
     assert 0.8 < coverages["mean"] <= 1
+    assert summary["truth_masks"] == 3000
+    assert coverages["best_possible"] == round(coverage.best_possible(100, 3000), 4)
 
 
 def test_the_best_coverage_falls_with_the_error_of_the_truth():
     """As many masks in the estimate as in the truth: the difference is sqrt(2) as wide; P(|Z| < 1.386) = 0.834."""
-    assert coverage.best_possible(0) == pytest.approx(0.95, abs=1e-6)
-    assert coverage.best_possible(coverage.TRUTH) == pytest.approx(0.8342, abs=1e-4)
+    assert coverage.best_possible(0, 3000) == pytest.approx(0.95, abs=1e-6)
+    assert coverage.best_possible(3000, 3000) == pytest.approx(0.8342, abs=1e-4)
 
 
 def test_overhead_is_the_ratio_of_neighbouring_rounds(run):
