@@ -140,6 +140,7 @@ def write_card(out: Path, card: dict[str, Any]) -> None:
 
 def judge(args: argparse.Namespace, name: str) -> None:
     """Add to the card how many held-out pictures have neighbours of their class, and write it to results/NAME."""
+    torch.manual_seed(args.seed)  # of the random weights
     network, card = backbone(), json.loads((args.out / "default.json").read_text())
     network.load_state_dict(load_file(args.out / "default.safetensors"))
     splits = caltech_splits(args.data)
