@@ -2,7 +2,7 @@
 
     python -m experiments.recipes.train_kvasir --data DATA
 
-All start from the bundled encoder, have its architecture and see 2 x 48 px views of 800 pictures an epoch:
+All start from the bundled encoder, have its architecture and see 2 x 80 px views of 800 pictures an epoch:
 
 simclr      SimCLR (Chen et al., ICML 2020): two views of a picture belong together
 vicreg      VICReg (Bardes et al., ICLR 2022): no contrast between pictures, but variance in every dimension

@@ -3,7 +3,7 @@
     python -m experiments.recipes.train_vit --data DATA
 
 Trained weights of a transformer cannot be fetched offline, and random ones say little about real maps. So a transformer
-of 4 blocks, 128 wide, with 8 x 8 patches of 64 x 64 px learns the bundled encoder's embeddings, less their mean,
+of 4 blocks, 128 wide, with 8 x 8 patches of 96 x 96 px learns the bundled encoder's embeddings, less their mean,
 without labels, on flipped and shifted pictures of CIFAR-10 and crops of 900 photographs; the loss is 1 - cosine
 (knowledge distillation, Hinton et al., 2015). OUT/weights.safetensors and results/train_vit.csv, .json are written;
 every epoch is written to OUT/last.pt, so a stopped run continues after its last whole epoch.
@@ -56,7 +56,7 @@ def vit_encoder(out: Path = OUT) -> Encoder:
 
 
 class Views:
-    """Flipped and shifted pictures of CIFAR-10 beside crops of photographs, (N, 3, 64, 64) in [0, 1]."""
+    """Flipped and shifted pictures of CIFAR-10 beside crops of photographs, (N, 3, 96, 96) in [0, 1]."""
 
     def __init__(self, small: np.ndarray, photos: list[np.ndarray]) -> None:
         self.small = torch.from_numpy(small).permute(0, 3, 1, 2)

@@ -156,7 +156,7 @@ def test_the_questions_keep_pictures_together_and_the_mark_question_is_balanced(
 
     assert polyp.picture.tolist() == [n for n in range(4) for _ in range(5)]
     assert mark.answers.tolist() == [0, 1] * 4
-    for plain, marked in mark.images.reshape(4, 2, 64, 64, 3):
+    for plain, marked in mark.images.reshape(4, 2, 96, 96, 3):
         assert 0.01 < (plain != marked).any(2).mean() < 0.1
     bright = polyp.images.mean((1, 2, 3)) > 128  # the polyp is the brighter half
     assert (bright == polyp.answers).mean() > 0.8

@@ -53,5 +53,5 @@ def test_views_are_of_pictures_and_of_photographs_smaller_than_a_view():
 
     batch = views.batch(torch.arange(5), torch.Generator().manual_seed(0))
 
-    assert batch.shape == (5 + train_vit.PHOTOS, 3, 64, 64)
+    assert batch.shape == (5 + train_vit.PHOTOS, 3, 96, 96)
     assert 0 <= batch.min() < batch.max() <= 1
