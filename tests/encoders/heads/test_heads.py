@@ -69,6 +69,13 @@ def test_a_knn_head_is_the_weighted_vote_of_the_nearest() -> None:
     torch.testing.assert_close(scores, torch.tensor([[first / total, (second + third) / total, 0.0]]))
 
 
+def test_a_head_goes_where_the_embeddings_are(head: Head) -> None:
+    """The device without data stands for a GPU: with tensors of two devices torch would refuse the product."""
+    scores = head.scores(torch.empty(2, 4, device="meta"))
+
+    assert (scores.device.type, tuple(scores.shape)) == ("meta", (2, 3))
+
+
 def test_a_knn_head_leaves_each_of_its_own_out() -> None:
     """By the definition: the score of each embedding by the head of all others."""
     bank, labels = unit(numbers(0, 12, 3)), torch.arange(12) % 3

@@ -49,7 +49,7 @@ class SmallHead:
         self.weight = drawn(3, dim, seed=seed) * 4 - 2
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        return embeddings.float() @ self.weight.T
+        return embeddings.float() @ self.weight.T.to(embeddings.device)
 
     def scores(self, embeddings: Tensor) -> Tensor:
         return self.logits(embeddings).softmax(1)

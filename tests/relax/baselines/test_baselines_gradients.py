@@ -109,7 +109,7 @@ class TwoReLUs(nn.Module):
         self.hidden.weight.data = torch.tensor([[1.0, 2.0], [3.0, -1.0]])
 
     def forward(self, pixels):
-        return self.relu(self.hidden(pixels[:, 0, 0])) @ torch.tensor([[2.0], [-1.0]])
+        return self.relu(self.hidden(pixels[:, 0, 0])) @ pixels.new_tensor([[2.0], [-1.0]])
 
 
 def test_guided_backprop_stops_negative_gradients_at_the_relu():
