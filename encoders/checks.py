@@ -12,31 +12,47 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from encoders.errors import STEADY, EncoderError, EncoderWarning
+from encoders.values import unreadable
 
 
 def check_floats(features: Tensor, name: str) -> None:
     """Refuse a tensor of whole, logical or complex numbers, of which the conversion to float32 would lose a part.
 
-    A sparse one is refused as well.
+    A sparse, nested or quantised one, or one without data, is refused as well.
 
     Raises:
         EncoderError: If it is one.
     """
-    if features.layout != torch.strided:
-        layout = str(features.layout).removeprefix("torch.")
-        raise EncoderError(f"encoder {name!r} must return a dense tensor; got {layout}: return .to_dense() of it")
+    if reason := unreadable(features):
+        raise EncoderError(f"encoder {name!r} must return floats; got {reason}")
     if not features.is_floating_point():
-        advice = (
-            "return the absolute value or both parts"
-            if features.is_complex()
-            else "return what stands before argmax or rounding, or .float() where these numbers are the embedding"
-        )
         dtype = str(features.dtype).removeprefix("torch.")
-        raise EncoderError(f"encoder {name!r} must return floats; got {dtype}: {advice}")
+        raise EncoderError(
+            f"encoder {name!r} must return floats; got {dtype}: return what stands before argmax or rounding, or "
+            ".float() where these numbers are the embedding"
+        )
+
+
+def check_weights(module: nn.Module) -> None:
+    """Refuse a module whose weights hold no numbers yet.
+
+    Raises:
+        EncoderError: Naming the first of them.
+    """
+    for name, weight in module.named_parameters():
+        if is_lazy(weight):
+            raise EncoderError(
+                f"encoder {type(module).__name__!r} has weights without a shape, such as {name}: call it once on pixels"
+            )
+        if weight.device.type == "meta":
+            raise EncoderError(
+                f"encoder {type(module).__name__!r} has weights on the device 'meta', such as {name}, which holds no "
+                "data: load them onto another"
+            )
 
 
 def difference(embedding: Tensor, other: Tensor) -> float:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from encoders.errors import EncoderError
+from encoders.values import described
 
 POOLINGS = {
     "auto": "as the network's authors pool",
@@ -19,9 +22,7 @@ PRECISIONS = {
 
 def check_pooling(pooling: str) -> str:
     """The pooling itself, if it is one of `POOLINGS`; else an EncoderError."""
-    if pooling not in POOLINGS:
-        raise EncoderError(f"pooling must be one of {', '.join(POOLINGS)}; got {pooling!r}")
-    return pooling
+    return one_of("pooling", pooling, POOLINGS)
 
 
 def pooling_not_offered(pooling: str, name: str, way_out: str = 'choose "auto"') -> EncoderError:
@@ -37,6 +38,11 @@ def check_class_token(token: object, name: str) -> None:
 
 def check_precision(precision: str) -> str:
     """The precision itself, if it is one of `PRECISIONS`; else an EncoderError."""
-    if precision not in PRECISIONS:
-        raise EncoderError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
-    return precision
+    return one_of("precision", precision, PRECISIONS)
+
+
+def one_of(argument: str, value: object, names: Iterable[str]) -> str:
+    """The value, if it is one of the names; else an EncoderError."""
+    if not isinstance(value, str) or value not in names:
+        raise EncoderError(f"{argument} must be one of {', '.join(names)}; got {described(value)}")
+    return value

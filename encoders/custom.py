@@ -16,7 +16,9 @@ from encoders.logits import warn_of_logits
 from encoders.outputs import Output, selecting
 from encoders.preprocess import Preprocess
 from encoders.transforms import read_transform
+from encoders.values import described, is_whole, plain
 
+MAX_SIDE = 2**15  # pixels of a view, of which a network makes many more
 Numbers = Sequence[float] | Tensor | float
 
 
@@ -33,6 +35,12 @@ class Description:
     transform: object | None = None
     output: Output | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("size", "resize", "interpolation", "channels", "output"):
+            value = getattr(self, name)
+            pair = type(value)(map(plain, value)) if type(value) in (tuple, list) else value
+            object.__setattr__(self, name, plain(pair))
+
     @property
     def said(self) -> list[str]:
         """Names of the keywords that were given."""
@@ -47,8 +55,8 @@ class Description:
         Raises:
             EncoderError: If the keywords do not fit each other, or the network.
         """
-        if self.channels is not None and not _is_count(self.channels):
-            raise EncoderError(f"channels must be a whole number, 1 or more; got {self.channels!r}")
+        if self.channels is not None and not is_whole(self.channels, 1):
+            raise EncoderError(f"channels must be a whole number, 1 or more; got {described(self.channels)}")
         if self.transform is None:
             usual, made = Preprocess(), None
             mean, std = _numbers("mean", self.mean), _numbers("std", self.std)
@@ -66,7 +74,8 @@ class Description:
             return replace(usual, mean=mean, std=std), channels
         size, pair = _pixels("size", self.size), _pixels("resize", self.resize)
         resize = self.resize if isinstance(self.resize, int) else pair
-        return Preprocess(size, resize, mean, std, self.interpolation or usual.interpolation), channels
+        interpolation = usual.interpolation if self.interpolation is None else self.interpolation
+        return Preprocess(size, resize, mean, std, interpolation), channels
 
 
 def custom_encoder(
@@ -108,17 +117,16 @@ def bare(module: nn.Module) -> nn.Module:
     return bare(inner) if isinstance(inner, nn.Module) else module
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
 def _pixels(name: str, value: Any) -> tuple[int, int] | None:
     """(h, w) of a number or a pair."""
     if value is None:
         return None
-    sides = (value, value) if _is_count(value) else tuple(value) if isinstance(value, tuple | list) else ()
-    if len(sides) != 2 or not all(_is_count(side) for side in sides):
-        raise EncoderError(f"{name} must be pixels, a whole number or a pair (height, width); got {value!r}")
+    sides = (value, value) if is_whole(value) else tuple(value) if isinstance(value, tuple | list) else ()
+    if len(sides) != 2 or not all(is_whole(side, 1) and side <= MAX_SIDE for side in sides):
+        raise EncoderError(
+            f"{name} must be pixels, a whole number or a pair (height, width); got {described(value)}: take sides from "
+            f"1 to {MAX_SIDE}"
+        )
     return sides
 
 
@@ -127,9 +135,13 @@ def _numbers(name: str, value: Any) -> tuple[float, ...] | None:
     if value is None:
         return None
     try:
-        values = torch.as_tensor(value, dtype=torch.float64).reshape(-1).tolist()
-    except (TypeError, ValueError, RuntimeError):
-        raise EncoderError(f"{name} must be numbers, one per channel; got {value!r}") from None
+        kind = torch.as_tensor(plain(value)).dtype
+        real = not kind.is_complex and kind != torch.bool
+        values = torch.as_tensor(plain(value), dtype=torch.float64).reshape(-1).tolist() if real else []
+    except Exception:  # sets, texts, tensors without data: torch raises anything
+        values = []
+    if not values:
+        raise EncoderError(f"{name} must be numbers, one per channel; got {described(value)}")
     return tuple(values)
 
 

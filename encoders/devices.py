@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from encoders.errors import EncoderError, one_line
+from encoders.values import described
 
 
 def find_device(device: str | torch.device = "auto") -> torch.device:
@@ -16,6 +17,7 @@ def find_device(device: str | torch.device = "auto") -> torch.device:
     Raises:
         EncoderError: If this machine or this build of torch does not have it.
     """
+    _check_name(device)
     if str(device) == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -32,11 +34,17 @@ def find_devices(device: str | torch.device = "auto") -> tuple[torch.device, ...
     Raises:
         EncoderError: If this machine does not have one of them, or for "all" no GPU.
     """
+    _check_name(device)
     if str(device) != "all":
         return tuple(find_device(name) for name in str(device).split(","))
     if not torch.cuda.is_available():
         raise EncoderError('device "all" means every GPU, and torch finds none here: use "auto"')
     return tuple(find_device(f"cuda:{number}") for number in range(torch.cuda.device_count()))
+
+
+def _check_name(device: object) -> None:
+    if not isinstance(device, str | torch.device):
+        raise EncoderError(f"device must be a name, such as 'cpu' or 'cuda:0', or 'auto'; got {described(device)}")
 
 
 def half_type(device: torch.device) -> torch.dtype | None:

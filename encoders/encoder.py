@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from encoders.checkpoints.report import CheckpointReport
+from encoders.checks import check_weights
 from encoders.checksum import network_checksum
 from encoders.choices import check_pooling, check_precision
 from encoders.contract import Network
@@ -72,7 +73,8 @@ class Encoder:
             self.others = tuple(self._on(other) for other in further)
         else:
             # Only its author knows what a function runs on.
-            self.device = torch.device("cpu") if str(device) == "auto" else find_device(device)
+            automatic = isinstance(device, str) and device == "auto"
+            self.device = torch.device("cpu") if automatic else find_device(device)
 
     @property
     def mean(self) -> tuple[float, ...] | None:
@@ -207,14 +209,15 @@ class Encoder:
         try:
             features = run(prepared.to(self.device, self._dtype, copy=True))
         except Exception as error:  # foreign networks raise anything
-            if out_of_memory(error) or isinstance(error, EncoderError):
+            if isinstance(error, EncoderError) or (out_of_memory(error) and len(prepared) > 1):
                 raise  # the caller may try a smaller batch
             shape = tuple(prepared.shape)
             text = one_line(error)
             if self.channels is None and "channels" in text:
                 text += f": say channels= in load_encoder where it takes others than {shape[1]}"
             raise EncoderError(
-                f"encoder {self.name!r} failed on pixels of shape {shape} on {self.device}: {text}"
+                f"encoder {self.name!r} failed on pixels of shape {shape} on {self.device}, "
+                f"{str(self._dtype).removeprefix('torch.')}: {text}"
             ) from error
         pooled = pool(features, self.network, count or len(prepared), prepared.shape[-2:], self.pooling, self.name)
         return pooled.to(self.device, torch.float32, copy=True)
@@ -277,6 +280,7 @@ class Encoder:
 
 def copied(module: nn.Module) -> nn.Module:
     """A deep copy with ordinary tensors, even if the caller is in inference mode."""
+    check_weights(module)
     try:
         with torch.inference_mode(False), torch.no_grad():  # else weights of TorchScript are no leaves
             return copy.deepcopy(module)

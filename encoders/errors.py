@@ -21,7 +21,10 @@ def one_line(error: BaseException, limit: int = 200) -> str:
 
     A first line that ends with a colon only announces the second, which then follows it; a key alone says nothing.
     """
-    lines = str(error).strip().splitlines()
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # errors of others raise anything
+        lines = []
     text = lines[0].strip() if lines else type(error).__name__
     if isinstance(error, KeyError):
         text = f"KeyError {text}"

@@ -116,9 +116,11 @@ def tensor_of(answer: object, name: str) -> Tensor:
         EncoderError: If there is none, or more than one.
     """
     if isinstance(answer, Tensor):
-        return answer
-    if isinstance(answer, np.ndarray) and answer.dtype.kind in "fiubc":
-        return torch.from_numpy(np.array(answer))  # a copy: arrays may be read-only, or written to again
+        return answer if type(answer) is Tensor else answer.as_subclass(Tensor)
+    masked = isinstance(answer, np.ma.MaskedArray)  # which has entries without a value
+    if isinstance(answer, np.ndarray) and answer.dtype.kind in "fiubc" and not masked:
+        wide = answer.dtype == np.longdouble  # torch has no such numbers
+        return torch.from_numpy(np.array(answer, np.float64 if wide else None))  # a copy: it may be read-only
     parts = entries(answer)
     tensors = {key: value for key, value in parts.items() if isinstance(value, Tensor | np.ndarray)}
     if len(tensors) == 1:

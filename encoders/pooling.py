@@ -33,6 +33,7 @@ def pool(features: object, network: object, count: int, size: Sequence[int], poo
     """
     features = tensor_of(features, name)
     check_floats(features, name)
+    features = features.float() if features.itemsize == 1 else features  # float8 is stored, not computed with
     shape, prefix_tokens = tuple(features.shape), int(getattr(network, "num_prefix_tokens", 0) or 0)
     if shape[:1] == (count,) and 0 not in shape:
         if len(shape) == 2:

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from encoders.choices import one_of
 from encoders.errors import EncoderError
 
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
@@ -53,8 +54,7 @@ class Preprocess:
     eight_bit: bool = False
 
     def __post_init__(self) -> None:
-        if self.interpolation not in INTERPOLATIONS:
-            raise EncoderError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}; got {self.interpolation!r}")
+        one_of("interpolation", self.interpolation, INTERPOLATIONS)
         alone = self.eight_bit and self.std is None
         if not alone and ((self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ())):
             raise EncoderError(f"mean and std must come together, one number a channel; got {self.mean} and {self.std}")

@@ -22,6 +22,7 @@ from encoders.kinds import POOLING_ITEM, RANDOM, forms, resolve
 from encoders.networks import drawn_from
 from encoders.outputs import Output
 from encoders.parsing import Spec, parse_spec
+from encoders.values import described, is_whole, plain
 
 
 def load(
@@ -94,6 +95,9 @@ def load(
             with a gap, or a graph does not say how its pictures were normalised.
     """
     check_pooling(pooling)
+    seed = plain(seed)
+    if not is_whole(seed):
+        raise EncoderError(f"seed must be a whole number from 0 to 2**63 - 1; got {described(seed)}")
     description = Description(size, resize, mean, std, interpolation, channels, transform, output)
     if isinstance(spec, str | Encoder):
         _refuse(description, spec)
@@ -102,9 +106,10 @@ def load(
             raise EncoderError(
                 f"pooling of an Encoder cannot be changed, here {spec.pooling!r}; got {pooling!r}: load its spec again"
             )
-        encoder = spec if str(device) == "auto" else spec.to(device)
+        automatic = isinstance(device, str) and device == "auto"
+        encoder = spec if automatic else spec.to(device)
         return encoder if precision is None else encoder.with_precision(precision)
-    precision = check_precision(precision or "exact")
+    precision = check_precision("exact" if precision is None else precision)
     if isinstance(spec, str):
         return _from_spec(parse_spec(spec), device, pooling, seed).with_precision(precision)
     if isinstance(spec, nn.Module) or (callable(spec) and not isinstance(spec, type | torch.export.ExportedProgram)):

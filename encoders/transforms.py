@@ -82,8 +82,8 @@ def _steps(transform: Any) -> Iterator[Any]:
 
 def _library(step: object) -> bool:
     """Whether the step is a library's: other libraries use the same names for other things."""
-    module = step.__module__ if hasattr(step, "__name__") else type(step).__module__
-    return module.split(".")[0] in LIBRARIES
+    module = getattr(step if hasattr(step, "__name__") else type(step), "__module__", None)
+    return str(module).split(".")[0] in LIBRARIES
 
 
 def _resize(reading: Reading, step: Any) -> None:
@@ -189,6 +189,9 @@ def _interpolation(step: Any, mode: Any, *, on_tensor: bool) -> str:
 
 
 def _refused(step: object, reason: str) -> EncoderError:
-    text = " ".join(str(getattr(step, "__name__", step)).split())
+    try:
+        text = " ".join(str(getattr(step, "__name__", step)).split())
+    except Exception:  # objects of others raise anything
+        text = type(step).__name__
     text = text if len(text) <= 80 else f"{type(step).__name__}(...)"
     return EncoderError(f"transform has the step {text}, which {reason}")

@@ -143,14 +143,18 @@ class GivenMasks:
     independent = True
 
     def __init__(self, masks: Tensor) -> None:
+        masks = masks.detach()
         if masks.ndim == 3:
             masks = masks.unsqueeze(1)
         if masks.ndim != 4 or masks.shape[1] != 1 or masks.numel() == 0:
             raise ValueError(f"masks must have the shape (N, 1, H, W) with N at least 1; got {tuple(masks.shape)}")
+        if masks.is_complex():
+            raise ValueError(f"masks must be real numbers; got {masks.dtype}")
+        masks = masks.float()
         low, high = float(masks.min()), float(masks.max())
         if not (low >= 0 and high <= 1):
             raise ValueError(f"masks must lie in [0, 1], 1 = visible; got values from {low:g} to {high:g}")
-        self.stack = masks.float()
+        self.stack = masks
         self.image_size = (int(masks.shape[2]), int(masks.shape[3]))
         self.limit = int(masks.shape[0])
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from encoders import Encoder
 from masking import FILLS, REGIONS, GivenMasks, GridSurrogate, MaskRequest, MaskSource, RandomGrid, make_fill
-from relax.io.images import ImageSource, read_image
+from relax.io.images import ImageSource, read_named
 from relax.settings import Hiding
 
 
@@ -50,5 +50,5 @@ def fill_pixels(hiding: Hiding, view: Tensor, encoder: Encoder, *, resized: bool
     fill = hiding.fill
     if isinstance(fill, int | float | list | tuple) or (isinstance(fill, str) and fill in FILLS):
         return make_fill(fill, view, mean=encoder.mean, seed=hiding.seed)
-    image = read_image(cast(ImageSource, fill), channels=view.shape[1])
+    image = read_named(cast(ImageSource, fill), "fill", channels=view.shape[1])
     return make_fill((encoder.view(image) if resized else image).to(view.device), view)

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.values import described, is_number, plain
+
 MAPS = ("importance", "uncertainty", "standard_error")
 
 
@@ -54,19 +56,19 @@ def uncertainty_limit(
     Raises:
         ValueError: If more than one of the three is given, or one is out of range.
     """
-    rules = {"threshold": threshold, "quantile": quantile, "gamma": gamma}
+    rules = {"threshold": plain(threshold), "quantile": plain(quantile), "gamma": plain(gamma)}
     given = [name for name, value in rules.items() if value is not None]
     if len(given) > 1:
         raise ValueError(f"u_relax takes one of threshold, quantile and gamma; got {' and '.join(given)}")
     if threshold is not None:
-        return _at_least_zero("threshold", threshold)
+        return _at_least_zero("threshold", rules["threshold"])
     known = uncertainty[np.isfinite(uncertainty)]
     if gamma is not None:
-        return _at_least_zero("gamma", gamma) * (float(known.mean(dtype=np.float64)) if known.size else np.nan)
-    quantile = 0.5 if quantile is None else quantile
-    if not 0 <= quantile <= 1:
-        raise ValueError(f"quantile is a share of the pixels, between 0 and 1; got {quantile}")
-    return float(np.quantile(known, quantile)) if known.size else np.nan
+        return _at_least_zero("gamma", rules["gamma"]) * (float(known.mean(dtype=np.float64)) if known.size else np.nan)
+    share = 0.5 if quantile is None else rules["quantile"]
+    if not is_number(share) or not 0 <= share <= 1:
+        raise ValueError(f"quantile is a share of the pixels, between 0 and 1; got {described(share)}")
+    return float(np.quantile(known, share)) if known.size else np.nan
 
 
 def where_certain(explanation: ExplanationLike, limit: float) -> NDArray[np.float32]:
@@ -75,7 +77,7 @@ def where_certain(explanation: ExplanationLike, limit: float) -> NDArray[np.floa
         return np.where(explanation.uncertainty <= limit, explanation.importance, np.float32(np.nan))
 
 
-def _at_least_zero(name: str, value: float) -> float:
-    if not value >= 0:
-        raise ValueError(f"{name} must be 0 or more; got {value}")
+def _at_least_zero(name: str, value: object) -> float:
+    if not is_number(value) or not value >= 0:
+        raise ValueError(f"{name} must be 0 or more; got {described(value)}")
     return value

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from encoders import Encoder
+from encoders.values import described, is_whole, plain
 from relax.estimators.budget import Budget, Progress
 from relax.estimators.moments import Estimator
 from relax.estimators.repeat import Repeat
@@ -101,9 +102,9 @@ class Probe:
         Raises:
             ValueError: If `runs` is below 1, or does not divide the number of masks.
         """
-        count = len(self.embeddings)
-        if runs < 1 or count % runs:
-            raise ValueError(f"runs must divide the number of masks, here {count}; got {runs}")
+        count, runs = len(self.embeddings), plain(runs)
+        if not is_whole(runs, 1) or count % runs:
+            raise ValueError(f"runs must divide the number of masks, here {count}; got {described(runs)}")
         size = count // runs
         question = Question.of(similarity, reference, None, self.scene.encoder)
         scores = self._scores(question)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 import torch
@@ -22,9 +22,10 @@ from torch import Tensor
 
 from encoders import Encoder
 from encoders.text import embed_text
+from encoders.values import described, unreadable
 from relax.estimators.budget import Progress
 from relax.files import IMAGE_ENDINGS
-from relax.io.images import ImageSource, name_of, one_by_one, read_image
+from relax.io.images import ImageSource, is_picture, name_of, one_by_one, read_named
 from similarity.references import Target, check_reference, mean_embedding, mean_similarity
 
 TEXT = "text:"
@@ -50,8 +51,10 @@ class Corpus:
         self.embeddings: Tensor | None = None
         self.images: list[ImageSource] = []
         source = ""
+        if name is not None and not isinstance(name, str):
+            raise ValueError(f"name of a Corpus must be a text; got {described(name)}")
         if isinstance(members, np.ndarray | Tensor):
-            self.embeddings = torch.as_tensor(members)
+            self.embeddings = _numbers(members, "a Corpus")
             if self.embeddings.ndim != 2 or not self.embeddings.is_floating_point() or 0 in self.embeddings.shape:
                 raise ValueError(
                     "a Corpus must be a folder, a list of images or embeddings (K, D) of floats with K at least 1; "
@@ -61,6 +64,11 @@ class Corpus:
             self.images = [*image_files(members)]
             source = f" in {members}"
         else:
+            if not isinstance(members, Sequence) or isinstance(members, bytes | bytearray | range):
+                raise ValueError(
+                    "a Corpus must be a folder, a list of images or embeddings (K, D) of floats; got "
+                    f"{described(members)}"
+                )
             self.images = list(members)
             if not self.images:
                 raise ValueError("a Corpus must have at least one member; got an empty list")
@@ -96,7 +104,7 @@ class Corpus:
             embeddings.append(_embed(image, encoder))
             if progress is not None:
                 progress(len(embeddings), len(self.images))
-        corpus = Corpus(torch.stack(embeddings))
+        corpus = Corpus(_stacked(embeddings, "a Corpus"))
         corpus.images, corpus.name = self.images, self.name
         return corpus
 
@@ -129,8 +137,9 @@ class Question:
             EncoderError: If there is a prompt and the encoder has no text tower.
             ValueError: If the measure is unknown, or reference or foil is not a vector, a corpus or images.
         """
-        embedded = [None if source is None else _vectors(source, encoder) for source in (reference, foil)]
-        for name, vectors in zip(("reference", "foil"), embedded, strict=True):
+        sources = {"reference": reference, "foil": foil}
+        embedded = [None if source is None else _vectors(source, encoder, name) for name, source in sources.items()]
+        for name, vectors in zip(sources, embedded, strict=True):
             if vectors is not None:
                 mean_similarity(similarity, vectors, name)  # raises on unusable vectors, before any mask is run
         return cls(similarity, embedded[0], embedded[1], (reference_name(reference), reference_name(foil)))
@@ -148,21 +157,27 @@ class Question:
         return record
 
 
-def embed_reference(reference: Reference, encoder: Encoder) -> Tensor:
+def embed_reference(reference: Reference, encoder: Encoder, argument: str = "reference") -> Tensor:
     """(D,) embedding of another image or prompt, mean embedding of a list of them, or the vector itself.
 
     Raises:
-        ValueError: If there is no image, or a corpus, which is not a single vector.
+        ValueError: If it is no picture, list or vector, holds no image, or is a corpus, which is not a single vector;
+            the message begins with the argument.
     """
     if reference is None or isinstance(reference, Corpus):
-        raise ValueError('reference must be an image, a list or an embedding (D,); a Corpus is for method "relax"')
-    if isinstance(reference, Tensor) and reference.ndim == 1:
-        return check_reference(reference)
+        raise ValueError(f'{argument} must be an image, a list or an embedding (D,); a Corpus is for method "relax"')
+    if _is_vector(reference):
+        return check_reference(_numbers(reference, argument), argument)
     images = one_by_one(reference)
     if not images:
-        raise ValueError("reference is an empty list; give at least one image")
-    embeddings = [_embed(image, encoder) for image in images]
-    return embeddings[0] if len(embeddings) == 1 else mean_embedding(torch.stack(embeddings))
+        raise ValueError(f"{argument} is an empty list; give at least one image")
+    if unknown := [image for image in images if not is_picture(image)]:
+        raise ValueError(
+            f"{argument} must be an image, a list of images, an embedding (D,), a prompt or a Corpus; got "
+            f"{described(unknown[0])}{' in a list' if isinstance(reference, list | tuple) else ''}"
+        )
+    embeddings = [_embed(image, encoder, argument) for image in images]
+    return embeddings[0] if len(embeddings) == 1 else mean_embedding(_stacked(embeddings, argument))
 
 
 def reference_name(reference: Reference) -> str:
@@ -171,7 +186,7 @@ def reference_name(reference: Reference) -> str:
         return "itself"
     if isinstance(reference, Corpus):
         return reference.name
-    if isinstance(reference, Tensor) and reference.ndim == 1:
+    if _is_vector(reference):
         return f"embedding ({len(reference)},)"
     names = [_name(image) for image in one_by_one(reference)]
     return names[0] if len(names) == 1 else f"mean of {len(names)}: {', '.join(names)}"
@@ -187,28 +202,55 @@ def image_files(folder: str | Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.is_file())
-    except OSError as error:
-        raise OSError(f"{folder} cannot be read as a folder of images: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # of a null byte in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise OSError(f"{folder} cannot be read as a folder of images: {reason}") from None
     files = [Path(folder) / name for name in names if name.lower().endswith(IMAGE_ENDINGS)]
     if not files:
         raise ValueError(f"{folder} holds no image: give a folder with files that end in {', '.join(IMAGE_ENDINGS)}")
     return files
 
 
-def _vectors(reference: ImageSource | Sequence[ImageSource] | Corpus, encoder: Encoder) -> Tensor:
+def _vectors(reference: ImageSource | Sequence[ImageSource] | Corpus, encoder: Encoder, argument: str) -> Tensor:
     """(D,), or (K, D) for a corpus."""
     if isinstance(reference, Corpus):
         embeddings = reference.embedded(encoder).embeddings
         assert embeddings is not None  # noqa: S101  # `embedded` sets them
         return embeddings
-    return embed_reference(reference, encoder)
+    return embed_reference(reference, encoder, argument)
+
+
+def _is_vector(reference: object) -> TypeGuard[Tensor | NDArray[Any]]:
+    return isinstance(reference, np.ndarray | Tensor) and reference.ndim == 1
+
+
+def _numbers(vectors: Tensor | NDArray[Any], argument: str) -> Tensor:
+    """Embeddings as a tensor of real numbers, of floats where numpy has wider ones than torch."""
+    if isinstance(vectors, np.ndarray):
+        if vectors.dtype.kind not in "fiub" or isinstance(vectors, np.ma.MaskedArray):
+            raise ValueError(f"{argument} must be real numbers; got {described(vectors)}")
+        return torch.from_numpy(np.array(vectors, np.float64 if vectors.dtype == np.longdouble else None))
+    if reason := unreadable(vectors):
+        raise ValueError(f"{argument} must be real numbers; got {reason}")
+    vectors = vectors.detach()
+    return vectors.float() if vectors.is_floating_point() and vectors.itemsize == 1 else vectors
+
+
+def _stacked(embeddings: Sequence[Tensor], argument: str) -> Tensor:
+    lengths = sorted({len(embedding) for embedding in embeddings})
+    if len(lengths) > 1:
+        raise ValueError(
+            f"{argument} must have embeddings of one length; the encoder gave {lengths[0]} and {lengths[-1]} numbers: "
+            "give pictures with as many channels each"
+        )
+    return torch.stack([*embeddings])
 
 
 def _name(image: ImageSource) -> str:
     return image if isinstance(image, str) and image.startswith(TEXT) else name_of(image)
 
 
-def _embed(image: ImageSource, encoder: Encoder) -> Tensor:
+def _embed(image: ImageSource, encoder: Encoder, argument: str = "a Corpus") -> Tensor:
     if isinstance(image, str) and image.startswith(TEXT):
         return embed_text(encoder, [image.removeprefix(TEXT)])[0]
-    return encoder(read_image(image, channels=encoder.channels))[0]
+    return encoder(read_named(image, argument, channels=encoder.channels))[0]

@@ -7,6 +7,7 @@ photograph are applied to the photograph.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -26,7 +27,7 @@ from encoders.identity import recipe
 from encoders.passes import TRIAL, Passes, Score
 from masking import GridSurrogate, MaskSource, PatchMasks, RandomGrid, blend
 from relax.estimators.blocks import averages
-from relax.estimators.budget import Budget, Progress, within_memory
+from relax.estimators.budget import Budget, Progress, check_progress, within_memory
 from relax.estimators.control import ControlledMoments
 from relax.estimators.defaults import DEFAULT_MASKS
 from relax.estimators.moments import Estimator, RelaxMoments
@@ -141,6 +142,7 @@ class Scene:
             score: From embeddings (N, D) to the scores (N,) that rounding must not change; by default the cosine
                 similarity to the image itself.
         """
+        check_progress(progress)
         total = min(budget.masks, self.source.limit or budget.masks)
         self.yardsticks.start()
         size, start = self._settle(budget, total, score), 0
@@ -201,6 +203,7 @@ class Scene:
 
     def explanation(self, moments: Estimator, record: dict[str, Any]) -> Explanation:
         """The maps of these moments in the frame of the image, with their provenance."""
+        self.check_shown(moments.importance)
         error = moments.standard_error
         importance, beyond = within_limits(moments.importance, map_unit(record))
         return Explanation(
@@ -214,6 +217,27 @@ class Scene:
                 "masks": {**record["masks"], "count": moments.count},
                 "estimator": {**moments.record(), **beyond},
             },
+        )
+
+    def check_shown(self, importance: Tensor) -> None:
+        """Refuse an importance (h, w) that no mask has shown a pixel of, and warn of one that lacks some.
+
+        Raises:
+            ValueError: If it is NaN everywhere.
+
+        Warns:
+            UserWarning: If it is NaN somewhere, with the share of the pixels.
+        """
+        share = float(importance.isnan().double().mean())
+        if share == 0:
+            return
+        keep = self.source.recipe().get("keep")
+        way_out = "show every pixel in one of them" if keep is None else f"take a keep above {keep:g}, or more masks"
+        if share == 1:
+            raise ValueError(f"masks must show the picture; none of them shows a pixel of {self.name}: {way_out}")
+        warnings.warn(
+            f"{self.name}: no mask ever shows {_percent(share)} of the pixels, whose importance is NaN: {way_out}",
+            stacklevel=3,
         )
 
     def to_image(self, values: Tensor) -> NDArray[np.float32]:
@@ -264,6 +288,10 @@ def within_limits(importance: Tensor, unit: str) -> tuple[Tensor, dict[str, int]
     bounded = importance if limits is None else importance.clamp(*limits)
     beyond = int((bounded != importance).logical_and(importance.isfinite()).sum())
     return bounded, {"beyond_limits": beyond} if beyond else {}
+
+
+def _percent(share: float) -> str:
+    return "less than 1 %" if share < 0.01 else f"{min(share, 0.99):.0%}".replace("%", " %")
 
 
 def loaded(encoder: EncoderSource, execution: Execution) -> Encoder:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from encoders import POOLINGS, PRECISIONS
+from encoders.values import described, is_number, is_whole, plain, unreadable
 from masking import DESIGNS, FILLS, REGIONS
 from masking.checks import check_cells, check_keep, check_seed
 from relax.baselines.methods import METHODS
@@ -34,6 +36,8 @@ Fill: TypeAlias = "str | float | Sequence[float] | ImageSource"
 BatchSize: TypeAlias = int | Literal["auto"]
 
 MAX_MASKS = 100_000  # with a tolerance, unless `masks` is given
+
+HEAD = ("classes", "scores", "logits", "class_index", "check")  # of `relax.baselines.scalar.Head`
 
 ESTIMATORS = {
     "auto": "controlled where possible",
@@ -64,7 +68,16 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
-class Request:
+class _Concern:
+    """Numbers and texts of numpy and torch become Python's own here, so that whatever is accepted can be saved."""
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            object.__setattr__(self, setting.name, plain(getattr(self, setting.name)))
+
+
+@dataclass(frozen=True)
+class Request(_Concern):
     """What is explained: the similarity to a reference, or another quantity by another method."""
 
     method: str = "relax"
@@ -75,16 +88,20 @@ class Request:
     foil: Reference = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         one_of("method", self.method, METHODS)
-        if isinstance(self.head, str):
+        if self.head is not None and not all(hasattr(self.head, name) for name in HEAD):
             raise ValueError(
-                f"head must be what encoders.load_head or encoders.network_head gives; got {self.head!r}: load it first"
+                f"head must be what encoders.load_head or encoders.network_head gives; got {described(self.head)}: "
+                "load it first"
             )
+        if self.target is not None and not isinstance(self.target, str) and not is_whole(self.target):
+            raise ValueError(f"target must be the name or number of a class; got {described(self.target)}")
         one_of("similarity", self.similarity, MEASURES)
 
 
 @dataclass(frozen=True)
-class Hiding:
+class Hiding(_Concern):
     """What is hidden, and what hidden pixels show.
 
     Attributes:
@@ -100,6 +117,8 @@ class Hiding:
     given: Tensor | None = field(default=None, metadata={"keyword": False})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "fill", _plain_fill(self.fill))
         one_of("regions", self.regions, REGIONS)
         one_of("design", self.design, DESIGNS)
         if self.drops and (not REGIONS[self.regions].patches or self.given is not None):
@@ -109,6 +128,8 @@ class Hiding:
         check_keep(self.keep)
         check_seed(self.seed)
         _check_fill(self.fill)
+        if self.given is not None:
+            _check_given(self.given)
 
     @property
     def drops(self) -> bool:
@@ -122,7 +143,7 @@ class Hiding:
 
 
 @dataclass(frozen=True)
-class Estimation:
+class Estimation(_Concern):
     """How maps are estimated: from how many masks, and with which averages."""
 
     masks: int | None = None
@@ -130,11 +151,16 @@ class Estimation:
     estimator: str = "auto"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         one_of("estimator", self.estimator, ESTIMATORS)
-        if self.tolerance is not None and not 0 < self.tolerance < math.inf:
-            raise ValueError(f"tolerance is the largest acceptable standard error, above 0; got {self.tolerance}")
-        if self.masks is not None and (not _whole(self.masks) or self.masks < 2):
-            raise ValueError(f"masks must be a whole number, 2 or more; got {self.masks!r}")
+        if self.tolerance is not None and not (is_number(self.tolerance) and 0 < self.tolerance < math.inf):
+            raise ValueError(
+                f"tolerance is the largest acceptable standard error, above 0; got {described(self.tolerance)}"
+            )
+        object.__setattr__(self, "tolerance", None if self.tolerance is None else float(self.tolerance))
+        if self.masks is not None and not is_whole(self.masks, 2):
+            way_out = ": give masks themselves as a tensor (N, 1, H, W)" if hasattr(self.masks, "shape") else ""
+            raise ValueError(f"masks must be a whole number, 2 or more; got {described(self.masks)}{way_out}")
 
     @property
     def count(self) -> int:
@@ -145,7 +171,7 @@ class Estimation:
 
 
 @dataclass(frozen=True)
-class Execution:
+class Execution(_Concern):
     """How the encoder is run: with which pooling, device, batch size and precision."""
 
     pooling: str = "auto"
@@ -154,11 +180,14 @@ class Execution:
     precision: str | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         one_of("pooling", self.pooling, POOLINGS)
         if self.precision is not None:
             one_of("precision", self.precision, PRECISIONS)
-        if self.batch_size != "auto" and (not _whole(self.batch_size) or self.batch_size < 1):
-            raise ValueError(f'batch_size must be a whole number, 1 or more, or "auto"; got {self.batch_size!r}')
+        automatic = isinstance(self.batch_size, str) and self.batch_size == "auto"
+        if not automatic and not is_whole(self.batch_size, 1):
+            got = described(self.batch_size)
+            raise ValueError(f'batch_size must be a whole number, 1 or more, or "auto"; got {got}')
 
 
 @dataclass(frozen=True)
@@ -205,7 +234,7 @@ class Settings:
         if preset is not None:
             choices = PRESETS[one_of("preset", preset, PRESETS)]
             values |= {"regions": choices.regions, "design": choices.design, "estimator": choices.estimator}
-        if hasattr(values.get("masks"), "unsqueeze"):  # a tensor, told apart without importing torch
+        if hasattr(plain(values.get("masks")), "unsqueeze"):  # a tensor, told apart without importing torch
             values["given"] = values.pop("masks")
         return cls(*(_concern_of(concern, values) for concern in CONCERNS))
 
@@ -239,17 +268,33 @@ def _concern_of(concern: type, values: Mapping[str, Any]) -> Any:
     return concern(**{name: value for name, value in values.items() if name in names})
 
 
+def _plain_fill(fill: Any) -> Any:
+    """A colour, which may be an array or tensor of one axis, as numbers of Python; anything else as it is."""
+    try:
+        colour = fill.tolist() if getattr(fill, "ndim", None) == 1 and hasattr(fill, "tolist") else fill
+    except Exception:  # a tensor without data, which is refused where pictures are
+        return fill
+    return type(colour)(map(plain, colour)) if type(colour) in (list, tuple) else colour
+
+
 def _check_fill(fill: Fill) -> None:
-    """Reject colours outside [0, 1] and words that are neither a fill nor a file."""
+    """Reject colours outside [0, 1], words that are neither a fill nor a file, and what is no picture either."""
+    pictures = (str, list, tuple, Mapping, PathLike)
+    if not (is_number(fill) or isinstance(fill, pictures) or any(hasattr(fill, name) for name in ("ndim", "size"))):
+        raise ValueError(
+            f"fill must be {', '.join(FILLS)}, a value or colour in [0, 1], or an image; got {described(fill)}"
+        )
     if isinstance(fill, str) and fill not in FILLS and (guess := nearest(fill, FILLS)) and not Path(fill).exists():
         raise ValueError(
             f"fill must be {', '.join(FILLS)}, a value or colour in [0, 1], or an image; got {fill!r}, "
             f"which is not a file{guess}"
         )
-    values = [fill] if isinstance(fill, int | float) else fill if isinstance(fill, list | tuple) else []
-    if not all(isinstance(value, int | float) and 0 <= value <= 1 for value in values):
-        raise ValueError(f"fill must lie in [0, 1], as the image's pixels do; got {fill}")
+    values = [fill] if isinstance(fill, int | float) else fill if isinstance(fill, list | tuple) else [0]
+    if not values or not all(is_number(value) and 0 <= value <= 1 for value in values):
+        raise ValueError(f"fill must lie in [0, 1], as the image's pixels do; got {described(fill)}")
 
 
-def _whole(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool)
+def _check_given(masks: Tensor) -> None:
+    """Reject tensors that do not hold ordinary numbers."""
+    if reason := unreadable(masks):
+        raise ValueError(f"masks must be a tensor (N, 1, H, W) of real numbers; got {reason}")

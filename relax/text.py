@@ -6,6 +6,8 @@ import difflib
 import math
 from collections.abc import Iterable, Sequence
 
+from encoders.values import described
+
 
 def printable(text: str) -> str:
     """The text with a question mark for each character that would move the cursor of a terminal."""
@@ -45,16 +47,37 @@ def number(value: float, span: float | None = None) -> str:
     return f"{value:.{min(8, max(0, 1 - math.floor(math.log10(step))))}f}".replace("-", "−")
 
 
-def one_of(argument: str, value: str, names: Iterable[str]) -> str:
+def one_of(argument: str, value: object, names: Iterable[str]) -> str:
     """The value, if it is one of the names.
 
     Raises:
         ValueError: Otherwise; the message begins with the argument, lists the names and suggests the nearest.
     """
     names = list(names)
+    if not isinstance(value, str):
+        raise ValueError(f"{argument} must be one of {', '.join(names)}; got {described(value)}")
     if value not in names:
-        raise ValueError(f"{argument} must be one of {', '.join(names)}; got {value!r}{nearest(value, names)}")
+        hint = nearest(value, names)
+        raise ValueError(f"{argument} must be one of {', '.join(names)}; got {described(value)}{hint}")
     return value
+
+
+def names_of(argument: str, values: object) -> tuple[str, ...]:
+    """The names in a list, tuple or any other collection but a single text.
+
+    Raises:
+        ValueError: If they are none, or no names; the message begins with the argument.
+    """
+    if isinstance(values, Iterable) and not isinstance(values, str | bytes):
+        try:
+            names = tuple(values)
+        except Exception:  # objects of others raise anything
+            names = (None,)
+        if not names:
+            raise ValueError(f"{argument} must be one or more names; got none")
+        if all(isinstance(name, str) for name in names):
+            return tuple(str(name) for name in names)
+    raise ValueError(f"{argument} must be a list of one or more names; got {described(values)}")
 
 
 def nearest(word: object, names: Iterable[str]) -> str:

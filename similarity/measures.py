@@ -212,6 +212,7 @@ def measure_named(name: str) -> Measure:
     Raises:
         ValueError: If the name is unknown; the message lists the names.
     """
-    if name not in MEASURES:
-        raise ValueError(f"similarity must be one of {', '.join(MEASURES)}; got {name!r}")
+    if not isinstance(name, str) or name not in MEASURES:
+        got = repr(name) if isinstance(name, str) else type(name).__name__
+        raise ValueError(f"similarity must be one of {', '.join(MEASURES)}; got {got}")
     return MEASURES[name]

@@ -71,7 +71,7 @@ def mean_similarity(similarity: str, against: Tensor, argument: str = "reference
     if measure.direction and against.ndim in (1, 2):
         _check_directions(similarity, against, argument)
     if against.ndim == 1:
-        reference = check_reference(against)
+        reference = check_reference(against, argument)
         return lambda embeddings: measure(embeddings, reference)
     if against.ndim != 2 or 0 in against.shape:
         raise ValueError(f"{argument} must be one vector (D,) or a corpus (K, D) with K at least 1; got "
@@ -109,16 +109,16 @@ def mean_embedding(embeddings: Tensor) -> Tensor:
     return check_reference(embeddings.double().mean(0).to(embeddings.dtype))
 
 
-def check_reference(reference: Tensor) -> Tensor:
+def check_reference(reference: Tensor, argument: str = "reference") -> Tensor:
     """Return a (D,) reference unchanged, or refuse it.
 
     Raises:
-        ValueError: If it is not a vector, or holds NaN or infinity.
+        ValueError: If it is not a vector, or holds NaN or infinity; the message begins with the argument.
     """
-    if reference.ndim != 1:
-        raise ValueError(f"reference must be one vector (D,); got the shape {tuple(reference.shape)}")
+    if reference.ndim != 1 or not len(reference):
+        raise ValueError(f"{argument} must be one vector (D,); got the shape {tuple(reference.shape)}")
     if not reference.isfinite().all():
         raise ValueError(
-            f"reference must be finite; {int((~reference.isfinite()).sum())} of {len(reference)} entries are not"
+            f"{argument} must be finite; {int((~reference.isfinite()).sum())} of {len(reference)} entries are not"
         )
     return reference

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from encoders import Encoder
+from encoders.values import is_whole
 from relax.baselines.methods import METHODS, Method, method_named
 from relax.baselines.rise import predicted
 from relax.baselines.scalar import Head, Scalar, class_score, measure_for_gradients, no_scalar, similarity_to
@@ -78,7 +79,7 @@ class Baseline:
             reference=request.reference,
             compared_with=None if request.reference is None else embed_reference(request.reference, encoder),
             head=head,
-            target=None if head is None or target is None else head.class_index(target),
+            target=None if head is None or target is None else _class_index(head, target),
         )
 
     def explain(self, image: ImageSource, progress: Progress | None = None) -> Explanation:
@@ -168,6 +169,15 @@ def _check_question(method: Method, head: Head | None, target: str | int | None,
     if reference is not None and (head is not None or method.explains == "nothing"):
         explained = f"class {target!r}" if target is not None else "a class" if head is not None else "nothing"
         raise ValueError(f"reference cannot be compared with where {method.name} explains {explained}: leave it out")
+
+
+def _class_index(head: Head, target: str | int) -> int:
+    index = head.class_index(target)
+    if not is_whole(index) or index >= len(head.classes):
+        raise ValueError(
+            f"target must be the name of a class, or a number from 0 to {len(head.classes) - 1}; got {target!r}"
+        )
+    return index
 
 
 def _check_encoder(method: Method, encoder: Encoder) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from relax.baselines.costs import GRADIENT, windows_of
 from relax.estimators.defaults import DEFAULT_MASKS
+from relax.text import one_of
 
 if TYPE_CHECKING:
     from relax.baselines.task import Maps, Task
@@ -312,6 +313,4 @@ def method_named(name: str) -> Method:
     Raises:
         ValueError: If there is none; the message lists the names.
     """
-    if name not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}; got {name!r}")
-    return METHODS[name]
+    return METHODS[one_of("method", name, METHODS)]

@@ -33,6 +33,7 @@ def mask_average(task: Task) -> Maps:
         moments.add(task.scalar(embeddings), masks)
         if task.budget.met_after(moments):
             break
+    task.scene.check_shown(moments.importance)
     importance, beyond = within_limits(moments.importance, task.scalar.unit)
     settings: dict[str, Any] = {"estimator": {**moments.record(), **beyond}}
     if task.budget.tolerance is not None:

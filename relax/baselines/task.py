@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from encoders import Encoder, EncoderError
 from relax.baselines.costs import GRADIENT
 from relax.baselines.scalar import Scalar
-from relax.estimators.budget import Budget, Progress
+from relax.estimators.budget import Budget, Progress, check_progress
 from relax.scene import Scene
 from relax.settings import Hiding
 
@@ -72,6 +72,9 @@ class Task:
     progress: Progress | None = None
     expected: int | None = None
     passes: int = 0
+
+    def __post_init__(self) -> None:
+        check_progress(self.progress)
 
     @property
     def encoder(self) -> Encoder:

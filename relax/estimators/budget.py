@@ -13,6 +13,7 @@ from torch import Tensor
 from encoders import EncoderError
 from encoders.devices import out_of_memory
 from encoders.errors import one_line
+from encoders.values import described, is_number, plain
 from relax.estimators.moments import Estimator
 from relax.settings import BatchSize, Estimation, Execution
 
@@ -24,6 +25,12 @@ LEAST_MASKS = 2 * CHECK  # an error estimated from fewer is itself too uncertain
 
 # In one batch when its size is "auto": pixels, least and most images. Measured on a processor; its cache is small.
 BATCHES = {"cpu": (20 * 224**2, 16, 64), "cuda": (256 * 224**2, 16, 512)}
+
+
+def check_progress(progress: object) -> None:
+    """Refuse what cannot be called."""
+    if progress is not None and not callable(progress):
+        raise ValueError(f"progress must be a function of (done, total); got {described(progress)}")
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Budget:
             ValueError: If one of them is impossible; the message names it.
         """
         estimation, execution = Estimation(masks, tolerance), Execution(batch_size=batch_size)
-        return cls(estimation.count, tolerance, execution.batch_size)
+        return cls(estimation.count, estimation.tolerance, execution.batch_size)
 
     def stretches(self, total: int, view: Tensor) -> Iterator[tuple[int, int]]:
         """Batches of `total` masks for a view (1, C, h, w): first mask, one past the last.
@@ -131,6 +138,9 @@ def hoeffding_masks(error: float, risk: float) -> int:
 
     Source: Hoeffding (1963), as used in RELAX (Wickstrøm et al., IJCV 2023).
     """
-    if not (error > 0 and 0 < risk < 1):
-        raise ValueError(f"error must be above 0 and risk between 0 and 1; got {error} and {risk}")
+    error, risk = plain(error), plain(risk)
+    if not (is_number(error) and is_number(risk) and error > 0 and 0 < risk < 1):
+        raise ValueError(
+            f"error must be above 0 and risk between 0 and 1; got {described(error)} and {described(risk)}"
+        )
     return math.ceil(math.log(2 / risk) / (2 * error**2))

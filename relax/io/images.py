@@ -11,7 +11,7 @@ no white, are read by `relax.io.medical`, which windows them and records how.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from encoders.values import described, is_whole, plain, unreadable
 from relax.io.choice import discreet_name, split_choice
 from relax.io.datasets import Row, is_row, picture_of
 from relax.io.errors import ImageError
@@ -64,8 +65,9 @@ def read_with_record(source: ImageSource, *, channels: int | None = 3) -> tuple[
     """As `read_image`, with a record, as JSON types: choices that the file leaves open, such as frame and window, and
     whether colour was turned into grey.
     """
-    if channels is not None and channels < 1:
-        raise ValueError(f"channels must be at least 1, or None; got {channels}")
+    channels = plain(channels)
+    if channels is not None and not is_whole(channels, 1):
+        raise ValueError(f"channels must be at least 1, or None; got {described(channels)}")
     record: dict[str, Any] = {}
     source, name = picture_of(source), name_of(source) if isinstance(source, Row) else None
     try:
@@ -87,9 +89,24 @@ def read_with_record(source: ImageSource, *, channels: int | None = 3) -> tuple[
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None], record
 
 
+def read_named(source: ImageSource, argument: str, *, channels: int | None = 3) -> Tensor:
+    """As `read_image`, for a picture that is another argument than the image: an error names it, or the file."""
+    try:
+        return read_image(source, channels=channels)
+    except ImageError as error:
+        if isinstance(source, str | os.PathLike | Row):
+            raise
+        raise ImageError(f"{argument}: {error}") from error.__cause__
+
+
+def is_picture(source: object) -> bool:
+    """Whether it is of a type that `read_image` takes, whatever it holds."""
+    return isinstance(source, str | os.PathLike | Image.Image | np.ndarray | Tensor | Mapping | Row) or is_row(source)
+
+
 def one_by_one(source: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:
     """The images in `source`: one image or row, a list or tuple of them, or a tensor (B, C, H, W). Nothing is read."""
-    if isinstance(source, Tensor) and source.ndim == 4:
+    if isinstance(source, Tensor) and source.ndim == 4 and not unreadable(source):
         return list(source)
     if isinstance(source, Sequence) and not isinstance(source, str) and not is_row(source):
         return list(source)
@@ -110,7 +127,9 @@ def name_of(source: object) -> str:
     if isinstance(source, Image.Image):
         return str(getattr(source, "filename", "")) or f"PIL image {source.width} x {source.height}"
     kind = {np.ndarray: "array", Tensor: "tensor"}.get(type(source), type(source).__name__)
-    return f"{kind} {tuple(source.shape)}" if isinstance(source, np.ndarray | Tensor) else kind
+    if isinstance(source, np.ndarray) or (isinstance(source, Tensor) and not source.is_nested):
+        return f"{kind} {tuple(source.shape)}"
+    return kind
 
 
 def _path_pixels(text: str) -> tuple[NDArray[np.float32], dict[str, Any]]:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from encoders.values import unreadable
 from relax.io.errors import ImageError
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as in Pillow
@@ -28,7 +29,9 @@ def array_pixels(source: NDArray[Any] | Tensor, channels: int | None) -> NDArray
         values = _channels_last(source)
         layout, other_side, way_out = "(H, W), (C, H, W) or (1, C, H, W)", "last", ".permute(2, 0, 1)"
     else:
-        values = source
+        if isinstance(source, np.ma.MaskedArray):
+            raise ImageError("a masked array has pixels without a value; give them one with .filled(0)")
+        values = np.asarray(source)  # of subclasses, such as np.matrix, axes mean something else
         layout, other_side, way_out = "(H, W) or (H, W, C)", "first", ".transpose(1, 2, 0)"
     if values.ndim == 2:
         values = values[..., None]
@@ -43,11 +46,14 @@ def array_pixels(source: NDArray[Any] | Tensor, channels: int | None) -> NDArray
 
 def _channels_last(source: Tensor) -> NDArray[Any]:
     """(H, W) or (H, W, C) of a tensor; other numbers of axes are left to the caller."""
+    if reason := unreadable(source):
+        raise ImageError(f"an image must hold real numbers; got {reason}")
     if source.ndim == 4 and len(source) != 1:
         raise ImageError(f"is a batch of {len(source)}; give one image at a time")
-    tensor = source.detach().cpu()
+    tensor = source.detach().cpu().resolve_neg()
     tensor = tensor[0] if tensor.ndim == 4 else tensor
-    values = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    foreign = tensor.is_floating_point() and tensor.dtype not in (torch.float16, torch.float32, torch.float64)
+    values = (tensor.float() if foreign else tensor).numpy()  # numpy has no bfloat16 and no float8
     return values.transpose(1, 2, 0) if values.ndim == 3 else values
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from relax.metrics import complexity, faithfulness, localisation, robustness, sanity
 from relax.metrics.maps import Map, Mask
 from relax.metrics.metric import Case, Family, Metric, Needs, required
+from relax.text import names_of
 
 
 def _of_map(function: Callable[[Map], float]) -> Callable[[Case], float]:
@@ -241,11 +242,9 @@ def metrics_named(names: Iterable[str]) -> list[Metric]:
         ValueError: If a name is none of them, or there is none.
     """
     chosen: dict[str, Metric] = {}
-    for name in names:
+    for name in names_of("metrics", names):
         family = {metric.name: metric for metric in METRICS.values() if metric.family == name}
         chosen |= family or {name: metric_named(name)}
-    if not chosen:
-        raise ValueError("metrics must be one or more names; got none")
     return list(chosen.values())
 
 

@@ -13,6 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from encoders.values import described
 from relax.maps import ExplanationLike, uncertainty_limit, where_certain
 from relax.plotting.caption import measure_unit, recipe, results
 from relax.plotting.panels import (
@@ -56,6 +57,8 @@ def figure(
     Raises:
         ValueError: If `limits` names no map or is not (low, high), or what `Explanation.u_relax` raises.
     """
+    if not hasattr(explanation, "uncertainty"):
+        raise ValueError(f"explanation must be what relax.explain gives; got {described(explanation)}")
     limit = uncertainty_limit(explanation.uncertainty, threshold=threshold, quantile=quantile, gamma=gamma)
     certain = where_certain(explanation, limit)
     importance = Scale.of("importance", explanation.importance, limits)

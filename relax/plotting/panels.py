@@ -22,6 +22,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from encoders.values import described, is_number, plain
+
 Limits: TypeAlias = tuple[float, float]
 
 COLOURS = {"importance": "viridis", "uncertainty": "magma"}  # perceptually uniform, safe for colour-blind readers
@@ -61,15 +63,15 @@ class Scale:
     @classmethod
     def of(cls, name: str, values: NDArray[np.float32], limits: Mapping[str, Limits] | None) -> Scale:
         """The scale over the range of a map, or over the limits given for its name; errors as for `figure`."""
-        limits = limits or {}
+        limits = {} if limits is None else limits
+        if not isinstance(limits, Mapping):
+            raise ValueError(f"limits must be (low, high) by the name of a map; got {described(limits)}")
         if unknown := set(limits) - set(COLOURS):
-            raise ValueError(f"limits are for {' and '.join(COLOURS)}; got {', '.join(sorted(unknown))}")
+            raise ValueError(f"limits are for {' and '.join(COLOURS)}; got {', '.join(sorted(map(str, unknown)))}")
         defined = values[np.isfinite(values)]
         if not defined.size and name not in limits:
             return cls(COLOURS[name], 0.0, 1.0, "neither", known=False)
-        low, high = limits[name] if name in limits else (float(defined.min()), float(defined.max()))
-        if name in limits and not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise ValueError(f"limits of {name} must be two numbers (low, high), low below high; got {limits[name]}")
+        low, high = _ends(name, limits[name]) if name in limits else (float(defined.min()), float(defined.max()))
         below, above = bool((defined < low).any()), bool((defined > high).any())
         extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
         return cls(COLOURS[name], low, high, extend)
@@ -79,6 +81,14 @@ class Scale:
         """From values to [0, 1]."""
         pad = 0.0 if self.low < self.high else max(abs(self.low) * 1e-3, 1e-12)  # centres a constant map
         return Normalize(self.low - pad, self.high + pad)
+
+
+def _ends(name: str, limits: object) -> Limits:
+    """The ends of a colour scale that the caller gave."""
+    ends = [plain(end) for end in limits] if isinstance(limits, list | tuple) else []
+    if len(ends) != 2 or not all(is_number(end) and math.isfinite(end) for end in ends) or not ends[0] < ends[1]:
+        raise ValueError(f"limits of {name} must be two numbers (low, high), low below high; got {described(limits)}")
+    return ends[0], ends[1]
 
 
 def draw_image(axes: Axes, image: NDArray[np.uint8]) -> None:

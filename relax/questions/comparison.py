@@ -6,13 +6,15 @@ What fails is reported in one line; the others are unaffected.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 import numpy as np
+from torch import Tensor
 
 from encoders import Encoder, Head
+from encoders.values import described
 from relax.baselines import METHODS, method_named
 from relax.estimators.budget import Progress
 from relax.explainer import explain_images
@@ -23,6 +25,7 @@ from relax.keywords import CompareKeywords, shows
 from relax.maps import map_unit
 from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
+from relax.text import names_of
 
 Limits = tuple[float, float]
 Started = Callable[[str], None]
@@ -73,6 +76,7 @@ def compare_methods(
         ImageError: If the image cannot be used.
         ValueError: If a method is unknown, or none is given.
     """
+    methods = names_of("methods", methods)
     for name in methods:
         method_named(name)
     settings = Settings.of(keywords, CompareKeywords, "compare_methods")
@@ -123,6 +127,8 @@ def compare_encoders(
     embeddings move under a mask varies, so a brighter map does not mean a better encoder.
     """
     settings = Settings.of(keywords, CompareKeywords, "compare_encoders")
+    if not isinstance(encoders, Iterable) or isinstance(encoders, str | bytes | Tensor | np.ndarray):
+        raise ValueError(f"encoders must be a list of one or more; got {described(encoders)}")
     sources: dict[str, EncoderSource] = {}
     for encoder in encoders:
         name = encoder if isinstance(encoder, str) else getattr(encoder, "name", type(encoder).__name__)

@@ -10,9 +10,13 @@ Metrics query the encoder for the quantity that the methods explain: the similar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack
 
+from torch import Tensor
+
+from encoders.values import described, unreadable
+from relax.estimators.budget import check_progress
 from relax.explanation import Explanation
 from relax.io.images import ImageSource, name_of
 from relax.keywords import EvaluateKeywords, shows
@@ -100,22 +104,34 @@ def evaluate(
     Raises:
         ValueError: If an argument is invalid; the message names it.
     """
-    if truths is not None and len(truths) != len(images):
+    check_progress(progress)
+    _check_list("images", images)
+    if truths is not None and _check_list("truths", truths) != len(images):
         raise ValueError(
             f"truths must be one per image, {len(images)}, with None where there is none; got {len(truths)}"
         )
+    given = [None] * len(images) if truths is None else truths
     settings = Settings.of(keywords, EvaluateKeywords, "evaluate")
     plan = Plan.of(encoder, methods, metrics, contrast, settings)
-    check_images(plan.metrics, len(images), any(truth is not None for truth in truths or ()))
+    check_images(plan.metrics, len(images), any(truth is not None for truth in given))
     outcomes: list[Outcome] = []
 
     def started(name: str, method: str) -> None:
         if progress is not None:
             progress(len(outcomes), len(images) * len(plan.methods), f"{name}, {method}")
 
-    for outcome in plan.outcomes(images, truths or [None] * len(images), unique_names(images), started=started):
+    for outcome in plan.outcomes(images, given, unique_names(images), started=started):
         outcomes.append(outcome)
     return evaluation_of(plan, outcomes)
+
+
+def _check_list(argument: str, values: Any) -> int:
+    """How many there are in a list, or a stack; anything that does not hold one for each picture is refused."""
+    listed = hasattr(values, "__len__") and hasattr(values, "__getitem__") and getattr(values, "ndim", 1) > 0
+    single = isinstance(values, str | bytes | Mapping) or (isinstance(values, Tensor) and unreadable(values))
+    if listed and not single:
+        return len(values)
+    raise ValueError(f"{argument} must be a list, one for each picture; got {described(values)}")
 
 
 def evaluation_of(plan: Plan, outcomes: Sequence[Outcome]) -> Evaluation:

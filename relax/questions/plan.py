@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from encoders import Encoder
 from encoders.identity import identity
+from encoders.values import described, unreadable
 from relax.baselines import method_named
 from relax.explanation import Explanation
 from relax.io.errors import ImageError
@@ -23,6 +25,7 @@ from relax.questions.comparison import compare_with
 from relax.references import Question, Reference
 from relax.scene import EncoderSource, Scene, loaded
 from relax.settings import Hiding, Settings
+from relax.text import names_of
 
 TruthSource: TypeAlias = Mask | str | Path | Truth | None
 Contrast: TypeAlias = tuple[Reference, Reference]
@@ -74,7 +77,7 @@ class Plan:
             methods=tuple(dict.fromkeys(methods)),
             metrics=selected,
             question=Question.of(similarity, settings.request.reference, None, network),
-            contrast=None if contrast is None else Question.of(similarity, *contrast, network),
+            contrast=None if contrast is None else Question.of(similarity, *_pair(contrast), network),
             settings=settings,
         )
 
@@ -83,9 +86,7 @@ class Plan:
         methods: Sequence[str], metrics: Sequence[str] | None, *, contrast: bool, head: bool
     ) -> tuple[Metric, ...] | None:
         """The metrics with these names; errors as for `of`."""
-        if not methods:
-            raise ValueError("methods must be one or more names; got none")
-        for name in methods:
+        for name in names_of("methods", methods):
             method_named(name)
         selected = None if metrics is None else tuple(metrics_named(metrics))
         needs = {metric.needs: metric.name for metric in selected or ()}
@@ -230,7 +231,19 @@ def _truth_mask(truth: TruthSource, size: tuple[int, int]) -> Mask | None:
         return None
     if isinstance(truth, str | Path):
         truth = Truth(Path(truth))
-    return truth.mask(size) if isinstance(truth, Truth) else truth
+    if isinstance(truth, Truth):
+        return truth.mask(size)
+    if not isinstance(truth, np.ndarray | list | Tensor):
+        raise ValueError(f"truth must be (H, W) bool, a file or a Truth; got {described(truth)}")
+    if isinstance(truth, Tensor) and (unreadable(truth) or truth.dtype != torch.bool):
+        raise ValueError(f"truth must be (H, W) bool; got {unreadable(truth) or described(truth)}")
+    return np.asarray(truth.cpu() if isinstance(truth, Tensor) else truth)
+
+
+def _pair(contrast: object) -> Contrast:
+    if not isinstance(contrast, tuple | list) or len(contrast) != 2:
+        raise ValueError(f"contrast must be two, (corpus, foil); got {described(contrast)}")
+    return contrast[0], contrast[1]
 
 
 def _failure(name: str, error: Exception) -> str:

@@ -276,7 +276,7 @@ def test_an_exported_program_with_a_fixed_batch_is_refused_in_one_line() -> None
     encoder = load(torch.export.export(network(), (PIXELS,)).module(), device="cpu")
 
     with pytest.raises(
-        EncoderError, match=r"failed on pixels of shape \(1, 3, 40, 56\) on cpu: Guard failed"
+        EncoderError, match=r"failed on pixels of shape \(1, 3, 40, 56\) on cpu, float32: Guard failed"
     ) as caught:
         encoder(PIXELS[:1])
     assert "\n" not in str(caught.value)

@@ -67,7 +67,7 @@ def test_very_large_embeddings_are_not_taken_for_infinite() -> None:
 
 def test_a_network_that_fails_is_named_with_what_it_was_given() -> None:
     with pytest.raises(
-        EncoderError, match=r"encoder 'Linear' failed on pixels of shape \(2, 3, 5, 5\) on cpu: .*mat1 and mat2"
+        EncoderError, match=r"encoder 'Linear' failed on pixels of shape \(2, 3, 5, 5\) on cpu, .*mat1 and mat2"
     ):
         load(nn.Linear(7, 2), device="cpu")(torch.zeros(2, 3, 5, 5))
 

@@ -451,7 +451,7 @@ def test_another_size_interpolates_positions_only_where_it_is_asked_for(tmp_path
         expected = class_token(peer(pixel_values=(pixels - 0.5) / 0.5, interpolate_pos_encoding=True))
 
     torch.testing.assert_close(load(f"hf:{folder}?size=48", device="cpu")(pixels), expected, rtol=1e-5, atol=1e-5)
-    with pytest.raises(EncoderError, match=r"failed on pixels of shape \(1, 3, 48, 48\) on cpu: Input image size"):
+    with pytest.raises(EncoderError, match=r"failed on pixels of shape \(1, 3, 48, 48\) on cpu, float32: Input image"):
         load(f"hf:{folder}", device="cpu")(pixels)
 
 

@@ -145,5 +145,5 @@ def test_numbers_that_are_no_floats_are_refused_before_they_lose_a_part(answer: 
 
 
 def test_a_sparse_embedding_is_refused_with_the_way_out() -> None:
-    with pytest.raises(EncoderError, match=r"must return a dense tensor; got sparse_coo: return .to_dense\(\) of it"):
+    with pytest.raises(EncoderError, match=r"must return floats; got sparse_coo: use .to_dense\(\)"):
         load(lambda pixels: pixels.mean((2, 3)).to_sparse()).embed(pixels())
