@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from encoders.files import IMAGE_ENDINGS as IMAGE_ENDINGS
+from encoders.files import WriteError as WriteError
+from encoders.files import sweep as sweep
+from encoders.files import writing as writing
 from encoders.files import written_aside as written_aside
+from encoders.files import written_together as written_together
 
 
 def write_files(target: Path, contents: Mapping[str, bytes]) -> list[Path]:
-    """Write several files that differ in their ending, each atomically.
+    """Write several files that differ in their ending: all of them, each whole, or none.
 
     Args:
         target: Their common path, without the endings.
@@ -20,13 +24,12 @@ def write_files(target: Path, contents: Mapping[str, bytes]) -> list[Path]:
         Paths of the files, in the order of `contents`.
 
     Raises:
-        OSError: If one cannot be written.
+        WriteError: If one cannot be written.
     """
-    paths = []
-    for ending, content in contents.items():
-        paths.append(with_ending(target, ending))
-        with written_aside(paths[-1]) as temporary:
-            temporary.write_bytes(content)
+    paths = [with_ending(target, ending) for ending in contents]
+    with written_together(paths) as asides:
+        for aside, content in zip(asides, contents.values(), strict=True):
+            aside.write_bytes(content)
     return paths
 
 

@@ -1,6 +1,7 @@
 """A head on disk: PATH.safetensors holds its tensors, PATH.json everything else and the checksum of the tensors.
 
-Both are written aside and renamed. Should the two ever come from different runs, the checksum tells.
+Both are written aside and renamed, so that an error leaves an older head as it was. Should the two ever come from
+different runs, the checksum tells.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from encoders.errors import EncoderError, one_line
-from encoders.files import written_aside
+from encoders.files import written_together
 
 WEIGHTS, CARD = ".safetensors", ".json"
 FORMAT = "relax-head"
@@ -30,7 +31,7 @@ def head_paths(path: str | Path) -> tuple[Path, Path]:
 
 
 def write_head_files(path: str | Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
-    """Write the tensors, then the card, each whole or not at all; the folder is made if need be.
+    """Write the tensors and the card, both or none; the folder is made if need be.
 
     Args:
         path: As `head_paths` takes it.
@@ -38,16 +39,15 @@ def write_head_files(path: str | Path, tensors: dict[str, Tensor], card: dict[st
         card: JSON types; "format", "version" and "weights_sha256" are added here.
 
     Raises:
-        OSError: If a file cannot be written; what was there stays.
+        WriteError: If a file cannot be written; what was there stays.
     """
     weights_path, card_path = head_paths(path)
     weights = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
     digest = hashlib.sha256(weights).hexdigest()
     text = json.dumps({"format": FORMAT, "version": VERSION, **card, "weights_sha256": digest}, indent=1)
-    with written_aside(weights_path) as aside:
-        aside.write_bytes(weights)
-    with written_aside(card_path) as aside:
-        aside.write_bytes((text + "\n").encode())
+    with written_together([weights_path, card_path]) as (weights_aside, card_aside):
+        weights_aside.write_bytes(weights)
+        card_aside.write_bytes((text + "\n").encode())
 
 
 def read_head_files(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

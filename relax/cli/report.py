@@ -62,7 +62,7 @@ def report(
     except (ValueError, OSError) as error:
         if debug:
             traceback.print_exc()
-        complain(f"{out}: {error}")
+        complain(prefixed(out, error))
         return SOME_FAILED
     if not good:
         complain(f"none of the {len(paths)} files could be read, so {out} is not written")

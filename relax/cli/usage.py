@@ -20,6 +20,7 @@ import typer
 
 from relax.cli.console import UsageError
 from relax.cli.options import COMMAND_LINE_DEFAULTS, OPTIONS, Option, option_name
+from relax.files import WriteError
 from relax.io.errors import ImageError
 from relax.settings import DEFAULTS, Settings
 from relax.text import one_of
@@ -81,10 +82,13 @@ def in_option_words(error: Exception) -> str:
 def usage_errors(*, debug: bool = False, of_images: bool = False) -> Iterator[None]:
     """Turn errors inside into wrong usage: exit code 2 and one line that begins with the option.
 
-    An unusable image is not wrong usage (exit code 1), unless images are themselves options (`of_images`).
+    An unusable image is not wrong usage (exit code 1), unless images are themselves options (`of_images`); nor is a
+    result that cannot be written.
     """
     try:
         yield
+    except WriteError:
+        raise
     except (ValueError, OSError, ImportError) as error:
         if isinstance(error, ImageError) and not of_images:
             raise

@@ -12,14 +12,13 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from relax.files import written_aside
+from relax.files import written_together
 from relax.metrics.maps import UNDEFINED
 from relax.metrics.metric import Metric
 from relax.metrics.summary import Mean, summarise
@@ -95,15 +94,18 @@ class Evaluation:
         failures = [
             {"image": outcome.image, "method": outcome.method, "why": outcome.failure} for outcome in self.failures
         ]
-        summary = {"settings": self.settings, "summary": [_json(asdict(mean)) for mean in means], "failures": failures}
+        summary = {
+            "settings": self.settings,
+            "summary": [without_nan(asdict(mean)) for mean in means],
+            "failures": failures,
+        }
         columns = [field.name for field in fields(Mean)]
         texts = (
             _csv([ROW, *self._rows()]),
             _csv([columns, *([_cell(getattr(mean, name)) for name in columns] for mean in means)]),
             json.dumps(summary, indent=2, allow_nan=False) + "\n",
         )
-        with ExitStack() as stack:
-            asides = [stack.enter_context(written_aside(path)) for path in paths]
+        with written_together(paths) as asides:
             for aside, text in zip(asides, texts, strict=True):
                 aside.write_text(text, encoding="utf-8", newline="")
         return paths
@@ -132,7 +134,7 @@ def read_outcomes(folder: str | Path) -> tuple[list[Outcome], dict[str, Any]]:
             for row in csv.DictReader(stream):
                 value = float(row["value"]) if row["value"] else UNDEFINED
                 by_map.setdefault((row["image"], row["method"]), {})[row["metric"]] = value
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{folder} holds an evaluation that cannot be read ({error}): remove it, or name another folder"
         ) from None
@@ -152,7 +154,7 @@ def _csv(rows: Sequence[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def _json(row: dict[str, Any]) -> dict[str, Any]:
+def without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
     """NaN is not JSON: null."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
