@@ -2,7 +2,7 @@
 
 Results go to files and stdout; progress and errors to stderr, each error as one line that names the input, what is
 wrong and the way out. Exit code 0: done; 1: some inputs failed, the others are done; 2: wrong usage, nothing was
-started; 130: stopped with Ctrl-C.
+started; 130: stopped with Ctrl-C; 143: stopped with SIGTERM.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from relax.cli.console import (
     Stopped,
     UsageError,
     complain,
+    escape_what_cannot_be_printed,
     warnings_in_one_line,
 )
 from relax.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
@@ -36,11 +37,12 @@ from relax.cli.explain import explain
 from relax.cli.export import EXPORT_EXAMPLES, VOLUME_EXAMPLES, export, volume
 from relax.cli.head import head_app
 from relax.cli.index import INDEX_EXAMPLES, SEARCH_EXAMPLES, index, search
-from relax.cli.interrupts import remembered
+from relax.cli.interrupts import exit_code, remembered
 from relax.cli.pair import EXAMPLES as PAIR_EXAMPLES
 from relax.cli.pair import pair
 from relax.cli.report import EXAMPLES as REPORT_EXAMPLES
 from relax.cli.report import report
+from relax.files import WriteError
 from relax.io.errors import ImageError
 
 # Newer versions of typer bundle click, so click's errors are reached through typer's.
@@ -91,21 +93,23 @@ def run(arguments: Sequence[str]) -> int:
         arguments: Those after `relax` on the command line.
 
     Returns:
-        The exit code, 0, 1, 2 or 130, as described at the top of this module.
+        The exit code, as described at the top of this module.
     """
+    escape_what_cannot_be_printed()
     try:
         with remembered(), warnings_in_one_line():
             result = app(list(arguments), prog_name="relax", standalone_mode=False)
         sys.stdout.flush()
         if result == STOPPED:  # newer versions of typer turn Ctrl-C into this, silently
             complain("stopped")
+            return exit_code()
         return result if isinstance(result, int) else DONE
     except Stopped as stop:
         complain(f"stopped; {stop}")
-        return STOPPED
+        return exit_code()
     except UsageError as error:
         complain(str(error))
-    except ImageError as error:
+    except (ImageError, WriteError) as error:
         complain(str(error))
         return SOME_FAILED
     except _TyperUsageError as error:
@@ -114,7 +118,7 @@ def run(arguments: Sequence[str]) -> int:
         complain(f"{message.rstrip('.')}; see {context.command_path if context else 'relax'} --help")
     except (typer.Abort, KeyboardInterrupt):
         complain("stopped")
-        return STOPPED
+        return exit_code()
     except BrokenPipeError:  # `relax encoders vit | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
-DONE, SOME_FAILED, WRONG_USAGE, STOPPED = 0, 1, 2, 130
+DONE, SOME_FAILED, WRONG_USAGE = 0, 1, 2
+STOPPED = 130  # with Ctrl-C, or in the words of typer by any signal
 
 
 class UsageError(Exception):
@@ -25,12 +27,19 @@ class UsageError(Exception):
 
 
 class Stopped(Exception):
-    """Ctrl-C, with a message: what is done, and how to continue."""
+    """Ctrl-C or SIGTERM, with a message: what is done, and how to continue."""
 
 
 def complain(text: str) -> None:
     """Write the text to stderr as one line."""
     print("relax: " + printable(" ".join(text.split())), file=sys.stderr)  # noqa: T201
+
+
+def escape_what_cannot_be_printed() -> None:
+    """Print names in any script also where the terminal has only ASCII, with escapes as in Python source."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

@@ -263,7 +263,8 @@ def test_running_again_replaces_what_was_made(here):
     assert json.loads(Path("relax-out/cat.json").read_text())["seed"] == 2
 
 
-def test_ctrl_c_stops_with_one_line_and_leaves_only_whole_files(here, capsys):
+@pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_with_one_line_and_leaves_only_whole_files(here, capsys, sent, expected):
     """A real interrupt, sent once the first image is done and while the others are being explained."""
 
     def interrupt():
@@ -271,7 +272,7 @@ def test_ctrl_c_stops_with_one_line_and_leaves_only_whole_files(here, capsys):
         while not Path("relax-out/cat.png").exists() and time.monotonic() < limit:
             time.sleep(0.01)
         time.sleep(0.1)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), sent)
 
     others = [picture(f"{index}.png", seed=index) for index in range(30)]
     thread = threading.Thread(target=interrupt)
@@ -280,7 +281,7 @@ def test_ctrl_c_stops_with_one_line_and_leaves_only_whole_files(here, capsys):
     code = run(["explain", "cat.png", *others, *FAST, "--quiet"])
 
     thread.join()
-    assert code == 130
+    assert code == expected
     assert_one_line(capsys.readouterr().err, " of 31 images are done, in relax-out", "relax: stopped; ")
     names = written("relax-out")
     assert {"cat.json", "cat.npz", "cat.png"} <= set(names)
