@@ -31,9 +31,10 @@ from relax.archive.files import EMBEDDINGS, INDEX, RECORD, TABLE, ImageRow, fini
 from relax.archive.parts import kept_images
 from relax.archive.record import check_same_encoder, read_record
 from relax.archive.stored import Changes
-from relax.archive.update import bring_up_to_date
-from relax.estimators.budget import Progress
+from relax.archive.update import bring_up_to_date, find_images
+from relax.estimators.budget import Budget, Progress
 from relax.io.images import ImageSource, read_image
+from relax.lock import sole_run
 from relax.scene import EncoderSource, load_encoder
 from relax.settings import BatchSize
 from similarity.index import Index
@@ -179,20 +180,16 @@ def make_archive(
     Raises:
         ValueError: If there is no image or none can be used, the options are impossible, or `out` belongs to another
             encoder or folder.
-        OSError: If `out` cannot be written to.
+        OSError: If `out` cannot be written to, or another run is writing to it (`relax.lock.InUse`).
     """
-    loaded = load_encoder(encoder)
-    changes = bring_up_to_date(
-        Path(os.path.abspath(root)),
-        loaded,
-        Path(os.path.abspath(out)),
-        kind=kind,
-        metric=metric,
-        batch_size=batch_size,
-        recursive=recursive,
-        progress=progress,
-    )
-    archive = load_archive(out, root)
+    loaded, budget = load_encoder(encoder), Budget.of(None, None, batch_size)
+    source, folder = Path(os.path.abspath(root)), Path(os.path.abspath(out))
+    found = find_images(source, recursive, folder, kind, metric)
+    with sole_run(folder, "relax index"):
+        changes = bring_up_to_date(
+            source, loaded, folder, found, budget, kind=kind, metric=metric, recursive=recursive, progress=progress
+        )
+        archive = load_archive(out, root)
     archive.changes, archive.encoder = changes, loaded
     return archive
 

@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from relax.files import IMAGE_ENDINGS
+from relax.files import IMAGE_ENDINGS, writing
+from relax.lock import sole_run
 
 INDEX, TABLE, EMBEDDINGS, RECORD = "index.faiss", "images.parquet", "embeddings.npy", "archive.json"
 PARTS = ".parts"  # embeddings that are not joined yet
@@ -116,22 +117,30 @@ def replaced_together(out: Path) -> Iterator[Path]:
     """
     aside = out / _NEXT
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    with writing(out):
+        aside.mkdir(parents=True)
     try:
         yield aside
-        aside.rename(out / _COMMITTED)
+        with writing(out):
+            aside.rename(out / _COMMITTED)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     finish_replacing(out)
 
 
 def finish_replacing(out: Path) -> None:
-    """Finish replacing the files of `out` if a process was killed while it did so."""
+    """Finish replacing the files of `out` if a process was killed while it did so.
+
+    Raises:
+        InUse: If a run is doing so right now.
+        WriteError: If a file cannot be replaced.
+    """
     committed = out / _COMMITTED
     if committed.is_dir():
-        for file in committed.iterdir():
-            file.replace(out / file.name)
-        committed.rmdir()
+        with sole_run(out, "a search"), writing(out):
+            for file in committed.iterdir():
+                file.replace(out / file.name)
+            committed.rmdir()
 
 
 def write_table(path: Path, table: Any, about: Mapping[str, str] | None = None) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from relax.archive.files import (
 from relax.archive.parts import part_files, read_part
 from relax.archive.record import FORMAT
 from relax.archive.stored import ARCHIVE, Changes, Stored
+from relax.files import writing
 from relax.provenance import surroundings
 from similarity.index import Index
 
@@ -67,13 +70,16 @@ def join(
             embeddings = _embeddings(aside / EMBEDDINGS, out, stored, images)
             index = _updated_index(out, stored, images, embeddings) if same_index else None
             index = index or Index.build(embeddings, _ids(images), kind=options["kind"], metric=options["metric"])
-            index.save(aside / INDEX)
+            with writing(out / INDEX):
+                index.save(aside / INDEX)
             record["dimension"] = index.dimension
             del embeddings
         else:
             record["dimension"] = previous["dimension"]
-        write_table(aside / TABLE, to_table([*images, *failed]))
-        (aside / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        with writing(out / TABLE):
+            write_table(aside / TABLE, to_table([*images, *failed]))
+        with writing(out / RECORD):
+            (aside / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(out / PARTS, ignore_errors=True)
 
 
@@ -88,13 +94,23 @@ def _embeddings(path: Path, out: Path, stored: Stored, rows: list[ImageRow]) -> 
     for part, pairs in sources.items():
         vectors = np.load(out / EMBEDDINGS, mmap_mode="r") if part == ARCHIVE else read_part(files[part])[1]
         if embeddings is None:
-            embeddings = np.lib.format.open_memmap(path, "w+", np.float32, (len(rows), vectors.shape[1]))
+            with writing(out / EMBEDDINGS):
+                embeddings = _new_array(path, (len(rows), vectors.shape[1]))
         for start in range(0, len(pairs), CHUNK):
             targets, origins = np.array(pairs[start : start + CHUNK]).T
             embeddings[targets] = vectors[origins]
     assert embeddings is not None  # noqa: S101  there is at least one row
     embeddings.flush()
     return embeddings
+
+
+def _new_array(path: Path, shape: tuple[int, int]) -> np.memmap[Any, np.dtype[np.float32]]:
+    """A memory-mapped array whose space on the disk is taken at once: writing to a full disk would end the process."""
+    array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    if sys.platform != "win32":
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _updated_index(out: Path, stored: Stored, rows: list[ImageRow], embeddings: NDArray[np.float32]) -> Index | None:

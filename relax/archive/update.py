@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from encoders import Encoder
 from encoders.identity import identity
@@ -17,29 +17,29 @@ from relax.archive.parts import Parts, embed_files
 from relax.archive.stored import Changes, Stored
 from relax.estimators.budget import Budget, Progress
 from relax.files import IMAGE_ENDINGS
-from relax.settings import BatchSize
 from similarity.index import check_settings
+
+Found: TypeAlias = tuple[dict[str, ImageRow], list[ImageRow]]  # rows by path, and rows of what cannot be listed
 
 
 def bring_up_to_date(
     root: Path,
     encoder: Encoder,
     out: Path,
+    found: Found,
+    budget: Budget,
     *,
     kind: str,
     metric: str,
-    batch_size: BatchSize,
     recursive: bool,
     progress: Progress | None,
 ) -> Changes:
-    """As `relax.archive.archive.make_archive`."""
+    """As `relax.archive.archive.make_archive`, of the images found; no other run may write to `out` meanwhile."""
     start = time.monotonic()
-    budget = Budget.of(None, None, batch_size)
-    files, unlisted = _files(root, recursive, out, kind, metric)
-    out.mkdir(parents=True, exist_ok=True)
+    files, unlisted = found
     finish_replacing(out)
     stored = Stored.read(out, encoder)
-    _check_root(stored.record, root, out)
+    _check_same_root(stored.record, root, out)
 
     outdated = [(row, stored.checksum(path)) for path, row in files.items() if not stored.is_current(row)]
     with Parts(out, json.dumps(identity(encoder))) as parts:
@@ -69,12 +69,13 @@ def bring_up_to_date(
     return replace(changes, seconds=time.monotonic() - start)
 
 
-def _files(
-    root: Path, recursive: bool, out: Path, kind: str, metric: str
-) -> tuple[dict[str, ImageRow], list[ImageRow]]:
-    """As `list_images`, refusing what cannot become an archive."""
-    if not root.is_dir():
-        raise ValueError(f"root must be a folder of images; {root} is {'a file' if root.exists() else 'not there'}")
+def find_images(root: Path, recursive: bool, out: Path, kind: str, metric: str) -> Found:
+    """As `list_images`, refusing what cannot become an archive.
+
+    Raises:
+        ValueError: As for `relax.archive.archive.make_archive`.
+    """
+    check_root(root)
     files, failed = list_images(root, recursive, out)
     if not files:
         reason = f"; {failed[0].path} {failed[0].reason}" if failed else ""
@@ -83,7 +84,13 @@ def _files(
     return files, failed
 
 
-def _check_root(record: dict[str, Any] | None, root: Path, out: Path) -> None:
+def check_root(root: Path) -> None:
+    """Refuse what is not a folder."""
+    if not root.is_dir():
+        raise ValueError(f"root must be a folder of images; {root} is {'a file' if root.exists() else 'not there'}")
+
+
+def _check_same_root(record: dict[str, Any] | None, root: Path, out: Path) -> None:
     """A folder that was moved is fine; another folder would replace everything."""
     if record and record["root"] != str(root) and Path(record["root"]).is_dir():
         raise ValueError(f"{out} is the archive of {record['root']}; for {root} choose another folder to write to")

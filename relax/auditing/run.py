@@ -17,9 +17,11 @@ import numpy as np
 from encoders import Encoder
 from encoders.identity import identity
 from relax.archive.archive import make_archive
+from relax.archive.update import check_root
 from relax.auditing.contents import Contents
 from relax.auditing.findings import findings
 from relax.auditing.gallery import Gallery
+from relax.auditing.metadata import MetadataTable
 from relax.auditing.options import Options
 from relax.auditing.pictures import CELLS, Pictures
 from relax.auditing.result import Audit, Space
@@ -35,6 +37,7 @@ from relax.auditing.stages import (
 )
 from relax.auditing.tables import write_tables
 from relax.keywords import AuditKeywords, shows
+from relax.lock import sole_run
 from relax.provenance import surroundings
 from relax.report import write_report
 from relax.scene import EncoderSource, loaded
@@ -85,15 +88,30 @@ def audit(
 
     Raises:
         ValueError: If an argument is impossible, or fewer than 10 images can be used.
-        OSError: If a file cannot be read or written.
+        OSError: If a file cannot be read or written, or another run is writing to `out` (`relax.lock.InUse`).
     """
     start, root, out = time.perf_counter(), Path(root), Path(out)
     report = progress or _ignore
     settings = Settings.of({"masks": MASKS, **keywords}, AuditKeywords, "audit")
     options = Options(metadata, colour_by, explain, hide, clusters, duplicates, tuple(layouts), settings)
     table = options.read_table()
-    network, seed = loaded(encoder, settings.execution), options.seed
+    network = loaded(encoder, settings.execution)
+    check_root(root)
+    with sole_run(out, "relax audit"):
+        return _audit(root, network, out, options, table, report, start)
 
+
+def _audit(
+    root: Path,
+    network: Encoder,
+    out: Path,
+    options: Options,
+    table: MetadataTable | None,
+    report: StageProgress,
+    start: float,
+) -> Audit:
+    """As `audit`, once its arguments are checked; no other run may write to `out` meanwhile."""
+    seed = options.seed
     archive = make_archive(root, network, out, batch_size=options.batch_size, progress=partial(report, "embedding"))
     embeddings, paths = np.asarray(archive.embeddings), tuple(row.path for row in archive.rows)
     if len(paths) < MIN_IMAGES:
@@ -102,11 +120,11 @@ def audit(
 
     space = analyse_space(embeddings, options, report)
     columns = analyse_columns(embeddings, values, seed, report)
-    pictures = Pictures(root, network, out / "maps", settings.count, seed, options.batch_size)
+    pictures = Pictures(root, network, out / "maps", options.settings.count, seed, options.batch_size)
     failed = dict(archive.failed)
     order = spread_over(space.clusters, seed)
-    maps, importance = explain_pictures(pictures, paths, order[:explain], failed, report)
-    hiding, moved = hide_cells(pictures, paths, order[:hide], space.clusters, failed, report)
+    maps, importance = explain_pictures(pictures, paths, order[: options.explain], failed, report)
+    hiding, moved = hide_cells(pictures, paths, order[: options.hide], space.clusters, failed, report)
     shortcuts = find_shortcuts({"importance": importance, "hiding": hiding}, moved, seed=seed)
 
     report("writing", 0, 1)
@@ -130,7 +148,7 @@ def audit(
         report=out / "report.html",
     )
     write_tables(result, out)
-    column = colour_by or (columns[0].column if columns else "")
+    column = options.colour_by or (columns[0].column if columns else "")
     gallery = Gallery(result, root, network, pictures.explain)
     write_report(Contents(result, gallery, column).report(), result.report)
     report("writing", 1, 1)
