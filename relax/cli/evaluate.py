@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,11 +34,13 @@ from relax.cli.options import (
     Quiet,
 )
 from relax.cli.usage import listed, takes, usage_errors
-from relax.files import file_names
+from relax.files import WriteError, file_names
+from relax.lock import sole_run
 from relax.text import shortened
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from relax.metrics import Evaluation, Mean, Outcome, Truth
+    from relax.metrics.journal import Journal
     from relax.questions.plan import Plan
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -103,29 +106,32 @@ def evaluate(
     """Score methods on pictures: which are faithful to the encoder and point at the truth, and at what cost?
 
     Writes to --out evaluation.csv (image, method, metric, value), summary.csv and summary.json (mean, 95 % interval
-    over the pictures, rank). A run with the same settings, also after Ctrl-C, computes only what is missing in --out.
+    over the pictures, rank). Results are kept as they come: a run with the same settings, also after Ctrl-C, a kill or
+    a full disk, computes only what is missing in --out.
     """
+    from relax.metrics.journal import Journal
     from relax.questions.evaluation import evaluation_of
 
-    with usage_errors(debug=debug, of_images=True):
-        paths, truths = _pictures(images, truth)
-        plan = _plan(encoder, methods, metrics, (corpus, foil), options, out, len(paths), truth is not None)
-        digests = {path.name: _digest(path, mask) for path, mask in zip(paths, truths, strict=True)}
-        outcomes = _existing_outcomes(out, plan, digests)
-    if truth is not None and None in truths:
-        complain(f"note: {truths.count(None)} of {len(paths)} pictures have no truth and are left out of localisation")
-    stopped = False
-    try:
-        _carry_out(plan, paths, truths, outcomes, quiet=quiet)
-    except KeyboardInterrupt:
-        stopped = True
-    evaluation = evaluation_of(plan, outcomes)
-    evaluation.settings["digests"] = digests
-    try:
-        files = evaluation.save(out)
-    except OSError as error:
-        complain(f"cannot write to {out}: {error.strerror}")
-        return SOME_FAILED
+    with ExitStack() as stack:
+        with usage_errors(debug=debug, of_images=True):
+            paths, truths = _pictures(images, truth)
+            plan = _plan(encoder, methods, metrics, (corpus, foil), options, out, len(paths), truth is not None)
+            digests = {path.name: _digest(path, mask) for path, mask in zip(paths, truths, strict=True)}
+            stack.enter_context(sole_run(out, "relax evaluate"))
+            journal = Journal(out, plan.record)
+            outcomes = _existing_outcomes(out, plan, digests, journal)
+        if truth is not None and None in truths:
+            note = f"{truths.count(None)} of {len(paths)} pictures have no truth and are left out of localisation"
+            complain(f"note: {note}")
+        try:
+            stopped = _carry_out(plan, paths, truths, outcomes, (journal, digests), quiet=quiet)
+            evaluation = evaluation_of(plan, outcomes)
+            evaluation.settings["digests"] = digests
+            files = evaluation.save(out)
+        except WriteError as error:
+            complain(f"{error}; {len(outcomes)} maps are scored and kept: run the same command to continue")
+            return SOME_FAILED
+        journal.delete()
     _report_failures(evaluation)
     if stopped:
         raise Stopped(f"what is done is in {out}; run the same command to continue")
@@ -212,9 +218,16 @@ def _plan(
 
 
 def _carry_out(
-    plan: Plan, paths: list[Path], truths: list[Truth | None], outcomes: list[Outcome], *, quiet: bool
-) -> None:
-    """Append the missing outcomes one by one, so that Ctrl-C keeps those that are done."""
+    plan: Plan,
+    paths: list[Path],
+    truths: list[Truth | None],
+    outcomes: list[Outcome],
+    kept: tuple[Journal, dict[str, str]],
+    *,
+    quiet: bool,
+) -> bool:
+    """Append the missing outcomes one by one, to the journal as well; whether Ctrl-C ended it early."""
+    journal, digests = kept
     done = {(outcome.image, outcome.method) for outcome in outcomes}
     with progress_bar("maps", visible=not quiet) as bar:
         task = bar.add_task("", total=len(paths) * len(plan.methods), completed=len(done))
@@ -223,21 +236,27 @@ def _carry_out(
             bar.update(task, description=f"{shortened(image, 32)} {method}")
 
         names = [path.name for path in paths]
-        for outcome in plan.outcomes(paths, truths, names, done, started):
-            outcomes.append(outcome)
-            bar.advance(task, 1 if outcome.method else len(plan.methods))
+        try:
+            for outcome in plan.outcomes(paths, truths, names, done, started):
+                if not outcome.failure:
+                    journal.add(outcome, digests[outcome.image])
+                outcomes.append(outcome)
+                bar.advance(task, 1 if outcome.method else len(plan.methods))
+        except KeyboardInterrupt:
+            return True
+        return False
 
 
-def _existing_outcomes(out: Path, plan: Plan, digests: dict[str, str]) -> list[Outcome]:
-    """Outcomes of an earlier run that this plan would compute again."""
+def _existing_outcomes(out: Path, plan: Plan, digests: dict[str, str], journal: Journal) -> list[Outcome]:
+    """Outcomes of earlier runs, whole or killed, that this plan would compute again."""
     from relax.metrics import read_outcomes
 
     outcomes, settings = read_outcomes(out)
     digests_then = settings.pop("digests", {})
-    if settings != plan.record:
-        return []
     unchanged = {image for image, digest in digests.items() if digest == digests_then.get(image)}
-    return [outcome for outcome in outcomes if outcome.method in plan.methods and outcome.image in unchanged]
+    saved = [outcome for outcome in outcomes if outcome.image in unchanged] if settings == plan.record else []
+    by_map = {(outcome.image, outcome.method): outcome for outcome in [*saved, *journal.read(digests)]}
+    return [outcome for outcome in by_map.values() if outcome.method in plan.methods]
 
 
 def _digest(path: Path, truth: Truth | None) -> str:

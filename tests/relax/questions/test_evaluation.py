@@ -2,6 +2,11 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +17,7 @@ from PIL import Image
 import relax
 from relax.cli.app import run
 from relax.explainer import explain_images
+from relax.lock import sole_run
 from relax.metrics import METRICS, Trial, auc, deletion, insertion
 from relax.metrics.maps import spearman
 from relax.references import Corpus
@@ -212,6 +218,82 @@ def test_a_stopped_run_goes_on_where_it_was(here, capsys, monkeypatch):
     assert list(map(key, resumed)) == list(map(key, whole))
     values, expected = ([float(row["value"]) for row in table] for table in (resumed, whole))
     assert values == pytest.approx(expected, abs=1e-6)  # not exact: convolutions round as their memory lies
+
+
+KILLED = """
+import os, signal, sys
+from relax.cli.app import main
+from relax.metrics.journal import Journal
+
+add = Journal.add
+count = int(sys.argv.pop(1))
+
+def killed(self, outcome, digest):
+    global count
+    add(self, outcome, digest)
+    count -= 1
+    if count == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Journal.add = killed
+main()
+"""
+
+
+def test_after_a_kill_the_same_command_goes_on_and_ends_as_if_nothing_had_happened(here, monkeypatch):
+    arguments = ["evaluate", "photos", *FAST, "--methods", "relax,random", "--metrics", "entropy", "--quiet"]
+    assert run([*arguments, "--out", "whole"]) == 0
+    environment = {**os.environ, "PYTHONPATH": str(Path(relax.__file__).parents[1])}
+    killed = subprocess.run([sys.executable, "-c", KILLED, "3", *arguments], env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    calls = []
+
+    def counting(images, encoder, settings, progress):
+        calls.append((Path(images[0]).name, settings.request.method))
+        return explain_images(images, encoder, settings, progress)
+
+    monkeypatch.setattr("relax.questions.comparison.explain_images", counting)
+
+    assert run(arguments) == 0
+
+    assert calls == [("b.png", "random"), ("c.png", "relax"), ("c.png", "random")]
+    resumed, whole = ([(row["image"], row["method"], row["metric"]) for row in rows(f)] for f in ("relax-out", "whole"))
+    assert resumed == whole
+    assert sorted(path.name for path in Path("relax-out").iterdir()) == sorted(p.name for p in Path("whole").iterdir())
+
+
+def test_on_a_full_disk_what_is_scored_is_kept_and_the_command_says_so(here, capsys, monkeypatch):
+    arguments = ["evaluate", "photos", *FAST, "--methods", "relax,random", "--metrics", "entropy", "--quiet"]
+    flush, synced = os.fsync, []
+
+    def full(number):
+        if len(synced) == 4:
+            raise OSError(28, "No space left on device")
+        synced.append(number)
+        flush(number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        assert run(arguments) == 1
+
+    assert_one_line(
+        capsys.readouterr().err,
+        ".jsonl cannot be written (No space left on device): free some space",
+        "; 4 maps are scored and kept: run the same command to continue",
+    )
+    assert run(arguments) == 0
+    assert len(rows()) == 3 * 2 * 2
+
+
+def test_a_second_run_in_the_same_folder_is_refused_before_it_starts(here, capsys):
+    with sole_run(Path("relax-out"), "relax audit"):
+        started = threading.Thread(target=lambda: codes.append(run(["evaluate", "photos", *FAST])))
+        codes = []
+        started.start()
+        started.join()
+
+    assert codes == [2]
+    assert_one_line(capsys.readouterr().err, f"relax-out is in use by relax audit (process {os.getpid()} on ")
 
 
 def test_other_settings_pictures_or_masks_are_computed_anew(here, monkeypatch):
