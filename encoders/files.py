@@ -1,7 +1,8 @@
-"""Files that appear whole or not at all, and the endings of image files; `relax.files` hands both on."""
+"""Files that appear whole or not at all, JSON, and the endings of image files; `relax.files` hands these on."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
+from typing import Any
 
 if sys.platform != "win32":
     import fcntl
@@ -30,6 +32,18 @@ class WriteError(OSError):
         full = self.errno in (ENOSPC, EDQUOT)
         way_out = ": free some space, or write to another disk" if full else ""
         return f"{self.filename} cannot be written ({self.strerror}){way_out}"
+
+
+def read_json(content: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: If it is not JSON, or nested too deeply to be read.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 @contextmanager

@@ -6,7 +6,6 @@ random. Call them inside `drawn_from`, which keeps the random weights away from 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from encoders.checkpoints.reading import PICKLES, SAFETENSORS
 from encoders.choices import check_class_token, pooling_not_offered
 from encoders.contract import Built
 from encoders.errors import EncoderError, one_line
+from encoders.files import read_json
 from encoders.items import size_of
 from encoders.kinds import BUNDLED, BUNDLED_CARD
 from encoders.libraries import fetching, unknown_name
@@ -222,7 +222,7 @@ def _checked_folder(name: str, pretrained: bool) -> str:
 
 def _card(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file.read_bytes())
     except ValueError as error:
         raise EncoderError(f"{str(file)!r} must be JSON; got {one_line(error, 80)}: save the model again") from error
     return content if isinstance(content, dict) else {}

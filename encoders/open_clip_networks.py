@@ -10,7 +10,6 @@ random:open_clip:MODEL              random weights, for sanity checks
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +21,7 @@ from encoders.arguments import as_value
 from encoders.choices import pooling_not_offered
 from encoders.contract import Built
 from encoders.errors import EncoderError, did_you_mean, one_line
+from encoders.files import read_json
 from encoders.items import size_of
 from encoders.libraries import fetching, of_extra, quiet
 from encoders.parsing import Spec
@@ -139,7 +139,7 @@ def _trained_with(open_clip: Any, spec: Spec, model: str, tag: str) -> dict[str,
     config = file.with_name(CONFIG)
     if config.is_file():
         try:
-            content = json.loads(config.read_text(encoding="utf-8"))
+            content = read_json(config.read_bytes())
         except ValueError as error:
             raise EncoderError(f"{config} must be JSON, as open_clip writes it; got {one_line(error)}") from error
         quick_gelu = content.get("model_cfg", {}).get("quick_gelu", False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.limits import TooLarge
 from relax.files import written_aside
 from relax.maps import MAPS, uncertainty_limit, where_certain
+from relax.npz import read_npz
+from relax.records import check_record, read_json
 
 FORMAT = 1  # of the saved file
+
+NUMBER = (float, int)
+PROVENANCE: dict[str, Any] = {
+    "image": str,
+    "encoder": {"name": str},
+    "masks": {"kind": str, "count": int},
+    "method": str,
+    "similarity": str,
+    "map": str,
+    "fill": (str, float, int, list),
+    "tolerance": NUMBER,
+    "converged": bool,
+    "cost": {"passes": NUMBER},
+    "seconds": NUMBER,
+    "scale": {
+        "cosine": {
+            "masked": {"mean": NUMBER, "min": NUMBER, "max": NUMBER},
+            "hidden": NUMBER,
+            "shuffled": NUMBER,
+            "references": NUMBER,
+        },
+        "unsteady": NUMBER,
+    },
+    "trust": dict,
+    "read": dict,
+}
+"""Types of the entries that figures and reports read."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +77,8 @@ class Explanation:
             f"Explanation of {record.get('image', 'an image')}, {height} x {width} px: "
             f"importance {_span(self.importance)}, uncertainty {_span(self.uncertainty)}, "
             f"median standard error {_median(self.standard_error):.2g} "
-            f"({record.get('similarity')}, {record.get('masks', {}).get('count')} masks, seed {record.get('seed')}, "
-            f"encoder {record.get('encoder', {}).get('name')})"
+            f"({record.get('similarity')}, {(record.get('masks') or {}).get('count')} masks, "
+            f"seed {record.get('seed')}, encoder {(record.get('encoder') or {}).get('name')})"
         )
 
     def u_relax(
@@ -106,20 +137,24 @@ class Explanation:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is not a saved explanation, or its format is newer than this version reads.
+            ValueError: If the file is not a saved explanation, is damaged, would take more memory than
+                `encoders.limits` says, or its format is newer than this version reads.
         """
         try:
-            with np.load(path, allow_pickle=False) as saved:
-                record = json.loads(str(saved["how"]))
-                arrays = {name: saved[name] for name in (*MAPS, "image")}
-                version, provenance = record["format"], record["provenance"]
-        except FileNotFoundError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as reason:
+            arrays = read_npz(path, ("how", *MAPS, "image"))
+            record = read_json(str(arrays.pop("how")))
+            check_record(record, {"format": int, "provenance": dict})
+            version, provenance = record.get("format"), record.get("provenance")
+            if version is None or provenance is None:
+                raise ValueError("its record lacks format or provenance")
+            if version <= FORMAT:
+                _check_provenance(provenance)
+                return cls(**_checked_arrays(arrays), provenance=provenance)
+        except TooLarge as reason:
+            raise TooLarge(f"{path} {reason}") from None
+        except ValueError as reason:
             raise ValueError(f"{path} is not a saved explanation: {reason}") from None
-        if version > FORMAT:
-            raise ValueError(f"{path} has format {version}, this version reads up to {FORMAT}: update relax-explainer")
-        return cls(**arrays, provenance=provenance)
+        raise ValueError(f"{path} has format {version}, this version reads up to {FORMAT}: update relax-explainer")
 
     def _repr_png_(self) -> bytes:
         """The figure, as notebooks display it."""
@@ -127,6 +162,29 @@ class Explanation:
 
         content: bytes = png(self)
         return content
+
+
+def _check_provenance(provenance: dict[str, Any]) -> None:
+    try:
+        check_record(provenance, PROVENANCE, "provenance")
+    except ValueError as reason:
+        raise ValueError(f"its provenance is not one ({reason})") from None
+
+
+def _checked_arrays(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The maps and the image, in the byte order of this machine; ValueError if they are not of one picture."""
+    shape = arrays[MAPS[0]].shape
+    if len(shape) != 2 or min(shape) < 1:
+        raise ValueError(f"{MAPS[0]} must be (H, W); got {shape}")
+    if arrays["image"].shape != (*shape, 3):
+        raise ValueError(f"{MAPS[0]} must have the shape of the image; got {shape} and {arrays['image'].shape}")
+    checked = {}
+    for name, values in arrays.items():
+        dtype, expected = (np.uint8, (*shape, 3)) if name == "image" else (np.float32, shape)
+        if values.dtype.newbyteorder("=") != dtype or values.shape != expected:
+            raise ValueError(f"{name} must be {np.dtype(dtype)} {expected}; got {values.dtype} {values.shape}")
+        checked[name] = values.astype(dtype, copy=False)
+    return checked
 
 
 def _range(values: NDArray[np.float32]) -> dict[str, float | None]:

@@ -11,15 +11,16 @@ import argparse
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from encoders.errors import EncoderError, one_line
+from encoders.limits import TooLarge, check_unfolded
 
 SAFETENSORS = (".safetensors",)
 WRAPPERS = re.compile(r"\b(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")  # torch's own, at any depth
@@ -36,7 +37,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
 
     Raises:
         EncoderError: If there is no such file, it is of another kind or damaged, holds objects that only running
-            its code could restore, or holds no tensors.
+            its code could restore, holds no tensors, or would take more memory than `encoders.limits` says.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -47,24 +48,28 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
         raise EncoderError(
             f"checkpoint must end in one of {', '.join(SAFETENSORS + PICKLES)}; got {file.name!r}: rename or convert it"
         )
-    content = _read_safetensors(file) if suffix in SAFETENSORS else _read_pickle(file)
-    tensors = {WRAPPERS.sub("", name): tensor for name, tensor in _flat(content)}
+    try:
+        content = load_file(file) if suffix in SAFETENSORS else _read_pickle(file)
+        tensors = {WRAPPERS.sub("", name): tensor for name, tensor in _flat(content)}
+        for tensor in tensors.values():  # a single number can be stretched to any size
+            check_unfolded(file, tensor.numel() * tensor.element_size())
+    except EncoderError:
+        raise
+    except Exception as error:  # of any kind: what damaged bytes raise is endless
+        raise _damaged(file, error) from error
     if not tensors:
         raise EncoderError(f"checkpoint {file.name!r} must hold a state dict; got no tensors: save model.state_dict()")
     return tensors
 
 
-def _read_safetensors(file: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise _damaged(file, error) from error
-
-
 def _read_pickle(file: Path) -> object:
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            check_unfolded(file, sum(member.file_size for member in archive.infolist()))
     try:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "'torch.load' received a zip file that looks like a TorchScript archive")
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # of damaged bytes, or read all the same
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         foreign = _foreign_objects(file)
@@ -74,13 +79,13 @@ def _read_pickle(file: Path) -> object:
             f"checkpoint {file.name!r} must hold tensors only; it holds {', '.join(foreign)}, which could run code: "
             "if you trust it, load it yourself once and save its state_dict() alone"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        if "TorchScript" in str(error):
-            raise EncoderError(
-                f"checkpoint {file.name!r} must hold a state dict; it is TorchScript, a network with its code: if you "
-                "trust it, pass torch.jit.load(path) as the encoder"
-            ) from error
-        raise _damaged(file, error) from error
+    except RuntimeError as error:
+        if "TorchScript" not in str(error):
+            raise
+        raise EncoderError(
+            f"checkpoint {file.name!r} must hold a state dict; it is TorchScript, a network with its code: if you "
+            "trust it, pass torch.jit.load(path) as the encoder"
+        ) from error
 
 
 def _foreign_objects(file: Path) -> list[str]:
@@ -92,6 +97,8 @@ def _foreign_objects(file: Path) -> list[str]:
 
 
 def _damaged(file: Path, error: Exception) -> EncoderError:
+    if isinstance(error, TooLarge):
+        return EncoderError(f"checkpoint {file.name!r} {error}")
     reason = one_line(error, 120)
     return EncoderError(f"checkpoint {file.name!r} cannot be read ({reason}): download or copy it again")
 

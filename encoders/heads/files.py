@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from encoders.errors import EncoderError, one_line
-from encoders.files import written_together
+from encoders.files import read_json, written_together
 
 WEIGHTS, CARD = ".safetensors", ".json"
 FORMAT = "relax-head"
@@ -61,7 +61,7 @@ def read_head_files(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
         if not file.is_file():
             raise EncoderError(f"head must be two files, {weights_path} and {card_path.name}; {file} is not there")
     try:
-        card = json.loads(card_path.read_text(encoding="utf-8"))
+        card = read_json(card_path.read_bytes())
         weights = weights_path.read_bytes()
         tensors = load(weights)
     except (OSError, ValueError, SafetensorError) as error:

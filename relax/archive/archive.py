@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoders import Encoder
-from relax.archive.files import EMBEDDINGS, INDEX, RECORD, TABLE, ImageRow, finish_replacing, read_table, to_rows
+from relax.archive.files import EMBEDDINGS, INDEX, RECORD, TABLE, ImageRow, finish_replacing, read_rows, undamaged
 from relax.archive.parts import kept_images
 from relax.archive.record import check_same_encoder, read_record
 from relax.archive.stored import Changes
@@ -213,11 +213,14 @@ def load_archive(out: str | Path, root: str | Path | None = None) -> Archive:
         state = f"is not finished, {count:,} images are embedded" if count else "holds no archive"
         raise FileNotFoundError(f"{out} {state}: run relax index DIR --out {out}")
     record = read_record(out)
-    rows = to_rows(read_table(out / TABLE)[0])
+    rows = read_rows(out / TABLE)
     images = [row for row in rows if row.status == "ok"]
-    embeddings = np.load(out / EMBEDDINGS, mmap_mode="r")
+    with undamaged(out / EMBEDDINGS):
+        embeddings = np.load(out / EMBEDDINGS, mmap_mode="r")
     index = Index.load(out / INDEX)
-    if len(embeddings) != len(images) or not np.array_equal(index.ids, np.sort([row.id for row in images])):
+    if embeddings.shape != (len(images), index.dimension) or not np.array_equal(
+        index.ids, np.sort([row.id for row in images])
+    ):
         raise ValueError(f"the files of {out} do not belong together: delete the folder and make the archive again")
     return Archive(
         folder=out,

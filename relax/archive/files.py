@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from encoders.errors import one_line
 from relax.files import IMAGE_ENDINGS, writing
 from relax.lock import sole_run
 
@@ -148,19 +149,33 @@ def write_table(path: Path, table: Any, about: Mapping[str, str] | None = None) 
     pq.write_table(table.replace_schema_metadata(dict(about or {})), path)
 
 
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged file makes its reader raise into a ValueError that names it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        reason = one_line(error, 120)
+        raise ValueError(f"{path} is damaged ({reason}): delete it, and make the archive again") from error
+
+
 def read_table(path: Path) -> tuple[Any, dict[str, str]]:
-    """A Parquet file and the notes in its header.
+    """A Parquet file and the notes in its header; errors as `undamaged` is for."""
+    table = pq.read_table(path, partitioning=None)
+    about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    return table.replace_schema_metadata(None), about
+
+
+def read_rows(path: Path) -> list[ImageRow]:
+    """The rows of a table.
 
     Raises:
         ValueError: If it is damaged.
     """
-    try:
-        table = pq.read_table(path, partitioning=None)
-    except pa.ArrowInvalid as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{path} is damaged ({reason}): delete it, and make the archive again") from None
-    about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-    return table.replace_schema_metadata(None), about
+    with undamaged(path):
+        return to_rows(read_table(path)[0])
 
 
 def _failure(path: Path, root: Path, reason: str) -> ImageRow:

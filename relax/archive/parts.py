@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoders import Encoder, EncoderError
-from relax.archive.files import PARTS, ImageRow, read_table, to_rows, to_table, write_table
+from relax.archive.files import PARTS, ImageRow, read_table, to_rows, to_table, undamaged, write_table
 from relax.estimators.budget import Budget, within_memory
 from relax.files import written_aside
 from relax.io.errors import ImageError
@@ -80,14 +80,23 @@ def part_files(out: Path) -> list[Path]:
 
 def kept_images(out: Path) -> int:
     """Number of embeddings in parts."""
-    return sum(pq.read_metadata(path).num_rows for path in part_files(out))
+    count = 0
+    for path in part_files(out):
+        with undamaged(path):
+            count += pq.read_metadata(path).num_rows
+    return count
 
 
 def read_part(path: Path) -> tuple[list[ImageRow], Vectors, str]:
-    """The rows (M) of a part, their embeddings (M, D), and its encoder."""
-    table, about = read_table(path)
-    vectors = table.column("embedding").combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
-    return to_rows(table), vectors, about["encoder"]
+    """The rows (M) of a part, their embeddings (M, D), and its encoder.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    with undamaged(path):
+        table, about = read_table(path)
+        vectors = table.column("embedding").combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
+        return to_rows(table), vectors, about["encoder"]
 
 
 def embed_files(

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from encoders import Encoder
 from encoders.identity import differences, identity
 from relax.archive.files import RECORD
+from relax.records import check_record, read_json
 
 FORMAT = 1
+TYPES: dict[str, Any] = {
+    "format": int,
+    "root": str,
+    "encoder": {"name": str},
+    "metric": str,
+    "kind": str,
+    "next_id": int,
+    "dimension": int,
+}
+"""Of the entries that are read again."""
 
 
 def read_record(out: Path) -> dict[str, Any]:
@@ -20,12 +30,17 @@ def read_record(out: Path) -> dict[str, Any]:
         ValueError: If it is damaged, or of a later format.
     """
     try:
-        record: dict[str, Any] = json.loads((out / RECORD).read_text(encoding="utf-8"))
-        supported = record["format"] == FORMAT
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{out / RECORD} is damaged: delete {out} and make the archive again") from None
-    if not supported:
-        raise ValueError(f"{out / RECORD} has format {record['format']!r}, and this version reads {FORMAT}: update it")
+        record: dict[str, Any] = read_json((out / RECORD).read_bytes())
+        check_record(record, {"format": int})
+        version = record.get("format", FORMAT)
+        if version == FORMAT:
+            check_record(record, TYPES)
+            if missing := [key for key in TYPES if record.get(key) is None]:
+                raise ValueError(f"it lacks {', '.join(missing)}")
+    except ValueError as error:
+        raise ValueError(f"{out / RECORD} is damaged ({error}): delete {out} and make the archive again") from None
+    if version != FORMAT:
+        raise ValueError(f"{out / RECORD} has format {version}, and this version reads {FORMAT}: update it")
     return record
 
 

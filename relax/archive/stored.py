@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from encoders import Encoder
-from relax.archive.files import RECORD, TABLE, ImageRow, read_table, to_rows
+from relax.archive.files import RECORD, TABLE, ImageRow, read_rows, undamaged
 from relax.archive.parts import part_files, read_part
 from relax.archive.record import check_same_encoder, read_record
+from relax.records import read_json
 
 ARCHIVE = -1  # in place of the number of a part: the embedding is in the archive itself
 
@@ -56,12 +56,14 @@ class Stored:
         if (out / RECORD).is_file():
             record = read_record(out)
             check_same_encoder(record["encoder"], encoder, out)
-            archived = {row.path: row for row in to_rows(read_table(out / TABLE)[0]) if row.status == "ok"}
+            archived = {row.path: row for row in read_rows(out / TABLE) if row.status == "ok"}
         rows = dict(archived)
         places = {path: (ARCHIVE, number) for number, path in enumerate(archived)}
         for part, file in enumerate(part_files(out)):
             part_rows, _, part_encoder = read_part(file)
-            check_same_encoder(json.loads(part_encoder), encoder, out)
+            with undamaged(file):
+                identity = read_json(part_encoder)
+            check_same_encoder(identity, encoder, out)
             for number, row in enumerate(part_rows):
                 rows[row.path], places[row.path] = row, (part, number)
         return cls(record, archived, rows, places)

@@ -26,7 +26,9 @@ from relax.estimators.budget import Budget, Progress
 from relax.explanation import Explanation
 from relax.files import written_aside
 from relax.io.images import read_image
+from relax.npz import read_npz
 from relax.provenance import surroundings
+from relax.records import read_json
 from relax.scene import Scene
 from relax.settings import BatchSize, Hiding
 from similarity import cosine
@@ -172,11 +174,11 @@ def _kept_explanation(file: Path, recipe: dict[str, Any]) -> Explanation | None:
 
 def _kept_hidden(file: Path, recipe: dict[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            kept_recipe, image_embedding, hidden = json.loads(str(arrays["how"])), arrays["own"], arrays["hidden"]
-    except (OSError, ValueError, KeyError):
+        arrays = read_npz(file, ("how", "own", "hidden"))
+        kept_recipe = read_json(str(arrays["how"]))
+    except (OSError, ValueError):
         return None
-    return (image_embedding, hidden) if _same(recipe, kept_recipe) else None
+    return (arrays["own"], arrays["hidden"]) if _same(recipe, kept_recipe) else None
 
 
 def _same(recipe: dict[str, Any], kept: dict[str, Any]) -> bool:

@@ -111,10 +111,13 @@ def exhibit_of(path: Path) -> Exhibit:
     from relax.explanation import Explanation
     from relax.plotting.caption import recipe
     from relax.report import Exhibit
+    from relax.scale import doubts, yardsticks_in_words
 
     explanation = Explanation.load(path)
     try:
         recipe(explanation.provenance)
+        yardsticks_in_words(explanation.provenance)
+        doubts(explanation)
         name = Path(str(explanation.provenance.get("image") or path.stem)).name
     except (AttributeError, KeyError, TypeError, ValueError) as reason:
         raise ValueError(f"{path} is not a saved explanation: its provenance is not one ({reason})") from None

@@ -12,6 +12,7 @@ from typing import Any
 from relax.files import writing
 from relax.metrics.maps import UNDEFINED
 from relax.metrics.results import Outcome, without_nan
+from relax.records import read_json
 
 
 class Journal:
@@ -52,11 +53,11 @@ class Journal:
         outcomes = []
         for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
-                row = json.loads(line)
+                row = read_json(line)
                 values = {str(name): _number(value) for name, value in row["values"].items()}
                 outcome = Outcome(str(row["image"]), str(row["method"]), values, _number(row["passes"]))
                 digest = row["digest"]
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            except (ValueError, KeyError, TypeError, AttributeError):
                 continue
             if digests.get(outcome.image) == digest:
                 outcomes.append(outcome)

@@ -22,6 +22,7 @@ from relax.files import written_together
 from relax.metrics.maps import UNDEFINED
 from relax.metrics.metric import Metric
 from relax.metrics.summary import Mean, summarise
+from relax.records import read_json
 
 ROW = ("image", "method", "metric", "value")
 PASSES = "passes"  # the row of evaluation.csv that says what the explanation cost
@@ -128,13 +129,13 @@ def read_outcomes(folder: str | Path) -> tuple[list[Outcome], dict[str, Any]]:
     if not table.exists() or not summary.exists():
         return [], {}
     try:
-        settings = json.loads(summary.read_text(encoding="utf-8"))["settings"]
+        settings = read_json(summary.read_bytes())["settings"]
         by_map: dict[tuple[str, str], dict[str, float]] = {}
         with table.open(encoding="utf-8", newline="") as stream:
             for row in csv.DictReader(stream):
                 value = float(row["value"]) if row["value"] else UNDEFINED
                 by_map.setdefault((row["image"], row["method"]), {})[row["metric"]] = value
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{folder} holds an evaluation that cannot be read ({error}): remove it, or name another folder"
         ) from None

@@ -98,6 +98,107 @@ def test_a_pickle_is_never_opened(tmp_path):
         relax.Explanation.load(tmp_path / "evil.npz")
 
 
+def saved(path, how=None, **arrays):
+    """A file like that of an explanation, with other arrays or another record."""
+    whole = explanation()
+    maps = {name: getattr(whole, name) for name in ("importance", "uncertainty", "standard_error", "image")}
+    record = json.dumps({"format": 1, "provenance": whole.provenance}) if how is None else how
+    np.savez_compressed(path, how=np.array(record), **{**maps, **arrays})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("importance", np.zeros(3, np.float32), r"importance must be \(H, W\); got \(3,\)"),
+        ("importance", np.zeros((0, 0), np.float32), r"importance must be \(H, W\); got \(0, 0\)"),
+        ("importance", np.zeros((2, 2)), r"importance must be float32 \(2, 2\); got float64 \(2, 2\)"),
+        ("uncertainty", np.zeros((2, 3), np.float32), r"uncertainty must be float32 \(2, 2\); got float32 \(2, 3\)"),
+        ("standard_error", np.zeros((2, 2), "S4"), r"standard_error must be float32 \(2, 2\); got \|S4 \(2, 2\)"),
+        (
+            "image",
+            np.zeros((2, 2), np.uint8),
+            r"importance must have the shape of the image; got \(2, 2\) and \(2, 2\)",
+        ),
+        ("image", np.zeros((2, 2, 3)), r"image must be uint8 \(2, 2, 3\); got float64"),
+    ],
+)
+def test_maps_of_another_shape_or_type_are_refused(tmp_path, name, values, message):
+    with pytest.raises(ValueError, match=rf"odd\.npz is not a saved explanation: {message}"):
+        relax.Explanation.load(saved(tmp_path / "odd.npz", **{name: values}))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("[" * 100_000, "it is nested too deeply"),
+        ("[1]", "record must be a record; got a list"),
+        ('{"format": "1", "provenance": {}}', "record.format must be a whole number; got text"),
+        ('{"format": 1}', "its record lacks format or provenance"),
+        ('{"format": 1, "provenance": []}', "record.provenance must be a record; got a list"),
+        (
+            '{"format": 1, "provenance": {"encoder": "x"}}',
+            r"provenance is not one \(provenance.encoder must be a record",
+        ),
+        ('{"format": 1, "provenance": {"masks": {"count": "7"}}}', "provenance.masks.count must be a whole number"),
+        ('{"format": 1, "provenance": {"tolerance": true}}', "provenance.tolerance must be a number or a whole number"),
+        (
+            '{"format": 1, "provenance": {"scale": {"cosine": {"masked": {"mean": []}}}}}',
+            "provenance.scale.cosine.masked.mean must be",
+        ),
+    ],
+)
+def test_records_of_other_types_are_refused(tmp_path, how, message):
+    with pytest.raises(ValueError, match=rf"odd\.npz is not a saved explanation: .*{message}"):
+        relax.Explanation.load(saved(tmp_path / "odd.npz", how))
+
+
+def test_maps_of_a_machine_with_another_byte_order_are_read(tmp_path):
+    values = explanation().importance
+
+    loaded = relax.Explanation.load(saved(tmp_path / "swapped.npz", importance=values.astype(">f4")))
+
+    assert loaded.importance.dtype == np.float32
+    np.testing.assert_array_equal(loaded.importance, values)
+
+
+def test_whatever_bytes_are_changed_the_error_is_one_line(tmp_path):
+    """The zip's checksum finds every change of the content; where a change is without effect, the maps are the same."""
+    good, rng = explanation().to_bytes(), np.random.default_rng(0)
+    refused = []
+    for _ in range(300):
+        damaged = bytearray(good)
+        for place in rng.integers(len(good), size=rng.integers(1, 4)):
+            damaged[place] = rng.integers(256)
+        (tmp_path / "damaged.npz").write_bytes(damaged[: rng.integers(len(good))] if rng.random() < 0.2 else damaged)
+        try:
+            loaded = relax.Explanation.load(tmp_path / "damaged.npz")
+        except ValueError as error:
+            refused.append(str(error))
+        else:
+            np.testing.assert_array_equal(loaded.importance, explanation().importance)
+    assert len(refused) > 150
+    assert not [reason for reason in refused if "\n" in reason]
+
+
+def test_a_small_file_that_unfolds_is_refused_by_its_headers_and_the_limit_can_be_raised(tmp_path, monkeypatch):
+    zeros = np.zeros((100, 100), np.float32)
+    pixels = np.zeros((100, 100, 3), np.uint8)
+    path = saved(tmp_path / "large.npz", importance=zeros, uncertainty=zeros, standard_error=zeros, image=pixels)
+    monkeypatch.setattr("encoders.limits.MAX_BYTES", 100_000)
+
+    with pytest.raises(
+        ValueError, match=r"large\.npz would unfold to .* if you trust it, set RELAX_MAX_FILE_BYTES=15\d+"
+    ):
+        relax.Explanation.load(path)
+
+    monkeypatch.setenv("RELAX_MAX_FILE_BYTES", "160e3")
+    assert relax.Explanation.load(path).importance.shape == (100, 100)
+    monkeypatch.setenv("RELAX_MAX_FILE_BYTES", "much")
+    with pytest.raises(ValueError, match="RELAX_MAX_FILE_BYTES must be a number of bytes; got 'much'"):
+        relax.Explanation.load(path)
+
+
 def test_it_prints_what_matters():
     text = repr(explanation())
 

@@ -8,6 +8,7 @@ import io
 import os
 import zipfile
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -211,3 +212,53 @@ def cifar_test_images(every: int) -> tuple[Tensor, Tensor]:
     classes = sorted({name.split("/")[0] for name in names})
     truth = torch.tensor([classes.index(name.split("/")[0]) for name in names])
     return torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255, truth
+
+
+def test_a_packed_file_that_unfolds_is_refused_by_its_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({"weight": torch.zeros(100_000)}, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(tmp_path / "packed.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for member in plain.infolist():
+            packed.writestr(member.filename, plain.read(member))
+    monkeypatch.setattr("encoders.limits.MAX_BYTES", 100_000)
+
+    assert read_checkpoint(tmp_path / "plain.pth")["weight"].shape == (100_000,)  # no more than it has on the disk
+    with pytest.raises(EncoderError, match=r"'packed\.pth' would unfold to .*, set RELAX_MAX_FILE_BYTES=40\d+"):
+        read_checkpoint(tmp_path / "packed.pth")
+
+
+def test_one_number_stretched_to_a_large_tensor_is_refused(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(1).expand(10**6, 10**6)}, tmp_path / "wide.pth")
+
+    with pytest.raises(EncoderError, match=r"'wide\.pth' would unfold to 4,000\.0 GB"):
+        read_checkpoint(tmp_path / "wide.pth")
+
+
+def test_a_dictionary_in_itself_is_refused(tmp_path: Path) -> None:
+    endless: dict[str, Any] = {"weight": torch.zeros(2)}
+    endless["again"] = endless
+    torch.save(endless, tmp_path / "endless.pth")
+
+    with pytest.raises(EncoderError, match=r"'endless\.pth' cannot be read \(.*recursion"):
+        read_checkpoint(tmp_path / "endless.pth")
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_whatever_bytes_are_changed_the_error_is_one_line(tmp_path: Path, new: bool) -> None:
+    """Both formats of torch.save; some changes are without effect, or only change a weight."""
+    torch.save({"weight": torch.arange(8.0)}, tmp_path / "good.pth", _use_new_zipfile_serialization=new)
+    good, random = (tmp_path / "good.pth").read_bytes(), Random(0)
+    refused = []
+    for _ in range(200):
+        damaged = bytearray(good)
+        for _ in range(random.choice([1, 3])):
+            damaged[random.randrange(len(good))] = random.randrange(256)
+        (tmp_path / "damaged.pth").write_bytes(damaged)
+        try:
+            read_checkpoint(tmp_path / "damaged.pth")
+        except EncoderError as error:
+            refused.append(str(error))
+    assert len(refused) > 20
+    assert not [reason for reason in refused if "\n" in reason]

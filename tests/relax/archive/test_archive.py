@@ -473,6 +473,63 @@ def test_damaged_or_mixed_files_are_refused_in_words(photos, tmp_path):
         load_archive(tmp_path / "nothing")
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"format": 1}', "it lacks root"),
+        (b"[]", "must be a record; got a list"),
+    ],
+)
+def test_a_record_that_cannot_be_used_is_refused_in_one_line(photos, tmp_path, content, reason):
+    out = tmp_path / "out"
+    make_archive(photos, quarters, out)
+    (out / "archive.json").write_bytes(content)
+
+    with pytest.raises(ValueError, match=rf"archive\.json is damaged \(.*{reason}.*\): delete .*out and make"):
+        load_archive(out)
+
+
+def test_whatever_bytes_of_a_table_are_changed_the_error_is_one_line(photos, tmp_path):
+    """Parquet keeps no checksum, so that some changes only change a row."""
+    make_archive(photos, quarters, tmp_path / "out")
+    good, rng = (tmp_path / "out" / "images.parquet").read_bytes(), np.random.default_rng(0)
+    refused = []
+    for _ in range(200):
+        damaged = bytearray(good)
+        for place in rng.integers(len(good), size=rng.integers(1, 4)):
+            damaged[place] = rng.integers(256)
+        (tmp_path / "damaged.parquet").write_bytes(damaged)
+        try:
+            archive_files.read_rows(tmp_path / "damaged.parquet")
+        except ValueError as error:
+            refused.append(str(error))
+    assert len(refused) > 50
+    assert not [reason for reason in refused if "\n" in reason or "damaged.parquet is damaged (" not in reason]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the size of files is not limited there")
+def test_a_full_disk_is_told_before_the_embeddings_are_mapped(photos, tmp_path):
+    """A limit on the size of files stands for a full disk: writing through the map would end the process."""
+    code = """
+import resource, sys
+from pathlib import Path
+from relax.archive.joining import _new_array
+from relax.files import WriteError, writing
+resource.setrlimit(resource.RLIMIT_FSIZE, (10**7, 10**7))
+try:
+    with writing("embeddings.npy"):
+        _new_array(Path(sys.argv[1]), (10**6, 4))
+except WriteError as error:
+    print(error)
+"""
+    root = Path(relax.__file__).parents[1]
+
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "x.npy"], cwd=root, capture_output=True, text=True)
+
+    assert done.stdout == "embeddings.npy cannot be written (File too large)\n"
+
+
 def test_parts_end_after_so_many_images_or_seconds(tmp_path, monkeypatch):
     row = archive_files.ImageRow("a.png", 1, 1)
     vector = np.arange(3, dtype=np.float32)

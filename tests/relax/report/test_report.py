@@ -422,7 +422,9 @@ def test_files_that_cannot_be_read_are_named_and_the_others_are_shown(here, caps
     assert lines[1].startswith("relax: notes.npz is not a saved explanation:")
     assert lines[2].startswith("relax: other.npz is not a saved explanation:")
     assert lines[3].startswith("relax: odd.npz is not a saved explanation: its provenance is not one")
-    assert lines[4].startswith("relax: shape.npz: importance must have the shape of the image")
+    assert lines[4].startswith(
+        "relax: shape.npz is not a saved explanation: importance must have the shape of the image"
+    )
     assert len(lines) == 5
     assert [data["title"] for data in Page(here / "relax-out" / "report.html").exhibits()] == ["cat.png"]
 
