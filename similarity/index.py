@@ -15,6 +15,8 @@ settings below.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import faiss
@@ -29,6 +31,7 @@ LINKS, EF_CONSTRUCTION, EF_SEARCH = 32, 64, 128  # hnsw: edges per vector; candi
 MIN_TRAINING_VECTORS = 39 * 2**4  # ivfpq: faiss requires 39 vectors for each of at least 16 centroids
 PER_LIST = 64  # ivfpq: vectors per list that k-means is trained on
 RERANKED, MIN_RERANKED = 10, 100  # ivfpq: exactly compared candidates per neighbour, and at least
+SPARE = 2**26  # bytes beyond the size of a file that a list in it may claim: of a file cut off, faiss tells that best
 MAX_GPU_NEIGHBOURS = 2048  # per query; limit of faiss
 
 
@@ -210,13 +213,16 @@ class Index:
         with open(path, "rb"):  # for Python's own errors: no such file, not permitted, a folder
             pass
         try:
-            loaded = faiss.read_index(os.fspath(path))
-        except RuntimeError as error:
+            with _no_larger_than(os.path.getsize(path)):
+                loaded = faiss.read_index(os.fspath(path))
+        except (RuntimeError, MemoryError) as error:
             raise ValueError(f"{os.fspath(path)} must be an index that faiss wrote: {_reason(error)}") from None
         inner = faiss.downcast_index(loaded.index) if isinstance(loaded, faiss.IndexIDMap2) else loaded
         classes = faiss.IndexIVFPQ if inner is loaded else (faiss.IndexFlat, faiss.IndexHNSWFlat)
         if not isinstance(inner, classes) or loaded.metric_type not in (faiss.METRIC_INNER_PRODUCT, faiss.METRIC_L2):
             raise ValueError(f"{os.fspath(path)} must hold a flat, hnsw or ivfpq index; got {type(inner).__name__}")
+        if damage := _damage(loaded, inner):
+            raise ValueError(f"{os.fspath(path)} is damaged: {damage}")
         return cls(loaded)
 
     def _candidates(self, queries: Vectors, count: int) -> tuple[Vectors, Ids]:
@@ -309,6 +315,42 @@ def _stored_ids(index: Any) -> Ids:
     return np.sort(ids[ids >= 0])
 
 
+@contextmanager
+def _no_larger_than(size: int) -> Iterator[None]:
+    """Let faiss read no list that is longer than the file itself: a changed length would fill the memory."""
+    before = faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()
+    faiss.set_deserialization_vector_byte_limit(size + SPARE)
+    faiss.set_deserialization_loop_limit(size + SPARE)
+    try:
+        yield
+    finally:
+        faiss.set_deserialization_vector_byte_limit(before[0])
+        faiss.set_deserialization_loop_limit(before[1])
+
+
+def _damage(index: Any, inner: Any) -> str:
+    """What in an index does not fit together; searching it could read beyond its memory. Empty if nothing."""
+    parts = [inner]
+    if isinstance(inner, faiss.IndexHNSWFlat):
+        parts.append(faiss.downcast_index(inner.storage))
+    if isinstance(inner, faiss.IndexIVFPQ):
+        if inner.quantizer.d != inner.d or inner.quantizer.ntotal != inner.nlist or inner.pq.d != inner.d:
+            return "its lists are not those of its vectors"
+    elif any((part.d, part.ntotal, part.metric_type) != (index.d, index.ntotal, index.metric_type) for part in parts):
+        return "its parts are of different sizes"
+    elif index.id_map.size() != index.ntotal or parts[-1].codes.size() != index.ntotal * index.d * 4:
+        return "its vectors are not as many as its ids"
+    if isinstance(inner, faiss.IndexHNSWFlat):
+        graph: Any = inner.hnsw  # the stubs of faiss lack its fields
+        neighbours = faiss.vector_to_array(graph.neighbors)
+        if len(neighbours) and not -1 <= neighbours.min() <= neighbours.max() < index.ntotal:
+            return "a link of its graph leads nowhere"
+    return ""
+
+
 def _reason(error: Exception) -> str:
     """REASON from a faiss error, 'Error in FUNCTION at FILE:LINE: Error: CONDITION failed: REASON'."""
-    return str(error).strip().splitlines()[-1].split("failed:")[-1].strip()
+    text = str(error).strip().splitlines()[-1]
+    if "deserialization" in text:
+        return "a list in it is longer than the file"
+    return text.split("failed:")[-1].strip()

@@ -385,3 +385,33 @@ def test_vectors_of_another_width_are_refused_before_anything_is_changed():
             change()
     assert index.ids.tolist() == list(range(9))
     assert len(Index.build(np.ones((3, 1), np.float32))) == 3
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+def test_a_list_longer_than_its_file_is_refused_before_memory_is_taken(tmp_path, kind):
+    """Each list begins with its length in 8 bytes; here one claims 2^32 more, 16 GB or above."""
+    index = Index.build(clusters(50), kind=kind)
+    index.save(tmp_path / "index")
+    whole = (tmp_path / "index").read_bytes()
+    length = {"flat": index.dimension * 50, "hnsw": 50}[kind].to_bytes(8, "little")
+    place = whole.rindex(length, 0, len(whole) - 50 * 8) if kind == "flat" else whole.index(length, 90)
+    (tmp_path / "index").write_bytes(whole[: place + 4] + b"\1\0\0\0" + whole[place + 8 :])
+
+    with pytest.raises(
+        ValueError, match="index must be an index that faiss wrote: a list in it is longer than the file"
+    ):
+        Index.load(tmp_path / "index")
+
+    (tmp_path / "index").write_bytes(whole)
+    assert len(Index.load(tmp_path / "index")) == 50
+
+
+def test_parts_of_different_sizes_are_refused(tmp_path):
+    """The dimension stands behind the four letters of the kind; searching such an index could read foreign memory."""
+    Index.build(clusters(50)).save(tmp_path / "index")
+    changed = bytearray((tmp_path / "index").read_bytes())
+    changed[4] += 1
+    (tmp_path / "index").write_bytes(changed)
+
+    with pytest.raises(ValueError, match="index is damaged: its parts are of different sizes"):
+        Index.load(tmp_path / "index")
