@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import platform
@@ -17,6 +16,7 @@ import torch
 
 from relax.files import written_aside
 from relax.provenance import versions
+from relax.text import csv_text
 
 RESULTS = Path(__file__).parent / "results"
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
@@ -36,10 +36,12 @@ def machine() -> dict[str, Any]:
 
 def write_results(name: str, rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> None:
     """Write `results/NAME.csv` with one row per measurement and `results/NAME.json` with the summary."""
-    with written_aside(RESULTS / f"{name}.csv") as aside, aside.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    columns = list(rows[0])
+    if unknown := {column for row in rows for column in row} - {*columns}:
+        raise ValueError(f"rows must have the columns of the first, {', '.join(columns)}; got {', '.join(unknown)}")
+    table = csv_text([columns, *([row.get(column, "") for column in columns] for row in rows)])
+    with written_aside(RESULTS / f"{name}.csv") as aside:
+        aside.write_text(table, encoding="utf-8", newline="")
     record = {
         "command": shlex.join(["python", "-m", _running_module(), *map(_without_folder, sys.argv[1:])]),
         **summary,

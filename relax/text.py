@@ -1,12 +1,18 @@
-"""Names and numbers in a readable form: on one line, of limited length, with as many digits as needed."""
+"""Names and numbers in a readable form: on one line, of limited length, with as many digits as needed; and as CSV."""
 
 from __future__ import annotations
 
+import csv
 import difflib
+import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 from encoders.values import described
+
+_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # of what a spreadsheet may take for a formula
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def printable(text: str) -> str:
@@ -84,3 +90,31 @@ def nearest(word: object, names: Iterable[str]) -> str:
     """The end of an error message that suggests the name most like a misspelt word; empty if none is like it."""
     close = difflib.get_close_matches(str(word).lower(), list(names), n=1)
     return f": did you mean {close[0]!r}?" if close else ""
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV that a spreadsheet may open: no cell of it is a formula.
+
+    Text that begins with =, +, -, @, a tab or a line break, or with their wide forms, gets an apostrophe in front, at
+    which spreadsheets show the text as it is. So does text that begins with an apostrophe, so that `cell_text` can take
+    it away again. Numbers stay numbers.
+
+    Source: OWASP, CSV Injection.
+    """
+    return "".join(f"{_line([_cell(value) for value in row])}\n" for row in rows)
+
+
+def cell_text(cell: str) -> str:
+    """The text that `csv_text` wrote as this cell."""
+    return cell.removeprefix("'")
+
+
+def _line(row: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerow(row)  # with its own ending of lines: with "\n" it would not quote a "\r" in a cell
+    return text.getvalue().removesuffix("\r\n")
+
+
+def _cell(value: object) -> object:
+    is_formula = isinstance(value, str) and value.startswith(("'", *_STARTS)) and not _NUMBER.fullmatch(value)
+    return f"'{value}" if is_formula else value

@@ -40,6 +40,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record import RESULTS, write_results
+from relax.text import cell_text
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("encoders", "experiments", "masking", "relax", "similarity", "tests")
@@ -220,7 +221,8 @@ def _earlier(name: str) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]
     if not table.exists() or not summary.exists():
         return [], {}
     with table.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream)), json.loads(summary.read_text(encoding="utf-8"))["packages"]
+        rows = [{name: cell_text(cell) for name, cell in row.items()} for row in csv.DictReader(stream)]
+    return rows, json.loads(summary.read_text(encoding="utf-8"))["packages"]
 
 
 def main() -> None:

@@ -10,12 +10,12 @@
     importance.npz       the mean importance map of each cluster
     audit.json           findings, settings, failed images
 
-In CSV files a path that is not valid Unicode is written with backslashes.
+In CSV files a path that is not valid Unicode is written with backslashes, and text that a spreadsheet would take for a
+formula with an apostrophe in front (`relax.text.csv_text`).
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -28,6 +28,7 @@ import numpy as np
 from relax.auditing.result import Audit
 from relax.auditing.shortcuts import Shortcuts
 from relax.files import written_aside
+from relax.text import csv_text
 
 Row = Sequence[Any]
 
@@ -107,10 +108,8 @@ def _write_images(audit: Audit, file: Path) -> Path:
 
 
 def _write_csv(file: Path, header: Row, rows: Iterable[Row]) -> Path:
-    with written_aside(file) as aside, aside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as text:
-        writer = csv.writer(text)
-        writer.writerow(header)
-        writer.writerows(rows)
+    with written_aside(file) as aside:
+        aside.write_text(csv_text([header, *rows]), encoding="utf-8", errors="backslashreplace", newline="")
     return file
 
 

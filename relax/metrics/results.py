@@ -3,15 +3,16 @@
 evaluation.csv      image, method, metric, value: every value; empty where a metric has none; "passes" is the cost
 summary.csv         mean, 95 % interval, number of images and rank of each method, metric by metric
 summary.json        the same, with the settings and what failed
+
+In the tables, text that a spreadsheet would take for a formula has an apostrophe in front (`relax.text.csv_text`).
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from relax.metrics.maps import UNDEFINED
 from relax.metrics.metric import Metric
 from relax.metrics.summary import Mean, summarise
 from relax.records import read_json
+from relax.text import cell_text, csv_text
 
 ROW = ("image", "method", "metric", "value")
 PASSES = "passes"  # the row of evaluation.csv that says what the explanation cost
@@ -102,8 +104,8 @@ class Evaluation:
         }
         columns = [field.name for field in fields(Mean)]
         texts = (
-            _csv([ROW, *self._rows()]),
-            _csv([columns, *([_cell(getattr(mean, name)) for name in columns] for mean in means)]),
+            csv_text([ROW, *self._rows()]),
+            csv_text([columns, *([_cell(getattr(mean, name)) for name in columns] for mean in means)]),
             json.dumps(summary, indent=2, allow_nan=False) + "\n",
         )
         with written_together(paths) as asides:
@@ -134,7 +136,8 @@ def read_outcomes(folder: str | Path) -> tuple[list[Outcome], dict[str, Any]]:
         with table.open(encoding="utf-8", newline="") as stream:
             for row in csv.DictReader(stream):
                 value = float(row["value"]) if row["value"] else UNDEFINED
-                by_map.setdefault((row["image"], row["method"]), {})[row["metric"]] = value
+                key = cell_text(row["image"]), cell_text(row["method"])
+                by_map.setdefault(key, {})[row["metric"]] = value
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{folder} holds an evaluation that cannot be read ({error}): remove it, or name another folder"
@@ -147,12 +150,6 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return repr(value) if math.isfinite(value) else ""
     return str(value)
-
-
-def _csv(rows: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def without_nan(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -232,6 +232,24 @@ def test_a_group_of_many_duplicates_says_how_many_of_them_it_shows(tmp_path):
     assert "The first 12; duplicates.csv has all." in strip
 
 
+def test_names_that_a_spreadsheet_would_run_are_text_in_every_table(tmp_path):
+    folder = write_pictures(tmp_path / "pictures", 12, marked=6)
+    for name in ("=1+1.png", "@sum.png", "-2+3.png"):
+        shutil.copy(folder / "03.png", folder / name)
+    paths = sorted(path.name for path in folder.iterdir())
+    table = "\n".join(["path,=site", *(f"{path},{number % 2}" for number, path in enumerate(paths))])
+    (tmp_path / "table.csv").write_text(table)
+
+    small(folder, tmp_path / "out", SeesRed(), explain=0, hide=0, metadata=tmp_path / "table.csv")
+
+    tables = {path.name: [*csv.reader(path.open())] for path in (tmp_path / "out").glob("*.csv")}
+    assert {row[0] for row in tables["clusters.csv"]} >= {"'=1+1.png", "'@sum.png", "'-2+3.png"}
+    assert {row[1] for row in tables["duplicates.csv"]} >= {"'=1+1.png", "'@sum.png", "'-2+3.png"}
+    assert tables["predictability.csv"][1][0] == "'=site"
+    texts = [cell for rows in tables.values() for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
+    assert [cell for cell in texts if not float(cell)] == []  # what begins so is a number
+
+
 def test_dots_of_a_map_have_the_colour_of_their_group_and_the_others_are_grey():
     points = np.arange(10, dtype=np.float64).reshape(5, 2)
     panel = Figure().subplots()

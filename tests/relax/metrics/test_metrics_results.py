@@ -128,6 +128,17 @@ def test_names_with_commas_and_letters_of_any_kind_read_back(tmp_path):
     assert b"\r" not in (tmp_path / "evaluation.csv").read_bytes()
 
 
+def test_a_picture_whose_name_is_a_formula_is_written_as_text_and_reads_back(tmp_path):
+    name = "=cmd|' /C calc'!A0.png"
+    evaluation = Evaluation((Outcome(name, "relax", {"auc": -0.1}),), (METRICS["auc"],), {})
+
+    evaluation.save(tmp_path)
+
+    assert [row[0] for row in table(tmp_path / "evaluation.csv")[1:]] == [f"'{name}"] * 2
+    assert read_outcomes(tmp_path)[0][0].image == name
+    assert table(tmp_path / "summary.csv")[1][3] == "-0.1"  # a number is no formula
+
+
 @pytest.mark.parametrize("missing", ["evaluation.csv", "summary.json"])
 def test_where_a_file_is_missing_there_is_nothing(evaluation, tmp_path, missing):
     evaluation.save(tmp_path)
