@@ -1,13 +1,48 @@
-"""Metadata of the images: a CSV or Parquet table with a column `path`."""
+"""Metadata of the images: a CSV or Parquet table with a column `path`.
+
+A CSV is text in UTF-8 (or UTF-16, as spreadsheets write "Unicode text"), its cells separated by commas, semicolons or
+tabs. A column holds numbers if all of its cells are numbers as one writes them; 007 is no number, and neither is any
+other cell of its column. Spaces around a cell do not count. Columns of row numbers without a name, which pandas writes,
+are left out.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import os
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from relax.auditing.predictability import Value
+from relax.text import cell_text, listed
+
+UNKNOWN = {
+    "",
+    "NA",
+    "N/A",
+    "#N/A",
+    "#NA",
+    "<NA>",
+    "n/a",
+    "NaN",
+    "nan",
+    "-NaN",
+    "-nan",
+    "NULL",
+    "null",
+    "None",
+    "#NULL!",
+}
+"""Cells without a value, as R, pandas and spreadsheets write them."""
+SEPARATORS = (",", ";", "\t")
+
+_NUMBER = re.compile(r"-?((0|[1-9]\d{0,14})([.,]\d+)?|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)  # longer ones are names
+_UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # the index, as pandas writes and reads it
 
 
 @dataclass(frozen=True)
@@ -36,7 +71,7 @@ class MetadataTable:
     """
 
     file: str
-    columns: dict[str, list[object]]
+    columns: dict[str, list[Value]]
     rows: dict[str, int]
 
     def of(self, paths: Sequence[str]) -> Metadata:
@@ -51,10 +86,10 @@ class MetadataTable:
         places = [self.rows.get(_plain(path)) for path in paths]
         matched = sum(place is not None for place in places)
         if not matched:
-            listed, path = next(iter(self.rows), "no row"), next(iter(paths), "no image")
-            raise ValueError(f"metadata {self.file} names none of the images: it has {listed}, the folder {path}")
+            row, path = next(iter(self.rows), "no row"), next(iter(paths), "no image")
+            raise ValueError(f"metadata {self.file} names none of the images: it has {row}, the folder {path}")
         columns = {
-            name: [None if place is None else _value(values[place]) for place in places]
+            name: [None if place is None else values[place] for place in places]
             for name, values in self.columns.items()
         }
         return Metadata(columns, len(paths) - matched, len(self.rows) - matched)
@@ -68,44 +103,128 @@ def read_metadata(file: str | Path) -> MetadataTable:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be parsed, lacks the column `path` or any other, or names an image twice.
+        ValueError: If it cannot be parsed, lacks the column `path` or any other, has a column without a name, or a row
+            without a path, or names an image twice.
     """
-    columns = _read(Path(file))
+    file = Path(file)
+    columns = _read(file)
     if "path" not in columns or len(columns) < 2:
         needs = "a column path (each image relative to the audited folder) and others"
         raise ValueError(f"metadata {file} needs {needs}; it has {', '.join(columns) or 'no column'}")
     rows: dict[str, int] = {}
     for row, path in enumerate(columns.pop("path")):
-        key = _plain(str(path))
+        if path is None:
+            raise ValueError(f"metadata {file} has no path in row {row + 1}: name the image, or leave the row out")
+        key = _plain(cell_text(str(path)))
         if key in rows:
             raise ValueError(f"metadata {file} names {key} twice, in rows {rows[key] + 1} and {row + 1}: keep one")
         rows[key] = row
     return MetadataTable(str(file), columns, rows)
 
 
-def _read(file: Path) -> dict[str, list[object]]:
-    import pyarrow
-    from pyarrow import csv, parquet
-
+def _read(file: Path) -> dict[str, list[Value]]:
+    """The columns by name, without an index of pandas."""
     if not file.is_file():
         raise FileNotFoundError(f"metadata {file}: no such file")
+    names, columns = _parquet(file) if file.suffix.lower() == ".parquet" else _csv(file)
+    kept = [
+        (name.strip(), values)
+        for name, values in zip(names, columns, strict=True)
+        if not (_UNNAMED.fullmatch(name.strip()) and _counts(values))
+    ]
+    names = [name for name, _ in kept]
+    if "" in names:
+        raise ValueError(f"metadata {file} has a column without a name, number {names.index('') + 1}: name it")
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ValueError(f"metadata {file} has two columns of one name, {listed(twice)}: rename one")
+    return dict(kept)
+
+
+def _parquet(file: Path) -> tuple[list[str], list[list[Value]]]:
+    import pyarrow
+    from pyarrow import parquet
+
     try:
-        if file.suffix.lower() == ".parquet":
-            table = parquet.read_table(file)
-        else:
-            keep_text = csv.ConvertOptions(column_types={"path": pyarrow.string()}, strings_can_be_null=True)
-            table = csv.read_csv(file, convert_options=keep_text)
+        table = parquet.read_table(file)
+        return table.column_names, [[_value(value) for value in column.to_pylist()] for column in table.columns]
+    except UnicodeDecodeError:
+        raise ValueError(f"metadata {file} holds bytes that are not text in UTF-8: save its columns as text") from None
     except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"metadata {file} is not a CSV or Parquet table: {' '.join(str(error).split())}") from None
-    if len(set(table.column_names)) < len(table.column_names):
-        raise ValueError(f"metadata {file} has two columns of one name among {', '.join(table.column_names)}")
-    return {name: table[name].to_pylist() for name in table.column_names}
+        raise ValueError(f"metadata {file} is not a Parquet table: {' '.join(str(error).split())}") from None
+
+
+def _csv(file: Path) -> tuple[list[str], list[list[Value]]]:
+    try:
+        text = _text(file.read_bytes())
+        separator = _separator(text)
+        names, *rows = _cells(text, separator)
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"metadata {file} is not a CSV table: {error}") from None
+    columns = [[None if row[place] in UNKNOWN else row[place] for row in rows] for place in range(len(names))]
+    return names, [_typed(column, separator, name) for name, column in zip(names, columns, strict=True)]
+
+
+def _separator(text: str) -> str:
+    """The one that sets `path` apart in the header; a comma if none does."""
+    lines = {separator: csv.reader(io.StringIO(text, newline=""), delimiter=separator) for separator in SEPARATORS}
+    headers = {separator: [cell.strip() for cell in next(rows, [])] for separator, rows in lines.items()}
+    return next((separator for separator, header in headers.items() if "path" in header), ",")
+
+
+def _cells(text: str, separator: str) -> list[list[str]]:
+    """The header and the rows, cell by cell, all of one length."""
+    rows: list[list[str]] = []
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
+    for row in filter(None, lines):
+        if rows and len(row) != len(rows[0]):
+            raise ValueError(f"line {lines.line_num} has {len(row)} cells, and the header {len(rows[0])}")
+        rows.append([cell.strip() for cell in row])
+    return rows or [[]]
+
+
+def _text(data: bytes) -> str:
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f'line {line} is not in UTF-8: save the table as UTF-8, which spreadsheets call "CSV UTF-8"'
+        ) from None
+
+
+def _typed(column: Sequence[str | None], separator: str, name: str) -> list[Value]:
+    """The column as numbers, if all of its values are numbers with one kind of decimal point; else, as paths, text."""
+    cells = [cell for cell in column if cell is not None]
+    points = {character for cell in cells for character in cell if character in ".,"}
+    one_kind = len(points) < 2 and not ("," in points and separator == ",")  # "1,234" may be a thousand
+    if name == "path" or not one_kind or not all(map(_NUMBER.fullmatch, cells)):
+        return [*column]
+    whole = all(cell.lstrip("-").isdigit() for cell in cells)
+    return [None if cell is None else int(cell) if whole else float(cell.replace(",", ".")) for cell in column]
 
 
 def _value(value: object) -> Value:
-    """Dates, times and the like as text."""
-    return value if value is None or isinstance(value, str | float | int | bool) else str(value)
+    """A value of a Parquet table: numbers as they are; dates, times and the like as text.
+
+    Raises:
+        UnicodeDecodeError: If it is bytes, and not text.
+    """
+    if isinstance(value, bytes):
+        value = value.decode()
+    if isinstance(value, Decimal):
+        return float(value)
+    if value is None or isinstance(value, float | int | bool):
+        return value
+    return str(value).strip()
+
+
+def _counts(values: Sequence[Value]) -> bool:
+    """Whether the values are row numbers, or nothing at all."""
+    known = [value for value in values if value is not None]
+    return all(isinstance(value, int) for value in known) and len({*known}) == len(known)
 
 
 def _plain(path: str) -> str:
-    return os.path.normpath(path).replace("\\", "/")
+    """The path in the one form by which rows find images, whatever system wrote it."""
+    return os.path.normpath(unicodedata.normalize("NFC", path.strip().replace("\\", "/")))

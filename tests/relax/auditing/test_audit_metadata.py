@@ -154,7 +154,7 @@ def test_numbers_as_names_stay_names(tmp_path):
         ("path\na.png\n", "and others; it has path"),
         ("path,site\na.png,x\n./a.png,y\n", "names a.png twice, in rows 1 and 2"),
         ("path,site\nA.png,x\n", "names none of the images: it has A.png, the folder a.png"),
-        ("path,site\na.png,x,y\n", "is not a CSV or Parquet table"),
+        ("path,site\na.png,x,y\n", "is not a CSV table: line 2 has 3 cells, and the header 2"),
         ("path,site,site\na.png,x,y\n", "two columns of one name"),
     ],
 )
@@ -163,6 +163,101 @@ def test_a_table_that_does_not_fit_is_refused(tmp_path, text, message):
     file.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_metadata(file).of(["a.png"])
+
+
+def columns_of(tmp_path, text, images=("a.png", "b.png"), encoding="utf-8"):
+    file = tmp_path / "scans.csv"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
+    return read_metadata(file).of(images).columns
+
+
+def test_two_patients_do_not_become_one(tmp_path):
+    """007 is not 7, nor is any number of its column a number; long numbers are names too."""
+    table = "path,patient,scan,dose\na.png,007,12345678901234567890,0.5\nb.png,7,12345678901234567891,-1e-3\n"
+
+    assert columns_of(tmp_path, table) == {
+        "patient": ["007", "7"],
+        "scan": ["12345678901234567890", "12345678901234567891"],
+        "dose": [0.5, -0.001],
+    }
+
+
+def test_spaces_around_names_paths_and_values_do_not_count(tmp_path):
+    table = 'path , site, age\n a.png , A ,3\nb.png," A", 4\n'
+
+    assert columns_of(tmp_path, table) == {"site": ["A", "A"], "age": [3, 4]}
+    parquet.write_table(pyarrow.table({"path": [" a.png", "b.png "], " site": ["A ", "A"]}), tmp_path / "x.parquet")
+    assert read_metadata(tmp_path / "x.parquet").of(["a.png", "b.png"]).columns == {"site": ["A", "A"]}
+
+
+@pytest.mark.parametrize("path", [".\\sub\\a.png", "sub\\a.png", "./sub//a.png", "sub/x/../a.png"])
+def test_paths_find_their_image_whatever_system_wrote_them(tmp_path, path):
+    assert columns_of(tmp_path, f"path,site\n{path},A\n", ["sub/a.png"]) == {"site": ["A"]}
+
+
+def test_accents_find_their_image_whether_they_are_composed_or_not(tmp_path):
+    assert columns_of(tmp_path, "path,site\nMu\u0308ller.png,A\n", ["M\xfcller.png"]) == {"site": ["A"]}
+
+
+@pytest.mark.parametrize("index", ["", "Unnamed: 0", "__index_level_0__"])
+def test_row_numbers_that_pandas_wrote_are_no_column(tmp_path, index):
+    assert columns_of(tmp_path, f"{index},path,site\n0,a.png,A\n7,b.png,B\n") == {"site": ["A", "B"]}
+    parquet.write_table(pyarrow.table({index: [3, 9], "path": ["a", "b"], "site": ["A", "B"]}), tmp_path / "x.parquet")
+    assert read_metadata(tmp_path / "x.parquet").of(["a", "b"]).columns == {"site": ["A", "B"]}
+
+
+def test_an_empty_last_column_is_no_column(tmp_path):
+    assert columns_of(tmp_path, "path,site,\na.png,A,\nb.png,B,\n") == {"site": ["A", "B"]}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_spreadsheets_write_several_forms_of_csv(tmp_path, encoding, separator):
+    table = 'path,site,note\r\na.png,Łódź,"x,y;z"\r\nb.png,Évry,\r\n'
+    table = table.replace(",", separator).replace(f"x{separator}y", "x,y")
+
+    assert columns_of(tmp_path, table, encoding=encoding) == {"site": ["Łódź", "Évry"], "note": ["x,y;z", None]}
+
+
+def test_a_decimal_comma_is_one_where_commas_do_not_separate(tmp_path):
+    """In a table with commas "1,234" may be a thousand, and 1.5 beside 1,5 may be anything: they stay text."""
+    assert columns_of(tmp_path, "path;dose\na.png;0,5\nb.png;-1,25\n") == {"dose": [0.5, -1.25]}
+    assert columns_of(tmp_path, 'path,dose\na.png,"1,234"\nb.png,2\n') == {"dose": ["1,234", "2"]}
+    assert columns_of(tmp_path, "path;dose\na.png;1.5\nb.png;1,5\n") == {"dose": ["1.5", "1,5"]}
+
+
+def test_a_path_of_digits_is_no_number(tmp_path):
+    assert columns_of(tmp_path, "path,site\n1.50,A\n2.50,B\n", ["1.50", "2.50"]) == {"site": ["A", "B"]}
+
+
+def test_a_path_that_a_table_of_the_audit_protects_from_spreadsheets_finds_its_image(tmp_path):
+    assert columns_of(tmp_path, "path,cluster\n'=1.png,2\n", ["=1.png"]) == {"cluster": [2]}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("path,site\na.png,A\nb.png,Évry\n".encode("latin-1"), "line 3 is not in UTF-8: save the table as UTF-8"),
+        (b"", "needs a column path .* it has no column"),
+        (b"path,,site\na.png,x,A\n", "has a column without a name, number 2: name it"),
+        (b"path,site\n,A\n", "has no path in row 1: name the image, or leave the row out"),
+        (b'path,site\na.png,"A\n', "is not a CSV table: unexpected end of data"),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_where(tmp_path, data, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        columns_of(tmp_path, data)
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_in_parquet_are_text_or_refused(tmp_path):
+    def table(site):
+        parquet.write_table(pyarrow.table({"path": ["a.png"], "site": [site]}), tmp_path / "x.parquet")
+        return read_metadata(tmp_path / "x.parquet").of(["a.png"]).columns
+
+    assert table("Évry".encode()) == {"site": ["Évry"]}
+    with pytest.raises(ValueError, match="holds bytes that are not text in UTF-8: save its columns as text"):
+        table("Évry".encode("latin-1"))
 
 
 def test_a_missing_table_is_refused(tmp_path):
