@@ -25,6 +25,7 @@ from encoders.text import embed_text
 from encoders.values import described, unreadable
 from relax.estimators.budget import Progress
 from relax.files import IMAGE_ENDINGS
+from relax.io.choice import folder_name
 from relax.io.images import ImageSource, is_picture, name_of, one_by_one, read_named
 from similarity.references import Target, check_reference, mean_embedding, mean_similarity
 
@@ -62,7 +63,7 @@ class Corpus:
                 )
         elif isinstance(members, str | Path):
             self.images = [*image_files(members)]
-            source = f" in {members}"
+            source = f" in {folder_name(members, self.images)}"
         else:
             if not isinstance(members, Sequence) or isinstance(members, bytes | bytearray | range):
                 raise ValueError(

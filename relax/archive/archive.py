@@ -11,6 +11,9 @@ In the output folder:
     index.faiss      the same vectors, searchable, under the ids of the table
     archive.json     root, encoder, metric, kind, versions
 
+Root and table hold paths as they are, to find the files again: an archive of pictures that are named after patients is
+as confidential as their folder.
+
 A second call adds what is new or changed and forgets what is gone: see `relax/archive/update.py`.
 """
 

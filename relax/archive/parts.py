@@ -25,7 +25,7 @@ from relax.archive.files import PARTS, ImageRow, read_table, to_rows, to_table, 
 from relax.estimators.budget import Budget, within_memory
 from relax.files import written_aside
 from relax.io.errors import ImageError
-from relax.io.images import read_image
+from relax.io.images import name_of, read_image
 
 PART_IMAGES, PART_SECONDS = 4096, 10.0  # a part ends at whichever comes first: the most that a kill loses
 READERS = min(4, cpu_count() or 1)  # threads that decode images
@@ -162,7 +162,7 @@ def _read(row: ImageRow, previous: str | None, root: Path, encoder: Encoder) -> 
         pixels = read_image(path, channels=encoder.channels)
         view = encoder.view(pixels)
     except (ImageError, EncoderError) as error:
-        return _failed(row, str(error).removeprefix(f"{path}: ")), None
+        return _failed(row, str(error).removeprefix(f"{name_of(path)}: ")), None
     except OSError as error:
         return _failed(row, f"cannot be read: {error.strerror or error}"), None
     return replace(row, width=pixels.shape[-1], height=pixels.shape[-2]), view

@@ -42,7 +42,7 @@ class Contents:
         chapters = [self._shortcuts(), self._columns(), self._layout(), self._clusters()]
         chapters += [self._duplicates(), self._outliers(), self._hubs(), self._failed()]
         return Report(
-            title=f"Audit of {self.pictures.name}",
+            title=f"Audit of {self.audit.settings['root'] or 'a folder'}",
             findings=self.audit.findings,
             sections=tuple(chapter for chapter in chapters if chapter is not None),
             exhibits=self.pictures,

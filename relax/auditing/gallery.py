@@ -28,13 +28,20 @@ class Gallery(Sequence[Exhibit]):
     Args:
         audit: The results.
         root: The audited folder.
+        paths: Of the images in it.
         encoder: Tells which part of a picture it sees.
         explanation: From a path to its explanation.
     """
 
-    def __init__(self, audit: Audit, root: Path, encoder: Encoder, explanation: Callable[[str], Explanation]) -> None:
-        self.audit, self.root, self.encoder, self.explanation = audit, root, encoder, explanation
-        self.name = root.resolve().name or str(root)
+    def __init__(
+        self,
+        audit: Audit,
+        root: Path,
+        paths: Sequence[str],
+        encoder: Encoder,
+        explanation: Callable[[str], Explanation],
+    ) -> None:
+        self.audit, self.root, self.paths, self.encoder, self.explanation = audit, root, paths, encoder, explanation
 
     def __len__(self) -> int:
         return len(self.audit.explained)
@@ -62,7 +69,7 @@ class Gallery(Sequence[Exhibit]):
         indices, cosines = space.neighbours.indices[image][:NEIGHBOURS], space.neighbours.similarities[image]
         neighbours = [(audit.paths[other], self.small(int(other))) for other in indices]
         return Exhibit(
-            self.explanation(audit.paths[image]),
+            self.explanation(self.paths[image]),
             audit.paths[image],
             tuple(
                 Neighbour(path, float(cosine), pixels)
@@ -75,7 +82,7 @@ class Gallery(Sequence[Exhibit]):
     def small(self, image: int) -> NDArray[np.uint8] | None:
         """(h, w, 3) a small version of the image; None if its file has disappeared since it was embedded."""
         try:
-            return picture_of(self.root / self.audit.paths[image], SMALL)
+            return picture_of(self.root / self.paths[image], SMALL)
         except ImageError:
             return None
 

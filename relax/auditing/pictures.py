@@ -25,6 +25,7 @@ from relax.auditing.positions import mirrored_axes
 from relax.estimators.budget import Budget, Progress
 from relax.explanation import Explanation
 from relax.files import written_aside
+from relax.io.choice import name_within, stem_of
 from relax.io.images import read_image
 from relax.npz import read_npz
 from relax.provenance import surroundings
@@ -120,11 +121,14 @@ class Pictures:
         if mirror:
             pixels = pixels.flip(mirrored_axes(mirror))
         scene = Scene.of(pixels, self.encoder, hiding)
-        return scene, {**scene.record(hiding), "image": f"{path}, mirrored {mirror}" if mirror else path}
+        name = name_within(self.root, path)
+        return scene, {**scene.record(hiding), "image": f"{name}, mirrored {mirror}" if mirror else name}
 
     def _file(self, path: str, mirror: str, ending: str) -> Path:
         """A unique name for every picture, readable and safe on every file system."""
-        stem = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in Path(path).stem)[:40]
+        stem = "".join(
+            letter if letter.isalnum() and letter.isascii() else "-" for letter in stem_of(str(self.root / path))
+        )[:40]
         key = sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:12]
         return self.folder / f"{stem}-{key}{'.' + mirror if mirror else ''}{ending}"
 

@@ -45,7 +45,7 @@ class Audit:
     """The results of an audit.
 
     Attributes:
-        paths: The N images, relative to the folder.
+        paths: Names of the N images: their paths in the folder, or a hash where a path identifies a patient.
         failed: Images that could not be used, with the reason.
         dimensions: D of the embeddings.
         space: Results that depend on the embeddings alone.

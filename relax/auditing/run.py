@@ -36,6 +36,7 @@ from relax.auditing.stages import (
     spread_over,
 )
 from relax.auditing.tables import write_tables
+from relax.io.choice import folder_name, name_within
 from relax.keywords import AuditKeywords, shows
 from relax.lock import sole_run
 from relax.provenance import surroundings
@@ -117,6 +118,8 @@ def _audit(
     if len(paths) < MIN_IMAGES:
         raise ValueError(f"an audit needs at least {MIN_IMAGES} images that can be used; {root} has {len(paths)}")
     values = table.of(paths) if table else None
+    names = tuple(name_within(root, path) for path in paths)
+    folder = Path(folder_name(root.resolve(), (root / path for path in paths))).name
 
     space = analyse_space(embeddings, options, report)
     columns = analyse_columns(embeddings, values, seed, report)
@@ -130,8 +133,8 @@ def _audit(
     report("writing", 0, 1)
     means, counts = means_by_cluster(maps, [int(space.clusters.labels[image]) for image in importance.images])
     result = Audit(
-        paths=paths,
-        failed=failed,
+        paths=names,
+        failed={name_within(root, path): reason for path, reason in failed.items()},
         dimensions=embeddings.shape[1],
         space=space,
         metadata=values,
@@ -140,23 +143,23 @@ def _audit(
         maps=means,
         map_counts=counts,
         shortcuts=shortcuts,
-        findings=findings(paths, len(failed), network.name, space, columns, shortcuts),
+        findings=findings(names, len(failed), network.name, space, columns, shortcuts),
         settings={
-            **_settings(root, network, options, space, paths, importance, hiding),
+            **_settings(folder, network, options, space, paths, importance, hiding),
             **surroundings(network.device, time.perf_counter() - start),
         },
         report=out / "report.html",
     )
     write_tables(result, out)
     column = options.colour_by or (columns[0].column if columns else "")
-    gallery = Gallery(result, root, network, pictures.explain)
+    gallery = Gallery(result, root, paths, network, pictures.explain)
     write_report(Contents(result, gallery, column).report(), result.report)
     report("writing", 1, 1)
     return result
 
 
 def _settings(
-    root: Path,
+    root: str,
     encoder: Encoder,
     options: Options,
     space: Space,
@@ -166,10 +169,10 @@ def _settings(
 ) -> dict[str, Any]:
     """How the audit was made, as JSON types."""
     return {
-        "root": str(root),
+        "root": root,
         "encoder": identity(encoder),
         "images": len(paths),
-        "metadata": None if options.metadata is None else str(options.metadata),
+        "metadata": None if options.metadata is None else Path(options.metadata).name,
         "explained": len(importance.images),
         "hidden": len(hiding.images),
         "masks": options.settings.count,

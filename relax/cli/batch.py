@@ -17,6 +17,7 @@ from relax.cli.outputs import targets, write_outputs
 from relax.explainer import ExplainImage
 from relax.explanation import Explanation
 from relax.files import file_names
+from relax.io.choice import discreet_name
 from relax.questions.trust import Trust
 from relax.scale import doubts
 from relax.text import number, shortened
@@ -33,7 +34,7 @@ class ExplainedFile:
     """One explained image.
 
     Attributes:
-        image: Its path.
+        image: Its name: its path, or a hash if that identifies the patient.
         files: Those written.
         explanation: The maps.
         notes: Warnings of the library.
@@ -83,7 +84,7 @@ def explain_files(
                     for note in explained[-1].notes:
                         complain(f"note: {note}")
                 except Exception as error:  # of any kind: the other images must still be explained
-                    complain(_reason(image, error))
+                    complain(_reason(discreet_name(image), error))
                     if debug:
                         traceback.print_exc()
                 progress.finish()
@@ -123,7 +124,9 @@ def explain_file(
             trust = assess(image, progress=progress.additional() if progress else None)
             explanation = trust.beside(explanation)
     files = tuple(write_outputs(explanation, target))
-    return ExplainedFile(image, files, explanation, tuple(dict.fromkeys(str(warning.message) for warning in caught)))
+    return ExplainedFile(
+        discreet_name(image), files, explanation, tuple(dict.fromkeys(str(warning.message) for warning in caught))
+    )
 
 
 def summary(rows: Sequence[ExplainedFile]) -> Table:

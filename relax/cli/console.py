@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from relax.cli import interrupts
+from relax.io.choice import discreet_name
 from relax.text import printable, shortened
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class MaskProgress:
     def start(self, image: str) -> None:
         """Show the name of the next image."""
         place = f"{self.done + 1}/{self.images} " if self.images > 1 else ""
-        self.bar.update(self.task, description=place + shortened(Path(image).name, 32))
+        self.bar.update(self.task, description=place + shortened(Path(discreet_name(image)).name, 32))
 
     def masks(self, done: int, total: int) -> None:
         """Masks of the current image that are done, and their maximum."""

@@ -35,6 +35,7 @@ from relax.cli.options import (
 )
 from relax.cli.usage import listed, takes, usage_errors
 from relax.files import WriteError, file_names
+from relax.io.choice import discreet_name
 from relax.lock import sole_run
 from relax.text import shortened
 
@@ -116,7 +117,7 @@ def evaluate(
         with usage_errors(debug=debug, of_images=True):
             paths, truths = _pictures(images, truth)
             plan = _plan(encoder, methods, metrics, (corpus, foil), options, out, len(paths), truth is not None)
-            digests = {path.name: _digest(path, mask) for path, mask in zip(paths, truths, strict=True)}
+            digests = {_name(path): _digest(path, mask) for path, mask in zip(paths, truths, strict=True)}
             stack.enter_context(sole_run(out, "relax evaluate"))
             journal = Journal(out, plan.record)
             outcomes = _existing_outcomes(out, plan, digests, journal)
@@ -235,7 +236,7 @@ def _carry_out(
         def started(image: str, method: str) -> None:
             bar.update(task, description=f"{shortened(image, 32)} {method}")
 
-        names = [path.name for path in paths]
+        names = [_name(path) for path in paths]
         try:
             for outcome in plan.outcomes(paths, truths, names, done, started):
                 if not outcome.failure:
@@ -257,6 +258,11 @@ def _existing_outcomes(out: Path, plan: Plan, digests: dict[str, str], journal: 
     saved = [outcome for outcome in outcomes if outcome.image in unchanged] if settings == plan.record else []
     by_map = {(outcome.image, outcome.method): outcome for outcome in [*saved, *journal.read(digests)]}
     return [outcome for outcome in by_map.values() if outcome.method in plan.methods]
+
+
+def _name(path: Path) -> str:
+    """The name of a picture in the tables: its file name, or a hash if its path identifies the patient."""
+    return Path(discreet_name(str(path))).name
 
 
 def _digest(path: Path, truth: Truth | None) -> str:

@@ -10,6 +10,7 @@ import typer
 from relax.cli.console import DONE, SOME_FAILED, Stopped, complain, plain_table, print_table, progress_bar
 from relax.cli.options import EXECUTION, Debug, EncoderSpec, Quiet
 from relax.cli.usage import choice, takes, usage_errors
+from relax.io.choice import discreet_name, name_within
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from rich.table import Table
@@ -87,7 +88,7 @@ def index(
     except KeyboardInterrupt:
         raise Stopped(f"{_kept(out)}; run the same command to continue") from None
     for path, reason in archive.failed:
-        complain(f"{path}: {reason}; left out")
+        complain(f"{name_within(images, path)}: {reason}; left out")
     if not quiet:
         print_table(_summary(archive), f"written: {archive.index!r} in {out}")
     return SOME_FAILED if archive.failed else DONE
@@ -109,7 +110,7 @@ def search(
         neighbours = load_archive(archive).search(image, k)
     for neighbour in neighbours:
         similarity = round(neighbour.similarity, 5) + 0  # never -0.00000
-        typer.echo(f"{similarity:9.5f}  {escaped(neighbour.path)}")
+        typer.echo(f"{similarity:9.5f}  {escaped(discreet_name(neighbour.path))}")
     return DONE
 
 

@@ -121,7 +121,7 @@ def exhibit_of(path: Path) -> Exhibit:
         name = Path(str(explanation.provenance.get("image") or path.stem)).name
     except (AttributeError, KeyError, TypeError, ValueError) as reason:
         raise ValueError(f"{path} is not a saved explanation: its provenance is not one ({reason})") from None
-    return Exhibit(explanation, name, notes=(("File", str(path)),))
+    return Exhibit(explanation, name, notes=(("File", path.name),))
 
 
 @dataclass(frozen=True)

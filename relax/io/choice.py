@@ -8,6 +8,7 @@ voxels do.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,7 @@ def _kind(path: Path) -> str | None:
         return None
     if path.name.lower().endswith((".nii", ".nii.gz")):
         return "nifti"
-    signed = head[128:] == b"DICM" and head[:2] not in (b"II", b"MM")  # TIFFs of slide scanners may be signed, too
-    return "dicom" if signed or path.suffix.lower() == ".dcm" else None
+    return "dicom" if _is_signed(head) or path.suffix.lower() == ".dcm" else None
 
 
 def parse(choice: str, kind: str) -> dict[str, Any]:
@@ -79,13 +79,28 @@ def discreet_name(address: str) -> str:
     try:
         values = parse(choice, kind)
     except ImageError:  # raised again when the file is read
-        return address
-    if "name" not in values and not (kind == "dicom" and _names_patient(path)):
+        values = {}
+    if "name" not in values and not (kind == "dicom" and _names_patient(str(path), path)):
         return address
     with path.open("rb") as file:
         digest = file_digest(file, "sha256").hexdigest()
     picture = unparse({name: value for name, value in values.items() if name != "name"})
     return f"{kind}-{digest[:12]}" + (f"#{picture}" if picture else "")
+
+
+def name_within(folder: str | Path, path: str) -> str:
+    """The name in results of an image in a folder: its path in the folder, or a hash as for `discreet_name`."""
+    address = os.path.join(folder, path)
+    name = discreet_name(address)
+    return path if name == address else name
+
+
+def folder_name(folder: str | Path, images: Iterable[object]) -> str:
+    """The name of a folder in results: its path, unless that identifies the patient of one of its images."""
+    of_patient = (
+        kind == "dicom" and _names_patient(str(folder), path) for path, kind, _ in map(split_choice, map(str, images))
+    )
+    return "a folder" if any(of_patient) else str(folder)
 
 
 def stem_of(address: str) -> str:
@@ -100,15 +115,21 @@ def stem_of(address: str) -> str:
     return "-".join([stem, *(part.replace("=", "") for part in picture.split("&") if part)])
 
 
-def _names_patient(path: Path) -> bool:
+def _names_patient(text: str, path: Path) -> bool:
     try:
         from relax.io.header import names_patient
 
-        return names_patient(path)
+        return names_patient(text, path)
     except ImportError:
         return False
     except Exception:  # a damaged header may name the patient
-        return True
+        with path.open("rb") as file:
+            return _is_signed(file.read(132))
+
+
+def _is_signed(head: bytes) -> bool:
+    """Whether a file begins as DICOM does; TIFFs of slide scanners may be signed, too."""
+    return head[128:] == b"DICM" and head[:2] not in (b"II", b"MM")
 
 
 def _value(name: str, text: str) -> Any:

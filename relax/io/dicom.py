@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from relax.io.errors import ImageError, in_one_line
 from relax.io.extra import medical_extra
-from relax.io.header import COLOUR, read_header
+from relax.io.header import COLOUR, read_header, uid_name
 from relax.io.picture import Picture, Window
 
 with medical_extra():
@@ -104,10 +104,10 @@ def _decode(path: Path, header: Dataset, frame: int) -> Values:
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
-        raise ImageError(f"its transfer syntax, {syntax.name or 'not stated'}, is not supported by pydicom") from None
+        raise ImageError(f"its transfer syntax, {uid_name(syntax)}, is not supported by pydicom") from None
     if not decoder.is_available:
         missing = "; or ".join(" ".join(text.split()) for text in decoder.missing_dependencies)
-        raise ImageError(f"its transfer syntax, {syntax.name}, has no decoder here ({missing}); {MORE_DECODERS}")
+        raise ImageError(f"its transfer syntax, {uid_name(syntax)}, has no decoder here ({missing}); {MORE_DECODERS}")
     try:
         deflated = syntax == DeflatedExplicitVRLittleEndian  # whose frames pydicom finds in a data set only, not a file
         return pixel_array(dcmread(path) if deflated else path, index=frame - 1)
@@ -115,7 +115,7 @@ def _decode(path: Path, header: Dataset, frame: int) -> Values:
         raise ImageError(f"has no pixels, or lacks elements that describe them ({in_one_line(error)})") from error
     except RuntimeError as error:
         reason = in_one_line(error, 300)
-        raise ImageError(f"its pixels, {syntax.name}, cannot be decoded ({reason}); {MORE_DECODERS}") from error
+        raise ImageError(f"its pixels, {uid_name(syntax)}, cannot be decoded ({reason}); {MORE_DECODERS}") from error
 
 
 def _colours(stored: Values, header: Dataset) -> NDArray[np.float64]:
@@ -229,7 +229,7 @@ def _record(header: Dataset, frame: int) -> dict[str, Any]:
         "format": "DICOM",
         "frame": frame,
         "frames": int(header.get("NumberOfFrames") or 1),
-        "transfer_syntax": UID(str(header.file_meta.TransferSyntaxUID)).name,
+        "transfer_syntax": uid_name(header.file_meta.TransferSyntaxUID),
         "photometric_interpretation": str(header.PhotometricInterpretation),
         "bits_stored": int(header.get("BitsStored") or header.BitsAllocated),
         "signed": bool(header.get("PixelRepresentation")),

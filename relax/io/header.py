@@ -15,6 +15,7 @@ from pathlib import Path
 
 from relax.io.errors import MAX_PIXELS, ImageError
 from relax.io.extra import medical_extra
+from relax.io.identity import tells_date, tells_name, tells_number, tells_place
 
 with medical_extra():
     import pydicom
@@ -23,6 +24,7 @@ with medical_extra():
     from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 GREY, COLOUR = ("MONOCHROME1", "MONOCHROME2"), ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+OTHER_COLOURS = ("ARGB", "CMYK", "HSV", "XYB", "YBR_PARTIAL_420", "YBR_PARTIAL_422")  # defined, but not read
 
 GEOMETRY = (
     "PixelSpacing",
@@ -77,15 +79,33 @@ _GROUPS = (
 
 _NAMING = (  # identifiers that files and folders are often named after
     "PatientName",
+    "PatientBirthName",
+    "PatientMotherBirthName",
+    "OtherPatientNames",
+    "ResponsiblePerson",
+    "ReferringPhysicianName",
+    "ConsultingPhysicianName",
+    "RequestingPhysician",
+    "PhysiciansOfRecord",
+    "PerformingPhysicianName",
+    "NameOfPhysiciansReadingStudy",
+    "OperatorsName",
+    "InstitutionName",
     "PatientID",
     "OtherPatientIDs",
-    "PatientBirthDate",
+    "OtherPatientIDsSequence",
+    "AdmissionID",
     "AccessionNumber",
     "StudyID",
+    "RequestedProcedureID",
+    "PatientBirthDate",
+    "AdmittingDate",
     "StudyDate",
     "SeriesDate",
     "AcquisitionDate",
+    "AcquisitionDateTime",
     "ContentDate",
+    "InstanceCreationDate",
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "SOPInstanceUID",
@@ -115,16 +135,25 @@ def read_header(path: Path, frame: int | None) -> tuple[Dataset, int]:
     return header, frame
 
 
-def names_patient(path: Path) -> bool:
-    """Whether the path contains one of the data set's identifiers: part of a name, a number, a date or a UID."""
-    text = str(path).casefold()
-    for element in read_elements(path, _NAMING):
-        for value in element.value if element.VM > 1 else [element.value]:
-            identifier = str(value or "").casefold()
-            is_name = element.VR == "PN"
-            parts = identifier.replace("^", " ").replace("=", " ").split() if is_name else [identifier]
-            if any(len(part) > 2 and part in text for part in parts):
-                return True
+def names_patient(text: str, path: Path) -> bool:
+    """Whether the text tells a name, date, number, UID or institution of the file: see `relax.io.identity`.
+
+    It may, if the header ends before the patient.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as below; values are converted when they are looked at
+        dataset = read_elements(path, (*_NAMING, "Rows"))
+        cut_off = "PatientName" not in dataset and "Rows" not in dataset
+        return cut_off or _tells(text, dataset)
+
+
+def _tells(text: str, dataset: Dataset) -> bool:
+    rules = {"PN": tells_name, "DA": tells_date, "DT": tells_date}
+    for element in dataset.iterall():
+        rule = rules.get(element.VR, tells_place if element.keyword.startswith("Institution") else tells_number)
+        values = element.value if element.VM > 1 else [element.value]
+        if element.VR not in ("SQ", "US") and any(rule(text, str(value or "")) for value in values):
+            return True
     return False
 
 
@@ -143,6 +172,12 @@ def read_elements(path: Path, keywords: tuple[str, ...]) -> pydicom.FileDataset:
         raise ImageError("is not a DICOM file: it lacks the letters DICM at byte 128") from None
 
 
+def uid_name(uid: object) -> str:
+    """The registered name of a kind or a syntax, or its number; text that is neither may be anything, and stays out."""
+    found = UID(str(uid or ""))
+    return found.name if found.is_valid else "no UID" if found else "not stated"
+
+
 def _levels(dataset: Dataset, frame: int) -> Iterator[Dataset]:
     """The data sets that may hold elements of a frame; later ones take precedence."""
     yield dataset
@@ -154,8 +189,8 @@ def _levels(dataset: Dataset, frame: int) -> Iterator[Dataset]:
 
 def _check_picture(dataset: Dataset) -> None:
     if "Rows" not in dataset or "Columns" not in dataset:
-        kind = UID(str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")).name
-        raise ImageError(f"is a DICOM file without a picture ({kind or 'of no stated kind'})")
+        kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
+        raise ImageError(f"is a DICOM file without a picture ({uid_name(kind)})")
     rows, columns = int(dataset.Rows or 0), int(dataset.Columns or 0)
     if rows * columns > MAX_PIXELS:
         raise ImageError(f"{columns} x {rows} is more than {MAX_PIXELS:,} pixels; make it smaller first")
@@ -163,7 +198,8 @@ def _check_picture(dataset: Dataset) -> None:
         raise ImageError(f"{columns} x {rows} pixels; both sides must be at least 2")
     supported = (*GREY, *COLOUR, "PALETTE COLOR")
     if (photometric := dataset.get("PhotometricInterpretation")) not in supported:
-        raise ImageError(f"its photometric interpretation must be one of {', '.join(supported)}; got {photometric}")
+        got = photometric if photometric in OTHER_COLOURS else "another one" if photometric else "none"
+        raise ImageError(f"its photometric interpretation must be one of {', '.join(supported)}; got {got}")
     stored, allocated = dataset.get("BitsStored"), dataset.get("BitsAllocated")
     if not 1 <= int(stored or 32) <= int(allocated or 0) <= 64:
         raise ImageError(f"{stored} bits stored in {allocated} allocated: impossible")

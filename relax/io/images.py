@@ -84,8 +84,7 @@ def read_with_record(source: ImageSource, *, channels: int | None = 3) -> tuple[
         decoded = not isinstance(source, np.ndarray | Tensor)
         pixels = with_channels(pixels, 3 if channels is None and decoded else channels)
     except ImageError as error:
-        name = name or (os.fspath(source) if isinstance(source, str | os.PathLike) else name_of(source))
-        raise ImageError(f"{printable(name)}: {error}") from error.__cause__
+        raise ImageError(f"{printable(name or name_of(source))}: {error}") from error.__cause__
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None], record
 
 
@@ -116,8 +115,8 @@ def one_by_one(source: ImageSource | Sequence[ImageSource]) -> list[ImageSource]
 def name_of(source: object) -> str:
     """The name of an image in messages and provenance: its path as given, or its type and shape.
 
-    A hash of the file replaces a DICOM or NIfTI path that ends in #name=hash, and a DICOM path that contains one of the
-    identifiers in the file (the patient's name, a number, a date, a UID).
+    A hash of the file replaces a DICOM or NIfTI path that ends in #name=hash, and a DICOM path that tells one of the
+    identifiers in the file (a name, a number, a date, a UID, the institution), in any form: see `relax.io.identity`.
     """
     if isinstance(source, Row):
         return source.name
@@ -139,6 +138,8 @@ def _path_pixels(text: str) -> tuple[NDArray[np.float32], dict[str, Any]]:
         return file_pixels(path), {}
     try:
         picture = read_chosen(path, kind, choice)
-    except (ImportError, OSError) as error:
-        raise ImageError(str(error)) from None
+    except (ImageError, ImportError) as error:
+        raise ImageError(str(error)) from None  # a cause may quote the header, and with it the patient
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror or type(error).__name__}") from None
     return picture.pixels, picture.how

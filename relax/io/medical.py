@@ -7,8 +7,10 @@
 Results do not identify patients: only the elements of a header that `relax.io.header` lists as pixels and geometry
 enter a result; names, identifiers, dates, UIDs, free text and private elements do not, unless `keep_identifiers=True`.
 Two ways remain, for which the caller is responsible. First, the pixels: text burned into a picture is visible in every
-figure of it. Second, the names of files and folders, which results contain and are named after: a name that contains
-one of the data set's identifiers is replaced by a hash, and `scan.dcm#name=hash` requests a hash in any case.
+figure of it. Second, the names of files and folders, which results contain and are named after: a path that tells one
+of the data set's identifiers, in any usual form (`relax.io.identity`), is replaced by a hash in all that is written or
+printed, and `scan.dcm#name=hash` requests a hash in any case. The hash is the beginning of the file's SHA-256, by which
+`sha256sum` finds the file. Only archives, which open the files again, hold their paths.
 """
 
 from __future__ import annotations

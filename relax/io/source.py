@@ -28,7 +28,7 @@ def checked_source(explanation: ExplanationLike, source: str | Path, required_ki
     path, kind, choice = split_choice(str(source))
     if kind != required_kind:
         name = {"dicom": "DICOM", "nifti": "NIfTI"}[required_kind]
-        raise ImageError(f"{source}: must be a {name} file, whose geometry a {name} map takes")
+        raise ImageError(f"{name_of(str(source))}: must be a {name} file, whose geometry a {name} map takes")
     values = _completed(parse(choice, kind), (explanation.provenance.get("read") or {}).get("asked", {}))
     address = f"{path}#{completed}" if (completed := unparse(values)) else str(path)
     images = [read_image(address, channels=channels) for channels in (3, 1)]  # encoders take colour or grey

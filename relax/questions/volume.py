@@ -177,5 +177,5 @@ def _slice_numbers(indices: slice | Iterable[int] | None, count: int, path: str 
         raise ValueError(f"indices must name at least one of the {count} {axis} slices; got {indices}")
     for index in numbers:
         if index not in every:
-            raise ImageError(f"{path}: {axis} slice must be from 0 to {count - 1}; got {index}")
+            raise ImageError(f"{name_of(path)}: {axis} slice must be from 0 to {count - 1}; got {index}")
     return numbers

@@ -17,7 +17,7 @@ from relax.plotting.caption import measure_unit, recipe
 from relax.plotting.panels import COLOURS
 from relax.report.content import Exhibit
 from relax.report.maps import LONGEST, NEVER, STEPS, averaged, fitted, jpeg, packed
-from relax.report.text import embedded, escaped, named, plain
+from relax.report.text import embedded, escaped, named, plain, visible, without_folders
 from relax.text import number
 
 PICTURE, SMALL = 640, 160  # px of the longer side of a picture, and of a thumbnail
@@ -37,6 +37,7 @@ class Frame:
     def of(cls, exhibit: Exhibit) -> Frame:
         """Reduce and pack the maps, and draw the thumbnails."""
         explanation = exhibit.explanation
+        provenance = without_folders(explanation.provenance)
         size = fitted(explanation.importance.shape, LONGEST)
         maps = {name: averaged(getattr(explanation, name), size) for name in MAPS}
         data = {
@@ -47,7 +48,7 @@ class Frame:
             "maps": {name: packed(values) for name, values in maps.items()},
             "limit": _finite(uncertainty_limit(explanation.uncertainty)),
             "units": units(explanation),
-            "recipe": plain(" · ".join(recipe(explanation.provenance))),
+            "recipe": plain(" · ".join(recipe(provenance))),
             "notes": [[plain(name), plain(value)] for name, value in exhibit.notes],
             "neighbours": [
                 {
@@ -57,7 +58,7 @@ class Frame:
                 }
                 for neighbour in exhibit.neighbours
             ],
-            "how": "\n".join(map(plain, json.dumps(explanation.provenance, indent=2, ensure_ascii=False).split("\n"))),
+            "how": "\n".join(map(visible, json.dumps(provenance, indent=2, ensure_ascii=False).split("\n"))),
         }
         return cls(data, _entry(exhibit, data, maps["importance"]))
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from relax.maps import ExplanationLike
 from relax.report.content import Exhibit, Grid, Report, Section
+from relax.report.text import without_folders
 from relax.scale import doubts
 from relax.text import listed
 
@@ -51,7 +52,14 @@ class Row:
         spread, error = _median(explanation.uncertainty), _median(explanation.standard_error)
         seen = known.size / explanation.importance.size
         return cls(
-            exhibit.title, low, high, spread, error, seen, tuple(map(str, doubts(explanation))), explanation.provenance
+            exhibit.title,
+            low,
+            high,
+            spread,
+            error,
+            seen,
+            tuple(map(str, doubts(explanation))),
+            without_folders(explanation.provenance),
         )
 
     @property

@@ -5,22 +5,58 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from relax.text import number
 
+_SEGMENTS = r"""(?:[^\\/\s,;:"'<>|][^\\/,;:"'<>|\n]*[\\/]+)"""
+_FOLDERS = re.compile(  # /a/, ~/, ~a/, C:\, ../ and \\a\, with the folders in them
+    rf"(?<![\w/\\.])(?:(?:~\w*|[A-Za-z]:|\.{{1,2}})[\\/]{{1,2}}{_SEGMENTS}*|(?:/|\\{{1,2}}){_SEGMENTS}+)(?=[^\\/\s])"
+)
+PICTURES = ("image", "reference", "foil", "fill")
 BIDI = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they reorder the text around them
 
 
 def plain(text: str) -> str:
+    """As `visible`, and of a path that begins at a root, a home or a drive, or with dots, only the name.
+
+    Where files lie is nobody's business who gets the page.
+    """
+    return visible(_FOLDERS.sub("", text))
+
+
+def visible(text: str) -> str:
     r"""The text with deceptive characters written as escapes, such as \u202e.
 
     These are control characters, halves of surrogate pairs (from file names that are not UTF-8) and marks of writing
     direction. Line ends and tabs become spaces.
     """
     return "".join(_visible(letter) for letter in text)
+
+
+def without_folders(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """The provenance with the names of pictures instead of the paths to them; other strings as `plain` shows paths."""
+    return {
+        name: _file_names(value) if name in PICTURES and isinstance(value, str) else _in_all(value)
+        for name, value in provenance.items()
+    }
+
+
+def _in_all(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _in_all(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [*map(_in_all, value)]
+    return _FOLDERS.sub("", value) if isinstance(value, str) else value
+
+
+def _file_names(text: str) -> str:
+    """A path, or several as in "mean of 2: a/cat.png, b/dog.png", without folders; prompts stay as they are."""
+    parts = re.split(r"(: |, | in )", text)
+    return "".join(part if part.startswith("text:") else re.split(r"[\\/]", part.rstrip("\\/"))[-1] for part in parts)
 
 
 def _visible(letter: str) -> str:

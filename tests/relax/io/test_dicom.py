@@ -3,14 +3,18 @@
 Expected pixels are worked out by hand from DICOM PS3.3 (C.7.6.3.1.2, C.11.1.1, C.11.2.1.2 and C.11.2.1.3).
 """
 
+import copy
 import io
 import json
 import re
 import sys
+import traceback
+import warnings
 import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import relax
 from relax.cli.app import run
@@ -21,7 +25,10 @@ from relax.io.images import name_of, read_image, read_with_record
 pydicom = pytest.importorskip("pydicom", reason="the extra [medical] is not installed")
 
 from pydicom.data import get_testdata_file  # noqa: E402
+from pydicom.datadict import tag_for_keyword  # noqa: E402
+from pydicom.dataelem import RawDataElement  # noqa: E402
 from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
+from pydicom.tag import Tag  # noqa: E402
 from pydicom.uid import (  # noqa: E402
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
@@ -31,6 +38,7 @@ from pydicom.uid import (  # noqa: E402
     generate_uid,
 )
 
+from relax.io import header  # noqa: E402
 from relax.io.dicom import read_dicom  # noqa: E402
 from relax.io.secondary_capture import map_dataset, overlay_dataset, write_dicom  # noqa: E402
 
@@ -463,9 +471,9 @@ def test_burned_in_text_raises_a_warning(tmp_path):
 # Identity of the patient
 
 
-def patient(path, size=(12, 10), **elements):
+def patient(path, size=(12, 10), seed=3, **elements):
     """A scan full of identifiers, with noise as pixels, so that maps vary."""
-    values = np.random.default_rng(3).integers(0, 4000, size, dtype=np.uint16)
+    values = np.random.default_rng(seed).integers(0, 4000, size, dtype=np.uint16)
     place = {"PixelSpacing": [0.7, 0.4], "ImageOrientationPatient": OBLIQUE, "ImagePositionPatient": [-12.5, 3.25, 99]}
     windows = {"RescaleSlope": 1, "RescaleIntercept": -1000, "WindowCenter": 1000, "WindowWidth": 3000}
     file = dicom(path, values, **{**windows, **place, **IDENTIFIERS, **elements})
@@ -567,6 +575,144 @@ def test_files_that_the_command_line_writes_are_not_named_after_the_patient(tmp_
     assert re.fullmatch(r"dicom-[0-9a-f]{12}-frame1", names.pop())
     assert identifiers_in(out) == set()
     capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Quagmire.dcm",
+        "1951-04-23.dcm",
+        "23.04.1951.dcm",
+        "23-Apr-51.dcm",
+        "pid 77 031.dcm",
+        "ACC_90817.dcm",
+        "02.07.2019/1.dcm",
+        "haversack.dcm",
+        "st-elsewhere/1.dcm",
+        "1_2_826_0_1_3680043_8_498_777888999.dcm",
+        "bates-9.dcm",
+        "alias-5.dcm",
+    ],
+)
+def test_an_identifier_in_any_usual_form_makes_the_name_a_hash(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    others = sequence(PatientID="ALIAS/5")
+    file = patient(tmp_path / name, OperatorsName="Bates^N", OtherPatientIDsSequence=others)
+
+    assert re.fullmatch(r"dicom-[0-9a-f]{12}", name_of(file))
+
+
+HURT = ("frame=7", "frame=one", "window=9", "window=1000,900&x=1")
+
+
+def printed_about(file, capsys, *command):
+    """What a command prints in all, and its exit code."""
+    code = run([*command, str(file)])
+    printed = capsys.readouterr()
+    return printed.out + printed.err, code
+
+
+def names_him(text):
+    return any(part.lower() in text.lower() for value in IDENTIFIERS.values() for part in value.split("^"))
+
+
+@pytest.mark.parametrize("choice", ["", *HURT])
+def test_the_terminal_shows_no_identifier_whether_the_picture_can_be_used_or_not(tmp_path, capsys, choice):
+    file = patient(tmp_path / "Zebedee_19510423.dcm", size=(64, 64))
+    address = f"{file}#{choice}" if choice else file
+
+    text, code = printed_about(address, capsys, "explain", "--masks", "20", "--out", str(tmp_path / "out"))
+
+    assert code == (1 if choice else 0)
+    assert "dicom-" in text
+    assert not names_him(text)
+
+
+def test_a_damaged_file_is_not_named_after_the_patient_and_what_is_no_dicom_keeps_its_name(tmp_path, capsys):
+    whole = patient(tmp_path / "whole.dcm").read_bytes()
+    (tmp_path / "Zebedee.dcm").write_bytes(whole[:300])
+    (tmp_path / "notes.dcm").write_text("nothing of him")
+    start = ("explain", "--masks", "20", "--out", str(tmp_path / "out"))
+
+    damaged, _ = printed_about(tmp_path / "Zebedee.dcm", capsys, *start)
+    other, _ = printed_about(tmp_path / "notes.dcm", capsys, *start)
+
+    assert "dicom-" in damaged
+    assert not names_him(damaged)
+    assert "notes.dcm: is not a DICOM file" in other
+
+
+def test_commands_over_folders_show_and_write_no_identifier(tmp_path, capsys):
+    """DICOM under other endings: only the archive, which finds the files again, holds their paths."""
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    scans.mkdir()
+    for number in range(12):
+        patient(scans / f"Quagmire-{number:02}.png", size=(40, 40), seed=number)
+    (scans / "Quagmire-99.png").write_bytes((scans / "Quagmire-00.png").read_bytes()[:-3000])
+    table = ["path,site", *(f"Quagmire-{number:02}.png,{number % 2}" for number in range(12))]
+    (tmp_path / "table.csv").write_text("\n".join(table))
+    few = ["--masks", "20", "--explain", "8", "--hide", "0", "--layouts", "pca"]
+
+    assert run(["audit", str(scans), "--out", str(out), *few, "--metadata", str(tmp_path / "table.csv")]) == 1
+    archive = tmp_path / "archive"
+    assert run(["index", str(scans), "--out", str(archive)]) == 1
+    assert run(["search", str(archive), str(scans / "Quagmire-03.png"), "-k", "2"]) == 0
+    assert run(["evaluate", str(scans), "--methods", "random", "--metrics", "sparseness", "--out", str(out)]) == 1
+
+    printed = capsys.readouterr()
+    assert not names_him(printed.out + printed.err)
+    assert "dicom-" in printed.out
+    assert "dicom-" in printed.err
+    archives = {"images.parquet", "index.faiss", "embeddings.npy", "archive.json"}
+    assert {name for name, _ in identifiers_in(out)} - archives == set()
+    page = (out / "report.html").read_text()
+    assert "dicom-" in page
+    assert str(tmp_path) not in page
+
+
+def test_a_folder_named_after_the_patient_is_not_named(tmp_path):
+    (tmp_path / "Zebedee").mkdir()
+    patient(tmp_path / "Zebedee" / "1.png")
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "2.png")
+
+    assert relax.Corpus(tmp_path / "Zebedee").name == "corpus of 1 images in a folder"
+    assert relax.Corpus(tmp_path).name == f"corpus of 1 images in {tmp_path}"
+
+
+@pytest.mark.parametrize("vr", ["LO", "DS", "UI", "US", "SQ"])
+def test_no_error_shows_text_of_the_header(tmp_path, vr):
+    """Whatever element holds the name of the patient by mistake; neither does the chain of causes, nor a warning."""
+    whole, bad = pydicom.dcmread(patient(tmp_path / "whole.dcm")), tmp_path / "bad.dcm"
+    refused = 0
+    for name in (*header._PIXELS, *header._VALUES, *header.GEOMETRY, "PerFrameFunctionalGroupsSequence"):
+        dataset, tag = copy.deepcopy(whole), Tag(tag_for_keyword(name))
+        dataset._dict[tag] = RawDataElement(tag, vr, 8, b"Zebedee ", 0, False, True)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                pydicom.dcmwrite(bad, dataset, enforce_file_format=True)
+        except (AttributeError, ValueError, TypeError):  # what pydicom itself needs to write the file
+            continue
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                shown = name_of(bad) + str(read_with_record(bad)[1])
+            except ImageError as error:
+                refused, shown = refused + 1, "".join(traceback.format_exception(error))
+        assert "zebedee" not in (shown + "".join(str(warning.message) for warning in caught)).lower(), name
+    assert refused > 5
+
+
+def test_text_in_place_of_a_uid_is_not_shown(tmp_path):
+    file = patient(tmp_path / "a.dcm")
+    dataset = pydicom.dcmread(file)
+    del dataset.Rows
+    with pytest.warns(UserWarning, match="Invalid value for VR UI"):
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "Zebedee"
+    dataset.save_as(file)
+
+    with pytest.raises(ImageError, match=r"is a DICOM file without a picture \(no UID\)"):
+        read_image(file)
 
 
 def test_an_innocuous_name_is_kept_and_a_hash_can_be_requested(tmp_path):

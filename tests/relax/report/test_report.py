@@ -145,8 +145,9 @@ def test_hostile_text_stays_text_wherever_it_stands(tmp_path, text):
     assert hostile.text().count(visible) == harmless.text().count("harmless") >= 15
     data = hostile.exhibits()[0]
     assert (data["title"], data["notes"], data["neighbours"][0]["name"]) == (visible, [[visible, visible]], visible)
-    assert visible in data["recipe"] or not text.isprintable()  # the caption shortens those with question marks
-    assert json.loads(data["how"])["image"] == text
+    name = visible.rpartition("/")[2]  # of a path, such as the fill may be
+    assert name in data["recipe"] or not text.isprintable()  # the caption shortens those with question marks
+    assert json.loads(data["how"])["image"] == text.rpartition("/")[2]
     assert not set((tmp_path / "r.html").read_text()) & {"\u202e", "\x00", "\x1b"}
 
 
@@ -224,7 +225,7 @@ def test_each_picture_carries_its_maps_its_provenance_and_its_neighbours(tmp_pat
     assert (data["size"], data["grid"]) == ([40, 600], [17, 256])
     assert data["maps"]["uncertainty"] is None
     assert data["limit"] is None
-    assert json.loads(data["how"]) == explained.provenance
+    assert json.loads(data["how"]) == explained.provenance | {"image": "cat.png"}
     assert (data["neighbours"][0]["name"], data["neighbours"][0]["similarity"]) == ("near.png", 0.75)
     assert data["notes"] == [["site", "north"]]
     assert data["units"]["importance"] == "mean cosine similarity"
@@ -390,13 +391,52 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/jane doe/cat.png", "cat.png"),
+        (r"C:\Users\Jane Doe\cat.png", "cat.png"),
+        (r"\\server\share\cat.png", "cat.png"),
+        ("../../secret/cat.png: no such file", "cat.png: no such file"),
+        ("~jane/cat.png", "cat.png"),
+        ("checkpoint:/srv/nets/w.pth,arch=vit", "checkpoint:w.pth,arch=vit"),
+        ("mean of 2: /a/b.png, /c/d.png", "mean of 2: b.png, d.png"),
+        ("corpus of 3 images in /home/jane/dogs", "corpus of 3 images in dogs"),
+        ("site-3/cat.png", "site-3/cat.png"),
+        ("hf:facebook/dino", "hf:facebook/dino"),
+        ("https://example.org/a/b", "https://example.org/a/b"),
+        ("1 / 16 of a/b", "1 / 16 of a/b"),
+    ],
+)
+def test_a_page_shows_names_and_not_where_files_lie(text, shown):
+    assert plain(text) == shown
+
+
+def test_the_provenance_in_a_page_holds_no_folder(tmp_path):
+    record = {
+        "image": "/home/jane/a b/cat.png#frame=1",
+        "reference": "mean of 2: kept/x.png, kept/y.png",
+        "encoder": {**PROVENANCE["encoder"], "name": "checkpoint:/home/jane/w.pth"},
+    }
+    explained = explanation(20, 20, record)
+
+    page = Page(write_report(plain_report([Exhibit(explained, "cat.png")]), tmp_path / "r.html"))
+
+    text = (tmp_path / "r.html").read_text()
+    assert "jane" not in text
+    assert "kept" not in text
+    how = json.loads(page.exhibits()[0]["how"])
+    assert (how["image"], how["reference"]) == ("cat.png#frame=1", "mean of 2: x.png, y.png")
+    assert "checkpoint:w.pth" in text
+
+
 def test_the_command_makes_a_page_of_saved_explanations(here, capsys):
     assert run(["report", "maps/cat.npz", "maps/dog.npz", "--out", "out/r.html", "--title", "Cats & dogs"]) == 0
 
     page = Page(here / "out" / "r.html")
     assert [element[2] for element in page.all("h1")] == ["Cats & dogs"]
     assert [data["title"] for data in page.exhibits()] == ["cat.png", "dog.png"]
-    assert [data["notes"] for data in page.exhibits()] == [[["File", "maps/cat.npz"]], [["File", "maps/dog.npz"]]]
+    assert [data["notes"] for data in page.exhibits()] == [[["File", "cat.npz"]], [["File", "dog.npz"]]]
     out, err = capsys.readouterr()
     assert re.fullmatch(r"written: out/r\.html, 2 pictures, 0\.\d MB\n", out)
     assert err == ""
