@@ -74,11 +74,12 @@ class MetadataTable:
     columns: dict[str, list[Value]]
     rows: dict[str, int]
 
-    def of(self, paths: Sequence[str]) -> Metadata:
+    def of(self, paths: Sequence[str], names: Sequence[str] | None = None) -> Metadata:
         """Put the rows in the order of the images.
 
         Args:
             paths: The images, relative to the audited folder.
+            names: What an error may call them; None = their paths. Where they differ, it quotes no path of the table.
 
         Raises:
             ValueError: If the table names none of them.
@@ -86,7 +87,8 @@ class MetadataTable:
         places = [self.rows.get(_plain(path)) for path in paths]
         matched = sum(place is not None for place in places)
         if not matched:
-            row, path = next(iter(self.rows), "no row"), next(iter(paths), "no image")
+            row, path = next(iter(self.rows), "no row"), next(iter(names or paths), "no image")
+            row = row if names is None or [*names] == [*paths] else "other paths"
             raise ValueError(f"metadata {self.file} names none of the images: it has {row}, the folder {path}")
         columns = {
             name: [None if place is None else values[place] for place in places]

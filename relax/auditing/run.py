@@ -117,8 +117,8 @@ def _audit(
     embeddings, paths = np.asarray(archive.embeddings), tuple(row.path for row in archive.rows)
     if len(paths) < MIN_IMAGES:
         raise ValueError(f"an audit needs at least {MIN_IMAGES} images that can be used; {root} has {len(paths)}")
-    values = table.of(paths) if table else None
     names = tuple(name_within(root, path) for path in paths)
+    values = table.of(paths, names) if table else None
     folder = Path(folder_name(root.resolve(), (root / path for path in paths))).name
 
     space = analyse_space(embeddings, options, report)

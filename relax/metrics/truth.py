@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from relax.io.errors import ImageError
-from relax.io.images import FORMATS, read_image
+from relax.io.images import FORMATS, name_of, read_image
 from relax.metrics.maps import Mask
 
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels from 0, edges not centres
@@ -107,7 +107,9 @@ def _in_folder(images: Sequence[Path], folder: Path) -> list[Truth | None]:
     for image in images:
         paths = by_stem.get(image.stem, [])
         if len(paths) > 1:
-            raise TruthError(f"{image.name} has two truths: {paths[0]} and {paths[1]}; keep one")
+            name = Path(name_of(image)).name
+            which = f": {paths[0]} and {paths[1]}" if name == image.name else ""  # they are named as the image is
+            raise TruthError(f"{name} has two truths{which}; keep one")
         truths.append(Truth(paths[0]) if paths else None)
     return truths
 

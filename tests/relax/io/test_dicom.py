@@ -17,10 +17,12 @@ import pytest
 from PIL import Image
 
 import relax
+from relax.auditing.metadata import MetadataTable
 from relax.cli.app import run
 from relax.explanation import Explanation
 from relax.io.errors import ImageError
 from relax.io.images import name_of, read_image, read_with_record
+from relax.metrics import find_truths
 
 pydicom = pytest.importorskip("pydicom", reason="the extra [medical] is not installed")
 
@@ -668,6 +670,21 @@ def test_commands_over_folders_show_and_write_no_identifier(tmp_path, capsys):
     page = (out / "report.html").read_text()
     assert "dicom-" in page
     assert str(tmp_path) not in page
+
+
+def test_errors_about_tables_and_masks_of_a_patient_name_him_not(tmp_path):
+    file = patient(tmp_path / "Quagmire.png")
+    table = MetadataTable("x.csv", {"site": ["A"]}, {"Zebedee.png": 0})
+    for ending in ("png", "tif"):
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        (tmp_path / "masks" / f"Quagmire.{ending}").write_bytes(b"")
+
+    with pytest.raises(ValueError, match="names none of the images: it has other paths, the folder dicom-") as of_table:
+        table.of(["Quagmire.png"], [name_of(file)])
+    with pytest.raises(ValueError, match=r"dicom-[0-9a-f]{12} has two truths; keep one") as of_masks:
+        find_truths([file], tmp_path / "masks")
+
+    assert not names_him(str(of_table.value) + str(of_masks.value))
 
 
 def test_a_folder_named_after_the_patient_is_not_named(tmp_path):
