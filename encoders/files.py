@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, JSON, and the endings of image files; `relax.files` hands these on."""
+"""Files that appear whole or not at all, and JSON; `relax.files` hands these on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ from typing import Any
 
 if sys.platform != "win32":
     import fcntl
-
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
-"""Of the files in a folder that count as images, in lower case."""
 
 ASIDE = re.compile(r"\..+\.[a-z0-9_]{8}\.part")
 """Names of files that are not finished."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from encoders.files import IMAGE_ENDINGS as IMAGE_ENDINGS
 from encoders.files import WriteError as WriteError
 from encoders.files import sweep as sweep
 from encoders.files import writing as writing

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoders import Encoder
+from encoders.folders import Listing
 from encoders.text import embed_text
 from encoders.values import described, unreadable
 from relax.estimators.budget import Progress
-from relax.files import IMAGE_ENDINGS
 from relax.io.choice import folder_name
 from relax.io.images import ImageSource, is_picture, name_of, one_by_one, read_named
 from similarity.references import Target, check_reference, mean_embedding, mean_similarity
@@ -199,17 +199,20 @@ def image_files(folder: str | Path) -> list[Path]:
     Raises:
         OSError: If the folder cannot be read.
         ValueError: If it holds no image file.
+
+    Warns:
+        UserWarning: If other files are passed over.
     """
     try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_file())
+        os.scandir(folder).close()
     except (OSError, ValueError) as error:  # of a null byte in the name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise OSError(f"{folder} cannot be read as a folder of images: {reason}") from None
-    files = [Path(folder) / name for name in names if name.lower().endswith(IMAGE_ENDINGS)]
-    if not files:
-        raise ValueError(f"{folder} holds no image: give a folder with files that end in {', '.join(IMAGE_ENDINGS)}")
-    return files
+    listing = Listing(Path(folder)).walk(recursive=False)
+    listing.warn()
+    if not listing.images:
+        raise ValueError(f"{folder} holds no image: give a folder with files that end in {', '.join(listing.endings)}")
+    return listing.images
 
 
 def _vectors(reference: ImageSource | Sequence[ImageSource] | Corpus, encoder: Encoder, argument: str) -> Tensor:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from encoders.errors import EncoderError, one_line
-from encoders.files import IMAGE_ENDINGS
+from encoders.folders import Listing
 
 COLUMNS = ("path", "label")
 
@@ -49,8 +49,9 @@ def labelled_images(source: str | Path) -> LabelledImages:
     """List the images of a folder per class, or of a CSV.
 
     Args:
-        source: A folder with one folder per class, in which files that end in `IMAGE_ENDINGS` count, at any depth, and
-            hidden ones do not; or a CSV with the columns path and label, with relative paths from its own folder.
+        source: A folder with one folder per class, in which the files that `encoders.folders` lists count, at any
+            depth, and hidden ones do not; or a CSV with the columns path and label, with relative paths from
+            its own folder.
 
     Raises:
         EncoderError: If it is neither, a row has no path or label, or an image has two labels.
@@ -68,13 +69,12 @@ def labelled_images(source: str | Path) -> LabelledImages:
 
 
 def _of_folders(folder: Path) -> list[tuple[Path, str]]:
-    pairs = [
-        (path, path.relative_to(folder).parts[0])
-        for path in sorted(folder.glob("*/**/*"))
-        if path.suffix.lower() in IMAGE_ENDINGS
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    listing = Listing(folder)
+    for child in sorted(folder.iterdir()):  # a class may be a link to a folder
+        if child.is_dir() and not child.name.startswith("."):
+            listing.walk(child)
+    listing.warn()
+    pairs = [(path, path.relative_to(folder).parts[0]) for path in sorted(listing.images)]
     if not pairs:
         raise EncoderError(
             f"{folder} must hold one folder of images per class, as {folder}/cat/1.png; it has none: sort the images "

@@ -167,8 +167,8 @@ def make_archive(
     that cannot be used is listed in `failed`, and tried again next time.
 
     Args:
-        root: The folder. Images are recognised by their file ending (PNG, JPEG, TIFF, WebP, BMP, GIF); names and
-            folders that begin with a dot are skipped.
+        root: The folder. Images are recognised by their file ending, whatever `read_image` can read; names and folders
+            that begin with a dot are skipped, and a warning tells what else is passed over.
         encoder: A spec, an `Encoder`, a module or a function.
         out: The folder to write to, created if it does not exist.
         kind: "flat" (exact), "hnsw" (fast) or "ivfpq" (fast and small); see `similarity.index`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from encoders.errors import one_line
-from relax.files import IMAGE_ENDINGS, writing
+from encoders.folders import Listing
+from relax.files import writing
 from relax.lock import sole_run
 
 INDEX, TABLE, EMBEDDINGS, RECORD = "index.faiss", "images.parquet", "embeddings.npy", "archive.json"
@@ -63,29 +63,24 @@ def list_images(root: Path, recursive: bool, leave_out: Path) -> tuple[dict[str,
 
     Returns:
         Rows by path, sorted, and rows of what cannot be listed.
+
+    Warns:
+        UserWarning: If other files are passed over.
     """
+    listing = Listing(root).walk(recursive=recursive, leave_out=leave_out)
+    listing.warn(failed=False)
     images: dict[str, ImageRow] = {}
-    failures: list[ImageRow] = []
-
-    def fail(error: OSError) -> None:
-        failures.append(_failure(Path(error.filename), root, f"cannot be listed: {error.strerror}"))
-
-    for folder, folders, names in os.walk(root, onerror=fail):
-        directory = Path(folder)
-        skipped = [name for name in folders if name.startswith(".") or directory / name == leave_out]
-        folders[:] = sorted(set(folders) - set(skipped)) if recursive else []
-        for name in names:
-            if name.startswith(".") or not name.lower().endswith(IMAGE_ENDINGS):
-                continue
-            path = (directory / name).relative_to(root).as_posix()
-            try:
-                path.encode()  # a table holds Unicode only
-                status = (directory / name).stat()
-                images[path] = ImageRow(path, status.st_size, status.st_mtime_ns)
-            except UnicodeEncodeError:
-                failures.append(_failure(directory / name, root, "the name is not valid Unicode: rename the file"))
-            except OSError as error:
-                failures.append(_failure(directory / name, root, f"cannot be read: {error.strerror}"))
+    failures = [_failure(path, root, reason) for path, reason in listing.failed]
+    for file in listing.images:
+        path = file.relative_to(root).as_posix()
+        try:
+            path.encode()  # a table holds Unicode only
+            status = file.stat()
+            images[path] = ImageRow(path, status.st_size, status.st_mtime_ns)
+        except UnicodeEncodeError:
+            failures.append(_failure(file, root, "the name is not valid Unicode: rename the file"))
+        except OSError as error:
+            failures.append(_failure(file, root, f"cannot be read: {error.strerror}"))
     return dict(sorted(images.items())), sorted(failures, key=lambda row: row.path)
 
 

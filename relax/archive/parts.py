@@ -26,6 +26,7 @@ from relax.estimators.budget import Budget, within_memory
 from relax.files import written_aside
 from relax.io.errors import ImageError
 from relax.io.images import name_of, read_image
+from relax.io.limits import sharing_memory
 
 PART_IMAGES, PART_SECONDS = 4096, 10.0  # a part ends at whichever comes first: the most that a kill loses
 READERS = min(4, cpu_count() or 1)  # threads that decode images
@@ -159,13 +160,15 @@ def _read(row: ImageRow, previous: str | None, root: Path, encoder: Encoder) -> 
             row = replace(row, sha256=file_digest(file, "sha256").hexdigest())
         if row.sha256 == previous:
             return row, None
-        pixels = read_image(path, channels=encoder.channels)
-        view = encoder.view(pixels)
+        with sharing_memory():
+            pixels = read_image(path, channels=encoder.channels)
+            view, size = encoder.view(pixels), pixels.shape[-2:]
+            del pixels
     except (ImageError, EncoderError) as error:
         return _failed(row, str(error).removeprefix(f"{name_of(path)}: ")), None
     except OSError as error:
         return _failed(row, f"cannot be read: {error.strerror or error}"), None
-    return replace(row, width=pixels.shape[-1], height=pixels.shape[-2]), view
+    return replace(row, width=size[1], height=size[0]), view
 
 
 def _embed_batch(batch: list[tuple[ImageRow, Tensor]], encoder: Encoder, parts: Parts) -> list[ImageRow]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from encoders import Encoder
+from encoders.folders import image_endings
 from encoders.identity import identity
 from relax.archive.files import ImageRow, finish_replacing, list_images
 from relax.archive.joining import join
 from relax.archive.parts import Parts, embed_files
 from relax.archive.stored import Changes, Stored
 from relax.estimators.budget import Budget, Progress
-from relax.files import IMAGE_ENDINGS
 from similarity.index import check_settings
 
 Found: TypeAlias = tuple[dict[str, ImageRow], list[ImageRow]]  # rows by path, and rows of what cannot be listed
@@ -79,7 +79,7 @@ def find_images(root: Path, recursive: bool, out: Path, kind: str, metric: str) 
     files, failed = list_images(root, recursive, out)
     if not files:
         reason = f"; {failed[0].path} {failed[0].reason}" if failed else ""
-        raise ValueError(f"{root} holds no image ({', '.join(IMAGE_ENDINGS)}){reason}")
+        raise ValueError(f"{root} holds no image ({', '.join(image_endings())}){reason}")
     check_settings(kind, metric, len(files))
     return files, failed
 

@@ -1,13 +1,13 @@
-"""The error for images that cannot be used, and the limit on their size."""
+"""The error for images that cannot be used: whatever a reader raises becomes one, here."""
 
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from relax.text import printable
-
-MAX_PIXELS = 100_000_000
-"""Images with more pixels are refused by their header, before anything is decoded."""
 
 
 class ImageError(ValueError):
@@ -24,3 +24,26 @@ def in_one_line(error: Exception, limit: int = 200) -> str:
     """
     text = _QUOTED.sub("…", " ".join(str(error).split()))
     return printable(text)[:limit] or type(error).__name__
+
+
+@contextmanager
+def decoding_errors() -> Iterator[None]:
+    """Raise whatever a reader raises as an ImageError, and keep back the warnings of its libraries.
+
+    Their warnings may quote a header. A damaged file can raise anything in a decoder. Of what comes through, an
+    ImportError names an extra that is missing.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (ImageError, ImportError):
+        raise
+    except FileNotFoundError:
+        raise ImageError("no such file") from None
+    except MemoryError as error:
+        raise ImageError("needs more memory than there is; make it smaller first") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ImageError(f"cannot be read: {error.strerror}") from error
+        raise ImageError(f"cannot be decoded, the file is damaged or truncated ({in_one_line(error)})") from error

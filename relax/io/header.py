@@ -10,19 +10,27 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from relax.io.errors import MAX_PIXELS, ImageError
+from relax.io.errors import ImageError
 from relax.io.extra import medical_extra
 from relax.io.identity import tells_date, tells_name, tells_number, tells_place
+from relax.io.limits import check_bytes, check_size
 
 with medical_extra():
     import pydicom
     from pydicom.dataset import Dataset
-    from pydicom.errors import InvalidDicomError
-    from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+    from pydicom.uid import (
+        UID,
+        DeflatedExplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+        ExplicitVRLittleEndian,
+        ImplicitVRLittleEndian,
+    )
 
+_PLAIN = (None, ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 GREY, COLOUR = ("MONOCHROME1", "MONOCHROME2"), ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 OTHER_COLOURS = ("ARGB", "CMYK", "HSV", "XYB", "YBR_PARTIAL_420", "YBR_PARTIAL_422")  # defined, but not read
 
@@ -54,6 +62,7 @@ _PIXELS = (
     "Rows",
     "Columns",
     "SamplesPerPixel",
+    "PlanarConfiguration",
     "PhotometricInterpretation",
     "BitsAllocated",
     "BitsStored",
@@ -112,19 +121,25 @@ _NAMING = (  # identifiers that files and folders are often named after
     "FrameOfReferenceUID",
 )
 
-MAX_INFLATED = 1 << 30  # bytes of a deflated data set
+_PIXEL_DATA = bytes.fromhex("e07f1000")  # tag (7FE0,0010), little endian
+_WAY_OUT = "correct it in a copy, as with dcmodify, or export the picture again"
 
 
-def read_header(path: Path, frame: int | None) -> tuple[Dataset, int]:
-    """Pixels and geometry of one frame as a flat data set, and the number of the frame, from 1.
+def read_header(path: Path, frame: int | None) -> tuple[Dataset, int, list[str]]:
+    """Pixels and geometry of one frame as a flat data set, the number of the frame, from 1, and notes.
+
+    The data set is complete: a transfer syntax or a number of stored bits that the file lacks is set, and noted.
 
     Raises:
         ImageError: If the file holds no picture, one that is too large, or several frames of which `frame` names none.
     """
     groups = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
     dataset = read_elements(path, (*_PIXELS, *_VALUES, *GEOMETRY, *groups))
+    notes = _complete(dataset)
     _check_picture(dataset)
     frame = _checked_frame(dataset, frame)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        notes.append(_state_syntax(path, dataset))
     header = Dataset()
     header.file_meta = dataset.file_meta
     header.set_original_encoding(*dataset.original_encoding)
@@ -132,7 +147,7 @@ def read_header(path: Path, frame: int | None) -> tuple[Dataset, int]:
         for name in (*_PIXELS, *_VALUES, *GEOMETRY):
             if name in level:
                 header[name] = level[name]
-    return header, frame
+    return header, frame, notes
 
 
 def names_patient(text: str, path: Path) -> bool:
@@ -163,13 +178,76 @@ def read_elements(path: Path, keywords: tuple[str, ...]) -> pydicom.FileDataset:
     Raises:
         ImageError: If it is not a DICOM file.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # warnings of pydicom may quote the header
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # warnings of pydicom may quote the header
+        bare = _is_bare(path)
+        if not bare:
             _check_inflation(path)
-            return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
-    except InvalidDicomError:
-        raise ImageError("is not a DICOM file: it lacks the letters DICM at byte 128") from None
+        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(keywords), force=bare)
+
+
+def _is_bare(path: Path) -> bool:
+    """Whether the file is a data set alone: it begins with an element of an early group, not with the letters DICM.
+
+    Raises:
+        ImageError: If it is neither.
+    """
+    with path.open("rb") as file:
+        head = file.read(1024)
+    if head[128:132] == b"DICM":
+        return False
+    if len(head) < 132 or head[:2] not in (b"\x02\0", b"\x08\0"):
+        raise ImageError("is not a DICOM file: it lacks the letters DICM at byte 128")
+    if DeflatedExplicitVRLittleEndian.encode() in head:
+        raise ImageError("is deflated, and lacks the letters DICM at byte 128; convert it, as with dcmconv")
+    return True
+
+
+def number(dataset: Dataset, keyword: str, convert: Callable[[Any], Any] = int) -> Any:
+    """The number in an element; None where it is absent or empty.
+
+    Raises:
+        ImageError: If it is no number.
+    """
+    try:
+        value = dataset.get(keyword)
+        return None if value is None or value == "" else convert(value)
+    except (TypeError, ValueError, OverflowError, ArithmeticError):
+        raise ImageError(f"its element {keyword} must be one number; {_WAY_OUT}") from None
+
+
+def _complete(dataset: Dataset) -> list[str]:
+    """Set what has one usual value if it is absent, and write the photometric interpretation as the standard does."""
+    photometric = str(dataset.get("PhotometricInterpretation") or "")
+    if photometric:
+        dataset.PhotometricInterpretation = photometric.strip().upper()
+    if number(dataset, "BitsStored") is None and (allocated := number(dataset, "BitsAllocated")):
+        dataset.BitsStored = allocated
+        return [f"BitsStored is absent: as many as are allocated, {allocated}"]
+    return []
+
+
+def _state_syntax(path: Path, dataset: Dataset) -> str:
+    """Set the transfer syntax that the file does not state, and say so.
+
+    Raises:
+        ImageError: If its pixels do not have the length of uncompressed ones.
+    """
+    implicit, little = dataset.original_encoding
+    with path.open("rb") as file:
+        pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=["Rows"])
+        start = file.read(12)
+    length = int.from_bytes(start[4:8] if implicit else start[8:], "little") if start[:4] == _PIXEL_DATA else 0
+    sides = [number(dataset, name) or 1 for name in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")]
+    bits = sides[0] * sides[1] * sides[2] * sides[3] * number(dataset, "BitsAllocated")
+    if not little or length not in ((bits + 7) // 8, (bits + 15) // 16 * 2):
+        raise ImageError(
+            "does not state its transfer syntax, and its pixels are not those of an uncompressed picture; convert it, "
+            "as with dcmconv, or write it with pydicom: dataset.save_as(path, enforce_file_format=True)"
+        )
+    syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = syntax
+    return f"its transfer syntax is not stated: read as {syntax.name}"
 
 
 def uid_name(uid: object) -> str:
@@ -191,22 +269,40 @@ def _check_picture(dataset: Dataset) -> None:
     if "Rows" not in dataset or "Columns" not in dataset:
         kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
         raise ImageError(f"is a DICOM file without a picture ({uid_name(kind)})")
-    rows, columns = int(dataset.Rows or 0), int(dataset.Columns or 0)
-    if rows * columns > MAX_PIXELS:
-        raise ImageError(f"{columns} x {rows} is more than {MAX_PIXELS:,} pixels; make it smaller first")
+    rows, columns = number(dataset, "Rows") or 0, number(dataset, "Columns") or 0
     if min(rows, columns) < 2:
         raise ImageError(f"{columns} x {rows} pixels; both sides must be at least 2")
     supported = (*GREY, *COLOUR, "PALETTE COLOR")
-    if (photometric := dataset.get("PhotometricInterpretation")) not in supported:
+    photometric = dataset.get("PhotometricInterpretation")
+    if photometric not in supported:
         got = photometric if photometric in OTHER_COLOURS else "another one" if photometric else "none"
         raise ImageError(f"its photometric interpretation must be one of {', '.join(supported)}; got {got}")
-    stored, allocated = dataset.get("BitsStored"), dataset.get("BitsAllocated")
-    if not 1 <= int(stored or 32) <= int(allocated or 0) <= 64:
-        raise ImageError(f"{stored} bits stored in {allocated} allocated: impossible")
+    samples = 3 if photometric in COLOUR else 1
+    allocated = number(dataset, "BitsAllocated")
+    for keyword, valid in (
+        ("SamplesPerPixel", [samples]),
+        ("BitsAllocated", [1, *range(8, 65, 8)]),
+        ("BitsStored", range(1, (allocated or 0) + 1)),
+        ("PixelRepresentation", [0, 1, None]),
+        ("PlanarConfiguration", [0, 1, None]),
+    ):
+        if (value := number(dataset, keyword)) not in valid:
+            words = f"{valid[0]} to {valid[-1]}" if isinstance(valid, range) else _one_of(valid)
+            raise ImageError(f"its element {keyword} must be {words} ({photometric}); got {value}: {_WAY_OUT}")
+    colours = 3 if photometric not in GREY else 1
+    copies = 1 if dataset.file_meta.get("TransferSyntaxUID") in _PLAIN else 3  # as decoders make them
+    check_size(columns, rows, samples * allocated / 8 * copies + 4 * colours)
+
+
+def _one_of(numbers: Iterable[int | None]) -> str:
+    *first, last = [str(number) for number in numbers if number is not None]
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _checked_frame(dataset: Dataset, frame: int | None) -> int:
-    frames = int(dataset.get("NumberOfFrames") or 1)
+    frames = number(dataset, "NumberOfFrames") or 1
+    if frames < 1:
+        raise ImageError(f"its element NumberOfFrames must be at least 1; got {frames}: {_WAY_OUT}")
     if frame is None and frames > 1:
         raise ImageError(f"holds {frames:,} frames; name one, from 1, as in scan.dcm#frame={(frames + 1) // 2}")
     if frame is not None and not 1 <= frame <= frames:
@@ -228,5 +324,4 @@ def _check_inflation(path: Path) -> None:
             while block:
                 size += len(inflate.decompress(block, 1 << 24))
                 block = inflate.unconsumed_tail
-                if size > MAX_INFLATED:
-                    raise ImageError(f"unpacks to more than {MAX_INFLATED >> 20:,} MiB; save it uncompressed")
+                check_bytes(3 * size, "its deflated data set")

@@ -24,12 +24,14 @@ from torch import Tensor
 from encoders.values import described, is_whole, plain, unreadable
 from relax.io.choice import discreet_name, split_choice
 from relax.io.datasets import Row, is_row, picture_of
-from relax.io.errors import ImageError
+from relax.io.errors import ImageError, decoding_errors
 from relax.io.medical import read_chosen
-from relax.io.pixels import array_pixels, with_channels
-from relax.io.raster import FORMATS as FORMATS
-from relax.io.raster import file_pixels, pillow_pixels
+from relax.io.pixels import Raster, array_pixels
+from relax.io.raster import read_file, read_pillow
 from relax.text import printable
+
+NARROW = 1 / 16  # of the way from black to white: what 12 bits take of 16
+_SAMPLE = 1 << 20  # values, by which the range is told
 
 ImageSource: TypeAlias = str | Path | Image.Image | NDArray[Any] | Tensor
 """One image, as `read_image` takes it."""
@@ -39,12 +41,13 @@ def read_image(source: ImageSource, *, channels: int | None = 3) -> Tensor:
     """Read one image.
 
     Args:
-        source: A path (PNG, JPEG, TIFF, WebP, BMP or a GIF of one frame; 1, 8 or 16 bits, grey, palette, colour, CMYK,
-            with or without alpha; float TIFF in [0, 1]; EXIF orientation is applied; with the extra `[medical]` DICOM
-            and a slice of NIfTI, "scan.dcm#frame=3&window=40,400", "brain.nii.gz#axial=40"), a PIL image,
-            a numpy array (H, W) or (H, W, C), or a tensor (H, W), (C, H, W) or (1, C, H, W). The position of
-            the channels follows from the type, last for numpy and first for torch, never from the sizes. A row of a
-            data set, (picture, label) or {"image": picture, ...}, is its picture.
+        source: A path (PNG, JPEG, TIFF, WebP, BMP, JPEG 2000, PPM or a GIF of one frame; 1, 8 or 16 bits, grey,
+            palette, colour, CMYK, with or without alpha; float TIFF in [0, 1]; EXIF orientation is applied; AVIF and,
+            with the extra `[heif]`, HEIC, at 8 bits; with the extra `[medical]` DICOM and a slice of NIfTI,
+            "scan.dcm#frame=3&window=40,400", "brain.nii.gz#axial=40"), a PIL image, a numpy array
+            (H, W) or (H, W, C), or a tensor (H, W), (C, H, W) or (1, C, H, W). The position of the channels follows
+            from the type, last for numpy and first for torch, never from the sizes. A row of a data set, (picture,
+            label) or {"image": picture, ...}, is its picture.
             Arrays and tensors hold uint8, uint16, bool, or floats in [0, 1] (rounding errors up to 1e-6 are clipped).
         channels: C of the result. 3 repeats grey, 1 takes the ITU-R 601 luma of colour; for 1 and 3, four channels are
             taken as RGB and alpha. Any other number must be that of the source. None keeps the channels of arrays and
@@ -55,8 +58,9 @@ def read_image(source: ImageSource, *, channels: int | None = 3) -> Tensor:
 
     Raises:
         ImageError: If the source does not exist, is not an image, is damaged, holds several frames, has fewer than 2
-            pixels on a side or more than `MAX_PIXELS`, holds NaN or values out of range, is of a type without a known
-            white, or has channels that do not fit.
+            pixels on a side, would take more than 1.6 GB of memory to read (100 million pixels of 8-bit colour, fewer
+            of more bits; RELAX_MAX_PICTURE_BYTES in the environment sets another limit), holds NaN or values out of
+            range, is of a type without a known white, or has channels that do not fit.
     """
     return read_with_record(source, channels=channels)[0]
 
@@ -71,21 +75,36 @@ def read_with_record(source: ImageSource, *, channels: int | None = 3) -> tuple[
     record: dict[str, Any] = {}
     source, name = picture_of(source), name_of(source) if isinstance(source, Row) else None
     try:
-        if isinstance(source, str | os.PathLike):
-            pixels, record = _path_pixels(os.fspath(source))
-        elif isinstance(source, Image.Image):
-            pixels = pillow_pixels(source)
-        elif isinstance(source, np.ndarray | Tensor):
-            pixels = array_pixels(source, channels)
-        else:
-            raise ImageError("an image is a path, a PIL image, a numpy array or a tensor")
-        if channels == 1 and pixels.shape[-1] in (3, 4):
+        raster, record = _decoded(source, channels)
+        if channels == 1 and raster.channels in (3, 4):
             record = {**record, "channels": "luma of colour (ITU-R 601)"}
         decoded = not isinstance(source, np.ndarray | Tensor)
-        pixels = with_channels(pixels, 3 if channels is None and decoded else channels)
+        with decoding_errors():
+            pixels = raster.pixels(3 if channels is None and decoded else channels)
     except ImageError as error:
         raise ImageError(f"{printable(name or name_of(source))}: {error}") from error.__cause__
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None], record
+    return torch.from_numpy(pixels)[None], record
+
+
+def narrow_range(pixels: Tensor) -> str | None:
+    """What is wrong if nearly all values of a picture are one shade, such as 12-bit data read as 16 bits.
+
+    Args:
+        pixels: (1, C, H, W) in [0, 1].
+
+    Returns:
+        None if the middle 99.8 % of the values span at least `NARROW`.
+    """
+    values = pixels.flatten()
+    sample = values[:: 1 + len(values) // _SAMPLE].float()
+    low, high = (float(sample.quantile(share)) for share in (0.001, 0.999))
+    if high - low >= NARROW:
+        return None
+    return (
+        f"nearly all its values lie between {low:.3g} and {high:.3g}, where 0 is black and 1 white, so that an encoder "
+        "sees nearly one shade: is it blank, or its white not that of its type? Then divide by the highest value, or "
+        "choose a window"
+    )
 
 
 def read_named(source: ImageSource, argument: str, *, channels: int | None = 3) -> Tensor:
@@ -131,15 +150,23 @@ def name_of(source: object) -> str:
     return kind
 
 
-def _path_pixels(text: str) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """(H, W, C) in [0, 1] of a file, C being 1, 3 or 4, and the record of a medical one."""
-    path, kind, choice = split_choice(text)
+def _decoded(source: object, channels: int | None) -> tuple[Raster, dict[str, Any]]:
+    """The decoded picture, its channels being 1, 3 or 4 unless it is an array, and the record of a medical one."""
+    if isinstance(source, np.ndarray | Tensor):
+        return Raster.of(array_pixels(source, channels)), {}
+    if isinstance(source, Image.Image):
+        with decoding_errors():
+            return read_pillow(source), {}
+    if not isinstance(source, str | os.PathLike):
+        raise ImageError("an image is a path, a PIL image, a numpy array or a tensor")
+    path, kind, choice = split_choice(os.fspath(source))
     if kind is None:
-        return file_pixels(path), {}
+        with decoding_errors():
+            return read_file(path), {}
     try:
         picture = read_chosen(path, kind, choice)
     except (ImageError, ImportError) as error:
         raise ImageError(str(error)) from None  # a cause may quote the header, and with it the patient
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror or type(error).__name__}") from None
-    return picture.pixels, picture.how
+    return Raster.of(picture.pixels), picture.how

@@ -40,5 +40,5 @@ def read_chosen(path: Path, kind: str, choice: str) -> Picture:
         return read_dicom(path, frame=values.get("frame"), window=values.get("window"))
     from relax.io.nifti import read_nifti
 
-    axis = next((name for name in AXES if name in values), "axial")
-    return read_nifti(path, axis, values.get(axis), volume=values.get("volume"), window=values.get("window"))
+    axis = next((name for name in AXES if name in values), None)
+    return read_nifti(path, axis, values.get(str(axis)), volume=values.get("volume"), window=values.get("window"))

@@ -9,9 +9,9 @@ Source: the NIfTI-1 header (nifti1.h) for scaling, display range and orientation
 
 from __future__ import annotations
 
-import gzip
 import math
-import zlib
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,28 +19,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relax.io.errors import MAX_PIXELS, ImageError, in_one_line
+from relax.io.errors import ImageError, decoding_errors
 from relax.io.extra import medical_extra
+from relax.io.limits import check_bytes
 from relax.io.picture import AXES, Picture, Window
 
 with medical_extra():
     import nibabel as nib
     from nibabel.affines import voxel_sizes
     from nibabel.filebasedimages import ImageFileError
+    from nibabel.imageglobals import LoggingOutputSuppressor
     from nibabel.nifti1 import Nifti1Image
     from nibabel.orientations import apply_orientation, io_orientation, ornt_transform
 
-MAX_VOXELS = 1 << 28
-"""Volumes (of one time point) with more voxels are refused by their header: reading takes up to 24 bytes per voxel."""
-
 _CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])
 _PERCENTILES = (0.5, 99.5)
+_SHADES = 1 / 32  # of a display range that the percentiles must span; else nearly all voxels are one shade in it
+_CONSTANT = "the only value of the volume"
+_SLAB = 1 << 22  # voxels that are read at once
 _MAX_DEFLATE_RATIO = 1032  # bytes per compressed byte (zlib, "Technical Details")
 
 
 def read_nifti(
     path: str | Path,
-    axis: str | int = "axial",
+    axis: str | int | None = None,
     index: int | None = None,
     *,
     volume: int | None = None,
@@ -51,20 +53,26 @@ def read_nifti(
     Args:
         path: A .nii or .nii.gz file.
         axis: "sagittal", "coronal" or "axial", or equivalently 0, 1 or 2. Slices are numbered from the patient's left
-            to right, back to front, or feet to head, whichever axis of the file that is.
-        index: Number of the slice, from 0 (leftmost, rearmost, lowest).
+            to right, back to front, or feet to head, whichever axis of the file that is. None is the axis along which
+            the file has a single slice, else axial.
+        index: Number of the slice, from 0 (leftmost, rearmost, lowest); required if there are several.
         volume: Number of the time point or channel of a 4-D file, from 0; required if there are several.
         window: (centre, width) in the scaled values of the file. None takes the display range of the header (cal_min,
-            cal_max) if there is one, else the percentiles 0.5 and 99.5 of the whole volume, so that all slices share
-            one scale.
+            cal_max) if there is one in which the volume can be seen, else the percentiles 0.5 and 99.5 of the whole
+            volume, so that all slices share one scale. Colours have none, and are divided by 255.
 
     Returns:
-        The picture (H, W, 1), with values beyond the window clipped and values that are not finite black; `how` records
-        window, spacing, position of the slice in the file, and the number of values that were not finite.
+        The picture (H, W, C), with values beyond the window clipped and values that are not finite black; C is 1, or 3
+        or 4 in a file of colours. `how` records window, spacing, position of the slice in the file, and the number of
+        values that were not finite.
 
     Raises:
-        ImageError: If the file is not a NIfTI volume of real numbers, too large or damaged, or the slice does not exist
-            or has no finite value.
+        ImageError: If the file is not a NIfTI volume of real numbers or colours, damaged, or takes too much memory (8
+            bytes per voxel of one volume, unpacked; see `relax.io.limits`), or the slice does not exist or has no
+            finite value.
+
+    Warns:
+        UserWarning: If the display range of the header shows nearly all voxels in one shade, and is not used.
     """
     return Volume.open(path, volume, window).picture(axis, index)
 
@@ -92,12 +100,15 @@ class Volume:
     @classmethod
     def open(cls, path: str | Path, volume: int | None = None, window: Window | None = None) -> Volume:
         """Open a file; arguments and errors as for `read_nifti`."""
-        image = _opened(Path(path))
-        number = _volume_number(image.shape, volume)
-        orientation = io_orientation(image.affine)  # type: ignore[no-untyped-call]
-        if not np.isfinite(orientation).all():
-            raise ImageError("its affine is singular; its volume has no defined axes")
-        low, high, used = _window(image, number, window)
+        with decoding_errors():
+            image = _opened(Path(path))
+            number = _volume_number(image.shape, volume)
+            orientation = io_orientation(image.affine)  # type: ignore[no-untyped-call]
+            if not np.isfinite(orientation).all():
+                raise ImageError("its affine is singular; its volume has no defined axes")
+            low, high, used, stale = _window(image, number, window)
+        if stale:
+            warnings.warn(stale, stacklevel=3)
         record: dict[str, Any] = {"format": "NIfTI", "orientation": "".join(nib.aff2axcodes(image.affine))}  # type: ignore[no-untyped-call]
         record |= {"volume": number, "window": {"used": used, "low": low, "high": high}}
         choice = {"volume": number, "window": None if window is None else list(window)}  # type: ignore[arg-type]
@@ -106,20 +117,22 @@ class Volume:
 
     def count(self, axis: str | int) -> int:
         """Number of slices along an axis."""
-        return int(self.image.shape[self._stored(axis_number(axis))[0]])
+        return int(_three_axes(self.image.shape)[self._stored(axis_number(axis))[0]])
 
-    def picture(self, axis: str | int, index: int | None) -> Picture:
+    def picture(self, axis: str | int | None, index: int | None) -> Picture:
         """One slice; arguments and errors as for `read_nifti`."""
-        plane, slices = axis_number(axis), self.count(axis)
-        name = list(AXES)[plane]
-        if index is None:
+        plane = self._only_plane() if axis is None else axis_number(axis)
+        slices, name = self.count(plane), list(AXES)[plane]
+        if index is None and slices > 1:
             way_out = f"name one, from 0, as in volume.nii.gz#{name}={slices // 2}"
             raise ImageError(f"has {slices} {name} slices; {way_out}, or see relax volume --help")
+        index = index or 0
         if not 0 <= index < slices:
             raise ImageError(f"{name} slice must be from 0 to {slices - 1}; got {index}")
         stored_axis, descending = self._stored(plane)
         stored_slice = slices - 1 - index if descending else index
-        values = self._slice(stored_axis, stored_slice, plane)
+        with decoding_errors():
+            values = self._slice(stored_axis, stored_slice, plane)
         finite = np.isfinite(values)
         if not finite.any():
             raise ImageError(f"{name} slice {index} has no finite value")
@@ -129,7 +142,12 @@ class Volume:
         record |= {"stored_axis": stored_axis, "stored_slice": stored_slice}
         record |= {"pixel_spacing_mm": sizes[::-1], "square_pixels": bool(np.isclose(sizes[0], sizes[1]))}
         record |= {"not_finite": int(np.count_nonzero(~finite)), "asked": {name: index, **self.how["asked"]}}
-        return Picture(unit.clip(0, 1).astype(np.float32)[..., None], record)
+        return Picture(unit.clip(0, 1).astype(np.float32), record)
+
+    def _only_plane(self) -> int:
+        """The plane of which the file has a single slice; axial if there is none, or several."""
+        single = [plane for plane in AXES.values() if self.count(plane) == 1]
+        return single[0] if len(single) == 1 else AXES["axial"]
 
     def placed(self, axis: str | int, maps: dict[int, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Maps (H, W) by slice number, placed in a volume (X, Y, Z) float32 in the order of the file; NaN elsewhere."""
@@ -142,12 +160,12 @@ class Volume:
         return np.ascontiguousarray(apply_orientation(canonical, to_stored))  # type: ignore[no-untyped-call]
 
     def _slice(self, stored_axis: int, stored_slice: int, plane: int) -> NDArray[np.float64]:
-        """(H, W) scaled values of a slice of the file, turned as it is shown."""
-        index: list[Any] = [slice(None)] * 3
+        """(H, W, C) scaled values of a slice of the file, turned as it is shown."""
+        index = [slice(None)] * 3
         index[stored_axis] = slice(stored_slice, stored_slice + 1)
-        slab = _values(self.image, (*index, *_further_axes(self.image.shape, self.number)))
+        slab = _values(self.image, index, self.number)
         canonical = apply_orientation(slab, self.orientation)  # type: ignore[no-untyped-call]
-        values: NDArray[np.float64] = np.take(canonical, 0, axis=plane)[::-1, ::-1].T
+        values: NDArray[np.float64] = np.take(canonical, 0, axis=plane)[::-1, ::-1].swapaxes(0, 1)
         return values
 
     def _stored(self, plane: int) -> tuple[int, bool]:
@@ -171,27 +189,33 @@ def axis_number(axis: str | int) -> int:
 
 def _opened(path: Path) -> Nifti1Image:
     try:
-        image = nib.load(path)
-        if not isinstance(image, Nifti1Image):  # NIfTI-2 is a subclass
-            raise ImageError("is not a NIfTI file")
-        shape, dtype = tuple(int(size) for size in image.shape), image.get_data_dtype()  # type: ignore[no-untyped-call]
-        if len(shape) < 3 or min(shape) < 1:
-            raise ImageError(f"has the shape {shape}; a volume has three axes")
-        voxels = shape[0] * shape[1] * shape[2]
-        if voxels > MAX_VOXELS or voxels // min(shape[:3]) > MAX_PIXELS:
-            raise ImageError(f"{' x '.join(map(str, shape[:3]))} voxels are too many; cut the volume first")
-        if dtype.kind not in "iuf":
-            raise ImageError(f"must hold one real number per voxel; got {dtype}")
-        _check_size(path, image)
-        if not np.isfinite(image.affine).all():
-            raise ImageError("its affine is not finite; its volume has no defined axes")
-        return image
-    except FileNotFoundError:
-        raise ImageError("no such file") from None
-    except ImageError:
-        raise
-    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise ImageError(f"is not a NIfTI file, or damaged ({in_one_line(error)})") from error
+        with LoggingOutputSuppressor():  # what is wrong with a header is told by the error, not on the terminal
+            image = nib.load(path, keep_file_open=True)  # its slabs come one after the other, without unpacking again
+    except ImageFileError:
+        raise ImageError("is not a NIfTI file, or damaged") from None
+    if not isinstance(image, Nifti1Image):  # NIfTI-2 is a subclass
+        raise ImageError("is not a NIfTI file")
+    shape, dtype = tuple(int(size) for size in image.shape), image.get_data_dtype()  # type: ignore[no-untyped-call]
+    if len(shape) < 2 or min(shape) < 1:
+        raise ImageError(f"has the shape {shape}; a volume has three axes, a slice two")
+    if dtype.kind not in "iuf" and not _colours(image):
+        raise ImageError(f"must hold one real number, or red, green and blue, per voxel; got {dtype}")
+    sides = _three_axes(shape)
+    check_bytes(max(8, dtype.itemsize) * math.prod(sides), f"{' x '.join(map(str, sides))} voxels")
+    _check_size(path, image)
+    if not np.isfinite(image.affine).all():
+        raise ImageError("its affine is not finite; its volume has no defined axes")
+    return image
+
+
+def _colours(image: Nifti1Image) -> int:
+    """How many bytes of colour a voxel has: 3, 4 with alpha, or 0 for a number."""
+    names = image.get_data_dtype().names or ()  # type: ignore[no-untyped-call]
+    return len(names) if "".join(names) in ("RGB", "RGBA") else 0
+
+
+def _three_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (*shape, 1)[:3]
 
 
 def _check_size(path: Path, image: Nifti1Image) -> None:
@@ -215,35 +239,67 @@ def _volume_number(shape: tuple[int, ...], volume: int | None) -> int | None:
     return volume if count > 1 else None
 
 
-def _further_axes(shape: tuple[int, ...], number: int | None) -> tuple[int, ...]:
-    """Indices of a volume along the axes after the third."""
-    return tuple((number or 0) if size > 1 else 0 for size in shape[3:])
+def _values(image: Nifti1Image, index: list[slice], number: int | None) -> NDArray[np.float64]:
+    """(x, y, z, C) the scaled values of the file at an index along its three axes."""
+    shape = image.shape
+    further = tuple((number or 0) if size > 1 else 0 for size in shape[3:])
+    stored: Any = image.dataobj
+    values = np.ascontiguousarray(stored[(*index[: len(shape)], *further)])
+    values = values if values.ndim == 3 else values[..., None]
+    channels = _colours(image)
+    return (values.view(np.uint8).reshape(*values.shape, channels) if channels else values[..., None]).astype(
+        np.float64
+    )
 
 
-def _values(image: Nifti1Image, index: tuple[Any, ...]) -> NDArray[np.float64]:
-    """The scaled values of the file at an index."""
-    try:
-        return np.asarray(image.dataobj[index], dtype=np.float64)
-    except (OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
-        raise ImageError(f"is damaged or truncated ({in_one_line(error)})") from error
+def _slabs(image: Nifti1Image, number: int | None) -> Iterator[NDArray[np.float64]]:
+    """All scaled values, a few slices of the last axis at a time."""
+    width, height, depth = _three_axes(image.shape)
+    step = max(1, _SLAB // (width * height))
+    for start in range(0, depth, step):
+        yield _values(image, [slice(None), slice(None), slice(start, start + step)], number)
 
 
-def _window(image: Nifti1Image, number: int | None, window: Window | None) -> tuple[float, float, str]:
-    """The values shown black and white, and the rule behind them."""
+def _window(image: Nifti1Image, number: int | None, window: Window | None) -> tuple[float, float, str, str | None]:
+    """The values shown black and white, the rule behind them, and what is wrong with the header's display range."""
+    if _colours(image):
+        if window is not None:
+            raise ImageError("window is for grey volumes; this one has colours")
+        return 0.0, 255.0, "none: colours are shown as stored", None
     if window is not None:
         if isinstance(window, int) or not np.isfinite(window).all() or window[1] <= 0:
             raise ImageError(f"window of a NIfTI volume must be (centre, width), the width above 0; got {window}")
-        return window[0] - window[1] / 2, window[0] + window[1] / 2, "window given by the caller"
+        return window[0] - window[1] / 2, window[0] + window[1] / 2, "window given by the caller", None
+    low, high, used = _percentiles(image, number)
     display = float(image.header["cal_min"]), float(image.header["cal_max"])
-    if np.isfinite(display).all() and display[0] < display[1]:
-        return *display, "display range of the header (cal_min, cal_max)"
-    values = _values(image, (slice(None),) * 3 + _further_axes(image.shape, number))
-    values = values[np.isfinite(values)]
-    if not values.size:
+    if not np.isfinite(display).all() or display[0] >= display[1]:
+        return low, high, used, None
+    dark, bright = ((value - display[0]) / (display[1] - display[0]) for value in (low, high))
+    if min(bright, 1) - max(dark, 0) >= _SHADES or used == _CONSTANT:
+        return *display, "display range of the header (cal_min, cal_max)", None
+    return (
+        low,
+        high,
+        f"{used}, since the display range of the header shows nearly all voxels in one shade",
+        f"its display range, cal_min {display[0]:g} to cal_max {display[1]:g}, shows nearly all voxels in one shade; "
+        f"shown is {low:g} to {high:g}, the {used}",
+    )
+
+
+def _percentiles(image: Nifti1Image, number: int | None) -> tuple[float, float, str]:
+    """The percentiles of the finite values, or their ends where those are equal, and which of the two."""
+    values, filled = np.empty(math.prod(_three_axes(image.shape))), 0
+    for slab in _slabs(image, number):
+        finite = slab[np.isfinite(slab)]
+        values[filled : filled + finite.size] = finite
+        filled += finite.size
+    values = values[:filled]
+    if not filled:
         raise ImageError("has no finite value")
     low, high = (float(value) for value in np.percentile(values, _PERCENTILES, overwrite_input=True))
-    if low == high:
-        low, high = float(values.min()), float(values.max())
-        used = "lowest and highest value of the volume (its percentiles 0.5 and 99.5 are equal)"
-        return low, high if high > low else low + 1.0, used
-    return low, high, "percentiles 0.5 and 99.5 of the volume"
+    if low < high:
+        return low, high, "percentiles 0.5 and 99.5 of the volume"
+    low, high = float(values.min()), float(values.max())
+    if low < high:
+        return low, high, "lowest and highest value of the volume (its percentiles 0.5 and 99.5 are equal)"
+    return low, low + 1.0, _CONSTANT

@@ -1,7 +1,9 @@
-"""Arrays and tensors as pixels: (H, W, C) float32 in [0, 1], with the number of channels that is needed."""
+"""Arrays, tensors and decoded files as pixels: float32 in [0, 1], with the number of channels that is needed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,44 @@ from torch import Tensor
 from encoders.values import unreadable
 from relax.io.errors import ImageError
 
+_STRIP = 1 << 20  # pixels that are converted at once
+
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as in Pillow
+
+
+@dataclass(frozen=True)
+class Raster:
+    """A decoded picture that is converted a few rows at a time, so that no second copy of it is needed.
+
+    Attributes:
+        height, width: In pixels.
+        channels: C.
+        rows: (h, W, C) of the rows from a start to a stop, values as `unit` takes them.
+    """
+
+    height: int
+    width: int
+    channels: int
+    rows: Callable[[int, int], NDArray[Any]]
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> Raster:
+        """An array (H, W, C)."""
+        height, width, channels = values.shape
+        return cls(height, width, channels, lambda start, stop: values[start:stop])
+
+    def pixels(self, channels: int | None) -> NDArray[np.float32]:
+        """(C, H, W) in [0, 1], with this number of channels or its own.
+
+        Raises:
+            ImageError: If the values are not those of an image, or there is no such conversion.
+        """
+        result = np.empty((channels or self.channels, self.height, self.width), np.float32)
+        step = max(2, _STRIP // max(self.width, 1))
+        for start in range(0, max(self.height - 1, 1), step):  # a last row goes with those before it
+            stop = start + step if start + step < self.height - 1 else self.height
+            result[:, start:stop] = with_channels(unit(self.rows(start, stop)), channels).transpose(2, 0, 1)
+        return result
 
 
 def array_pixels(source: NDArray[Any] | Tensor, channels: int | None) -> NDArray[np.float32]:

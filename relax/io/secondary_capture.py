@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from relax.files import written_aside
 from relax.io.choice import split_choice
-from relax.io.dicom import decoding_errors
+from relax.io.errors import decoding_errors
 from relax.io.extra import medical_extra
 from relax.io.header import GEOMETRY, read_elements, read_header
 from relax.io.source import checked_source
@@ -129,7 +129,7 @@ def overlay_dataset(
 def _source(explanation: ExplanationLike, source: str | Path) -> tuple[Dataset, int]:
     path, choice = checked_source(explanation, source, "dicom")
     with decoding_errors():
-        return read_header(path, choice.get("frame"))
+        return read_header(path, choice.get("frame"))[:2]
 
 
 def _values(explanation: ExplanationLike, map: str) -> NDArray[np.float32]:

@@ -57,7 +57,7 @@ def write_volume(values: NDArray[np.float32], volume: Volume, path: Path, name: 
         raise ValueError(f"a NIfTI map is written to a .nii or .nii.gz file; got {path.name}")
     source: Any = volume.image
     image: Any = type(source)(values, source.affine)
-    image.header.set_zooms(source.header.get_zooms()[:3])
+    image.header.set_zooms((*source.header.get_zooms(), 1.0)[:3])  # a file of one slice may have two axes
     image.header.set_xyzt_units(*source.header.get_xyzt_units())
     for transform in ("qform", "sform"):
         matrix, code = getattr(source, f"get_{transform}")(coded=True)

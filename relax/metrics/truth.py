@@ -1,7 +1,7 @@
 """The annotated truth: a mask or boxes for a picture, read from the files that annotation tools write.
 
-    masks/cat.png                       a mask of the same stem: PNG, TIFF, BMP or WebP, above 0 is inside; JPEG, whose
-                                        zeros are not exact, above half of white
+    masks/cat.png                       a mask of the same stem, in any format of pictures: above 0 is inside; in JPEG,
+                                        AVIF and HEIC, whose zeros are not exact, above half of white
     boxes/cat.xml                       Pascal VOC: pixels from xmin to xmax, counted from 1, both included
     boxes.csv                           image,xmin,ymin,xmax,ymax: counted from 0, the first pixel after the box at xmax
 
@@ -22,13 +22,15 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
+from encoders.folders import Listing, image_endings
 from relax.io.errors import ImageError
-from relax.io.images import FORMATS, name_of, read_image
+from relax.io.images import name_of, read_image
+from relax.io.raster import formats
 from relax.metrics.maps import Mask
 
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels from 0, edges not centres
 
-MASKS = (".png", ".tif", ".tiff", ".bmp", ".webp", ".jpg", ".jpeg")
+LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".avif", ".heic", ".heif", ".hif")
 COLUMNS = ("image", "xmin", "ymin", "xmax", "ymax")
 XML_BYTES = 4_000_000
 
@@ -92,7 +94,7 @@ def find_truths(images: Sequence[Path], source: str | Path) -> list[Truth | None
     else:
         raise TruthError(f"truth must be a folder of masks or a CSV of boxes; {source} is not there")
     if not any(truths):
-        endings = ", ".join((*MASKS, ".xml"))
+        endings = ", ".join((*image_endings(), ".xml"))
         raise TruthError(f"{source} has nothing for any of the images: name files as the image, with {endings}")
     return truths
 
@@ -100,8 +102,10 @@ def find_truths(images: Sequence[Path], source: str | Path) -> list[Truth | None
 def _in_folder(images: Sequence[Path], folder: Path) -> list[Truth | None]:
     pictures = {image.resolve() for image in images}
     by_stem: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in (*MASKS, ".xml") and path.is_file() and path.resolve() not in pictures:
+    listing = Listing(folder, (*image_endings(), ".xml")).walk(recursive=False)
+    listing.warn()
+    for path in listing.images:
+        if path.resolve() not in pictures:
             by_stem.setdefault(path.stem, []).append(path)
     truths: list[Truth | None] = []
     for image in images:
@@ -179,7 +183,7 @@ def _drawn(boxes: Sequence[Box], size: tuple[int, int], path: Path) -> Mask:
 def _mask(path: Path, size: tuple[int, int]) -> Mask:
     try:
         values = read_image(path, channels=1)[0, 0].numpy()
-        with Image.open(path, formats=FORMATS) as opened:
+        with Image.open(path, formats=formats()) as opened:
             see_through = "A" in opened.getbands() or "transparency" in opened.info
     except ImageError as error:
         raise TruthError(str(error)) from None
@@ -189,6 +193,6 @@ def _mask(path: Path, size: tuple[int, int]) -> Mask:
         raise TruthError(
             f"{path}: the mask is {values.shape[1]} x {values.shape[0]} px, and the picture {size[1]} x {size[0]} px"
         )
-    lossy = path.suffix.lower() in (".jpg", ".jpeg")
+    lossy = path.suffix.lower() in LOSSY
     inside: Mask = values > (0.5 if lossy else 0)
     return inside

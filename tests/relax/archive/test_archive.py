@@ -331,6 +331,7 @@ def test_a_folder_that_moved_is_the_same_and_another_one_is_not(photos, tmp_path
     assert archive.paths[0] == str(tmp_path / "moved" / "00.png")
 
 
+@pytest.mark.filterwarnings("ignore:.*passed over as no images")
 def test_what_cannot_be_used_is_listed_tried_again_and_never_in_the_way(photos, tmp_path):
     whole = (photos / "02.png").read_bytes()
     (photos / "02.png").write_bytes(whole[:-200])
@@ -341,11 +342,17 @@ def test_what_cannot_be_used_is_listed_tried_again_and_never_in_the_way(photos, 
     picture(photos / ".cache" / "thumb.png", 90)
     (photos / "dangling.png").symlink_to(photos / "nowhere.png")
 
-    archive = make_archive(photos, quarters, tmp_path / "out", batch_size=4)
+    (photos / "loop.png").symlink_to("loop.png")
+    os.mkfifo(photos / "pipe.png")
+    (photos / "null.png").symlink_to(os.devnull)
+
+    named = r"loop.png \(a link to itself\), null.png \(a device\), pipe.png \(a named pipe\), 1 \.txt$"
+    with pytest.warns(UserWarning, match=f"passed over as no images: {named}"):
+        archive = make_archive(photos, quarters, tmp_path / "out", batch_size=4)
 
     assert [path for path, _ in archive.failed] == ["02.png", "dangling.png", "empty.JPG"]
     assert [re.split(r"[,:(]", reason)[0] for _, reason in archive.failed] == [
-        "cannot be decoded",
+        "is damaged or truncated",
         "cannot be read",
         "the file is empty",
     ]

@@ -227,22 +227,23 @@ def test_hostile_files_are_refused_in_one_line(tmp_path):
     (tmp_path / "text.nii.gz").write_text("hello " * 200)
     refused(tmp_path / "text.nii.gz", "not a NIfTI file|damaged")
 
-    refused(false_claim(tmp_path / "large.nii", (32767, 32767, 32767)), "voxels are too many")
+    refused(false_claim(tmp_path / "large.nii", (32767, 32767, 32767)), "32767 x 32767 x 32767 voxels would take")
     refused(false_claim(tmp_path / "claims.nii", (500, 500, 500)), "damaged or truncated")
     refused(false_claim(tmp_path / "negative.nii", (4, -5, 6)), "not a NIfTI file|three axes|damaged")
-    refused(false_claim(tmp_path / "flat.nii", (4, 30)), "a volume has three axes")
+    refused(false_claim(tmp_path / "flat.nii", (120,)), "a volume has three axes")
     refused(nifti(tmp_path / "five.nii", np.zeros((2, 2, 2, 3, 3), np.float32)), "save one volume as a file of its own")
     refused(nifti(tmp_path / "nan.nii", BODY * np.nan), "has no finite value")
     holes = np.where(np.arange(6) == 0, np.nan, BODY).astype(np.float32)
     refused(nifti(tmp_path / "hole.nii", holes), "axial slice 0 has no finite value")
-    refused(nifti(tmp_path / "complex.nii", BODY.astype(np.complex64)), "must hold one real number per voxel; got ")
-    colours = np.zeros((4, 4, 4), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
-    refused(nifti(tmp_path / "colour.nii", colours), "must hold one real number per voxel; got ")
+    refused(
+        nifti(tmp_path / "complex.nii", BODY.astype(np.complex64)),
+        "must hold one real number, or red, green and blue, per voxel; got ",
+    )
 
 
 def test_a_large_claim_in_a_small_compressed_file_is_refused(tmp_path):
     raw = bytearray(nifti(tmp_path / "a.nii", BODY).read_bytes())
-    raw[40:56] = np.array([3, 600, 600, 600, 1, 1, 1, 1], "<i2").tobytes()
+    raw[40:56] = np.array([3, 500, 500, 500, 1, 1, 1, 1], "<i2").tobytes()
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(bytes(raw)))
 
     with pytest.raises(ImageError, match="damaged or truncated"):
@@ -377,3 +378,75 @@ def test_ctrl_c_writes_the_slices_that_are_done(tmp_path, capsys, monkeypatch):
     assert "stopped; 2 slices are done" in capsys.readouterr().err
     values = nib.load(out / "a-importance.nii.gz").get_fdata()
     assert list(np.flatnonzero(np.isfinite(values).all(axis=(0, 1)))) == [0, 1]
+
+
+# Display ranges, colours, single slices
+
+
+@pytest.mark.parametrize("display", [(0, 1), (0, 255), (0, 4e6), (-5000, -4000)])
+def test_a_display_range_of_other_data_is_not_used(tmp_path, display):
+    """Values run from 1000 to 2190; all of them would be black, or white, or within a thousandth of the range."""
+    values = 1000 + 10 * BODY
+    file = nifti(tmp_path / "a.nii.gz", values, cal_min=display[0], cal_max=display[1])
+
+    with pytest.warns(UserWarning, match=r"its display range, cal_min \S+ to cal_max \S+, shows nearly all voxels"):
+        picture = read_nifti(file, "axial", 2)
+
+    np.testing.assert_array_equal(picture.pixels, read_nifti(nifti(tmp_path / "b.nii", values), "axial", 2).pixels)
+    assert picture.how["window"]["used"].startswith("percentiles 0.5 and 99.5 of the volume, since the display range")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_display_range_that_clips_many_but_not_nearly_all_voxels_is_used(tmp_path):
+    file = nifti(tmp_path / "a.nii", BODY, cal_min=110, cal_max=119)
+
+    assert read_nifti(file, "axial", 5).how["window"]["low"] == 110
+
+
+@pytest.mark.parametrize("names", ["RGB", "RGBA"])
+def test_colours_are_divided_by_255(tmp_path, names):
+    values = np.random.default_rng(4).integers(0, 256, (4, 5, 6, len(names)), dtype=np.uint8)
+    colours = np.ascontiguousarray(values).view([(name, "u1") for name in names])[..., 0]
+    file = nifti(tmp_path / "a.nii.gz", colours)
+
+    picture = read_nifti(file, "axial", 2)
+
+    np.testing.assert_allclose(picture.pixels, values[::-1, ::-1, 2].swapaxes(0, 1) / 255, atol=1e-6)
+    assert read_image(f"{file}#axial=2").shape == (1, 3, 5, 4)
+    assert picture.how["window"]["used"] == "none: colours are shown as stored"
+    with pytest.raises(ImageError, match="window is for grey volumes"):
+        read_nifti(file, "axial", 2, window=(1, 2))
+
+
+def test_a_file_of_one_slice_needs_no_number(tmp_path):
+    flat = nifti(tmp_path / "flat.nii.gz", BODY[:, :, 2])
+    thin = nifti(tmp_path / "thin.nii", BODY[:, 1:2])
+    expected = read_nifti(nifti(tmp_path / "a.nii", BODY), "axial", 2, window=FULL_RANGE)
+
+    image, record = read_with_record(f"{flat}#window=59.5,119", channels=1)
+
+    np.testing.assert_array_equal(image[0, 0], expected.pixels[..., 0])
+    assert (record["axis"], record["slice"], record["slices"]) == ("axial", 0, 1)
+    assert read_nifti(thin).how["axis"] == "coronal"
+    with pytest.raises(ImageError, match="has 6 axial slices"):
+        read_nifti(tmp_path / "a.nii")
+
+
+def test_a_map_of_a_file_of_one_slice_is_written_with_its_geometry(tmp_path):
+    file = nifti(tmp_path / "flat.nii.gz", NOISE[:, :, 3])
+    explanation = relax.explain(file, quarter_means, masks=20)
+
+    write_nifti(explanation, file, tmp_path / "map.nii")
+
+    written = nib.load(tmp_path / "map.nii").get_fdata(dtype=np.float32)
+    np.testing.assert_array_equal(written[..., 0], explanation.importance.T[::-1, ::-1])
+
+
+def test_the_limit_counts_the_unpacked_voxels_of_one_volume(tmp_path, monkeypatch):
+    file = nifti(tmp_path / "a.nii.gz", np.zeros((50, 50, 40, 3), np.uint8))
+    monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", "799999")
+    with pytest.raises(ImageError, match="50 x 50 x 40 voxels would take 1 MB of memory to read"):
+        read_nifti(file, "axial", 1, volume=0)
+
+    monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", "800000")
+    assert read_nifti(file, "axial", 1, volume=0).pixels.shape == (50, 50, 1)

@@ -204,5 +204,5 @@ def test_every_jpeg_is_known_by_its_ending(here, ending):
 
 
 def test_where_there_is_nothing_the_endings_are_listed(here):
-    with pytest.raises(TruthError, match=r"name files as the image, with \.png, \.tif, .*\.jpeg, \.xml$"):
+    with pytest.raises(TruthError, match=r"name files as the image, with \.png, \.jpg, .*\.tif, .*\.xml$"):
         find_truths([Path("zebra.jpg")], here)

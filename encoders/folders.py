@@ -1,0 +1,124 @@
+"""The images in a folder: one list of endings for every command, and a word about what is passed over."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+ALWAYS = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".gif"),
+    *(".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
+BY_EXTRA = {  # what each extra of the package reads, with the module that it brings
+    "heif": {".avif": "PIL.AvifImagePlugin", ".heic": "pillow_heif", ".heif": "pillow_heif", ".hif": "pillow_heif"},
+    "medical": {".dcm": "pydicom", ".nii": "nibabel", ".nii.gz": "nibabel"},
+}
+_NAMED = 10  # files that a warning names
+_KINDS: dict[str, Callable[[int], bool]] = {
+    "a named pipe": stat.S_ISFIFO,
+    "a socket": stat.S_ISSOCK,
+    "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
+}
+
+
+@cache
+def image_endings() -> tuple[str, ...]:
+    """The endings, in lower case, of the files in a folder that count as images: all that can be read here."""
+    return ALWAYS + tuple(
+        ending for modules in BY_EXTRA.values() for ending, module in modules.items() if _is_there(module)
+    )
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None and getattr(import_module(module), "SUPPORTED", True)
+    except ImportError:
+        return False
+
+
+@dataclass
+class Listing:
+    """The images below a folder, by their ending; names that begin with a dot are skipped, links to folders too.
+
+    Attributes:
+        folder: The folder.
+        endings: Of the files that are listed, in lower case.
+        images: Their paths, in the order in which they are met.
+        failed: What cannot be listed, with the reason.
+        special: What has such an ending and is no file, such as a pipe, which nobody may open, with what it is.
+        others: How many files have another ending, by ending.
+    """
+
+    folder: Path
+    endings: tuple[str, ...] = field(default_factory=image_endings)
+    images: list[Path] = field(default_factory=list)
+    failed: list[tuple[Path, str]] = field(default_factory=list)
+    special: list[tuple[Path, str]] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+    def walk(self, root: Path | None = None, *, recursive: bool = True, leave_out: Path | None = None) -> Listing:
+        """Add the images below `root`, None being the folder itself, but not those in the folder `leave_out`."""
+
+        def fail(error: OSError) -> None:
+            self.failed.append((Path(error.filename), f"cannot be listed: {error.strerror}"))
+
+        for folder, folders, names in os.walk(root or self.folder, onerror=fail):
+            directory = Path(folder)
+            kept = [name for name in folders if not name.startswith(".") and directory / name != leave_out]
+            folders[:] = sorted(kept) if recursive else []
+            for name in sorted(names):
+                if not name.startswith("."):
+                    self._add(directory / name)
+        return self
+
+    def _add(self, path: Path) -> None:
+        if not path.name.lower().endswith(self.endings):
+            self.others[ending_of(path)] += 1
+            return
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                self.special.append((path, "a link to itself"))
+            else:
+                self.failed.append((path, f"cannot be read: {error.strerror}"))
+            return
+        if stat.S_ISREG(mode):
+            self.images.append(path)
+        else:
+            self.special.append((path, next((kind for kind, test in _KINDS.items() if test(mode)), "no file")))
+
+    def warn(self, *, failed: bool = True) -> None:
+        """Warn of what is passed over: by name what is no file, and by ending how many files are no images here.
+
+        Args:
+            failed: Whether to name what cannot be listed, too; where it is told otherwise, it need not be.
+        """
+        named = [*self.special, *(self.failed if failed else [])]
+        parts = [f"{path.relative_to(self.folder)} ({what})" for path, what in named[:_NAMED]]
+        parts += [f"{len(named) - _NAMED} more"] if len(named) > _NAMED else []
+        parts += [f"{count} {ending}{_way_out(ending)}" for ending, count in self.others.most_common()]
+        if parts:
+            warnings.warn(f"{self.folder}: passed over as no images: {', '.join(parts)}", stacklevel=3)
+
+
+def ending_of(path: Path) -> str:
+    """The ending of a file in lower case, with what a packed one holds; or that there is none."""
+    ending = path.suffix.lower()
+    if ending == ".gz":
+        ending = Path(path.stem).suffix.lower() + ending
+    return ending or "without ending"
+
+
+def _way_out(ending: str) -> str:
+    extra = next((extra for extra, modules in BY_EXTRA.items() if ending in modules), None)
+    return f' (to read them: pip install "relax-explainer[{extra}]")' if extra else ""
