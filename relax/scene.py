@@ -33,7 +33,7 @@ from relax.estimators.defaults import DEFAULT_MASKS
 from relax.estimators.moments import Estimator, RelaxMoments
 from relax.explanation import Explanation
 from relax.hiding import fill_pixels, grid_surrogate, mask_source
-from relax.io.images import ImageSource, name_of, read_with_record
+from relax.io.images import ImageSource, name_of, narrow_range, read_with_record
 from relax.maps import map_unit
 from relax.settings import Execution, Fill, Hiding
 from relax.yardsticks import Yardsticks
@@ -83,8 +83,13 @@ class Scene:
         Raises:
             ImageError: If the image cannot be used.
             ValueError: If the masks or the fill do not fit the image.
+
+        Warns:
+            UserWarning: If nearly all values of the image are one shade.
         """
         pixels, read = read_with_record(image, channels=encoder.channels)
+        if doubt := narrow_range(pixels):
+            warnings.warn(f"{name_of(image)}: {doubt}", stacklevel=2)
         view = encoder.view(pixels).to(encoder.device)
         resized = True
         if hiding.given is not None and tuple(hiding.given.shape[-2:]) != tuple(view.shape[-2:]):

@@ -313,7 +313,7 @@ def test_other_settings_pictures_or_masks_are_computed_anew(here, monkeypatch):
 
     assert explained_by() == ["a.png", "b.png", "c.png"]
     assert explained_by() == []
-    Image.fromarray(np.full((40, 50, 3), 7, np.uint8)).save("photos/b.png")
+    Image.fromarray(np.eye(40, 50, dtype=np.uint8) * 255).save("photos/b.png")
     assert explained_by() == ["b.png"]
     Image.fromarray(np.eye(40, 50, dtype=np.uint8)).save("masks/a.png")
     assert explained_by() == ["a.png"]
