@@ -54,7 +54,7 @@ def sole_run(folder: Path, command: str) -> Iterator[None]:
         for place in (folder, *(entry for entry in folder.iterdir() if entry.is_dir())):
             sweep(place)
         yield
-    finally:
+    finally:  # removed while it is held: whoever opened it before sees, once it is free, that it is gone (filelock 4.3)
         for name in (HOLDER, LOCK):
             with suppress(OSError):  # an open file cannot be removed on Windows
                 (folder / name).unlink(missing_ok=True)

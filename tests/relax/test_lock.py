@@ -12,26 +12,35 @@ import relax
 from relax.lock import InUse, sole_run
 
 HOLDING = """
-import sys, time
+import sys
 from pathlib import Path
 from relax.lock import sole_run
 with sole_run(Path(sys.argv[1]), "relax audit"):
     print("holding", flush=True)
-    time.sleep(60)
+    sys.stdin.readline()
 """
 
 
 @pytest.fixture
 def other_run(tmp_path):
     """Another process that holds the folder."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(relax.__file__).parents[1])}
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDING, tmp_path / "out"], stdout=subprocess.PIPE, text=True, env=environment
-    )
-    assert process.stdout.readline() == "holding\n"
+    process = hold(tmp_path / "out")
     yield process
     process.kill()
     process.communicate()
+
+
+def hold(folder):
+    """A process that holds the folder until it is told to go on."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDING, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(relax.__file__).parents[1])},
+    )
+    assert process.stdout.readline() == "holding\n"
+    return process
 
 
 def test_a_second_run_is_told_who_holds_the_folder(tmp_path, other_run):
@@ -81,11 +90,34 @@ def test_a_run_may_hold_its_folder_twice_and_leaves_nothing_in_it(tmp_path):
     in_a_process(tmp_path / "out")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere an open file cannot be removed")
+def test_the_lock_of_a_run_that_ends_meanwhile_is_not_one_beside_that_of_a_third(tmp_path, monkeypatch, other_run):
+    import fcntl
+
+    flock, third = fcntl.flock, []
+
+    def late(*arguments):
+        """The file is open: now the run that made it ends, and a third makes another."""
+        if not third:
+            other_run.communicate("\n")
+            third.append(hold(tmp_path / "out"))
+        return flock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+
+    with pytest.raises(InUse), sole_run(tmp_path / "out", "relax index"):
+        pass
+
+    third[0].communicate("\n")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def in_a_process(folder):
     """Enter and leave the folder in another process."""
-    code = HOLDING.replace("sleep(60)", "sleep(0)")
     environment = {**os.environ, "PYTHONPATH": str(Path(relax.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", HOLDING, folder], capture_output=True, text=True, env=environment, input="\n"
+    )
     if "InUse" in done.stderr:
         raise InUse(done.stderr)
     assert done.returncode == 0, done.stderr
