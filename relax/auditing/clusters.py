@@ -25,8 +25,8 @@ class Clusters:
     Attributes:
         labels: (N,) int64.
         centres: (K, D) float32, of length 1.
-        silhouettes: Mean silhouette by number of clusters tried, in [-1, 1]: 1 = compact and well separated, about 0 =
-            overlapping.
+        silhouettes: Mean silhouette by number of clusters found, in [-1, 1]: 1 = compact and well separated, about 0 =
+            overlapping; -1 where it is undefined, as for copies of one image, which are 1 cluster.
         nearest: (K,) int64, the image closest to each centre.
     """
 
@@ -77,12 +77,14 @@ def find_clusters(
     numbers = range(count, count + 1) if count is not None else range(2, min(maximum, largest) + 1)
     sample = np.random.default_rng(seed).permutation(len(vectors))[:SAMPLE]
     best: Clusters | None = None
-    silhouettes = {}
+    silhouettes: dict[int, float] = {}
     for number in numbers:
         labels, centres = _kmeans(vectors, number, seed)
-        silhouettes[number] = _silhouette(vectors[sample], labels[sample])
-        if best is None or silhouettes[number] > silhouettes[best.count]:
+        found = len(centres)  # less than the number where images are copies
+        silhouette = _silhouette(vectors[sample], labels[sample])
+        if best is None or silhouette > best.silhouette:
             best = Clusters(labels, centres, silhouettes, (vectors @ centres.T).argmax(0))
+        silhouettes[found] = max(silhouette, silhouettes.get(found, silhouette))
     assert best is not None  # noqa: S101 - at least one number was tried
     return best
 

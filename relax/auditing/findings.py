@@ -46,6 +46,8 @@ def findings(
 
 def clusters_in_words(clusters: Clusters) -> str:
     """Sizes and separation; the verdict on the silhouette follows Kaufman & Rousseeuw (1990), table 4."""
+    if clusters.count == 1:
+        return f"The space does not fall into clusters: all {clusters.sizes[0]:,} images have the same embedding."
     value = clusters.silhouette
     verdicts = (
         "no substantial structure",

@@ -7,6 +7,7 @@ from sklearn.decomposition import PCA
 
 from relax.auditing.clusters import find_clusters
 from relax.auditing.duplicates import near_duplicates
+from relax.auditing.findings import clusters_in_words
 from relax.auditing.hubs import hubness
 from relax.auditing.layout import lay_out
 from relax.auditing.neighbours import agreement, nearest
@@ -194,6 +195,15 @@ def test_the_same_seed_gives_the_same_clusters_and_copies_can_be_clustered():
     np.testing.assert_array_equal(find_clusters(points, seed=5).labels, find_clusters(points, seed=5).labels)
 
     assert find_clusters(np.repeat(np.eye(3, dtype=np.float32), 4, axis=0), maximum=5).sizes == [4, 4, 4]
+
+
+@pytest.mark.parametrize("count", [None, 3])
+def test_copies_of_one_image_are_one_cluster(count):
+    clusters = find_clusters(np.ones((12, 4), dtype=np.float32), count=count)
+
+    assert clusters.sizes == [12]
+    assert clusters.silhouettes == {1: -1.0}
+    assert "all 12 images have the same embedding" in clusters_in_words(clusters)
 
 
 @pytest.mark.parametrize(
