@@ -20,9 +20,11 @@ _QUOTED = re.compile(r"""b?(['"])(?:\\.|(?!\1).)*\1""")
 def in_one_line(error: Exception, limit: int = 200) -> str:
     """The message of a library's error on one line of at most `limit` characters, or its type if it has none.
 
-    What it quotes is left out, since it may be text of the file's header, and with it the name of a patient.
+    What it quotes is left out, since it may be text of the file's header, and with it the name of a patient; but an
+    AttributeError quotes names of types and elements only.
     """
-    text = _QUOTED.sub("…", " ".join(str(error).split()))
+    text = " ".join(str(error).split())
+    text = text if isinstance(error, AttributeError) else _QUOTED.sub("…", text)
     return printable(text)[:limit] or type(error).__name__
 
 

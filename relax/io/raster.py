@@ -318,7 +318,8 @@ def _tiff(file: IO[bytes]) -> Raster:
                 raise ImageError(f"holds {len(tiff.pages)} frames; save the one to explain as a file of its own")
             values = page.asarray()
     except ImageError as error:
-        way_out = "; install imagecodecs, or save it uncompressed" if "imagecodecs" in str(error) else ""
+        cause = str(error.__cause__)  # what its line quotes is left out
+        way_out = "; install imagecodecs, or save it uncompressed" if "imagecodecs" in cause else ""
         raise ImageError(f"{error}{way_out}") from error.__cause__
     if page.axes == "SYX":
         values = values.transpose(1, 2, 0)
