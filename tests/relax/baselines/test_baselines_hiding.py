@@ -37,7 +37,7 @@ def test_rise_over_all_masks_of_a_2x2_image_is_worked_out_by_hand():
 
     Masks that show any other pixel show it half the time: mean 0.4, variance 0.16.
     """
-    image = torch.full((1, 2, 2), 0.8)
+    image = torch.tensor([[[0.8, 0.2], [0.2, 0.2]]])
     encoder = Corner(slice(0, 1), slice(0, 1))
 
     explanation = relax.explain(
