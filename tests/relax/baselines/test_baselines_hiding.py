@@ -18,6 +18,9 @@ class TopLeftSays:
 
     classes = ("on", "off")
 
+    def logits(self, embeddings):
+        return self.scores(embeddings).log()
+
     def scores(self, embeddings):
         return torch.stack([embeddings[:, 0], 1 - embeddings[:, 0]], 1)
 
