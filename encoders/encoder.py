@@ -209,7 +209,7 @@ class Encoder:
         try:
             features = run(prepared.to(self.device, self._dtype, copy=True))
         except Exception as error:  # foreign networks raise anything
-            if isinstance(error, EncoderError) or (out_of_memory(error) and len(prepared) > 1):
+            if out_of_memory(error) or isinstance(error, EncoderError):
                 raise  # the caller may try a smaller batch
             shape = tuple(prepared.shape)
             text = one_line(error)

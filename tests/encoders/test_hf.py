@@ -786,5 +786,5 @@ def test_the_command_line_takes_a_folder_and_a_prompt(
     Image.fromarray(data.astronaut()).save("astronaut.png")
 
     options = ["--encoder", f"hf:{clip}", "--device", "cpu"]
-    assert run(["explain", "cat.png", *options, "--masks", "20", "--reference", "text:a photo of a cat"]) == 0
     assert run(["index", ".", "--out", "index", *options]) == 0
+    assert run(["explain", "cat.png", *options, "--masks", "20", "--reference", "text:a photo of a cat"]) == 0
