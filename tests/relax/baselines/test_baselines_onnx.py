@@ -116,14 +116,14 @@ def test_the_record_says_that_nothing_was_rounded_and_which_file_it_was(spec: st
 
 
 def test_hidden_pixels_of_a_graph_that_normalises_itself_show_its_mean_colour(tmp_path: Path) -> None:
-    """All is hidden by a mask of zeros, so what is embedded is the fill."""
+    """All is hidden by a mask of zeros, so what is embedded is the fill; another mask shows all."""
     path = Graph(type=2, normalises=True).saved(tmp_path / "graph.onnx")  # 2 is uint8
     encoder = relax.load_encoder(f"onnx:{path}?mean={','.join(map(str, MEAN))}", device="cpu")
     seen = []
     graph = encoder.network
     encoder.network = lambda pixels: seen.append(pixels) or graph(pixels)  # type: ignore[func-returns-value]
 
-    relax.explain(drawn(3, 20, 30), encoder, masks=torch.zeros(2, 1, *SIZE))
+    relax.explain(drawn(3, 20, 30), encoder, masks=torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, *SIZE))
 
-    colour = torch.tensor(MEAN).view(1, 3, 1, 1).expand(2, 3, *SIZE)
-    assert any(pixels.shape == colour.shape and torch.allclose(pixels, colour) for pixels in seen)
+    colour = torch.tensor(MEAN).view(3, 1, 1).expand(3, *SIZE)
+    assert any(torch.allclose(picture, colour) for pixels in seen for picture in pixels)
