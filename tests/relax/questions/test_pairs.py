@@ -74,6 +74,7 @@ def test_beyond_is_the_map_for_the_other_minus_what_the_fit_says():
     np.testing.assert_allclose(direction.beyond.importance, expected, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:.*nearly all its values lie between")
 def test_beyond_shows_what_the_two_images_share_and_nothing_else():
     """Left and right half of the image count each for themselves; the other image shares only the left one."""
 
