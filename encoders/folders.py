@@ -39,10 +39,10 @@ def image_endings() -> tuple[str, ...]:
 
 
 def _is_there(module: str) -> bool:
-    try:
-        return find_spec(module) is not None and getattr(import_module(module), "SUPPORTED", True)
-    except ImportError:
+    """Whether it is installed; a plugin of Pillow, which is there in any case, says whether its decoder is, too."""
+    if find_spec(module) is None:
         return False
+    return not module.startswith("PIL.") or bool(import_module(module).SUPPORTED)
 
 
 @dataclass

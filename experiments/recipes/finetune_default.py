@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -28,39 +27,20 @@ from experiments.recipes.train_default import (
     MEAN,
     STD,
     TRAIN_SIZE,
-    add_judging,
+    Views,
     add_training,
     backbone,
     card_of,
-    judge,
+    run,
     squeezed,
     write_card,
 )
 from experiments.recipes.training import write_weights
 
 
-class PartViews:
-    """Batches of two views in part, (B, 3, 80, 80) each and normalised, of all pictures in random order.
-
-    Args:
-        pictures: (N, 3, H, W) uint8.
-        batch_size: B. What is left of an epoch after the last whole batch is not shown.
-    """
-
-    def __init__(self, pictures: Tensor, batch_size: int) -> None:
-        self.pictures, self.batch_size = pictures, batch_size
-        self.mean, self.std = (torch.tensor(value)[:, None, None] for value in (MEAN, STD))
-
-    def __len__(self) -> int:
-        return len(self.pictures) // self.batch_size
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for numbers in torch.randperm(len(self.pictures)).split(self.batch_size)[: len(self)]:
-            pixels = self.pictures[numbers].float() / 255
-            yield self._view(pixels), self._view(pixels)
-
-    def _view(self, pixels: Tensor) -> Tensor:
-        return (parts.view(pixels, TRAIN_SIZE) - self.mean) / self.std
+def view(pixels: Tensor) -> Tensor:
+    """(N, 3, 80, 80) a normalised view of each picture, shown in part."""
+    return (parts.view(pixels, TRAIN_SIZE) - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
 def train(args: argparse.Namespace) -> None:
@@ -69,7 +49,8 @@ def train(args: argparse.Namespace) -> None:
     photos = squeezed(photographs(args.data)).repeat(args.photo_repeat, 1, 1, 1)
     pictures = torch.cat([squeezed(caltech101(args.data, "train")[0]), photos])
     network = backbone().to(memory_format=torch.channels_last)
-    log = contrast(network, PartViews(pictures, args.batch_size), args, start=args.start / "last.pt")
+    views = Views(pictures, torch.arange(len(pictures)), args.batch_size, view)
+    log = contrast(network, views, args, start=args.start / "last.pt")
     write_weights(network.state_dict(), args.out / "default.safetensors")
     start = json.loads((args.start / "default.json").read_text())
     write_card(args.out, {**card_of(network, torch.device("cpu"), args, log), "start": start})
@@ -85,12 +66,7 @@ def main() -> None:
     parser.add_argument(
         "--photo-repeat", type=int, default=2, help="times an epoch shows a picture of the ImageNet sample"
     )
-    add_judging(parser)
-    args = parser.parse_args()
-    if not (args.out / "default.json").exists():
-        train(args)
-    if not args.weights_only:
-        judge(args, "finetune_default")
+    run(parser, train, "finetune_default")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ itself stays frozen. Used by `experiments.recipes.train_kvasir`; `contrast` puts
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,13 +55,16 @@ def mostly_polyp(samples: list[Sample], per_picture: int) -> Question:
 
 def carries_mark(samples: list[Sample]) -> Question:
     """Does the picture carry the watermark? Every picture comes without it and then with it."""
-    images = []
-    for number, sample in enumerate(samples):
-        pixels = sample.pixels()
-        marked, _ = plant(pixels, rng=np.random.default_rng(number))
-        images += [view(pixels), view(marked)]
+    images = [view(pixels) for pair in plain_and_marked(samples) for pixels in pair]
     count = len(samples)
     return Question(np.stack(images), np.tile([0, 1], count), np.repeat(np.arange(count), 2))
+
+
+def plain_and_marked(samples: list[Sample]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """The pixels of every picture, without the watermark and with it."""
+    for number, sample in enumerate(samples):
+        pixels = sample.pixels()
+        yield pixels, plant(pixels, rng=np.random.default_rng(number))[0]
 
 
 def random_crop(

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,14 @@ class Views:
         pictures: (N, 3, H, W) uint8, on the device that draws the views.
         epoch: (M,) the number of every picture as often as an epoch shows it.
         batch_size: B. What is left of an epoch after the last whole batch is not shown.
+        view: From pixels in [0, 1] to a view of each; by default SimCLR's.
     """
 
-    def __init__(self, pictures: Tensor, epoch: Tensor, batch_size: int) -> None:
+    def __init__(
+        self, pictures: Tensor, epoch: Tensor, batch_size: int, view: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
         self.pictures, self.epoch, self.batch_size = pictures, epoch, batch_size
-        self.view = K.AugmentationSequential(
+        self.view = view or K.AugmentationSequential(
             K.RandomResizedCrop((TRAIN_SIZE, TRAIN_SIZE), scale=(0.2, 1.0), cropping_mode="resample"),
             K.RandomHorizontalFlip(),
             K.ColorJiggle(0.4, 0.4, 0.4, 0.1, p=0.8),
@@ -175,11 +178,16 @@ def add_training(parser: Options, *, epochs: int, warmup: int, batch_size: int, 
     parser.add_seed()
 
 
-def add_judging(parser: Options) -> None:
-    """Whether to judge."""
+def run(parser: Options, train: Callable[[argparse.Namespace], None], name: str) -> None:
+    """Train, where the weights and their card are not there yet, and judge, for results/NAME."""
     parser.add_argument(
         "--weights-only", action="store_true", help="do not judge them: for a machine without the held-out pictures"
     )
+    args = parser.parse_args()
+    if not (args.out / "default.json").exists():
+        train(args)
+    if not args.weights_only:
+        judge(args, name)
 
 
 def main() -> None:
@@ -189,12 +197,7 @@ def main() -> None:
     parser.add_argument("--caltech-repeat", type=int, default=4, help="times an epoch shows a picture of Caltech 101")
     parser.add_argument("--photo-repeat", type=int, default=12, help="the same of the ImageNet sample")
     parser.add_argument("--small-repeat", type=int, default=1, help="the same of CIFAR-10")
-    add_judging(parser)
-    args = parser.parse_args()
-    if not (args.out / "default.json").exists():
-        train(args)
-    if not args.weights_only:
-        judge(args, "train_default")
+    run(parser, train, "train_default")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from experiments.data.pictures import chosen
 from experiments.data.planted import plant
 from experiments.named import PUBLISHED, encoder_of_study
 from experiments.options import Options
-from experiments.recipes.kvasir_probe import embed_pictures
+from experiments.recipes.kvasir_probe import embed_pictures, plain_and_marked
 from experiments.recipes.train_kvasir import OUT
 from experiments.record import write_results
 from experiments.studies.evidence import MASKS
@@ -68,8 +68,7 @@ def planted(name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def marked_or_not(encoder: Encoder, data: Path, count: int = 200) -> dict[str, Corpus]:
     """The first training pictures with the watermark as reference, and without it as foil."""
-    plain = [sample.pixels() for sample in kvasir_seg(data, "train")[:count]]
-    marked = [plant(pixels, rng=np.random.default_rng(number))[0] for number, pixels in enumerate(plain)]
+    plain, marked = zip(*plain_and_marked(kvasir_seg(data, "train")[:count]), strict=True)
     return {
         "reference": Corpus(embed_pictures(encoder, marked), "marked"),
         "foil": Corpus(embed_pictures(encoder, plain), "not marked"),

@@ -38,8 +38,8 @@ class Journal:
         Raises:
             WriteError: If it cannot be written; earlier outcomes stay.
         """
-        passes, values = without_nan({"passes": outcome.passes})["passes"], without_nan(outcome.values)
-        row = {"image": outcome.image, "digest": digest, "method": outcome.method, "passes": passes, "values": values}
+        row = {"image": outcome.image, "digest": digest, "method": outcome.method, "passes": outcome.passes}
+        row = {**without_nan(row), "values": without_nan(outcome.values)}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with writing(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(f"\n{json.dumps(row)}\n")  # on a line of its own, also behind half a line
