@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from encoders.values import unreadable
@@ -52,6 +53,11 @@ class Raster:
             stop = start + step if start + step < self.height - 1 else self.height
             result[:, start:stop] = with_channels(unit(self.rows(start, stop)), channels).transpose(2, 0, 1)
         return result
+
+
+def strip(image: Image.Image, start: int, stop: int) -> Image.Image:
+    """The rows of a PIL image from a start to a stop."""
+    return image.crop((0, start, image.width, stop))
 
 
 def array_pixels(source: NDArray[Any] | Tensor, channels: int | None) -> NDArray[np.float32]:

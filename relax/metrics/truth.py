@@ -25,7 +25,7 @@ from PIL import Image
 from encoders.folders import Listing, image_endings
 from relax.io.errors import ImageError
 from relax.io.images import name_of, read_image
-from relax.io.raster import formats
+from relax.io.opening import formats
 from relax.metrics.maps import Mask
 
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels from 0, edges not centres
