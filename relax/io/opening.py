@@ -14,7 +14,7 @@ from PIL import Image
 
 from encoders.folders import image_endings
 from relax.io.errors import ImageError
-from relax.io.limits import MAX_BYTES, VARIABLE, check_size, max_bytes
+from relax.io.limits import PICTURES, check_size, max_bytes
 
 _PILLOW = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM")
 _READ = "PNG, JPEG, TIFF, WebP, BMP, GIF, JPEG 2000, PPM, AVIF or HEIC"
@@ -46,13 +46,13 @@ def opened(file: IO[bytes]) -> Image.Image:
     """
     file.seek(0)
     _check_webp(file.read(30))
-    if max_bytes() > MAX_BYTES:
+    if max_bytes() > PICTURES.default:
         Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit, which would else stand below the one that was asked for
     try:
         image = Image.open(file, formats=formats())
     except Image.DecompressionBombError:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise ImageError(f"has more than {most:,} pixels; make it smaller first, or raise {VARIABLE}") from None
+        raise ImageError(f"has more than {most:,} pixels: if you trust it, raise {PICTURES.variable}") from None
     width, height = (max(side, tiff_tag(image, tag, 0)) for side, tag in zip(image.size, _TILE_SIDES, strict=True))
     check_size(width, height, _DECODER_BYTES.get(str(image.format), 4))
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)

@@ -678,7 +678,9 @@ def test_the_limit_counts_samples_and_bits_and_can_be_raised(tmp_path, monkeypat
     monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", "16e6")
 
     assert read_image(shallow).shape == (1, 3, 1000, 1000)
-    refused(deep, "1000 x 1000 pixels would take 20 MB of memory to read, and the limit is 16 MB: make it smaller")
+    refused(
+        deep, "1000 x 1000 pixels would take 20 MB of memory to read, and the limit is 16 MB: if you trust it, raise"
+    )
     monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", "2e7")
     assert read_image(deep).shape == (1, 3, 1000, 1000)
     monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", "much")
@@ -688,7 +690,7 @@ def test_the_limit_counts_samples_and_bits_and_can_be_raised(tmp_path, monkeypat
 def test_a_raised_limit_lifts_that_of_pillow(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / "a.png")
-    refused(tmp_path / "a.png", "has more than 200 pixels; make it smaller first, or raise RELAX_MAX_PICTURE_BYTES")
+    refused(tmp_path / "a.png", "has more than 200 pixels: if you trust it, raise RELAX_MAX_PICTURE_BYTES")
 
     monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", "4e9")
     assert read_image(tmp_path / "a.png").shape == (1, 3, 20, 20)
@@ -755,6 +757,31 @@ def test_large_pictures_wait_for_each_other(monkeypatch):
 
     assert max(most) == 1500
     check_bytes(1600, "what is read alone")  # nothing is held any longer, and nobody waits
+
+
+def test_a_picture_that_turns_out_larger_waits_and_is_counted_once(monkeypatch):
+    """The first is checked as 500, then as 1000 of 1600: 600 remain, and the second, of 700 in the end, waits."""
+    monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", "1600")
+    order, second_waits = [], threading.Event()
+
+    def second():
+        with sharing_memory():
+            check_bytes(600, "the header")
+            second_waits.set()
+            check_bytes(700, "it")
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with sharing_memory():
+        for size in (500, 1000, 1000, 500):
+            check_bytes(size, "it")
+        thread.start()
+        assert second_waits.wait(5)
+        thread.join(0.1)
+        order.append("first")
+    thread.join(5)
+
+    assert order == ["first", "second"]
 
 
 # Narrow ranges
