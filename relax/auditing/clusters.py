@@ -27,13 +27,13 @@ class Clusters:
         centres: (K, D) float32, of length 1.
         silhouettes: Mean silhouette by number of clusters found, in [-1, 1]: 1 = compact and well separated, about 0 =
             overlapping; -1 where it is undefined, as for copies of one image, which are 1 cluster.
-        nearest: (K,) int64, the image closest to each centre.
+        closeness: (N,) float32, the cosine of each image to the centre of its cluster.
     """
 
     labels: NDArray[np.int64]
     centres: NDArray[np.float32]
     silhouettes: dict[int, float]
-    nearest: NDArray[np.int64]
+    closeness: NDArray[np.float32]
 
     @property
     def count(self) -> int:
@@ -49,6 +49,12 @@ class Clusters:
     def silhouette(self) -> float:
         """Mean silhouette of this number of clusters."""
         return self.silhouettes[self.count]
+
+    def members(self, number: int) -> list[int]:
+        """The images of a cluster, from the most typical one, nearest the centre, to its rim; of equals, the first."""
+        images = np.flatnonzero(self.labels == number)
+        ordered: list[int] = images[np.argsort(-self.closeness[images], kind="stable")].tolist()
+        return ordered
 
 
 def find_clusters(
@@ -83,7 +89,7 @@ def find_clusters(
         found = len(centres)  # less than the number where images are copies
         silhouette = _silhouette(vectors[sample], labels[sample])
         if best is None or silhouette > best.silhouette:
-            best = Clusters(labels, centres, silhouettes, (vectors @ centres.T).argmax(0))
+            best = Clusters(labels, centres, silhouettes, np.einsum("nd,nd->n", vectors, centres[labels]))
         silhouettes[found] = max(silhouette, silhouettes.get(found, silhouette))
     assert best is not None  # noqa: S101 - at least one number was tried
     return best

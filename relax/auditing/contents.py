@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from relax.auditing import charts
 from relax.auditing.findings import clusters_in_words, region_in_words
 from relax.auditing.gallery import Gallery
+from relax.auditing.outliers import LIMIT
 from relax.auditing.predictability import MIN_GROUP, Value
 from relax.auditing.result import Audit
 from relax.auditing.shortcuts import LEVEL
 from relax.report import Chart, Grid, Report, Section, Strip, Thumbnail
 
 THUMBNAILS = 12  # in a strip, at most
-EXAMPLES = 6  # of a cluster, and of hubs
+EXAMPLES = 6  # of a cluster's middle, of its rim, and of hubs
 TABLE_ROWS = 30  # the files beside the report have all of them
 STRIPS = 10  # rows of thumbnails in a chapter
 
@@ -139,12 +140,14 @@ class Contents:
             chart = charts.importance_chart(audit.maps, audit.map_counts)
             blocks.append(Chart(chart, caption, "One mean importance map per cluster"))
         for number in range(clusters.count):
-            members = np.flatnonzero(clusters.labels == number)
-            members = members[np.argsort(members != clusters.nearest[number], kind="stable")]
-            note = "The first is closest to the centre."
-            blocks.append(
-                self._strip(f"Cluster {number}: {len(members):,} images", members[:EXAMPLES].tolist(), note=note)
-            )
+            members = clusters.members(number)
+            title = f"Cluster {number}: {len(members):,} images"
+            if len(members) <= 2 * EXAMPLES:
+                blocks.append(self._strip(title, members, note="From the nearest to the centre to the farthest."))
+                continue
+            blocks.append(self._strip(f"{title}, the most typical", members[:EXAMPLES], note="Nearest to the centre."))
+            rim = members[: -EXAMPLES - 1 : -1]
+            blocks.append(self._strip(f"Cluster {number}, its rim", rim, note="Farthest from the centre."))
         return Section("Clusters", (clusters_in_words(clusters),), tuple(blocks))
 
     def _duplicates(self) -> Section:
@@ -173,23 +176,36 @@ class Contents:
 
     def _outliers(self) -> Section:
         outliers, paths = self.audit.space.outliers, self.audit.paths
+        flags = set(outliers.flagged)
         explanation = (
-            "Flagged: the logarithm of the mean cosine distance to the nearest images is more than 3.5 robust standard "
-            "deviations above the median. The local outlier factor is given beside it; about 1 is usual."
+            "Ranked by the larger of two scores, each a logarithm in robust standard deviations (median and MAD): the "
+            "mean cosine distance to the nearest images, within the cluster (z in its cluster; z is among all images), "
+            "and the local outlier factor, about 1 where an image lies as close as its neighbours do. Flagged: the "
+            f"distance is more than {LIMIT} above the median of its cluster. Some image always comes first; look "
+            "before you call it wrong."
         )
-        if not outliers.flagged:
-            return Section("Outliers", (explanation, "None."))
+        flagged = f"{len(outliers.flagged):,} flagged." if outliers.flagged else "None is flagged."
+        scores = (
+            *(outliers.score, outliers.distance, outliers.robust_z),
+            *(outliers.cluster_z, outliers.local_factor),
+        )
         rows = tuple(
-            (
-                paths[image],
-                float(outliers.distance[image]),
-                float(outliers.robust_z[image]),
-                float(outliers.local_factor[image]),
-            )
-            for image in outliers.flagged[:TABLE_ROWS]
+            (rank, paths[image], *(float(values[image]) for values in scores), "yes" if image in flags else "no")
+            for rank, image in enumerate(outliers.ranked[:TABLE_ROWS], start=1)
         )
-        grid = Grid("Farthest first", ("image", "mean distance", "robust z", "local outlier factor"), rows)
-        return Section("Outliers", (explanation,), (self._strip("Farthest", outliers.flagged), grid))
+        headers = (
+            "rank",
+            "image",
+            "score",
+            "mean distance",
+            "z",
+            "z in its cluster",
+            "local outlier factor",
+            "flagged",
+        )
+        grid = Grid("The most unusual images", headers, rows, "outliers.csv has all of them.")
+        strip = self._strip("The most unusual images", outliers.ranked, note="The most unusual first.")
+        return Section("Unusual images", (explanation, flagged), (strip, grid))
 
     def _hubs(self) -> Section | None:
         hubs, paths = self.audit.space.hubs, self.audit.paths

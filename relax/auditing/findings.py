@@ -136,12 +136,15 @@ def _about_duplicates(space: Space) -> str:
 
 
 def _about_outliers(paths: Sequence[str], space: Space) -> str:
-    flagged = space.outliers.flagged
+    flagged, first = space.outliers.flagged, paths[space.outliers.ranked[0]]
     if not flagged:
-        return "No outliers: no image is unusually far from its nearest neighbours."
+        return (
+            "No image is flagged as an outlier: none is extremely far from its neighbours for its cluster. "
+            f"Still look at the ranked list; it begins with {first}."
+        )
     return (
         f"{len(flagged):,} {'image lies' if len(flagged) == 1 else 'images lie'} unusually far from "
-        f"{'its' if len(flagged) == 1 else 'their'} nearest neighbours; the farthest is {paths[flagged[0]]}."
+        f"{'its' if len(flagged) == 1 else 'their'} nearest neighbours; the most unusual image is {first}."
     )
 
 

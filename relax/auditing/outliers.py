@@ -1,8 +1,10 @@
-"""Outliers: images far from everything else, and images in a sparser place than their neighbours.
+"""Outliers: images far from their neighbours for their cluster, and in a sparser place than their neighbours.
 
-Two scores, since they detect different things. The mean distance to the k nearest neighbours is large for an image far
-from all others; the local outlier factor compares an image's density with that of its neighbours, so it also detects
-an image just outside a compact cluster.
+Two scores, since they detect different things. The mean distance to the k nearest neighbours is compared with that of
+the other images of the cluster: with one limit for all, a loose cluster hides what is odd in a compact one, and is
+flagged as a whole itself. The local outlier factor compares an image's density with that of its neighbours. Images are
+ranked by the larger of the two, in robust standard deviations, whether or not any is extreme. Only the distance flags:
+the local factor is so skewed that a limit of 3.5 would flag 2 to 7 % of a cloud without outliers.
 
 Sources: Ramaswamy, Rastogi & Shim (SIGMOD 2000); Breunig, Kriegel, Ng & Sander, LOF (SIGMOD 2000); the robust z-score
 and its limit of 3.5: Iglewicz & Hoaglin, How to Detect and Handle Outliers (1993).
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from relax.auditing.neighbours import Neighbours, unit
 
 LIMIT = 3.5
+MIN_CLUSTER = 20  # images for a median and spread of their own
 
 
 @dataclass(frozen=True)
@@ -28,31 +31,44 @@ class Outliers:
         distance: (N,) mean cosine distance to the k nearest neighbours.
         robust_z: (N,) the logarithm of the distance, in robust standard deviations from the median; 0 where all
             distances are the same.
+        cluster_z: (N,) the same from the median of its cluster; `robust_z` in clusters of fewer than 20 images.
         local_factor: (N,) local outlier factor; about 1 inside a cluster, well above 1 outside.
-        flagged: Indices with a robust z above 3.5, farthest first.
+        score: (N,) how unusual: the larger of `cluster_z` and the robust z of the factor's logarithm.
+        ranked: All images, highest score first.
+        flagged: Those with a `cluster_z` above 3.5, highest score first.
     """
 
     distance: NDArray[np.float64]
     robust_z: NDArray[np.float64]
+    cluster_z: NDArray[np.float64]
     local_factor: NDArray[np.float64]
+    score: NDArray[np.float64]
+    ranked: tuple[int, ...]
     flagged: tuple[int, ...]
 
 
-def outliers(embeddings: NDArray[np.float32], neighbours: Neighbours) -> Outliers:
+def outliers(embeddings: NDArray[np.float32], neighbours: Neighbours, labels: NDArray[np.int64]) -> Outliers:
     """Score every image by its cosine neighbours.
 
     Args:
         embeddings: (N, D).
         neighbours: Their k nearest neighbours by cosine.
+        labels: (N,) the cluster of each.
     """
     from sklearn.neighbors import LocalOutlierFactor
 
     distance = neighbours.distances.mean(1)
-    z = robust_z(np.log(np.maximum(distance, 1e-12)))  # ratios of distances matter; copies have distance 0
+    logarithm = np.log(np.maximum(distance, 1e-12))  # ratios of distances matter; copies have distance 0
+    z = robust_z(logarithm)
+    cluster_z = z.copy()
+    for label in np.flatnonzero(np.bincount(labels) >= MIN_CLUSTER):
+        cluster_z[labels == label] = robust_z(logarithm[labels == label])
     k = neighbours.indices.shape[1]
     factor = -LocalOutlierFactor(n_neighbors=k).fit(unit(embeddings)).negative_outlier_factor_
-    far = np.flatnonzero(z > LIMIT)
-    return Outliers(distance, z, factor, tuple(far[np.argsort(-distance[far], kind="stable")].tolist()))
+    score = np.maximum(cluster_z, robust_z(np.log(factor)))
+    ranked = np.argsort(-score, kind="stable")
+    flagged = ranked[cluster_z[ranked] > LIMIT]
+    return Outliers(distance, z, cluster_z, factor, score, tuple(ranked.tolist()), tuple(flagged.tolist()))
 
 
 def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:

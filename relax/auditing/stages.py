@@ -48,7 +48,7 @@ def analyse_space(embeddings: NDArray[np.float32], options: Options, report: Sta
         neighbours=neighbours,
         agreement=agreement(neighbours, nearest(embeddings, k, "l2")),
         duplicates=near_duplicates(embeddings, neighbours, options.duplicates),
-        outliers=outliers(embeddings, neighbours),
+        outliers=outliers(embeddings, neighbours, clusters.labels),
         hubs=hubness(neighbours),
         clusters=clusters,
         layouts=layouts,

@@ -1,9 +1,9 @@
 """The files beside the report: every number of the audit, to sort, join and compute with.
 
     audit.parquet        one row per image: cluster, nearest image, duplicate group, outlier scores, hubness, map places
-    clusters.csv         path, cluster
+    clusters.csv         path, cluster, cosine to its centre, rank from the most typical image (1) to the rim
     duplicates.csv       one row per image of a group: group, path, closest, cosine
-    outliers.csv         flagged images, farthest first
+    outliers.csv         all images, the most unusual first, with their scores and whether they are flagged
     hubs.csv             images that are neighbours of unusually many others
     shortcuts.csv        every cell of the grid, the strongest evidence first
     predictability.csv   every metadata column, the most predictable first
@@ -31,19 +31,23 @@ from relax.files import written_aside
 from relax.text import csv_text
 
 Row = Sequence[Any]
+SCORES = {  # column: attribute of `relax.auditing.outliers.Outliers`
+    "outlier_score": "score",
+    "mean_distance": "distance",
+    "robust_z": "robust_z",
+    "cluster_z": "cluster_z",
+    "local_factor": "local_factor",
+}
 
 
 def write_tables(audit: Audit, out: Path) -> list[Path]:
     """Write all of them, each whole or not at all, and return their paths."""
     space, paths = audit.space, audit.paths
-    flagged, hubs = space.outliers.flagged, space.hubs
+    hubs = space.hubs
     tables: dict[str, tuple[Row, Iterable[Row]]] = {
-        "clusters.csv": (("path", "cluster"), zip(paths, space.clusters.labels.tolist(), strict=True)),
+        "clusters.csv": (("path", "cluster", "centre_cosine", "rank"), _members(audit)),
         "duplicates.csv": (("group", "path", "closest", "cosine"), _duplicates(audit)),
-        "outliers.csv": (
-            ("path", "mean_distance", "robust_z", "local_factor"),
-            [(paths[image], *(float(scores[image]) for scores in _outlier_scores(audit))) for image in flagged],
-        ),
+        "outliers.csv": (("rank", "path", *SCORES, "flagged"), _outliers(audit)),
         "hubs.csv": (("path", "occurrence"), [(paths[image], int(hubs.occurrence[image])) for image in hubs.hubs]),
     }
     if audit.shortcuts is not None:
@@ -65,7 +69,6 @@ def write_tables(audit: Audit, out: Path) -> list[Path]:
 def columns(audit: Audit) -> dict[str, Any]:
     """The columns of audit.parquet: one value per image."""
     space = audit.space
-    distance, z, factor = _outlier_scores(audit)
     count = len(audit.paths)
     group, outlier, hub, explained = (np.zeros(count, dtype=int) for _ in range(4))
     for number, members in enumerate(space.duplicates.groups, start=1):
@@ -76,12 +79,11 @@ def columns(audit: Audit) -> dict[str, Any]:
     table = {
         "path": [_unicode(path) for path in audit.paths],
         "cluster": space.clusters.labels,
+        "centre_cosine": space.clusters.closeness,
         "nearest": [_unicode(audit.paths[image]) for image in space.duplicates.closest],
         "nearest_cosine": space.duplicates.similarity,
         "duplicate_group": group,  # 0 = none
-        "mean_distance": distance,
-        "robust_z": z,
-        "local_factor": factor,
+        **{column: getattr(space.outliers, name) for column, name in SCORES.items()},
         "outlier": outlier.astype(bool),
         "occurrence": space.hubs.occurrence,
         "hub": hub.astype(bool),
@@ -141,6 +143,16 @@ def _write_json(audit: Audit, file: Path) -> Path:
     return file
 
 
+def _members(audit: Audit) -> list[Row]:
+    """One row per image, cluster by cluster."""
+    clusters = audit.space.clusters
+    return [
+        (audit.paths[image], number, float(clusters.closeness[image]), rank)
+        for number in range(clusters.count)
+        for rank, image in enumerate(clusters.members(number), start=1)
+    ]
+
+
 def _duplicates(audit: Audit) -> list[Row]:
     duplicates, paths = audit.space.duplicates, audit.paths
     return [
@@ -150,9 +162,13 @@ def _duplicates(audit: Audit) -> list[Row]:
     ]
 
 
-def _outlier_scores(audit: Audit) -> tuple[Any, Any, Any]:
-    outliers = audit.space.outliers
-    return outliers.distance, outliers.robust_z, outliers.local_factor
+def _outliers(audit: Audit) -> list[Row]:
+    outliers, flagged = audit.space.outliers, set(audit.space.outliers.flagged)
+    scores = [getattr(outliers, name) for name in SCORES.values()]
+    return [
+        (rank, audit.paths[image], *(float(values[image]) for values in scores), image in flagged)
+        for rank, image in enumerate(outliers.ranked, start=1)
+    ]
 
 
 def _cells(shortcuts: Shortcuts) -> tuple[Row, list[Row]]:

@@ -122,12 +122,43 @@ def test_the_default_threshold_is_a_hundredth_of_the_typical_distance_copies_lef
 def test_a_point_far_away_is_the_outlier():
     points = np.concatenate([blobs(40), -np.eye(8, dtype=np.float32)[:1]])
 
-    result = outliers(points, nearest(points, 5))
+    result = outliers(points, nearest(points, 5), np.zeros(41, dtype=np.int64))
 
     assert result.flagged == (40,)
+    assert result.ranked[0] == 40
+    assert sorted(result.ranked) == list(range(41))
     assert result.local_factor.argmax() == 40
     expected = np.mean(sorted(1 - cosine(points[7], points[other]) for other in range(41) if other != 7)[:5])
     assert result.distance[7] == pytest.approx(expected, rel=1e-4)
+
+
+def test_an_image_beside_a_compact_cluster_is_flagged_though_a_loose_cluster_has_larger_distances():
+    """One limit for the folder hides it, and flags the whole loose cluster."""
+    compact, loose = blobs(40, spread=0.002), blobs(0, 36, spread=0.15)
+    odd = np.eye(8, dtype=np.float32)[:1] + np.float32(0.03) * np.eye(8, dtype=np.float32)[2:3]
+    points = np.concatenate([compact, loose, odd])
+    labels = np.array([0] * 40 + [1] * 36 + [0])
+
+    result = outliers(points, nearest(points, 5), labels)
+
+    assert result.robust_z[76] < 3.5 < np.median(result.robust_z[40:76])
+    assert result.cluster_z[76] > 3.5
+    assert result.flagged == (76,)
+    assert result.ranked[0] == 76
+    inside = np.log(result.distance[labels == 0])
+    np.testing.assert_allclose(result.cluster_z[labels == 0], robust_z(inside))
+    np.testing.assert_allclose(result.score, np.maximum(result.cluster_z, robust_z(np.log(result.local_factor))))
+
+
+def test_without_an_outlier_nothing_is_flagged_but_all_are_ranked():
+    points = blobs(30, 12, spread=0.2)
+    labels = np.array([0] * 30 + [1] * 12)  # too few images for a scale of their own: measured with all
+
+    result = outliers(points, nearest(points, 5), labels)
+
+    assert result.flagged == ()
+    assert result.score[list(result.ranked)].tolist() == sorted(result.score, reverse=True)
+    np.testing.assert_array_equal(result.cluster_z[30:], result.robust_z[30:])
 
 
 def test_the_robust_z_score_by_hand():
@@ -164,8 +195,19 @@ def test_blobs_are_clusters_the_largest_first():
     assert clusters.sizes == [25, 15, 10]
     assert clusters.labels.tolist() == [2] * 10 + [0] * 25 + [1] * 15
     np.testing.assert_allclose(clusters.centres, np.eye(8)[[1, 2, 0]], atol=0.1)
-    assert [clusters.labels[image] for image in clusters.nearest] == [0, 1, 2]
     assert max(clusters.silhouettes, key=lambda number: clusters.silhouettes[number]) == 3
+
+
+def test_members_go_from_the_centre_of_a_cluster_to_its_rim():
+    angles = np.radians([4, -7, 1, 20, 183, 180, 170])
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+    clusters = find_clusters(points, count=2)
+
+    centre = np.arctan2(*clusters.centres[0][::-1])  # 4.5 degrees, nearly
+    assert clusters.members(0) == sorted(range(4), key=lambda image: abs(angles[image] - centre)) == [0, 2, 1, 3]
+    assert clusters.members(1) == [5, 4, 6]
+    np.testing.assert_allclose(clusters.closeness[:4], np.cos(angles[:4] - centre), atol=1e-6)
 
 
 def test_two_tight_blobs_are_two_clusters():
