@@ -5,6 +5,7 @@ from .archive.archive import make_archive as make_archive
 from .auditing.run import audit as audit
 from .estimators.budget import hoeffding_masks as hoeffding_masks
 from .explainer import explain as explain
+from .explainer import explaining as explaining
 from .explanation import Explanation as Explanation
 from .io.errors import ImageError as ImageError
 from .io.images import read_image as read_image
@@ -22,6 +23,7 @@ from .questions.trust import assess as assess
 from .questions.volume import explain_volume as explain_volume
 from .references import Corpus as Corpus
 from .report.page import write_report as write_report
+from .run import Interrupted as Interrupted
 from .scene import EncoderError as EncoderError
 from .scene import load_encoder as load_encoder
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Unpack, overload
@@ -21,13 +21,14 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from encoders import Encoder
-from relax.estimators.budget import Budget, Progress
+from relax.estimators.budget import CHECK, Budget, Progress
 from relax.explanation import Explanation
 from relax.io.datasets import is_dataset, is_row, rows
 from relax.io.images import ImageSource, one_by_one
 from relax.keywords import ExplainKeywords, shows
 from relax.provenance import surroundings
 from relax.references import Question
+from relax.run import Interrupted, Run, check_every
 from relax.scene import EncoderSource, Scene, loaded
 from relax.settings import Settings
 
@@ -37,6 +38,15 @@ class ExplainImage(Protocol):
 
     def __call__(self, image: ImageSource, progress: Progress | None = None) -> Explanation:
         """As `explain`, for one image."""
+
+
+class WatchImage(Protocol):
+    """Explains one image, watched."""
+
+    def __call__(
+        self, image: ImageSource, progress: Progress | None = None, every: int | None = None
+    ) -> Iterator[Explanation]:
+        """As `explaining`, for one image; without `every` only the finished explanation."""
 
 
 @overload
@@ -132,6 +142,7 @@ def explain(
         EncoderError: If the encoder cannot be loaded, or returns a wrong shape, NaN or infinity.
         relax.baselines.MethodError: If the method cannot be used with the encoder or head; a ValueError.
         ValueError: If another argument is invalid, or does not apply to the method; the message names it.
+        relax.Interrupted: On Ctrl-C while masks come in, with the explanations so far; a KeyboardInterrupt.
 
     Warns:
         UserWarning: If the masks ran out before the tolerance was reached.
@@ -145,29 +156,89 @@ def explain(
     return explanations[0] if not several and len(explanations) == 1 else explanations
 
 
+@shows(ExplainKeywords)
+def explaining(
+    image: ImageSource | Mapping[str, Any],
+    encoder: EncoderSource = "default",
+    *,
+    every: int = CHECK,
+    progress: Progress | None = None,
+    **keywords: Unpack[ExplainKeywords],
+) -> Iterator[Explanation]:
+    """Explain one image and watch: the explanation so far, again and again, and at last the finished one.
+
+        for explanation in relax.explaining("cat.png", masks=20_000):
+            print(explanation)  # break whenever it is good enough
+
+    Each is what `explain` gives for so many masks, in importance, uncertainty and error, up to rounding in the
+    embeddings. The record of all but the last has "stopped_early"; that of each has the error at all looks so far under
+    "convergence".
+
+    Args:
+        image: As for `explain`, but one.
+        encoder: As for `explain`.
+        every: Masks between two looks, or a quarter of the masks so far if that is more, since a look takes the longer
+            the more masks it has; looks fall on the ends of batches.
+        progress: Called with (masks done, masks at most) after every batch.
+        keywords: Keywords of `explain`. Methods other than "relax" and "rise" give only the finished explanation.
+
+    Raises:
+        As `explain`, at once; what shows only when the image is read or embedded is raised on the way.
+    """
+    every = check_every(every)
+    settings = Settings.of(keywords, function="explaining")
+    if is_dataset(image) or len(images := one_by_one(image)) != 1:  # type: ignore[arg-type]
+        raise ValueError("image must be one picture, of which explaining gives one explanation after the other")
+    return image_watcher(loaded(encoder, settings.execution), settings)(images[0], progress, every)
+
+
 def explain_images(
     images: Iterable[ImageSource], encoder: Encoder, settings: Settings, progress: Progress | None = None
 ) -> list[Explanation]:
     """`explain` for each of several images, given a loaded encoder and checked settings."""
     explain_image = image_explainer(encoder, settings)
-    return [explain_image(image, progress) for image in images]
+    explanations: list[Explanation] = []
+    try:
+        for image in images:
+            explanations.append(explain_image(image, progress))
+    except Interrupted as stop:
+        raise Interrupted([*explanations, *stop.explanations]) from None
+    except KeyboardInterrupt:
+        if not explanations:
+            raise
+        raise Interrupted(explanations) from None
+    return explanations
 
 
 def image_explainer(encoder: Encoder, settings: Settings) -> ExplainImage:
     """A function that explains one image under these settings; reference and foil are embedded here, once."""
-    budget = Budget(settings.count, settings.estimation.tolerance, settings.execution.batch_size)
-    explain_image = _explainer(encoder, settings, budget)
+    watch_image = image_watcher(encoder, settings)
 
-    def explain_and_warn(image: ImageSource, progress: Progress | None = None) -> Explanation:
-        explanation = explain_image(image, progress)
-        if explanation.provenance["converged"] is False:
-            _warn_not_converged(explanation, budget)
+    def explain_image(image: ImageSource, progress: Progress | None = None) -> Explanation:
+        (explanation,) = watch_image(image, progress)
         return explanation
 
-    return explain_and_warn
+    return explain_image
 
 
-def _explainer(encoder: Encoder, settings: Settings, budget: Budget) -> ExplainImage:
+def image_watcher(encoder: Encoder, settings: Settings) -> WatchImage:
+    """A function that explains one image under these settings, watched; reference and foil are embedded here, once."""
+    budget = Budget(settings.count, settings.estimation.tolerance, settings.execution.batch_size)
+    watch_image = _watcher(encoder, settings, budget)
+
+    def watch_and_warn(
+        image: ImageSource, progress: Progress | None = None, every: int | None = None
+    ) -> Iterator[Explanation]:
+        for explanation in watch_image(image, progress, every):
+            record = explanation.provenance
+            if record["converged"] is False and "stopped_early" not in record:
+                _warn_not_converged(explanation, budget)
+            yield explanation
+
+    return watch_and_warn
+
+
+def _watcher(encoder: Encoder, settings: Settings, budget: Budget) -> WatchImage:
     request = settings.request
     if (request.method, request.head, request.target) == ("relax", None, None):
         question = Question.of(request.similarity, request.reference, request.foil, encoder)
@@ -176,7 +247,7 @@ def _explainer(encoder: Encoder, settings: Settings, budget: Budget) -> ExplainI
         raise ValueError(f'foil is for method "relax" without a head; got method={request.method!r}: leave it out')
     from relax.baselines import Baseline  # RELAX itself need not wait for the other methods
 
-    return Baseline.of(settings, encoder, budget).explain
+    return Baseline.of(settings, encoder, budget).looks
 
 
 def _relax(
@@ -186,27 +257,27 @@ def _relax(
     question: Question,
     image: ImageSource,
     progress: Progress | None = None,
-) -> Explanation:
-    """RELAX for one image."""
+    every: int | None = None,
+) -> Iterator[Explanation]:
+    """RELAX for one image, at each look and at last."""
     start = time.perf_counter()
     scene = Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
     target = question.target(scene.accumulator_device, lambda: scene.image_embedding)
-    moments = scene.estimator()
-    for masks, embeddings in scene.passes(budget, progress, target):
-        moments.add(target(embeddings), masks)
-        if budget.met_after(moments):
-            break
-    record = {
-        **scene.record(settings.hiding),
-        "method": "relax",
-        **question.record(),
-        "scale": scene.yardsticks.record(question.reference),
-        "tolerance": budget.tolerance,
-        "converged": None if budget.tolerance is None else budget.met_by(moments.standard_error),
-        "cost": {"passes": moments.count + (question.reference is None), "in_words": "masks"},
-        **surroundings(encoder.device, time.perf_counter() - start),
-    }
-    return scene.explanation(moments, record)
+    run = Run(scene, target, budget, progress, every)
+    for moments in run.looks():
+        record = {
+            **scene.record(settings.hiding),
+            "method": "relax",
+            **question.record(),
+            "scale": scene.yardsticks.record(question.reference, warn=not run.early),
+            **run.record(),
+            "cost": {"passes": moments.count + (question.reference is None), "in_words": "masks"},
+            **surroundings(encoder.device, time.perf_counter() - start),
+        }
+        explanation = scene.explanation(moments, record, run.scores, warn=not run.early)
+        if run.interrupted:
+            raise Interrupted([explanation])
+        yield explanation
 
 
 def _warn_not_converged(explanation: Explanation, budget: Budget) -> None:

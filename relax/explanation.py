@@ -31,6 +31,8 @@ PROVENANCE: dict[str, Any] = {
     "fill": (str, float, int, list),
     "tolerance": NUMBER,
     "converged": bool,
+    "convergence": {"masks": list, "largest": list, "median": list},
+    "stopped_early": {"after": int, "of": int},
     "cost": {"passes": NUMBER},
     "seconds": NUMBER,
     "scale": {
@@ -61,7 +63,10 @@ class Explanation:
         standard_error: (H, W) float32, 0 or more. Monte-Carlo error of the importance; shrinks as masks
             are added. NaN where it is undefined (masks that are not random).
         image: (H, W, 3) uint8, the picture in the same frame, for drawing only.
-        provenance: How the maps were made, as JSON types.
+        provenance: How the maps were made, as JSON types. "convergence" has the error against the number of masks at
+            each look; "stopped_early" is there if fewer masks were embedded than asked for.
+        scores: (N,) float64, the similarity of each masked picture, in the order of the masks, from which the maps were
+            made; None where there are none or they were not kept.
     """
 
     importance: NDArray[np.float32]
@@ -69,6 +74,7 @@ class Explanation:
     standard_error: NDArray[np.float32]
     image: NDArray[np.uint8]
     provenance: dict[str, Any]
+    scores: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
         height, width = self.importance.shape
@@ -118,15 +124,17 @@ class Explanation:
         return json.dumps({**self.provenance, "height": height, "width": width, "maps": ranges}, indent=2)
 
     def to_bytes(self) -> bytes:
-        """The maps, image and provenance, as the bytes of an `.npz` file."""
+        """The maps, image, provenance and scores, as the bytes of an `.npz` file."""
         arrays = {name: getattr(self, name) for name in (*MAPS, "image")}
+        if self.scores is not None:
+            arrays["scores"] = self.scores
         record = json.dumps({"format": FORMAT, "provenance": self.provenance})
         stream = io.BytesIO()
         np.savez_compressed(stream, how=np.array(record), **arrays)
         return stream.getvalue()
 
     def save(self, path: str | Path) -> Path:
-        """Write the maps, image and provenance to one `.npz`, which appears whole or not at all. Returns its path."""
+        """Write all of it to one `.npz`, which appears whole or not at all. Returns its path."""
         with written_aside(path) as aside:
             aside.write_bytes(self.to_bytes())
         return Path(path)
@@ -141,7 +149,7 @@ class Explanation:
                 `encoders.limits` says, or its format is newer than this version reads.
         """
         try:
-            arrays = read_npz(path, ("how", *MAPS, "image"))
+            arrays = read_npz(path, ("how", *MAPS, "image"), ["scores"])
             record = read_json(str(arrays.pop("how")))
             check_record(record, {"format": int, "provenance": dict})
             version, provenance = record.get("format"), record.get("provenance")
@@ -149,7 +157,8 @@ class Explanation:
                 raise ValueError("its record lacks format or provenance")
             if version <= FORMAT:
                 _check_provenance(provenance)
-                return cls(**_checked_arrays(arrays), provenance=provenance)
+                scores = _checked_scores(arrays.pop("scores", None))
+                return cls(**_checked_arrays(arrays), provenance=provenance, scores=scores)
         except TooLarge as reason:
             raise TooLarge(f"{path} {reason}") from None
         except ValueError as reason:
@@ -185,6 +194,12 @@ def _checked_arrays(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any
             raise ValueError(f"{name} must be {np.dtype(dtype)} {expected}; got {values.dtype} {values.shape}")
         checked[name] = values.astype(dtype, copy=False)
     return checked
+
+
+def _checked_scores(scores: NDArray[Any] | None) -> NDArray[np.float64] | None:
+    if scores is not None and (scores.dtype.newbyteorder("=") != np.float64 or scores.ndim != 1):
+        raise ValueError(f"scores must be float64 (N,); got {scores.dtype} {scores.shape}")
+    return None if scores is None else scores.astype(np.float64, copy=False)
 
 
 def _range(values: NDArray[np.float32]) -> dict[str, float | None]:

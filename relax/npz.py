@@ -17,8 +17,8 @@ from encoders.limits import TooLarge, check_unfolded
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def read_npz(path: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """The arrays of these names; no pickle is opened.
+def read_npz(path: str | Path, names: Sequence[str], optional: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
+    """The arrays of these names, and of the optional ones those that are there; no pickle is opened.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -27,6 +27,8 @@ def read_npz(path: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            known = set(archive.namelist())
+            names = [*names, *(name for name in optional if f"{name}.npy" in known)]
             members = {name: archive.getinfo(f"{name}.npy") for name in names}
             check_unfolded(path, sum(member.file_size for member in members.values()))
             return {name: _array(archive, member) for name, member in members.items()}

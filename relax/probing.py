@@ -20,10 +20,9 @@ from relax.io.images import ImageSource
 from relax.keywords import ProbeKeywords, shows
 from relax.provenance import surroundings
 from relax.references import Question, Reference
+from relax.run import moments_of
 from relax.scene import EncoderSource, Scene, loaded
 from relax.settings import Settings
-
-MASKS_AT_ONCE = 64  # when averaging: masks are drawn anew, and all of them would fill the memory
 
 
 @shows(ProbeKeywords)
@@ -116,11 +115,7 @@ class Probe:
 
     def moments(self, scores: Tensor, start: int = 0) -> Estimator:
         """The moments of scores (M,) under masks `start` to `start + M - 1`; the masks are drawn anew."""
-        moments = self.scene.estimator(start)
-        for chunk in torch.split(scores, MASKS_AT_ONCE):
-            moments.add(chunk, self.scene.source.masks(start, start + len(chunk), self.scene.accumulator_device))
-            start += len(chunk)
-        return moments
+        return moments_of(self.scene, scores, start)
 
     def _scores(self, question: Question) -> Tensor:
         """(N,) score of each masked image."""

@@ -148,7 +148,7 @@ class Scene:
                 similarity to the image itself.
         """
         check_progress(progress)
-        total = min(budget.masks, self.source.limit or budget.masks)
+        total = self.total(budget)
         self.yardsticks.start()
         size, start = self._settle(budget, total, score), 0
         while start < total:
@@ -158,6 +158,10 @@ class Scene:
             start += len(batch[0])
             if progress is not None:
                 progress(start, total)
+
+    def total(self, budget: Budget) -> int:
+        """Masks that a budget allows, at most."""
+        return min(budget.masks, self.source.limit or budget.masks)
 
     def _settle(self, budget: Budget, total: int, score: Score | None) -> int:
         """Decide on the precision by the first masks; returns the batch size."""
@@ -206,9 +210,19 @@ class Scene:
             return averages(self.source, self.accumulator_device)
         return RelaxMoments.empty(self.size, self.accumulator_device)
 
-    def explanation(self, moments: Estimator, record: dict[str, Any]) -> Explanation:
-        """The maps of these moments in the frame of the image, with their provenance."""
-        self.check_shown(moments.importance)
+    def explanation(
+        self, moments: Estimator, record: dict[str, Any], scores: Tensor | None = None, *, warn: bool = True
+    ) -> Explanation:
+        """The maps of these moments in the frame of the image, with their provenance.
+
+        Args:
+            moments: The estimate.
+            record: How it was made.
+            scores: (N,) those that it was made from, to be kept.
+            warn: Of pixels that no mask has shown; not while masks still come.
+        """
+        if warn:
+            self.check_shown(moments.importance)
         error = moments.standard_error
         importance, beyond = within_limits(moments.importance, map_unit(record))
         return Explanation(
@@ -222,6 +236,7 @@ class Scene:
                 "masks": {**record["masks"], "count": moments.count},
                 "estimator": {**moments.record(), **beyond},
             },
+            scores=None if scores is None else scores.cpu().numpy(),
         )
 
     def check_shown(self, importance: Tensor) -> None:

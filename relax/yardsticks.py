@@ -97,19 +97,20 @@ class Yardsticks:
         self.masked.append(cosine(embeddings, self.picture.to(embeddings.device)))
         self.zeros.append((embeddings == 0).all(1))
 
-    def record(self, references: Tensor | None = None) -> dict[str, Any]:
+    def record(self, references: Tensor | None = None, *, warn: bool = True) -> dict[str, Any]:
         """The cosines, as JSON types; None where a cosine is undefined or nothing was masked.
 
         Args:
             references: (D,) or (K, D) embeddings of other pictures that are at hand, whose mean cosine to the picture
                 is a further yardstick.
+            warn: Of embeddings of zeros; not while masks still come.
 
         Warns:
             EncoderWarning: If masked views have embeddings of zeros, which have no direction.
         """
         known = torch.cat(self.masked) if self.masked else torch.empty(0)
         zeros = int(torch.cat(self.zeros).sum()) if self.zeros else 0
-        if zeros:
+        if zeros and warn:
             warnings.warn(
                 f"{zeros} of {len(known)} masked views have an embedding of zeros, which has no direction: their "
                 "cosine is taken as 0; another fill may avoid that",

@@ -82,7 +82,7 @@ def explanations(other: np.ndarray) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "corpus minus foil", {"reference": relax.Corpus([other]), "foil": relax.Corpus([other[::-1], other[::2]])}
     yield "cells and keep", {"cells": 11, "keep": 0.3, "seed": 5}
     yield "tolerance", {"tolerance": 0.02, "masks": 2000}
-    yield "given masks", {"masks": torch.rand(64, 1, 64, 64, generator=torch.Generator().manual_seed(3))}
+    yield "given masks", {"masks": torch.rand(64, 1, 96, 96, generator=torch.Generator().manual_seed(3))}
     yield "batches", {"batch_size": 17}
 
 

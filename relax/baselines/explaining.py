@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from relax.explanation import Explanation
 from relax.io.images import ImageSource
 from relax.provenance import surroundings
 from relax.references import Reference, embed_reference, reference_name
+from relax.run import Interrupted
 from relax.scene import Scene
 from relax.settings import Hiding, Settings
 
@@ -82,16 +84,20 @@ class Baseline:
             target=None if head is None or target is None else _class_index(head, target),
         )
 
-    def explain(self, image: ImageSource, progress: Progress | None = None) -> Explanation:
-        """Explain one image.
+    def looks(
+        self, image: ImageSource, progress: Progress | None = None, every: int | None = None
+    ) -> Iterator[Explanation]:
+        """Explain one image, at each look and at last; methods that do not average masks have no look but the last.
 
         Args:
             image: As for `relax.explain`.
             progress: Called with (passes done, passes expected) after every batch.
+            every: Masks between two looks, see `relax.run`; None for no look but the last.
 
         Raises:
             ImageError: If the image cannot be used.
             MethodError: If the method cannot work with the encoder.
+            Interrupted: On Ctrl-C, with the maps so far.
         """
         start = time.perf_counter()
         scene = Scene.of(image, self.encoder, self.hiding, self.estimator)
@@ -105,14 +111,19 @@ class Baseline:
             samples=self.samples,
             progress=progress,
             expected=self.method.cost(self.samples, self.hiding.cells, scene.size),
+            every=every,
         )
-        maps = self.method.implementation(task)
-        provenance = {
-            **self._record(scene, scalar, target, maps),
-            "cost": {"passes": task.passes + passes_before, "in_words": self.method.passes_in_words},
-            **surroundings(self.encoder.device, time.perf_counter() - start),
-        }
-        return _explanation(scene, maps, provenance)
+        result = self.method.implementation(task)
+        for maps in [result] if isinstance(result, Maps) else result:
+            provenance = {
+                **self._record(scene, scalar, target, maps),
+                "cost": {"passes": task.passes + passes_before, "in_words": self.method.passes_in_words},
+                **surroundings(self.encoder.device, time.perf_counter() - start),
+            }
+            explanation = _explanation(scene, maps, provenance)
+            if maps.run is not None and maps.run.interrupted:
+                raise Interrupted([explanation])
+            yield explanation
 
     def _question(self, scene: Scene) -> tuple[Scalar, int | None, int]:
         """The number to explain, the class if it is one, and the encoder passes spent on finding out."""
@@ -148,7 +159,7 @@ class Baseline:
             "source": method.source,
             "settings": settings,
             "scalar": scalar.name,
-            "scale": scene.yardsticks.record() if has_question else None,
+            "scale": scene.yardsticks.record(warn=maps.run is None or not maps.run.early) if has_question else None,
             "map": maps.unit,
             "similarity": scalar.unit if compares else None,
             "reference": reference_name(self.reference) if compares else None,
@@ -156,6 +167,7 @@ class Baseline:
             "target": self.head.classes[target] if self.head is not None and target is not None else None,
             "tolerance": settings.get("tolerance"),
             "converged": settings.get("converged"),
+            **({} if maps.run is None else maps.run.record()),
         }
 
 
@@ -231,4 +243,5 @@ def _explanation(scene: Scene, maps: Maps, provenance: dict[str, Any]) -> Explan
         standard_error=scene.to_image(error),
         image=scene.picture(),
         provenance=provenance,
+        scores=None if maps.run is None else maps.run.scores.cpu().numpy(),
     )

@@ -5,7 +5,7 @@ Costs are in encoder passes of one image, without the one that embeds the refere
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
@@ -71,10 +71,13 @@ class Method:
         return self.passes(self.samples or 0 if masks is None else masks, cells, size)
 
     @property
-    def implementation(self) -> Callable[[Task], Maps]:
-        """The function itself; the first use imports its module, and with it torch and perhaps captum or grad-cam."""
+    def implementation(self) -> Callable[[Task], Maps | Iterator[Maps]]:
+        """The function itself, which may give maps at each look and at last.
+
+        The first use imports its module, and with it torch and perhaps captum or grad-cam.
+        """
         module, name = self.function.split(":")
-        function: Callable[[Task], Maps] = getattr(import_module(f"relax.baselines.{module}"), name)
+        function: Callable[[Task], Maps | Iterator[Maps]] = getattr(import_module(f"relax.baselines.{module}"), name)
         return function
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -10,14 +11,15 @@ from torch import Tensor
 from relax.baselines.scalar import Head, class_score
 from relax.baselines.task import Maps, MethodError, Task
 from relax.explanation import Explanation
+from relax.run import Run
 from relax.scene import within_limits
 
 if TYPE_CHECKING:
     from relax.probing import Probe
 
 
-def mask_average(task: Task) -> Maps:
-    """The mean score over the masks that show a pixel, with its uncertainty and standard error.
+def mask_average(task: Task) -> Iterator[Maps]:
+    """The mean score over the masks that show a pixel, with its uncertainty and standard error; at each look, and last.
 
     With a similarity as the score this is RELAX, with the probability of a class it is RISE. The RISE paper divides
     sum(p m) by N E[m], the expected sum of the masks; here, as in RELAX, the divisor is the sum of the masks drawn.
@@ -27,20 +29,18 @@ def mask_average(task: Task) -> Maps:
 
     Sources: RELAX (Wickstrøm et al., IJCV 2023); RISE (Petsiuk, Das & Saenko, BMVC 2018), section 3.1.
     """
-    moments = task.scene.estimator()
-    for masks, embeddings in task.scene.passes(task.budget, task.progress, task.scalar):
-        task.passes += len(masks)
-        moments.add(task.scalar(embeddings), masks)
-        if task.budget.met_after(moments):
-            break
-    task.scene.check_shown(moments.importance)
-    importance, beyond = within_limits(moments.importance, task.scalar.unit)
-    settings: dict[str, Any] = {"estimator": {**moments.record(), **beyond}}
-    if task.budget.tolerance is not None:
-        settings["tolerance"] = task.budget.tolerance
-        settings["converged"] = task.budget.met_by(moments.standard_error)
-    error = moments.standard_error if task.scene.source.independent else None
-    return Maps(importance, f"mean {task.scalar.unit}", moments.uncertainty, error, settings, moments.count)
+    run = Run(task.scene, task.scalar, task.budget, task.progress, task.every)
+    for moments in run.looks():
+        task.passes = moments.count
+        if not run.early:
+            task.scene.check_shown(moments.importance)
+        importance, beyond = within_limits(moments.importance, task.scalar.unit)
+        settings: dict[str, Any] = {"estimator": {**moments.record(), **beyond}}
+        if task.budget.tolerance is not None:
+            settings |= {name: run.record()[name] for name in ("tolerance", "converged")}
+        error = moments.standard_error if task.scene.source.independent else None
+        unit = f"mean {task.scalar.unit}"
+        yield Maps(importance, unit, moments.uncertainty, error, settings, moments.count, run)
 
 
 def rise_of(probe: Probe, head: Head, target: str | int | None = None) -> Explanation:

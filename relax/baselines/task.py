@@ -18,6 +18,7 @@ from encoders import Encoder, EncoderError
 from relax.baselines.costs import GRADIENT
 from relax.baselines.scalar import Scalar
 from relax.estimators.budget import Budget, Progress, check_progress
+from relax.run import Run
 from relax.scene import Scene
 from relax.settings import Hiding
 
@@ -37,6 +38,7 @@ class Maps:
         standard_error: (h, w), the Monte-Carlo error of the importance; None for methods without one.
         settings: Settings of the method, as JSON types.
         masks: Number of masked images that were embedded.
+        run: What averaged the masks, for methods that do.
     """
 
     importance: Tensor
@@ -45,6 +47,7 @@ class Maps:
     standard_error: Tensor | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     masks: int = 0
+    run: Run | None = None
 
 
 @dataclass
@@ -61,6 +64,7 @@ class Task:
         progress: Called with (passes done, passes expected) after every batch.
         expected: Total encoder passes of the method; None while it is unknown.
         passes: Encoder passes so far.
+        every: Masks between two looks at the maps so far, for methods that average masks; None for no look.
     """
 
     method: str
@@ -72,6 +76,7 @@ class Task:
     progress: Progress | None = None
     expected: int | None = None
     passes: int = 0
+    every: int | None = None
 
     def __post_init__(self) -> None:
         check_progress(self.progress)

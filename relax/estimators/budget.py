@@ -14,7 +14,6 @@ from encoders import EncoderError
 from encoders.devices import out_of_memory
 from encoders.errors import one_line
 from encoders.values import described, is_number, plain
-from relax.estimators.moments import Estimator
 from relax.settings import BatchSize, Estimation, Execution
 
 Progress = Callable[[int, int], None]
@@ -22,6 +21,7 @@ Result = TypeVar("Result")
 
 CHECK = 256  # masks between two checks of the error; fixed, so that stopping does not depend on the batch size
 LEAST_MASKS = 2 * CHECK  # an error estimated from fewer is itself too uncertain to stop on
+LEAST_RUN = 2  # masks that have an error at all
 
 # In one batch when its size is "auto": pixels, least and most images. Measured on a processor; its cache is small.
 BATCHES = {"cpu": (20 * 224**2, 16, 64), "cuda": (256 * 224**2, 16, 512)}
@@ -78,22 +78,20 @@ class Budget:
         stop = min(start + size, total)
         return stop if self.tolerance is None else min(stop, (start // CHECK + 1) * CHECK)
 
-    def met_after(self, moments: Estimator) -> bool:
-        """Whether to stop here; checked after 512 masks and then after about a quarter more each time."""
-        return self.tolerance is not None and _checked_at(moments.count) and self.met_by(moments.standard_error)
+    def checked_at(self, count: int) -> bool:
+        """Whether the error is compared with the tolerance here: after 512 masks, then about a quarter more each time.
+
+        Computing it anew must not cost more than the masks.
+        """
+        check = LEAST_MASKS
+        while check < count:
+            check += max(1, check // CHECK // 4) * CHECK
+        return self.tolerance is not None and check == count
 
     def met_by(self, standard_error: Tensor) -> bool:
         """Whether every pixel with a standard error, (H, W), is within the tolerance."""
         known = standard_error[standard_error.isfinite()]
         return self.tolerance is not None and known.numel() > 0 and bool(known.max() <= self.tolerance)
-
-
-def _checked_at(count: int) -> bool:
-    """Whether the error is checked after so many masks: computing it anew must not cost more than the masks."""
-    check = LEAST_MASKS
-    while check < count:
-        check += max(1, check // CHECK // 4) * CHECK
-    return check == count
 
 
 def _batch_size(view: Tensor) -> int:

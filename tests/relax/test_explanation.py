@@ -65,7 +65,7 @@ def test_saving_and_loading_gives_back_everything(tmp_path):
 
     loaded = relax.Explanation.load(explanation.save(tmp_path / "deep" / "made.npz"))
 
-    for name in ("importance", "uncertainty", "standard_error", "image"):
+    for name in ("importance", "uncertainty", "standard_error", "image", "scores"):
         assert np.array_equal(getattr(loaded, name), getattr(explanation, name))
         assert getattr(loaded, name).dtype == getattr(explanation, name).dtype
     assert loaded.provenance == explanation.provenance

@@ -32,6 +32,7 @@ TABLES = {
 }
 FUNCTIONS = {
     relax.explain: keywords.ExplainKeywords,
+    relax.explaining: keywords.ExplainKeywords,
     relax.probe: keywords.ProbeKeywords,
     relax.compare_methods: keywords.CompareKeywords,
     relax.compare_encoders: keywords.CompareKeywords,

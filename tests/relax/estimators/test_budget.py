@@ -71,13 +71,6 @@ def error_of(*values):
     return torch.tensor([values], dtype=torch.float64)
 
 
-class Measured:
-    """Moments of so many masks, with an error that meets any tolerance."""
-
-    def __init__(self, count):
-        self.count, self.standard_error = count, error_of(0.0)
-
-
 def test_a_tolerance_is_met_by_the_largest_error_of_all_pixels_that_have_one():
     budget = Budget(1000, 0.5)
 
@@ -93,10 +86,10 @@ def test_the_error_is_looked_at_after_512_masks_and_then_after_about_a_quarter_m
     """From 2,048 masks on a quarter is more than 256; always whole steps of 256."""
     budget = Budget(10_000, 0.1)
 
-    looks = [count for count in range(1, 6001) if budget.met_after(Measured(count))]
+    looks = [count for count in range(1, 6001) if budget.checked_at(count)]
 
     assert looks == [512, 768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 3840, 4608, 5632]
-    assert not Budget(10_000).met_after(Measured(512))
+    assert not Budget(10_000).checked_at(512)
 
 
 @pytest.mark.parametrize(
