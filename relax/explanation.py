@@ -84,6 +84,7 @@ class Explanation:
             f"importance {_span(self.importance)}, uncertainty {_span(self.uncertainty)}, "
             f"median standard error {_median(self.standard_error):.2g} "
             f"({record.get('similarity')}, {(record.get('masks') or {}).get('count')} masks, "
+            f"{_stopped(record.get('stopped_early'))}"
             f"seed {record.get('seed')}, encoder {(record.get('encoder') or {}).get('name')})"
         )
 
@@ -212,6 +213,10 @@ def _range(values: NDArray[np.float32]) -> dict[str, float | None]:
 def _span(values: NDArray[np.float32]) -> str:
     seen = _range(values)
     return "nowhere defined" if seen["min"] is None else f"{seen['min']:.5g} to {seen['max']:.5g}"
+
+
+def _stopped(early: dict[str, Any] | None) -> str:
+    return f"stopped early of {early.get('of')}, " if early else ""
 
 
 def _median(values: NDArray[np.float32]) -> float:

@@ -16,9 +16,10 @@ from relax.cli.console import MaskProgress, Stopped, complain, plain_table, pref
 from relax.cli.outputs import targets, write_outputs
 from relax.explainer import ExplainImage
 from relax.explanation import Explanation
-from relax.files import file_names
+from relax.files import file_names, with_ending
 from relax.io.choice import discreet_name
 from relax.questions.trust import Trust
+from relax.run import Interrupted
 from relax.scale import doubts
 from relax.text import number, shortened
 
@@ -71,7 +72,7 @@ def explain_files(
         How many images failed.
 
     Raises:
-        Stopped: On Ctrl-C, with the number of images done.
+        Stopped: On Ctrl-C, with the number of images done, and the masks of the one whose maps were written early.
     """
     progress = MaskProgress(len(images), visible=not quiet)
     explained: list[ExplainedFile] = []
@@ -88,8 +89,9 @@ def explain_files(
                     if debug:
                         traceback.print_exc()
                 progress.finish()
-    except KeyboardInterrupt:
-        raise Stopped(f"{len(explained)} of {len(images)} images are done, in {out}") from None
+    except KeyboardInterrupt as stop:
+        done = f"{len(explained)} of {len(images)} images are done, in {out}"
+        raise Stopped(f"{done}; {_so_far(stop)}" if isinstance(stop, Interrupted) else done) from None
     if explained and not quiet:
         print_table(summary(explained), *_doubts(explained))
     failed = len(images) - len(explained)
@@ -116,13 +118,23 @@ def explain_file(
 
     Raises:
         ImageError, EncoderError, ValueError, OSError: As for `relax.explain`, or if a file cannot be written.
+        Interrupted: On Ctrl-C, after the outputs of the masks so far were written.
     """
+    explanation: Explanation | None = None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        explanation = explain_image(image, progress.masks if progress else None)
-        if assess is not None:
-            trust = assess(image, progress=progress.additional() if progress else None)
-            explanation = trust.beside(explanation)
+        try:
+            explanation = explain_image(image, progress.masks if progress else None)
+            if assess is not None:
+                trust = assess(image, progress=progress.additional() if progress else None)
+                explanation = trust.beside(explanation)
+        except KeyboardInterrupt as stop:
+            if explanation is None and isinstance(stop, Interrupted):
+                explanation = stop.explanation
+            if explanation is None or _surpassed(explanation, target):
+                raise KeyboardInterrupt from None
+            write_outputs(explanation, target)
+            raise Interrupted([explanation]) from None
     files = tuple(write_outputs(explanation, target))
     return ExplainedFile(
         discreet_name(image), files, explanation, tuple(dict.fromkeys(str(warning.message) for warning in caught))
@@ -151,6 +163,23 @@ def _doubts(rows: Sequence[ExplainedFile]) -> list[str]:
     lines = [f"{shortened(image, 400)}: {doubt}" for image, reasons in doubtful[:NAMED] for doubt in reasons]
     more = len(doubtful) - NAMED
     return [*lines, f"{more} more such images: their figures say so"] if more > 0 else lines
+
+
+def _surpassed(explanation: Explanation, target: Path) -> bool:
+    """Whether the files of an earlier run come from more masks, so that they should stay."""
+    try:
+        earlier = Explanation.load(with_ending(target, ".npz")).provenance["masks"]["count"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(earlier > explanation.provenance["masks"]["count"])
+
+
+def _so_far(stop: Interrupted) -> str:
+    """Which image has files from fewer masks than were asked for."""
+    record = stop.explanation.provenance
+    early = record.get("stopped_early")
+    masks = f"{early['after']:,} of {early['of']:,} masks" if early else "all masks and no --trust"
+    return f"{record['image']} has files from {masks}"
 
 
 def _cell(text: str, limit: int) -> Text:

@@ -22,6 +22,7 @@ def recipe(provenance: dict[str, Any]) -> list[str]:
         f"encoder {shortened(str(encoder.get('name')), 60)}",
         _explained_quantity(provenance),
         f"{count:,} masks" if isinstance(count, int) else "masks",
+        _stopped(provenance.get("stopped_early")),
         str(masks.get("kind", "")),
         *(f"{key} {masks[key]}" for key in ("cells", "found", "window", "stride", "keep") if key in masks),
         f"fill {_fill(provenance.get('fill'))}",
@@ -30,6 +31,11 @@ def recipe(provenance: dict[str, Any]) -> list[str]:
     if provenance.get("trust"):
         phrases += trust_in_words(provenance["trust"])
     return [phrase for phrase in phrases if phrase]
+
+
+def _stopped(early: dict[str, Any] | None) -> str:
+    """That masks are missing, and how many were asked for."""
+    return f"STOPPED EARLY, of {early.get('of')} masks" if early else ""
 
 
 def _explained_quantity(provenance: dict[str, Any]) -> str:
