@@ -95,8 +95,8 @@ def explain(
     """Show which parts of each image determine its embedding, and how certain that is.
 
     Parts of the image are hidden at random, thousands of times; a part is important if showing it keeps the embedding
-    close. Writes for each image a figure (.png), the maps (.npz) and their provenance (.json); after Ctrl-C from the masks
-    so far.
+    close. Writes for each image a figure (.png), the maps (.npz) and their provenance (.json); after Ctrl-C those of
+    the masks so far.
     """
     if neighbours is not None and not trust:
         raise UsageError("--neighbours needs --trust")
