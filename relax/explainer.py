@@ -21,7 +21,9 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from encoders import Encoder
+from relax.continuation import continued, earlier_scores
 from relax.estimators.budget import CHECK, Budget, Progress
+from relax.estimators.convergence import Convergence
 from relax.explanation import Explanation
 from relax.io.datasets import is_dataset, is_row, rows
 from relax.io.images import ImageSource, one_by_one
@@ -36,7 +38,9 @@ from relax.settings import Settings
 class ExplainImage(Protocol):
     """Explains one image."""
 
-    def __call__(self, image: ImageSource, progress: Progress | None = None) -> Explanation:
+    def __call__(
+        self, image: ImageSource, progress: Progress | None = None, earlier: Explanation | None = None
+    ) -> Explanation:
         """As `explain`, for one image."""
 
 
@@ -44,7 +48,11 @@ class WatchImage(Protocol):
     """Explains one image, watched."""
 
     def __call__(
-        self, image: ImageSource, progress: Progress | None = None, every: int | None = None
+        self,
+        image: ImageSource,
+        progress: Progress | None = None,
+        every: int | None = None,
+        earlier: Explanation | None = None,
     ) -> Iterator[Explanation]:
         """As `explaining`, for one image; without `every` only the finished explanation."""
 
@@ -54,6 +62,7 @@ def explain(
     image: str | Path | Image.Image | NDArray[Any] | Mapping[str, Any],
     encoder: EncoderSource = ...,
     *,
+    earlier: Explanation | None = ...,
     progress: Progress | None = ...,
     **keywords: Unpack[ExplainKeywords],
 ) -> Explanation: ...
@@ -70,6 +79,7 @@ def explain(
     image: Any,
     encoder: EncoderSource = ...,
     *,
+    earlier: Explanation | None = ...,
     progress: Progress | None = ...,
     **keywords: Unpack[ExplainKeywords],
 ) -> Any: ...
@@ -80,6 +90,7 @@ def explain(
     image: ImageSource | Sequence[ImageSource] | Mapping[str, Any] | Dataset[Any] | DataLoader[Any],
     encoder: EncoderSource = "default",
     *,
+    earlier: Explanation | None = None,
     progress: Progress | None = None,
     **keywords: Unpack[ExplainKeywords],
 ) -> Explanation | list[Explanation]:
@@ -132,6 +143,8 @@ def explain(
         precision: "exact" (float32) unless the encoder was loaded with another. "auto" runs the masked passes in half
             precision where that is faster on the device and the scores of the first 32 masks agree, so that the map
             correlates with the exact one at 0.999; "fast" whatever the agreement. The provenance records the choice.
+        earlier: An explanation of this image under the same arguments, whose masks count among `masks` and are not
+            embedded again. The result is that of one run, up to rounding; only "relax", with precision "exact".
         progress: Called with (masks done, masks at most) after every batch.
 
     Returns:
@@ -151,6 +164,10 @@ def explain(
     """
     settings = Settings.of(keywords)
     images: Any = rows(image) if is_dataset(image) else one_by_one(image)  # type: ignore[arg-type]
+    if earlier is not None:
+        if is_dataset(image) or len(images) != 1:
+            raise ValueError("earlier is of one image; image holds several: explain them one by one")
+        return image_explainer(loaded(encoder, settings.execution), settings)(images[0], progress, earlier)
     explanations = explain_images(images, loaded(encoder, settings.execution), settings, progress)
     several = is_dataset(image) or (isinstance(image, list | tuple) and not is_row(image))
     return explanations[0] if not several and len(explanations) == 1 else explanations
@@ -162,6 +179,7 @@ def explaining(
     encoder: EncoderSource = "default",
     *,
     every: int = CHECK,
+    earlier: Explanation | None = None,
     progress: Progress | None = None,
     **keywords: Unpack[ExplainKeywords],
 ) -> Iterator[Explanation]:
@@ -179,6 +197,7 @@ def explaining(
         encoder: As for `explain`.
         every: Masks between two looks, or a quarter of the masks so far if that is more, since a look takes the longer
             the more masks it has; looks fall on the ends of batches.
+        earlier: As for `explain`.
         progress: Called with (masks done, masks at most) after every batch.
         keywords: Keywords of `explain`. Methods other than "relax" and "rise" give only the finished explanation.
 
@@ -189,7 +208,7 @@ def explaining(
     settings = Settings.of(keywords, function="explaining")
     if is_dataset(image) or len(images := one_by_one(image)) != 1:  # type: ignore[arg-type]
         raise ValueError("image must be one picture, of which explaining gives one explanation after the other")
-    return image_watcher(loaded(encoder, settings.execution), settings)(images[0], progress, every)
+    return image_watcher(loaded(encoder, settings.execution), settings)(images[0], progress, every, earlier)
 
 
 def explain_images(
@@ -214,8 +233,10 @@ def image_explainer(encoder: Encoder, settings: Settings) -> ExplainImage:
     """A function that explains one image under these settings; reference and foil are embedded here, once."""
     watch_image = image_watcher(encoder, settings)
 
-    def explain_image(image: ImageSource, progress: Progress | None = None) -> Explanation:
-        (explanation,) = watch_image(image, progress)
+    def explain_image(
+        image: ImageSource, progress: Progress | None = None, earlier: Explanation | None = None
+    ) -> Explanation:
+        (explanation,) = watch_image(image, progress, earlier=earlier)
         return explanation
 
     return explain_image
@@ -227,9 +248,12 @@ def image_watcher(encoder: Encoder, settings: Settings) -> WatchImage:
     watch_image = _watcher(encoder, settings, budget)
 
     def watch_and_warn(
-        image: ImageSource, progress: Progress | None = None, every: int | None = None
+        image: ImageSource,
+        progress: Progress | None = None,
+        every: int | None = None,
+        earlier: Explanation | None = None,
     ) -> Iterator[Explanation]:
-        for explanation in watch_image(image, progress, every):
+        for explanation in watch_image(image, progress, every, earlier):
             record = explanation.provenance
             if record["converged"] is False and "stopped_early" not in record:
                 _warn_not_converged(explanation, budget)
@@ -258,22 +282,27 @@ def _relax(
     image: ImageSource,
     progress: Progress | None = None,
     every: int | None = None,
+    earlier: Explanation | None = None,
 ) -> Iterator[Explanation]:
     """RELAX for one image, at each look and at last."""
     start = time.perf_counter()
     scene = Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
     target = question.target(scene.accumulator_device, lambda: scene.image_embedding)
-    run = Run(scene, target, budget, progress, every)
+    asked = {**scene.record(settings.hiding), "method": "relax", **question.record()}
+    scores = None if earlier is None else earlier_scores(earlier, scene, asked, target, budget)
+    curve = None if earlier is None else Convergence.of(earlier.provenance.get("convergence"))
+    run = Run(scene, target, budget, progress, every, scores, curve)
     for moments in run.looks():
         record = {
-            **scene.record(settings.hiding),
-            "method": "relax",
-            **question.record(),
+            **asked,
+            "precision": scene.run.record(),
             "scale": scene.yardsticks.record(question.reference, warn=not run.early),
             **run.record(),
             "cost": {"passes": moments.count + (question.reference is None), "in_words": "masks"},
             **surroundings(encoder.device, time.perf_counter() - start),
         }
+        if earlier is not None:
+            record = continued(record, earlier.provenance)
         explanation = scene.explanation(moments, record, run.scores, warn=not run.early)
         if run.interrupted:
             raise Interrupted([explanation])

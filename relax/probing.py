@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -22,7 +22,7 @@ from relax.provenance import surroundings
 from relax.references import Question, Reference
 from relax.run import moments_of
 from relax.scene import EncoderSource, Scene, loaded
-from relax.settings import Settings
+from relax.settings import BatchSize, Settings
 
 
 @shows(ProbeKeywords)
@@ -72,6 +72,32 @@ class Probe:
     embeddings: Tensor
     image_embedding: Tensor
     provenance: dict[str, Any]
+
+    def extend(self, masks: int, *, batch_size: BatchSize = "auto", progress: Progress | None = None) -> Probe:
+        """A probe with `masks` further masks, the same as `relax.probe` with all of them; this one stays as it is.
+
+        Args:
+            masks: How many more.
+            batch_size: As for `relax.explain`.
+            progress: Called with (masks done, masks at the end) after every batch.
+
+        Raises:
+            ValueError: If `masks` is below 1, or the masks run out, as windows and given masks do.
+        """
+        start, count, limit = time.perf_counter(), len(self.embeddings), self.scene.source.limit
+        if not is_whole(masks := plain(masks), 1):
+            raise ValueError(f"masks must be how many more, 1 or more; got {described(masks)}")
+        if limit is not None and count + masks > limit:
+            raise ValueError(f"masks must be at most {limit - count} more, there are no others; got {masks}")
+        yardsticks = self.scene.yardsticks
+        yardsticks.start()
+        yardsticks.add(self.embeddings)
+        budget = Budget.of(count + masks, None, batch_size)
+        further = [batch for _, batch in self.scene.passes(budget, progress, first=count)]
+        seconds = self.provenance["seconds"] + time.perf_counter() - start
+        made = surroundings(self.scene.encoder.device, seconds)
+        record = {**self.provenance, "scale": yardsticks.record(), **made}
+        return replace(self, embeddings=torch.cat([self.embeddings, *further]), provenance=record)
 
     def explain(
         self, reference: Reference = None, *, foil: Reference = None, similarity: str = "cosine"

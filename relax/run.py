@@ -16,6 +16,7 @@ from torch import Tensor
 from encoders.passes import Score
 from encoders.values import described, is_whole, plain
 from relax.estimators.budget import CHECK, LEAST_RUN, Budget, Progress
+from relax.estimators.control import ControlledMoments
 from relax.estimators.convergence import Convergence
 from relax.estimators.moments import Estimator
 from relax.scene import Scene
@@ -59,25 +60,35 @@ class Run:
         budget: How many masks, and how many at a time.
         progress: Called with (masks done, masks at most) after every batch.
         every: Masks between two looks, or a quarter of the masks so far if that is more; None for no look but the last.
+        scores: (M,) those of the first masks, from an earlier run.
+        curve: That of the earlier run.
     """
 
     def __init__(
-        self, scene: Scene, score: Score, budget: Budget, progress: Progress | None = None, every: int | None = None
+        self,
+        scene: Scene,
+        score: Score,
+        budget: Budget,
+        progress: Progress | None = None,
+        every: int | None = None,
+        scores: Tensor | None = None,
+        curve: Convergence | None = None,
     ) -> None:
         self.scene, self.score, self.budget, self.progress, self.every = scene, score, budget, progress, every
-        self.moments = scene.estimator()
-        self.curve = Convergence()
+        self.moments = scene.estimator() if scores is None else moments_of(scene, scores)
+        self.curve = curve or Convergence()
         self.interrupted = False
-        self._parts: list[Tensor] = []
+        self._parts = [] if scores is None else [scores]
 
     def looks(self) -> Iterator[Estimator]:
         """The estimate at each look, and at last that of all masks, or of those before Ctrl-C.
 
         Looks fall on the ends of batches, so that watching changes no number.
         """
-        watched, drawn = self.every, CHECK
+        first = self.moments.count
+        watched, drawn = first + (self.every or 0), max(CHECK, 2 * first)
         try:
-            for masks, embeddings in self.scene.passes(self.budget, self.progress, self.score):
+            for masks, embeddings in self.scene.passes(self.budget, self.progress, self.score, first):
                 scores = self.score(embeddings)
                 self._parts.append(scores)
                 self.moments.add(scores, masks)
@@ -89,7 +100,7 @@ class Run:
                 if self.scene.surrogate is None and count >= drawn:
                     self._look()
                     drawn = 2 * count
-                if self.every is not None and watched is not None and watched <= count < self.total:
+                if self.every is not None and watched <= count < self.total:
                     self._look()
                     yield self.moments
                     watched = count + max(self.every, count // 4)
@@ -138,6 +149,9 @@ class Run:
 def moments_of(scene: Scene, scores: Tensor, start: int = 0) -> Estimator:
     """The estimate from scores (M,) under masks `start` to `start + M - 1` of a scene; the masks are drawn anew."""
     moments = scene.estimator(start)
+    if isinstance(moments, ControlledMoments):
+        moments.add(scores)
+        return moments
     for chunk in torch.split(scores, MASKS_AT_ONCE):
         moments.add(chunk, scene.source.masks(start, start + len(chunk), scene.accumulator_device))
         start += len(chunk)

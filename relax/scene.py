@@ -135,7 +135,7 @@ class Scene:
         return Yardsticks.of(self.encoder, self.embed, self.view, self.fill, self.image_embedding)
 
     def passes(
-        self, budget: Budget, progress: Progress | None = None, score: Score | None = None
+        self, budget: Budget, progress: Progress | None = None, score: Score | None = None, first: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of masks (N, 1, h, w) and the embeddings (N, D) of the image under them.
 
@@ -146,11 +146,14 @@ class Scene:
             progress: Called with (masks done, masks at most) after every batch.
             score: From embeddings (N, D) to the scores (N,) that rounding must not change; by default the cosine
                 similarity to the image itself.
+            first: Number of the first mask, above 0 where earlier ones are added to; the budget counts from 0.
         """
         check_progress(progress)
         total = self.total(budget)
-        self.yardsticks.start()
-        size, start = self._settle(budget, total, score), 0
+        size, start = budget.batch(self.view, len(self.encoder.devices)), first
+        if first == 0:
+            self.yardsticks.start()
+            size = self._settle(budget, total, score, size)
         while start < total:
             batch, size = within_memory(partial(self._pass, budget, start, total), size)
             self.yardsticks.add(batch[1])
@@ -163,9 +166,8 @@ class Scene:
         """Masks that a budget allows, at most."""
         return min(budget.masks, self.source.limit or budget.masks)
 
-    def _settle(self, budget: Budget, total: int, score: Score | None) -> int:
-        """Decide on the precision by the first masks; returns the batch size."""
-        size = budget.batch(self.view, len(self.encoder.devices))
+    def _settle(self, budget: Budget, total: int, score: Score | None, size: int) -> int:
+        """Decide on the precision by the first masks, in batches of at most `size`; returns the size that fits."""
         expected = total if budget.tolerance is None else min(total, DEFAULT_MASKS)
         if self.drops or not self.resized or not self.run.wants_trial(expected):
             return size

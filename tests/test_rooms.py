@@ -55,7 +55,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"estimators"},
     {"explanation", "hiding", "references"},
     {"scene", "yardsticks"},
-    {"run"},
+    {"run", "continuation"},
     {"probing", "baselines", "metrics"},
     {"explainer"},
     {"questions"},

@@ -85,7 +85,11 @@ class Baseline:
         )
 
     def looks(
-        self, image: ImageSource, progress: Progress | None = None, every: int | None = None
+        self,
+        image: ImageSource,
+        progress: Progress | None = None,
+        every: int | None = None,
+        earlier: Explanation | None = None,
     ) -> Iterator[Explanation]:
         """Explain one image, at each look and at last; methods that do not average masks have no look but the last.
 
@@ -93,12 +97,17 @@ class Baseline:
             image: As for `relax.explain`.
             progress: Called with (passes done, passes expected) after every batch.
             every: Masks between two looks, see `relax.run`; None for no look but the last.
+            earlier: None; only RELAX itself continues an explanation.
 
         Raises:
             ImageError: If the image cannot be used.
             MethodError: If the method cannot work with the encoder.
             Interrupted: On Ctrl-C, with the maps so far.
         """
+        if earlier is not None:
+            raise ValueError(
+                f'earlier is for method "relax" without a head; got method={self.method.name!r}: leave it out'
+            )
         start = time.perf_counter()
         scene = Scene.of(image, self.encoder, self.hiding, self.estimator)
         scalar, target, passes_before = self._question(scene)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from relax.cli.console import MaskProgress, Stopped, complain, plain_table, prefixed, print_table
 from relax.cli.outputs import targets, write_outputs
-from relax.explainer import ExplainImage
+from relax.explainer import ExplainImage, image_explainer
 from relax.explanation import Explanation
 from relax.files import file_names, with_ending
 from relax.io.choice import discreet_name
@@ -26,7 +27,13 @@ from relax.text import number, shortened
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from encoders import Encoder
+    from relax.estimators.budget import Progress
+    from relax.io.images import ImageSource
+    from relax.settings import Settings
+
 NAMED = 3  # images about whose maps a doubt is told
+AddMasks: TypeAlias = Callable[..., Explanation]  # `continue_file` with the encoder, the settings and a number
 Assess: TypeAlias = Callable[..., Trust]  # `relax.assess` with all arguments set but image and progress
 
 
@@ -52,6 +59,7 @@ def explain_files(
     explain_image: ExplainImage,
     out: Path,
     *,
+    add_masks: AddMasks | None = None,
     inputs: Sequence[str | Path] = (),
     assess: Assess | None = None,
     quiet: bool,
@@ -63,6 +71,7 @@ def explain_files(
         images: Paths.
         explain_image: Explains one of them.
         out: The folder to write to.
+        add_masks: Explains with further masks, given the path of the earlier files, without their ending.
         inputs: Further files that must not be overwritten.
         assess: Assesses how far a map can be trusted; None = not assessed.
         quiet: No progress and no table.
@@ -80,8 +89,9 @@ def explain_files(
         with progress.bar:
             for image, target in zip(images, targets(images, out, inputs), strict=True):
                 progress.start(image)
+                explain = explain_image if add_masks is None else partial(add_masks, target)
                 try:
-                    explained.append(explain_file(image, target, explain_image, progress, assess))
+                    explained.append(explain_file(image, target, explain, progress, assess))
                     for note in explained[-1].notes:
                         complain(f"note: {note}")
                 except Exception as error:  # of any kind: the other images must still be explained
@@ -98,6 +108,38 @@ def explain_files(
     if failed and len(images) > 1:
         complain(f"{failed} of {len(images)} images failed; see above")
     return failed
+
+
+def continue_file(
+    encoder: Encoder, settings: Settings, more: int, target: Path, image: ImageSource, progress: Progress | None = None
+) -> Explanation:
+    """Explain one image with `more` masks than the earlier result has, whose masks are not embedded again.
+
+    Args:
+        encoder: As for `relax.explain`.
+        settings: Those of the earlier result.
+        more: How many masks.
+        target: The path of the earlier files, without their ending.
+        image: Path of the image.
+        progress: Updated after every batch.
+
+    Raises:
+        ValueError: If there is no earlier result, or it cannot be continued, with the reason.
+        Otherwise as `relax.explain`.
+    """
+    path = with_ending(target, ".npz")
+    try:
+        earlier = Explanation.load(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path} is not there: --more adds masks to an earlier result; leave it out first") from None
+    masks = more if earlier.scores is None else len(earlier.scores) + more
+    settings = replace(settings, estimation=replace(settings.estimation, masks=masks))
+    try:
+        return image_explainer(encoder, settings)(image, progress, earlier)
+    except ValueError as error:
+        if not str(error).startswith("earlier "):
+            raise
+        raise ValueError(f"{path} {str(error).removeprefix('earlier ')}") from None
 
 
 def explain_file(
@@ -166,12 +208,12 @@ def _doubts(rows: Sequence[ExplainedFile]) -> list[str]:
 
 
 def _surpassed(explanation: Explanation, target: Path) -> bool:
-    """Whether the files of an earlier run come from more masks, so that they should stay."""
+    """Whether the files of an earlier run come from as many masks, so that they should stay."""
     try:
         earlier = Explanation.load(with_ending(target, ".npz")).provenance["masks"]["count"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return bool(earlier > explanation.provenance["masks"]["count"])
+    return bool(earlier >= explanation.provenance["masks"]["count"])
 
 
 def _so_far(stop: Interrupted) -> str:

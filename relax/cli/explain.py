@@ -20,6 +20,7 @@ from relax.cli.options import (
     METHOD,
     OUT_PANEL,
     QUESTION,
+    RUN_PANEL,
     TOLERANCE,
     Debug,
     EncoderSpec,
@@ -47,6 +48,9 @@ relax explain *.jpg --encoder timm:vit_small_patch14_dinov2.lvd142m --out maps
 
 relax explain cat.png --tolerance 0.002
     as many masks as it takes until no pixel's standard error exceeds 0.002
+
+relax explain cat.png --more 3000
+    3,000 further masks for cat.npz in relax-out, with the options of the first run
 
 relax explain cat.png --reference dog1.png --reference dog2.png
     what makes the cat close to the dogs (to the mean of their embeddings)
@@ -88,6 +92,15 @@ def explain(
             rich_help_panel=OUT_PANEL,
         ),
     ] = None,
+    more: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Add N masks to the earlier result of the image in --out, as if all had been drawn at once. The other "
+            "options must be those of then.",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = None,
     out: Out = DEFAULT_OUT,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -100,7 +113,11 @@ def explain(
     """
     if neighbours is not None and not trust:
         raise UsageError("--neighbours needs --trust")
-    from relax.cli.batch import explain_files
+    if more is not None and (more < 1 or options["masks"] is not None):
+        raise UsageError(
+            f"--more must be 1 or more; got {more}" if more < 1 else "--more adds to earlier masks: leave --masks out"
+        )
+    from relax.cli.batch import continue_file, explain_files
     from relax.cli.prepare import prepared
     from relax.explainer import image_explainer
 
@@ -108,10 +125,13 @@ def explain(
         network, settings = prepared(encoder, options, out)
         explain_image = image_explainer(network, settings)
         assess = _assess(network, settings, neighbours) if trust else None
+        add_masks = None if more is None else partial(continue_file, network, settings, more)
     inputs = [path for name in ("reference", "foil") for path in options[name] or [] if not Path(path).is_dir()]
     if isinstance(options["fill"], str):
         inputs.append(options["fill"])
-    failed = explain_files(images, explain_image, out, inputs=inputs, assess=assess, quiet=quiet, debug=debug)
+    failed = explain_files(
+        images, explain_image, out, add_masks=add_masks, inputs=inputs, assess=assess, quiet=quiet, debug=debug
+    )
     return SOME_FAILED if failed else DONE
 
 

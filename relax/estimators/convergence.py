@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,11 @@ class Convergence:
     masks: list[int] = field(default_factory=list)
     largest: list[float] = field(default_factory=list)
     median: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any] | None) -> Convergence:
+        """The points of a `record`."""
+        return cls(**{name: list(values) for name, values in (record or {}).items()})
 
     def add(self, moments: Estimator) -> None:
         """Take a look; a second one at the same masks, or one that finds no error yet, adds no point."""

@@ -83,3 +83,61 @@ def test_an_assessment_that_is_stopped_leaves_the_map_without_it(here, capsys, m
     assert "cat.png has files from all masks and no --trust" in capsys.readouterr().err
     assert record()["masks"]["count"] == 32
     assert not {"stopped_early", "trust"} & set(record())
+
+
+def explain(*arguments):
+    return run(["explain", "cat.png", *SETTINGS, "--quiet", *arguments])
+
+
+def test_more_masks_for_an_earlier_result_give_what_one_run_gives(here):
+    assert explain("--masks", "30") == 0
+    assert explain("--more", "26") == 0
+
+    continued = relax.Explanation.load("relax-out/cat.npz")
+    alone = relax.explain("cat.png", ENCODER, masks=56, cells=3, batch_size=8, device="cpu")
+    for name in ("importance", "uncertainty", "standard_error"):
+        np.testing.assert_allclose(getattr(continued, name), getattr(alone, name), rtol=1e-5, atol=1e-7)
+    assert record()["masks"]["count"] == 56
+    assert record()["earlier"]["masks"] == 30
+
+
+def test_what_was_stopped_goes_on(here, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(24, signal.SIGINT, patch)
+        assert explain("--masks", "40") == 130
+
+    assert explain("--more", "16") == 0
+
+    assert record()["masks"]["count"] == 40
+    assert "stopped_early" not in record()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ["--more", "8", "--seed", "3"],
+            1,
+            "cat.png: relax-out/cat.npz cannot be continued: seed is 0 there and 3 here",
+        ),
+        (
+            ["--more", "8", "--out", "new"],
+            1,
+            "cat.png: new/cat.npz is not there: --more adds masks to an earlier result",
+        ),
+        (["--more", "8", "--method", "random"], 1, 'cat.png: relax-out/cat.npz is for method "relax" without a head'),
+        (["--more", "8", "--masks", "40"], 2, "--more adds to earlier masks: leave --masks out"),
+        (["--more", "0"], 2, "--more must be 1 or more; got 0"),
+    ],
+    ids=str,
+)
+def test_more_masks_are_refused_in_one_line_that_says_why(here, capsys, arguments, code, message):
+    assert explain("--masks", "16") == 0
+    before = Path("relax-out/cat.npz").read_bytes()
+
+    assert explain(*arguments) == code
+
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert Path("relax-out/cat.npz").read_bytes() == before
