@@ -150,6 +150,12 @@ class Question:
         reference = embed_image() if self.reference is None else self.reference
         return Target(self.similarity, reference.to(device), None if self.foil is None else self.foil.to(device))
 
+    @property
+    def scalar(self) -> str:
+        """What is scored, in words, such as "cosine to the image itself"."""
+        to = ["the image itself" if name == "itself" else name for name in self.names]
+        return f"{self.similarity} to {to[0]}" + ("" if self.foil is None else f" minus that to {to[1]}")
+
     def record(self) -> dict[str, Any]:
         """The question for the provenance, as JSON types."""
         record: dict[str, Any] = {"similarity": self.similarity, "reference": self.names[0]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import operator
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields, replace
@@ -45,6 +47,15 @@ class Head(ABC):
     def encoder_name(self) -> str | None:
         """Name of the encoder whose embeddings it was made from; None = unknown."""
         return None if self.encoder is None else self.encoder["name"]
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of everything that determines its scores."""
+        digest = hashlib.sha256(json.dumps([self.kind, list(self.classes), self._settings()]).encode())
+        for name, value in sorted(self._tensors().items()):
+            digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     @abstractmethod
     def logits(self, embeddings: Tensor) -> Tensor:
@@ -122,17 +133,11 @@ class Head(ABC):
         Raises:
             OSError: If a file cannot be written.
         """
-        common = {field.name for field in fields(Head)}
-        settings = {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if field.name not in common and field.name not in self._tensors()
-        }
         card = {
             "kind": self.kind,
             "classes": list(self.classes),
             "dim": self.dim,
-            "settings": settings,
+            "settings": self._settings(),
             "encoder": self.encoder,
             "training": self.training,
         }
@@ -141,6 +146,11 @@ class Head(ABC):
     def __repr__(self) -> str:
         encoder = f", encoder={self.encoder_name!r}" if self.encoder_name else ""
         return f"{type(self).__name__}({len(self.classes)} classes, D={self.dim}{encoder})"
+
+    def _settings(self) -> dict[str, Any]:
+        """Its own numbers, apart from the tensors."""
+        common = {field.name for field in fields(Head)} | set(self._tensors())
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in common}
 
     def _tensors(self) -> dict[str, Tensor]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}

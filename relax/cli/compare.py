@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, MaskProgress, complain, plain_table, prefixed, print_table
+from relax.cli.console import DONE, SOME_FAILED, MaskProgress, UsageError, complain, plain_table, prefixed, print_table
 from relax.cli.options import (
     DEFAULT_OUT,
     ESTIMATION,
@@ -78,6 +78,8 @@ def compare(
     from relax.cli.prepare import check_fill, prepared
     from relax.questions.comparison import compare_encoders, compare_with
 
+    if encoders is not None and (options["head"], options["target"]) != (None, None):
+        raise UsageError("--head and --target are for --methods; --encoders compares RELAX, which explains no class")
     names = listed("--methods", methods, METHODS) if encoders is None else encoder_specs(encoders)
     progress = MaskProgress(len(names), visible=not quiet)
     with progress.bar, usage_errors(debug=debug):

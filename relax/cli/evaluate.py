@@ -58,6 +58,9 @@ relax evaluate cells --truth boxes.csv --metrics localisation,insertion,deletion
 relax evaluate photos --metrics sanity,robustness --masks 500
     explains every picture a dozen times over: does the map depend on the network, the reference, the seed
 
+relax evaluate photos --encoder torchvision:resnet50 --head network --methods rise,gradcam,lime,random
+    maps of a class, judged by its probability; maps of relax are judged by the similarity, and ranked apart
+
 relax evaluate cats --corpus other-cats --foil dogs --metrics contrastive-insertion
     what brings the picture closer to the cats than to the dogs
 """
@@ -169,7 +172,18 @@ def print_summary(evaluation: Evaluation, files: list[Path]) -> None:
     table.add_row("passes a picture", "", *(f"{passes[name]:,.0f}" for name in names))
     images = len({outcome.image for outcome in evaluation.outcomes if not outcome.failure})
     note = f"mean over {images} pictures (rank), below it the 95 % bootstrap interval over pictures"
-    print_table(table, note, f"written: {file_names(files)}")
+    print_table(table, note, *scored(evaluation), f"written: {file_names(files)}")
+
+
+def scored(evaluation: Evaluation) -> list[str]:
+    """What faithfulness judges the maps by, a line each; nothing where that is the similarity to the image itself."""
+    scores: dict[str, list[str]] = {}
+    for method, score in (evaluation.settings.get("scores") or {}).items():
+        scores.setdefault(score, []).append(method)
+    if [*scores] == ["cosine to the image itself"] or not any(m.needs == "trial" for m in evaluation.metrics):
+        return []
+    apart = ", ranked apart" if len(scores) > 1 else ""
+    return [f"faithfulness of {', '.join(names)}: to the {score}{apart}" for score, names in scores.items()]
 
 
 def _cell(mean: Mean | None) -> str:
@@ -203,7 +217,7 @@ def _plan(
     from relax.baselines.methods import METHODS
     from relax.cli.prepare import prepared
     from relax.metrics import FAMILIES, METRICS
-    from relax.questions.plan import Plan, check_images
+    from relax.questions.plan import Plan, check_images, judged_by_class
     from relax.references import Corpus
 
     names = listed("--methods", methods, METHODS)
@@ -211,8 +225,10 @@ def _plan(
     corpus, foil = contrast
     if (corpus is None) != (foil is None):
         raise UsageError("--corpus and --foil belong together: give both, or neither")
-    checked = Plan.check(names, selected, contrast=corpus is not None, head=options["head"] is not None)
-    check_images(checked, images, has_truth)
+    head = options["head"] is not None
+    checked = Plan.check(names, selected, contrast=corpus is not None, head=head)
+    only_classes = all(judged_by_class(name, head=head) for name in names)
+    check_images(checked, images, has_truth, only_classes=only_classes)
     network, settings = prepared(encoder, options, out)
     corpora = None if corpus is None or foil is None else (Corpus(corpus), Corpus(foil))
     return Plan.of(network, names, selected, corpora, settings)

@@ -53,7 +53,8 @@ def _encoder_randomisation(case: Case) -> float:
 
 def _target_randomisation(case: Case) -> float:
     explain, others = required(case.again), case.others[:REFERENCES]
-    return sanity.target_randomisation(lambda other: explain(reference=other), case.importance, others)
+    changed = "target" if required(case.trial).of_class else "reference"
+    return sanity.target_randomisation(lambda other: explain(**{changed: other}), case.importance, others)
 
 
 SEEDS, REFERENCES = 3, 2
@@ -129,7 +130,7 @@ _ALL = (
         "representation-shift",
         "faithfulness",
         "higher",
-        "trial",
+        "itself",
         "Crabbé & van der Schaar, ICML 2022",
         _of_trial(faithfulness.representation_shift),
         passes=1,

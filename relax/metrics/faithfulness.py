@@ -1,9 +1,9 @@
-"""Does hiding what the map calls important move the embedding? Judged without labels, by similarity to the reference.
+"""Does hiding what the map calls important change what it explains: a similarity, without labels, or a class?
 
 A `Trial` is one picture before one encoder; the map is (h, w) in the frame of its view (`Trial.in_view` resamples a
 map to it). Pixels are taken in the order of their importance, equal ones in random order, unknown ones (NaN) last.
-Hidden pixels show the fill of the scene. Scores keep the unit of the similarity, so they compare methods on the same
-pictures and encoder, not encoders with each other.
+Hidden pixels show the fill of the scene. Scores keep the unit of what is explained (of a class: the probability), so
+they compare methods on the same pictures, encoder and question, not encoders with each other.
 
 Holes scattered over the picture disturb an encoder more than one hidden region of the same area, so that pixel by
 pixel a random map may delete best of all: read these metrics beside the control "random", or region by region, with
@@ -32,11 +32,11 @@ STREAM = 5  # of the seed's random numbers; masks and fills have others
 
 @dataclass(frozen=True)
 class Curve:
-    """The similarity while pixels are shown or hidden.
+    """What is explained, while pixels are shown or hidden.
 
     Attributes:
         shares: (S,) share of the pixels that were touched, from 0 to 1.
-        scores: (S,) similarity to the reference.
+        scores: (S,) similarity to the reference, or probability of the class.
     """
 
     shares: Values
@@ -44,7 +44,7 @@ class Curve:
 
     @property
     def area(self) -> float:
-        """The area under the curve: the similarity, averaged over the number of pixels touched."""
+        """The area under the curve: the score, averaged over the number of pixels touched."""
         return float(np.trapezoid(self.scores, self.shares))
 
 

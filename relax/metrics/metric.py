@@ -17,15 +17,16 @@ if TYPE_CHECKING:  # torch comes with these, and the table of metrics does not n
 
 Present = TypeVar("Present")
 Family = Literal["localisation", "faithfulness", "complexity", "robustness", "sanity"]
-Needs = Literal["map", "truth", "trial", "contrast", "again", "others"]
+Needs = Literal["map", "truth", "trial", "itself", "contrast", "again", "others"]
 
 NEEDS: dict[Needs, str] = {
     "map": "only the map",
     "truth": "a mask or boxes for the picture",
     "trial": "the picture and the encoder",
+    "itself": "the picture, the encoder, and a map of the similarity to the picture itself",
     "contrast": "the picture, the encoder, a corpus and a foil",
     "again": "the method itself, to explain again",
-    "others": "the method itself, and other references",
+    "others": "the method itself, and other references or classes",
 }
 
 
@@ -38,6 +39,7 @@ class Explain(Protocol):
         image: Tensor | None = None,
         encoder: Encoder | None = None,
         reference: Any = None,
+        target: Any = None,
         seed: int | None = None,
     ) -> Map:
         """The map (H, W) of the same method."""
@@ -50,10 +52,10 @@ class Case:
     Attributes:
         importance: (H, W) in the frame of the picture, NaN where not known.
         truth: (H, W) bool, True = inside.
-        trial: The picture before the encoder, with the similarity that was explained.
+        trial: The picture before the encoder, with the score that was explained: a similarity, or a class.
         contrast: The same, with the similarity to a corpus minus that to a foil.
         again: The method that made the map.
-        others: Other references, drawn at random.
+        others: Other references, drawn at random; other classes where the trial scores a class.
         seed: For metrics that draw at random.
     """
 
@@ -71,6 +73,7 @@ class Case:
         present: set[Needs] = {"map"}
         present |= {"truth"} if self.truth is not None else set()
         present |= {"trial"} if self.trial is not None else set()
+        present |= {"itself"} if self.trial is not None and self.trial.of_itself else set()
         present |= {"contrast"} if self.contrast is not None else set()
         if self.again is not None and self.trial is not None:
             present |= {"again", "others"} if self.others else {"again"}

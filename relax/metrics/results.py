@@ -1,6 +1,7 @@
 """The values of many pictures, methods and metrics: their summary, and the files that keep them.
 
-evaluation.csv      image, method, metric, value: every value; empty where a metric has none; "passes" is the cost
+evaluation.csv      image, method, metric, value: every value; empty where a metric has none; "passes" is the cost;
+                    score: what the metrics of faithfulness judge the map by
 summary.csv         mean, 95 % interval, number of images and rank of each method, metric by metric
 summary.json        the same, with the settings and what failed
 
@@ -26,7 +27,7 @@ from relax.metrics.summary import Mean, summarise
 from relax.records import read_json
 from relax.text import cell_text, csv_text
 
-ROW = ("image", "method", "metric", "value")
+ROW = ("image", "method", "metric", "value", "score")
 PASSES = "passes"  # the row of evaluation.csv that says what the explanation cost
 FILES = ("evaluation.csv", "summary.csv", "summary.json")
 
@@ -41,6 +42,7 @@ class Outcome:
         values: By metric, NaN where it has no value.
         passes: Encoder passes of the explanation.
         failure: Why there are no values, in one line; "" if there are.
+        score: What hiding pixels was to change for the metrics of faithfulness, such as "probability of 'cat'".
     """
 
     image: str
@@ -48,6 +50,7 @@ class Outcome:
     values: Mapping[str, float]
     passes: float = UNDEFINED
     failure: str = ""
+    score: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Evaluation:
             (outcome.method, metric, value) for outcome in self.outcomes for metric, value in outcome.values.items()
         ]
         directions = {metric.name: metric.direction for metric in self.metrics}
-        return summarise(rows, directions, self.passes, seed=int(self.settings.get("seed", 0)))
+        return summarise(rows, directions, self.passes, self._scores(), seed=int(self.settings.get("seed", 0)))
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write evaluation.csv (one value a row), summary.csv and summary.json; all three or none. Returns the paths.
@@ -113,12 +116,18 @@ class Evaluation:
                 aside.write_text(text, encoding="utf-8", newline="")
         return paths
 
+    def _scores(self) -> dict[tuple[str, str], str]:
+        """What is scored, by (metric, method); nothing for metrics that score nothing."""
+        scores: dict[str, str] = self.settings.get("scores") or {}
+        judging = [metric.name for metric in self.metrics if metric.needs == "trial"]
+        return {(metric, method): score for metric in judging for method, score in scores.items()}
+
     def _rows(self) -> Iterator[tuple[str, ...]]:
         for outcome in self.outcomes:
             if not outcome.failure:
-                yield outcome.image, outcome.method, PASSES, _cell(outcome.passes)
+                yield outcome.image, outcome.method, PASSES, _cell(outcome.passes), outcome.score
                 for metric, value in outcome.values.items():
-                    yield outcome.image, outcome.method, metric, _cell(value)
+                    yield outcome.image, outcome.method, metric, _cell(value), outcome.score
 
 
 def read_outcomes(folder: str | Path) -> tuple[list[Outcome], dict[str, Any]]:
@@ -132,17 +141,21 @@ def read_outcomes(folder: str | Path) -> tuple[list[Outcome], dict[str, Any]]:
         return [], {}
     try:
         settings = read_json(summary.read_bytes())["settings"]
-        by_map: dict[tuple[str, str], dict[str, float]] = {}
+        by_map: dict[tuple[str, str, str], dict[str, float]] = {}
         with table.open(encoding="utf-8", newline="") as stream:
             for row in csv.DictReader(stream):
                 value = float(row["value"]) if row["value"] else UNDEFINED
-                key = cell_text(row["image"]), cell_text(row["method"])
+                key = cell_text(row["image"]), cell_text(row["method"]), cell_text(row.get("score") or "")
                 by_map.setdefault(key, {})[row["metric"]] = value
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{folder} holds an evaluation that cannot be read ({error}): remove it, or name another folder"
         ) from None
-    return [Outcome(*key, values, values.pop(PASSES, UNDEFINED)) for key, values in by_map.items()], dict(settings)
+    outcomes = [
+        Outcome(image, method, values, values.pop(PASSES, UNDEFINED), score=score)
+        for (image, method, score), values in by_map.items()
+    ]
+    return outcomes, dict(settings)
 
 
 def _cell(value: object) -> str:

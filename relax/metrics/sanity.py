@@ -1,4 +1,4 @@
-"""Does the map depend on what it claims to explain: on the network's weights, and on the reference?
+"""Does the map depend on what it claims to explain: on the network's weights, and on the reference or the class?
 
 A map that looks the same for a network that has learnt nothing is a picture of the picture. Both tests correlate the
 ranks of two maps: lower is better, and 1 means that the map does not depend on the network or the reference at all.
@@ -62,15 +62,15 @@ def encoder_randomisation(
 
 
 def target_randomisation(explain: Callable[[Other], Map], importance: Map, others: Sequence[Other]) -> float:
-    """Mean rank correlation of a map with those for other references, in [-1, 1].
+    """Mean rank correlation of a map with those for other references or classes, in [-1, 1].
 
     Args:
-        explain: From another reference (in whatever form) to the map (H, W) of the same picture.
-        importance: (H, W) the map for the reference that was explained.
-        others: Other references, drawn at random from those that could have been explained.
+        explain: From another reference or class (in whatever form) to the map (H, W) of the same picture.
+        importance: (H, W) the map for the reference or class that was explained.
+        others: Others of the kind, drawn at random from those that could have been explained.
 
-    Source: as the random logit test (Sixt, Granz & Landgraf, ICML 2020), with references instead of classes.
+    Source: the random logit test (Sixt, Granz & Landgraf, ICML 2020); without a head, of references instead of classes.
     """
     if not others:
-        raise ValueError("others must hold one or more other references; got none")
+        raise ValueError("others must hold one or more other references or classes; got none")
     return float(np.mean([spearman(*known_in_both(importance, explain(other))) for other in others]))

@@ -64,9 +64,10 @@ class Mean:
         high: Its upper end.
         images: Pictures with a value.
         undefined: Pictures for which the metric has none (NaN), such as an empty mask.
-        rank: 1 is the best mean of the metric, equal means share the better rank; 0 without a mean. Only as fair as
-            the methods have values for the same pictures.
+        rank: 1 is the best mean of the metric among the methods that are judged by the same score, equal means share
+            the better rank; 0 without a mean. Only as fair as the methods have values for the same pictures.
         passes: Encoder passes of the method per picture, mean; NaN where not known.
+        score: What the metric judges maps of this method by; "" for metrics that query no score.
     """
 
     metric: str
@@ -79,12 +80,14 @@ class Mean:
     undefined: int
     rank: int
     passes: float = UNDEFINED
+    score: str = ""
 
 
 def summarise(
     rows: Iterable[tuple[str, str, float]],
     directions: Mapping[str, str],
     passes: Mapping[str, float] | None = None,
+    scores: Mapping[tuple[str, str], str] | None = None,
     *,
     seed: int = 0,
 ) -> list[Mean]:
@@ -94,6 +97,7 @@ def summarise(
         rows: (method, metric, value) of each picture, in any order; NaN is no value.
         directions: "higher" or "lower", by metric; metrics come out in this order, methods as they first appear.
         passes: Encoder passes per picture, by method.
+        scores: What is scored, by (metric, method): a probability and a similarity have no common ranks.
         seed: Of the bootstrap.
     """
     groups: dict[str, dict[str, list[float]]] = {metric: {} for metric in directions}
@@ -104,15 +108,18 @@ def summarise(
         known = {method: [value for value in values if np.isfinite(value)] for method, values in methods.items()}
         means = {method: float(np.mean(values)) for method, values in known.items() if values}
         sign = 1 if directions[metric] == "higher" else -1
+        score = {method: (scores or {}).get((metric, method), "") for method in methods}
         for method, values in known.items():
             mean = means.get(method, UNDEFINED)
-            better = [other for other in means.values() if sign * (other - mean) > ROUNDING * max(1, abs(mean))]
+            rivals = [other for name, other in means.items() if score[name] == score[method]]
+            better = [other for other in rivals if sign * (other - mean) > ROUNDING * max(1, abs(mean))]
             numbers: dict[str, Any] = {
                 "mean": mean,
                 "images": len(values),
                 "undefined": len(methods[method]) - len(values),
                 "rank": len(better) + 1 if method in means else 0,
                 "passes": (passes or {}).get(method, UNDEFINED),
+                "score": score[method],
             }
             low, high = bootstrap_interval(values, seed=seed)
             summary.append(Mean(metric, directions[metric], method, low=low, high=high, **numbers))

@@ -1,21 +1,29 @@
-"""One picture before one encoder: how similar is it still with these pixels hidden? Counts its encoder passes."""
+"""One picture before one encoder, and the score that hiding pixels is to change: what the map that is judged explains.
+
+A map of a similarity is judged by that similarity, a map of a class by the probability of the class. Counts its encoder
+passes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from relax.baselines.rise import predicted
+from relax.baselines.scalar import Head, class_score
 from relax.estimators.budget import Budget
 from relax.metrics.maps import Map, Mask, Values, checked_map
 from relax.references import Question
 from relax.scene import Scene
-from similarity.references import Target
 
 BATCHES = Budget.of(None, None, "auto")
+ITSELF = Question("cosine", None, None, ("itself", "itself"))
 
 
 @dataclass
@@ -24,26 +32,64 @@ class Trial:
 
     Attributes:
         scene: The picture as the encoder sees it, with what hidden pixels show.
-        target: Embeddings (N, D) to scores (N,), higher = closer.
+        target: Embeddings (N, D) to scores (N,), higher = closer, or more of the class.
         image_embedding: (D,) the embedding of the picture with nothing hidden.
+        asked: What is scored: "scalar" in words, and "target" (a class) or "reference" and perhaps "foil".
         passes: Encoder passes so far.
     """
 
     scene: Scene
-    target: Target
+    target: Callable[[Tensor], Tensor]
     image_embedding: Tensor
+    asked: Mapping[str, Any]
     passes: int = 1
 
     @classmethod
-    def of(cls, scene: Scene, question: Question | None = None, image_embedding: Tensor | None = None) -> Trial:
-        """The trial of a question to the scene; None is the cosine to the picture itself.
+    def of(
+        cls,
+        scene: Scene,
+        question: Question | None = None,
+        image_embedding: Tensor | None = None,
+        *,
+        head: Head | None = None,
+        target: str | int | None = None,
+    ) -> Trial:
+        """The trial of a question to the scene, or of a class.
 
-        `image_embedding` is that of the picture (D,), if it has been computed already; else it costs one encoder pass.
+        Args:
+            scene: The picture.
+            question: The similarity; None is the cosine to the picture itself.
+            image_embedding: (D,) of the picture, if it has been computed already; else it costs one encoder pass.
+            head: Scores the probability of a class instead.
+            target: Name or number of the class; None is the one that the head predicts for the picture.
+
+        Raises:
+            ValueError: If there are both a question and a head, or the head does not fit the encoder or has no such
+                class.
         """
         passes = int(image_embedding is None)
         embedding = scene.image_embedding if image_embedding is None else image_embedding
-        question = question or Question("cosine", None, None, ("itself", "itself"))
-        return cls(scene, question.target(scene.accumulator_device, lambda: embedding), embedding, passes)
+        if head is None:
+            question = question or ITSELF
+            score = question.target(scene.accumulator_device, lambda: embedding)
+            return cls(scene, score, embedding, {"scalar": question.scalar, **question.record()}, passes)
+        if question is not None:
+            raise ValueError("head scores a class, and a question a similarity: give one of the two")
+        head.check(scene.encoder)
+        index = predicted(head, embedding) if target is None else head.class_index(target)
+        probability = class_score(head, index, "probability")
+        asked = {"scalar": probability.name, "target": head.classes[index], "index": index}
+        return cls(scene, probability, embedding, asked, passes)
+
+    @property
+    def of_class(self) -> bool:
+        """Whether the probability of a class is scored."""
+        return "target" in self.asked
+
+    @property
+    def of_itself(self) -> bool:
+        """Whether the similarity to the picture itself is scored, and nothing else."""
+        return subject(self.asked) == (None, True, False)
 
     @property
     def image_score(self) -> float:
@@ -91,3 +137,9 @@ class Trial:
         )[0]
         resampled: Values = torch.where(weight > 1e-6, placed / weight, torch.nan).numpy()
         return resampled
+
+
+def subject(record: Mapping[str, Any]) -> tuple[str | None, bool, bool]:
+    """What a trial scores, or an explanation explains: which class, whether the picture itself, whether a foil."""
+    target = record.get("target")
+    return target, target is None and record.get("reference") in (None, "itself"), record.get("foil") is not None

@@ -106,7 +106,7 @@ def settings_of_method(name: str, settings: Settings) -> Settings:
     if not method.takes_head:
         request = replace(request, head=None, target=None)
     if request.head is not None or method.explains == "nothing":
-        request = replace(request, reference=None)  # a class is explained, or nothing
+        request = replace(request, reference=None, foil=None)  # a class is explained, or nothing
     if method.hides != "any":
         estimation = replace(estimation, masks=None)
     return replace(settings, request=request, estimation=estimation)

@@ -4,8 +4,9 @@
     evaluation.summary()                # means, intervals over pictures, ranks
     evaluation.save("evaluation")       # evaluation.csv, summary.csv, summary.json
 
-Metrics query the encoder for the quantity that the methods explain: the similarity to the picture itself, or to
-`reference`. `evaluate_image` scores a single existing map.
+Metrics query the encoder for the quantity that each map explains: the similarity to the picture itself or to
+`reference`, minus that to `foil`, or the probability of the class of `head`. `evaluate_image` scores a single existing
+map.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from relax.io.images import ImageSource, name_of
 from relax.keywords import EvaluateKeywords, shows
 from relax.metrics import Case, Evaluation, Explain, Outcome, Trial, default_metrics, metrics_named
 from relax.metrics.maps import Map, Mask
-from relax.questions.plan import Contrast, Plan, TruthSource, check_images
+from relax.metrics.trial import subject
+from relax.questions.plan import Contrast, Plan, TruthSource, check_images, judged_by_class
 from relax.scene import EncoderSource
 from relax.settings import Settings
 
@@ -50,19 +52,24 @@ def evaluate_image(
         truth: (H, W) bool, True = inside, in the frame of the picture.
         metrics: Names of metrics or families, see `relax.metrics.METRICS`; None = all that the other arguments
             suffice for, without explaining again.
-        trial: The picture as the metrics query the encoder on it: `Trial.of(Scene.of(image, encoder, Hiding()))`. One
-            per picture and encoder serves all methods; its `passes` counts encoder passes.
+        trial: The picture as the metrics query the encoder on it, for what the map explains:
+            `Trial.of(Scene.of(image, encoder, Hiding()))` for the similarity to the picture itself, `Trial.of(scene,
+            head=head, target="cat")` for a class, `Trial.of(scene, Question.of(...))` for other similarities. One
+            serves all methods; its `passes` counts encoder passes.
         contrast: Likewise for a corpus and a foil, for the contrastive metrics.
         again: The method, for robustness and sanity, which also need `trial`.
-        others: Other references, for target randomisation.
+        others: Other references, or classes where the trial scores one, for target randomisation.
         seed: For metrics that draw at random.
 
     Returns:
         The value by metric name; NaN where undefined, such as localisation in an empty mask.
 
     Raises:
-        ValueError: If a metric is unknown, or needs an argument that is missing; the message names it.
+        ValueError: If a metric is unknown, or needs an argument that is missing; the message names it. If the
+            explanation says that it explains something else than the trial scores.
     """
+    if isinstance(explanation, Explanation) and trial is not None:
+        _check_trial(explanation, trial)
     importance = explanation.importance if isinstance(explanation, Explanation) else explanation
     case = Case(importance, truth, trial, contrast, again, tuple(others), seed)
     selected = default_metrics(case.has) if metrics is None else metrics_named(metrics)
@@ -95,8 +102,9 @@ def evaluate(
         contrast: (corpus, foil) for the contrastive metrics, each as the `reference` of `relax.explain`, such as a
             `relax.references.Corpus`.
         progress: Called with (maps done, maps in total, the next picture and method).
-        keywords: Further keywords of `relax.explain`: masks, cells, keep, fill, seed, similarity, reference, head,
-            device, ...
+        keywords: Further keywords of `relax.explain`: masks, cells, keep, fill, seed, similarity, reference, foil,
+            head, device, ... With a `head`, methods that explain a class are judged by its probability, and the
+            controls too; those that explain no class, such as "relax", by the similarity, and ranked apart.
 
     Returns:
         The values and their summary.
@@ -113,7 +121,8 @@ def evaluate(
     given = [None] * len(images) if truths is None else truths
     settings = Settings.of(keywords, EvaluateKeywords, "evaluate")
     plan = Plan.of(encoder, methods, metrics, contrast, settings)
-    check_images(plan.metrics, len(images), any(truth is not None for truth in given))
+    only_classes = all(judged_by_class(method, head=plan.head is not None) for method in plan.methods)
+    check_images(plan.metrics, len(images), any(truth is not None for truth in given), only_classes=only_classes)
     outcomes: list[Outcome] = []
 
     def started(name: str, method: str) -> None:
@@ -123,6 +132,20 @@ def evaluate(
     for outcome in plan.outcomes(images, given, unique_names(images), started=started):
         outcomes.append(outcome)
     return evaluation_of(plan, outcomes)
+
+
+def _check_trial(explanation: Explanation, trial: Trial) -> None:
+    """Refuse a trial that scores something else than the explanation explains, as far as its record says so."""
+    record = explanation.provenance
+    if record.get("scalar") == "nothing" or subject(record) == subject(trial.asked):
+        return
+    target, foil, reference = (record.get(name) for name in ("target", "foil", "reference"))
+    of_class = f"class {target!r}"
+    explains = of_class if target is not None else f"the similarity to {reference}" + f" minus {foil}" * bool(foil)
+    raise ValueError(
+        f"trial scores the {trial.asked['scalar']}, and the explanation explains {explains}: give the trial of that, "
+        "such as Trial.of(scene, head=head, target=...) or Trial.of(scene, Question.of(...))"
+    )
 
 
 def _check_list(argument: str, values: Any) -> int:

@@ -1,4 +1,9 @@
-"""Which methods and metrics score which encoder: checked first, then carried out picture by picture."""
+"""Which methods and metrics score which encoder: checked first, then carried out picture by picture.
+
+Each map is judged by what it explains: the maps of methods that explain a class, once there is a head, by the
+probability of that class; the others by the similarity. Methods that explain nothing, such as the controls, are judged
+by the class as well.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import encoders
 from encoders import Encoder
 from encoders.identity import identity
 from encoders.values import described, unreadable
-from relax.baselines import method_named
+from relax.baselines import METHODS, Head, method_named
 from relax.explanation import Explanation
 from relax.io.errors import ImageError
 from relax.io.images import ImageSource
 from relax.metrics import Case, Explain, Metric, Outcome, Trial, Truth, default_metrics, metrics_named
 from relax.metrics.maps import Map, Mask
+from relax.metrics.metric import Needs, required
 from relax.provenance import versions
 from relax.questions.comparison import compare_with
 from relax.references import Question, Reference
@@ -42,7 +49,7 @@ class Plan:
         encoder: The encoder.
         methods: Names.
         metrics: The metrics; None = for each picture, all that its data suffice for, without explaining again.
-        question: What embeddings are compared with.
+        question: What embeddings are compared with, a foil included; a head's class is in the settings.
         contrast: Likewise with a corpus and a foil, for the contrastive metrics.
         settings: Of the explanations.
     """
@@ -68,35 +75,51 @@ class Plan:
         Raises:
             ValueError: If a name is unknown, or a metric needs something that is not given; the message names it.
         """
-        head = settings.request.head is not None
-        selected = cls.check(methods, metrics, contrast=contrast is not None, head=head)
+        request = settings.request
+        selected = cls.check(
+            methods,
+            metrics,
+            contrast=contrast is not None,
+            head=request.head is not None,
+            itself=request.reference is None and request.foil is None,
+        )
         network = loaded(encoder, settings.execution)
-        similarity = settings.request.similarity
+        similarity = request.similarity
         return cls(
             encoder=network,
             methods=tuple(dict.fromkeys(methods)),
             metrics=selected,
-            question=Question.of(similarity, settings.request.reference, None, network),
+            question=Question.of(similarity, request.reference, request.foil, network),
             contrast=None if contrast is None else Question.of(similarity, *_pair(contrast), network),
             settings=settings,
         )
 
     @staticmethod
     def check(
-        methods: Sequence[str], metrics: Sequence[str] | None, *, contrast: bool, head: bool
+        methods: Sequence[str], metrics: Sequence[str] | None, *, contrast: bool, head: bool, itself: bool = True
     ) -> tuple[Metric, ...] | None:
-        """The metrics with these names; errors as for `of`."""
+        """The metrics with these names; of a family only those that can be computed. Errors as for `of`.
+
+        `itself`: the similarities are those to the picture itself.
+        """
         for name in names_of("methods", methods):
             method_named(name)
-        selected = None if metrics is None else tuple(metrics_named(metrics))
-        needs = {metric.needs: metric.name for metric in selected or ()}
-        if not contrast and "contrast" in needs:
-            raise ValueError(f"metric {needs['contrast']} needs a corpus and a foil: give both")
-        if head and "others" in needs:
-            raise ValueError(
-                f"metric {needs['others']} needs other references, but a head explains a class: leave one out"
+        itself = itself and not all(judged_by_class(name, head=head) for name in methods)
+        if metrics is None:
+            return None
+        why_not: dict[Needs, str] = {}
+        if not contrast:
+            why_not["contrast"] = "needs a corpus and a foil: give both"
+        if not itself:
+            why_not["itself"] = (
+                "is how far the embedding moves, which says nothing of a class, another reference or a foil: "
+                "leave it out"
             )
-        return selected
+        selected = metrics_named(metrics)
+        for metric in selected:
+            if metric.name in metrics and metric.needs in why_not:
+                raise ValueError(f"metric {metric.name} {why_not[metric.needs]}")
+        return tuple(metric for metric in selected if metric.needs not in why_not)
 
     @property
     def seed(self) -> int:
@@ -112,8 +135,22 @@ class Plan:
             "question": self.question.record(),
             "contrast": None if self.contrast is None else self.contrast.record(),
             **self.settings.record(),
+            "head": None if self.head is None else head_identity(self.head),
+            "scores": {method: self.scalar(method) for method in self.methods},
             "versions": versions(),
         }
+
+    @property
+    def head(self) -> Head | None:
+        """Whose class is explained by the methods that take one."""
+        return self.settings.request.head
+
+    def scalar(self, method: str) -> str:
+        """What the maps of a method are judged by, in words."""
+        if not judged_by_class(method, head=self.head is not None):
+            return self.question.scalar
+        target = self.settings.request.target
+        return "probability of the predicted class" if target is None else f"probability of class {target!r}"
 
     def outcomes(
         self,
@@ -127,7 +164,7 @@ class Plan:
         for index, (image, truth, name) in enumerate(zip(images, truths, names, strict=True)):
             methods = [method for method in self.methods if (name, method) not in done]
             if methods:
-                yield from self._outcomes_of(image, truth, name, methods, self._references(images, index), started)
+                yield from self._outcomes_of(image, truth, name, methods, self._others(images, index), started)
 
     def _outcomes_of(
         self,
@@ -135,14 +172,14 @@ class Plan:
         truth: TruthSource,
         name: str,
         methods: Sequence[str],
-        references: Sequence[ImageSource],
+        others: Callable[[Trial], Sequence[Any]],
         started: Callable[[str, str], None] | None,
     ) -> Iterator[Outcome]:
         """Outcomes of one picture; a single failure if it cannot be prepared for any method."""
         try:
             scene = Scene.of(image, self.encoder, _hiding_of_metrics(self.settings.hiding))
-            trial = Trial.of(scene, self.question)
-            contrast = None if self.contrast is None else Trial.of(scene, self.contrast, trial.image_embedding)
+            trials = self._trials(scene)
+            contrast = None if self.contrast is None else Trial.of(scene, self.contrast, scene.image_embedding)
             inside = _truth_mask(truth, (int(scene.image.shape[-2]), int(scene.image.shape[-1])))
         except (ValueError, OSError) as error:
             yield Outcome(name, "", {}, failure=_failure(name, error))
@@ -152,19 +189,33 @@ class Plan:
                 started(name, method)
             try:
                 explanation = self._explain(image, method, self.settings, self.encoder)
-                again = self._explainer(image, method)
-                case = Case(explanation.importance, inside, trial, contrast, again, references, self.seed)
+                trial = trials[judged_by_class(method, head=self.head is not None)]
+                again = self._explainer(image, method, trial)
+                case = Case(explanation.importance, inside, trial, contrast, again, others(trial), self.seed)
                 passes = float(explanation.provenance["cost"]["passes"])
                 values = {metric.name: metric(case) for metric in self._metrics(case)}
-                yield Outcome(name, method, values, passes)
+                yield Outcome(name, method, values, passes, score=str(trial.asked["scalar"]))
             except (ValueError, OSError, RuntimeError) as error:
                 yield Outcome(name, method, {}, failure=_failure(name, error))
 
+    def _trials(self, scene: Scene) -> dict[bool, Trial]:
+        """What maps of the picture are judged by: False: the similarity; True: the class of the head."""
+        by_class = {judged_by_class(method, head=self.head is not None) for method in self.methods}
+        embedding, request = scene.image_embedding, self.settings.request
+        return {
+            of_class: Trial.of(scene, None, embedding, head=request.head, target=request.target)
+            if of_class
+            else Trial.of(scene, self.question, embedding)
+            for of_class in by_class
+        }
+
     def _metrics(self, case: Case) -> list[Metric]:
-        """The metrics of a picture: all, or without a truth those that do not need one."""
+        """The metrics of a map: all but those for a truth, or for a map of the picture itself, where it is none."""
         if self.metrics is None:
             return default_metrics(case.has)
-        return [metric for metric in self.metrics if metric.needs != "truth" or case.truth is not None]
+        return [
+            metric for metric in self.metrics if metric.needs not in ("truth", "itself") or metric.needs in case.has
+        ]
 
     def _explain(self, image: ImageSource, method: str, settings: Settings, encoder: Encoder) -> Explanation:
         comparison = compare_with(image, [method], encoder, settings)
@@ -172,19 +223,25 @@ class Plan:
             raise ValueError(comparison.failures[method])
         return comparison.explanations[method]
 
-    def _explainer(self, source: ImageSource, method: str) -> Explain:
-        """The method as metrics call it to explain again, with something changed."""
+    def _explainer(self, source: ImageSource, method: str, trial: Trial) -> Explain:
+        """The method as metrics call it to explain again, with something changed; the class stays that of the trial."""
 
         def explain(
             *,
             image: Tensor | None = None,
             encoder: Encoder | None = None,
             reference: Any = None,
+            target: Any = None,
             seed: int | None = None,
         ) -> Map:
-            settings = self.settings
+            settings, request = self.settings, self.settings.request
             if reference is not None:
-                settings = replace(settings, request=replace(settings.request, reference=reference))
+                request = replace(request, reference=reference)
+            if trial.of_class:
+                request = replace(request, target=trial.asked["index"] if target is None else target)
+            if trial.of_class and encoder is not None:
+                request = replace(request, head=unbound(request.head))
+            settings = replace(settings, request=request)
             if seed is not None:
                 settings = replace(settings, hiding=replace(settings.hiding, seed=seed))
             picture = source if image is None else image
@@ -192,22 +249,32 @@ class Plan:
 
         return explain
 
-    def _references(self, images: Sequence[ImageSource], index: int) -> list[ImageSource]:
-        """Other pictures as references, drawn at random for each picture; none where a head explains a class."""
-        if self.settings.request.head is not None:
-            return []
-        others = [other for place, other in enumerate(images) if place != index]
-        random = np.random.default_rng((STREAM, self.seed, index))
-        return [others[place] for place in random.permutation(len(others))[:REFERENCES]]
+    def _others(self, images: Sequence[ImageSource], index: int) -> Callable[[Trial], list[Any]]:
+        """From a trial to other pictures as references, or other classes, drawn at random for each picture."""
+
+        def drawn(trial: Trial) -> list[Any]:
+            own = trial.asked["index"] if trial.of_class else index
+            among: Sequence[Any] = range(len(required(self.head).classes)) if trial.of_class else images
+            others = [other for place, other in enumerate(among) if place != own]
+            random = np.random.default_rng((STREAM, self.seed, index))
+            return [others[place] for place in random.permutation(len(others))[:REFERENCES]]
+
+        return drawn
 
 
-def check_images(metrics: Sequence[Metric] | None, images: int, has_truth: bool) -> None:
+def judged_by_class(method: str, *, head: bool) -> bool:
+    """Whether the maps of a method are judged by a class: with a head all but those of a similarity."""
+    return head and METHODS[method].explains != "similarity"
+
+
+def check_images(metrics: Sequence[Metric] | None, images: int, has_truth: bool, *, only_classes: bool = False) -> None:
     """Reject metrics that cannot be computed on these pictures, before any is explained.
 
     Args:
         metrics: None = those that each picture allows.
         images: How many pictures.
         has_truth: Whether any of them has a truth.
+        only_classes: Whether all maps explain a class.
 
     Raises:
         ValueError: If there is no picture, no truth for localisation, or only one picture for target randomisation.
@@ -217,7 +284,7 @@ def check_images(metrics: Sequence[Metric] | None, images: int, has_truth: bool)
     needs = {metric.needs: metric.name for metric in metrics or ()}
     if "truth" in needs and not has_truth:
         raise ValueError(f"metric {needs['truth']} needs masks or boxes: give the truth, or leave the metric out")
-    if "others" in needs and images < 2:
+    if "others" in needs and images < 2 and not only_classes:
         raise ValueError(f"metric {needs['others']} takes other pictures as references: give two or more images")
 
 
@@ -238,6 +305,16 @@ def _truth_mask(truth: TruthSource, size: tuple[int, int]) -> Mask | None:
     if isinstance(truth, Tensor) and (unreadable(truth) or truth.dtype != torch.bool):
         raise ValueError(f"truth must be (H, W) bool; got {unreadable(truth) or described(truth)}")
     return np.asarray(truth.cpu() if isinstance(truth, Tensor) else truth)
+
+
+def head_identity(head: Head) -> dict[str, Any]:
+    """What tells a head from others, as JSON types."""
+    return {"kind": str(getattr(head, "kind", type(head).__name__)), "checksum": getattr(head, "checksum", str(head))}
+
+
+def unbound(head: Head | None) -> Head | None:
+    """The head for copies of its encoder with other weights, which it would refuse."""
+    return head.made_for(None) if isinstance(head, encoders.Head) else head
 
 
 def _pair(contrast: object) -> Contrast:

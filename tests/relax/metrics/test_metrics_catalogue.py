@@ -44,7 +44,7 @@ def test_every_metric_says_what_it_is():
         assert metric.family in FAMILIES
         assert metric.needs in NEEDS
         assert metric.source
-        assert (metric.passes > 0) == (metric.needs in ("trial", "contrast"))
+        assert (metric.passes > 0) == (metric.needs in ("trial", "itself", "contrast"))
         assert (metric.explanations > 0) == (metric.needs in ("again", "others"))
 
 
@@ -79,6 +79,8 @@ def good_and_bad_case(metric):
     if metric.needs == "trial":
         trial = Trial.of(scene, Question.of("dot", first, None, encoder))
         return Case(right, trial=trial), Case(-right, trial=trial)
+    if metric.needs == "itself":
+        return Case(right, trial=Trial.of(scene)), Case(-right, trial=Trial.of(scene))
     if metric.needs == "contrast":
         trial = Trial.of(scene, Question.of("dot", first, second, encoder))
         nearer = right - encoder.network.weights[1].detach().double().numpy()

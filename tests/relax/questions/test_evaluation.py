@@ -23,6 +23,7 @@ from relax.metrics.maps import spearman
 from relax.references import Corpus
 from relax.scene import Scene
 from relax.settings import Hiding
+from similarity.references import Target
 
 CNN = "default"  # the bundled network, 64 px
 FAST = ("--encoder", CNN, "--device", "cpu", "--masks", "12")
@@ -107,7 +108,7 @@ def test_the_reference_that_is_explained_is_the_one_that_metrics_ask_for(here):
     explanation = relax.explain("photos/a.png", encoder, method="centre")
     trial = Trial.of(scene)
     values = trial.in_view(explanation.importance)
-    trial.target = type(trial.target)("cosine", other)
+    trial.target = Target("cosine", other)
     assert evaluation.outcomes[0].values["insertion"] == pytest.approx(insertion(trial, values))
 
 
