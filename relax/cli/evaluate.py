@@ -270,6 +270,7 @@ def _existing_outcomes(out: Path, plan: Plan, digests: dict[str, str], journal: 
 
     outcomes, settings = read_outcomes(out)
     digests_then = settings.pop("digests", {})
+    settings.pop("scores", None)  # follow from the methods, of which there may be more now
     unchanged = {image for image, digest in digests.items() if digest == digests_then.get(image)}
     saved = [outcome for outcome in outcomes if outcome.image in unchanged] if settings == plan.record else []
     by_map = {(outcome.image, outcome.method): outcome for outcome in [*saved, *journal.read(digests)]}

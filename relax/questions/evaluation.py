@@ -160,7 +160,8 @@ def _check_list(argument: str, values: Any) -> int:
 def evaluation_of(plan: Plan, outcomes: Sequence[Outcome]) -> Evaluation:
     """The evaluation that these outcomes amount to."""
     names = dict.fromkeys(metric for outcome in outcomes for metric in outcome.values)
-    return Evaluation(tuple(outcomes), tuple(metrics_named(names)) if names else (), plan.record)
+    metrics = tuple(metrics_named(names)) if names else ()
+    return Evaluation(tuple(outcomes), metrics, {**plan.record, "scores": plan.scores})
 
 
 def unique_names(images: Sequence[ImageSource]) -> list[str]:

@@ -136,7 +136,6 @@ class Plan:
             "contrast": None if self.contrast is None else self.contrast.record(),
             **self.settings.record(),
             "head": None if self.head is None else head_identity(self.head),
-            "scores": {method: self.scalar(method) for method in self.methods},
             "versions": versions(),
         }
 
@@ -145,8 +144,12 @@ class Plan:
         """Whose class is explained by the methods that take one."""
         return self.settings.request.head
 
-    def scalar(self, method: str) -> str:
-        """What the maps of a method are judged by, in words."""
+    @property
+    def scores(self) -> dict[str, str]:
+        """What the maps of each method are judged by, in words."""
+        return {method: self._scalar(method) for method in self.methods}
+
+    def _scalar(self, method: str) -> str:
         if not judged_by_class(method, head=self.head is not None):
             return self.question.scalar
         target = self.settings.request.target
