@@ -14,7 +14,7 @@ NAN = float("nan")
 OUTCOMES = (
     Outcome("a.png", "relax", {"auc": 0.5, "entropy": 1 / 3}, 3001.0),
     Outcome("b.png", "relax", {"auc": NAN, "entropy": 0.25}, 3000.0),
-    Outcome("a.png", "centre", {"auc": 1.0, "entropy": 0.125}),
+    Outcome("a.png", "centre", {"auc": 1.0, "entropy": 0.125}, score="cosine to the image itself"),
     Outcome("c.png", "", {}, failure="c.png: no picture"),
 )
 
@@ -60,20 +60,32 @@ def test_the_three_files_hold_every_value(evaluation, tmp_path):
     assert [path.name for path in paths] == ["evaluation.csv", "summary.csv", "summary.json"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in paths)
     assert table(paths[0]) == [
-        ["image", "method", "metric", "value"],
-        ["a.png", "relax", "passes", "3001.0"],
-        ["a.png", "relax", "auc", "0.5"],
-        ["a.png", "relax", "entropy", repr(1 / 3)],
-        ["b.png", "relax", "passes", "3000.0"],
-        ["b.png", "relax", "auc", ""],
-        ["b.png", "relax", "entropy", "0.25"],
-        ["a.png", "centre", "passes", ""],
-        ["a.png", "centre", "auc", "1.0"],
-        ["a.png", "centre", "entropy", "0.125"],
+        ["image", "method", "metric", "value", "score"],
+        ["a.png", "relax", "passes", "3001.0", ""],
+        ["a.png", "relax", "auc", "0.5", ""],
+        ["a.png", "relax", "entropy", repr(1 / 3), ""],
+        ["b.png", "relax", "passes", "3000.0", ""],
+        ["b.png", "relax", "auc", "", ""],
+        ["b.png", "relax", "entropy", "0.25", ""],
+        ["a.png", "centre", "passes", "", "cosine to the image itself"],
+        ["a.png", "centre", "auc", "1.0", "cosine to the image itself"],
+        ["a.png", "centre", "entropy", "0.125", "cosine to the image itself"],
     ]
     header, first, *rows = table(paths[1])
-    assert header == ["metric", "direction", "method", "mean", "low", "high", "images", "undefined", "rank", "passes"]
-    assert first == ["auc", "higher", "relax", "0.5", "", "", "1", "1", "2", "3000.5"]
+    assert header == [
+        "metric",
+        "direction",
+        "method",
+        "mean",
+        "low",
+        "high",
+        "images",
+        "undefined",
+        "rank",
+        "passes",
+        "score",
+    ]
+    assert first == ["auc", "higher", "relax", "0.5", "", "", "1", "1", "2", "3000.5", ""]
     assert [row[:3] for row in rows] == [
         ["auc", "higher", "centre"],
         ["entropy", "lower", "relax"],
@@ -96,6 +108,7 @@ def test_the_three_files_hold_every_value(evaluation, tmp_path):
         "undefined": 1,
         "rank": 2,
         "passes": 3000.5,
+        "score": "",
     }
 
 
@@ -115,6 +128,7 @@ def test_what_was_written_reads_back(evaluation, tmp_path):
         assert list(outcome.values) == ["auc", "entropy"]
         np.testing.assert_array_equal(outcome.passes, written.passes)
         assert outcome.failure == ""
+        assert outcome.score == written.score
 
 
 def test_names_with_commas_and_letters_of_any_kind_read_back(tmp_path):
