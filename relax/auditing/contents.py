@@ -14,6 +14,7 @@ from relax.auditing.findings import clusters_in_words, region_in_words
 from relax.auditing.gallery import Gallery
 from relax.auditing.outliers import LIMIT
 from relax.auditing.predictability import MIN_GROUP, Value
+from relax.auditing.quality import CHECKS
 from relax.auditing.result import Audit
 from relax.auditing.shortcuts import LEVEL
 from relax.report import Chart, Grid, Report, Section, Strip, Thumbnail
@@ -41,7 +42,7 @@ class Contents:
     def report(self) -> Report:
         """All chapters, with the gallery."""
         chapters = [self._shortcuts(), self._columns(), self._layout(), self._clusters()]
-        chapters += [self._duplicates(), self._outliers(), self._hubs(), self._failed()]
+        chapters += [self._duplicates(), self._outliers(), self._quality(), self._hubs(), self._failed()]
         return Report(
             title=f"Audit of {self.audit.settings['root'] or 'a folder'}",
             findings=self.audit.findings,
@@ -206,6 +207,17 @@ class Contents:
         grid = Grid("The most unusual images", headers, rows, "outliers.csv has all of them.")
         strip = self._strip("The most unusual images", outliers.ranked, note="The most unusual first.")
         return Section("Unusual images", (explanation, flagged), (strip, grid))
+
+    def _quality(self) -> Section:
+        problems = self.audit.quality.problems
+        explanation = (
+            "What is wrong with a picture by itself, whatever the encoder: measured at no more than 256 px. Sharpness, "
+            "size and colour are compared with the other pictures of the folder."
+        )
+        rows = tuple((check.name, len(problems.get(check.name, ())), check.meaning) for check in CHECKS)
+        strips = [self._strip(f"{name.capitalize()}: {len(images):,}", images) for name, images in problems.items()]
+        grid = Grid("Checks", ("check", "images", "when"), rows, "quality.csv has the measures of all pictures.")
+        return Section("Checks of the pictures", (explanation,), (grid, *strips))
 
     def _hubs(self) -> Section | None:
         hubs, paths = self.audit.space.hubs, self.audit.paths

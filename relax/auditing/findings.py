@@ -9,6 +9,7 @@ import numpy as np
 from relax.auditing.clusters import Clusters
 from relax.auditing.positions import MIN_PICTURES
 from relax.auditing.predictability import Predictability
+from relax.auditing.quality import CHECKS, Quality
 from relax.auditing.result import Space
 from relax.auditing.shortcuts import LEVEL, Region, Shortcuts
 from relax.text import listed
@@ -21,6 +22,7 @@ def findings(
     failed: int,
     encoder: str,
     space: Space,
+    quality: Quality,
     columns: Sequence[Predictability],
     shortcuts: Shortcuts | None,
 ) -> tuple[str, ...]:
@@ -38,6 +40,7 @@ def findings(
     sentences += [
         _about_duplicates(space),
         _about_outliers(paths, space),
+        _about_quality(quality),
         _about_hubs(paths, space),
         _about_metrics(space),
     ]
@@ -146,6 +149,13 @@ def _about_outliers(paths: Sequence[str], space: Space) -> str:
         f"{len(flagged):,} {'image lies' if len(flagged) == 1 else 'images lie'} unusually far from "
         f"{'its' if len(flagged) == 1 else 'their'} nearest neighbours; the most unusual image is {first}."
     )
+
+
+def _about_quality(quality: Quality) -> str:
+    if not quality.problems:
+        return f"Checks of the pictures found nothing ({', '.join(check.name for check in CHECKS)})."
+    counts = listed([f"{len(images):,} {name}" for name, images in quality.problems.items()])
+    return f"Checks of the pictures found {counts}."
 
 
 def _about_hubs(paths: Sequence[str], space: Space) -> str:

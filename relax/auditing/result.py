@@ -17,6 +17,7 @@ from relax.auditing.metadata import Metadata
 from relax.auditing.neighbours import Neighbours
 from relax.auditing.outliers import Outliers
 from relax.auditing.predictability import Predictability
+from relax.auditing.quality import Quality
 from relax.auditing.shortcuts import Shortcuts
 
 
@@ -49,6 +50,7 @@ class Audit:
         failed: Images that could not be used, with the reason.
         dimensions: D of the embeddings.
         space: Results that depend on the embeddings alone.
+        quality: Measures of the pictures themselves, without the encoder.
         metadata: Metadata of the images; None without a table.
         columns: How well each column can be predicted, most predictable first; columns that are neither groups nor
             numbers are left out.
@@ -65,6 +67,7 @@ class Audit:
     failed: dict[str, str]
     dimensions: int
     space: Space
+    quality: Quality
     metadata: Metadata | None
     columns: tuple[Predictability, ...]
     explained: tuple[int, ...]

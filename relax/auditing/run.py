@@ -24,6 +24,7 @@ from relax.auditing.gallery import Gallery
 from relax.auditing.metadata import MetadataTable
 from relax.auditing.options import Options
 from relax.auditing.pictures import CELLS, Pictures
+from relax.auditing.quality import check_pictures
 from relax.auditing.result import Audit, Space
 from relax.auditing.shortcuts import CellEvidence, find_shortcuts
 from relax.auditing.stages import (
@@ -122,6 +123,7 @@ def _audit(
     folder = Path(folder_name(root.resolve(), (root / path for path in paths))).name
 
     space = analyse_space(embeddings, options, report)
+    quality = check_pictures(root, paths, partial(report, "checking"))
     columns = analyse_columns(embeddings, values, seed, report)
     pictures = Pictures(root, network, out / "maps", options.settings.count, seed, options.batch_size)
     failed = dict(archive.failed)
@@ -137,13 +139,14 @@ def _audit(
         failed={name_within(root, path): reason for path, reason in failed.items()},
         dimensions=embeddings.shape[1],
         space=space,
+        quality=quality,
         metadata=values,
         columns=tuple(columns),
         explained=importance.images,
         maps=means,
         map_counts=counts,
         shortcuts=shortcuts,
-        findings=findings(names, len(failed), network.name, space, columns, shortcuts),
+        findings=findings(names, len(failed), network.name, space, quality, columns, shortcuts),
         settings={
             **_settings(folder, network, options, space, paths, importance, hiding),
             **surroundings(network.device, time.perf_counter() - start),

@@ -4,6 +4,7 @@
     clusters.csv         path, cluster, cosine to its centre, rank from the most typical image (1) to the rim
     duplicates.csv       one row per image of a group: group, path, closest, cosine
     outliers.csv         all images, the most unusual first, with their scores and whether they are flagged
+    quality.csv          all images: size, brightness, entropy, sharpness, colour, and what is wrong with them
     hubs.csv             images that are neighbours of unusually many others
     shortcuts.csv        every cell of the grid, the strongest evidence first
     predictability.csv   every metadata column, the most predictable first
@@ -48,6 +49,7 @@ def write_tables(audit: Audit, out: Path) -> list[Path]:
         "clusters.csv": (("path", "cluster", "centre_cosine", "rank"), _members(audit)),
         "duplicates.csv": (("group", "path", "closest", "cosine"), _duplicates(audit)),
         "outliers.csv": (("rank", "path", *SCORES, "flagged"), _outliers(audit)),
+        "quality.csv": (("path", *audit.quality.measures, "problems"), _quality(audit)),
         "hubs.csv": (("path", "occurrence"), [(paths[image], int(hubs.occurrence[image])) for image in hubs.hubs]),
     }
     if audit.shortcuts is not None:
@@ -89,6 +91,8 @@ def columns(audit: Audit) -> dict[str, Any]:
         "hub": hub.astype(bool),
         "l2_agreement": space.agreement,
         "explained": explained.astype(bool),
+        **audit.quality.measures,
+        "problems": _problems(audit),
     }
     for layout in space.layouts:
         table |= {f"{layout.method}_x": layout.points[:, 0], f"{layout.method}_y": layout.points[:, 1]}
@@ -130,6 +134,7 @@ def _write_json(audit: Audit, file: Path) -> Path:
             "duplicate_groups": len(audit.space.duplicates.groups),
             "duplicates_beyond_one_of_each": audit.space.duplicates.extra,
             "outliers": len(audit.space.outliers.flagged),
+            "problems": {name: len(images) for name, images in audit.quality.problems.items()},
             "hubness_skewness": hubs.skewness,
             "never_a_neighbour": hubs.never,
             "l2_agreement": float(audit.space.agreement.mean()),
@@ -151,6 +156,19 @@ def _members(audit: Audit) -> list[Row]:
         for number in range(clusters.count)
         for rank, image in enumerate(clusters.members(number), start=1)
     ]
+
+
+def _quality(audit: Audit) -> list[Row]:
+    measures = audit.quality.measures.values()
+    return [
+        (path, *(float(values[image]) for values in measures), problems)
+        for image, (path, problems) in enumerate(zip(audit.paths, _problems(audit), strict=True))
+    ]
+
+
+def _problems(audit: Audit) -> list[str]:
+    """What is wrong with each image, separated by "; "."""
+    return ["; ".join(audit.quality.of(image)) for image in range(len(audit.paths))]
 
 
 def _duplicates(audit: Audit) -> list[Row]:

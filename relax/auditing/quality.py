@@ -1,0 +1,161 @@
+"""Quality: pictures that are blank, dark, over-exposed, blurred, nearly empty, or of another shape than the rest.
+
+Each picture is measured once, at no more than 256 px, without the encoder. What is wrong in itself has a fixed limit:
+brightness, entropy and shape have those of CleanVision 0.3.7 (Apache-2.0), whose measures these are. What is only wrong
+beside others is compared with the folder: sharpness (a fixed limit misses most blur, and a smear under a microscope is
+softer than a blurred photograph), size and colour.
+
+Sources: CleanVision, `issue_managers/image_property.py`; brightness: Finley, HSP Color Model (2006); sharpness by the
+spread of the Laplacian: Pech-Pacheco et al. (ICPR 2000).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import laplace
+
+from relax.auditing.outliers import LIMIT, robust_z
+from relax.auditing.pictures import shrunk
+from relax.estimators.budget import Progress
+from relax.io.errors import ImageError
+from relax.io.images import read_image
+
+SIDE = 256  # px of the longer side at which a picture is measured
+FINLEY = np.array([0.241, 0.691, 0.068])  # weights of squared red, green and blue
+LUMA = np.array([0.299, 0.587, 0.114])
+NEARLY_ONE_SHADE = 1 / 32
+GREY = 0.02  # largest difference of two channels of a grey picture, but for 1 % of its pixels
+
+Measures = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that may be wrong with a picture.
+
+    Attributes:
+        name: As it stands in tables.
+        meaning: When a picture has it, in words.
+        found: From the measures to (N,) bool.
+    """
+
+    name: str
+    meaning: str
+    found: Callable[[Measures], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Measures of every picture, and what is wrong with which.
+
+    Attributes:
+        measures: (N,) each, NaN where a picture could not be read: width, height (px), brightness_1, brightness_5 and
+            brightness_99 (percentiles, in [0, 1]), entropy (bits of the luma, at most 8), sharpness (standard deviation
+            of the Laplacian) and colour (99th percentile of the largest difference between two channels).
+        problems: Indices of the pictures by the name of the check, in the order of `CHECKS`; those with any.
+    """
+
+    measures: Measures
+    problems: dict[str, tuple[int, ...]]
+
+    def of(self, image: int) -> list[str]:
+        """What is wrong with one picture."""
+        return [name for name, images in self.problems.items() if image in images]
+
+
+def _blank(measures: Measures) -> NDArray[np.bool_]:
+    blank: NDArray[np.bool_] = measures["brightness_99"] - measures["brightness_1"] < NEARLY_ONE_SHADE
+    return blank
+
+
+def _blurred(measures: Measures) -> NDArray[np.bool_]:
+    """Less sharp than the folder; a blank picture is that already."""
+    sharpness = np.log(np.maximum(measures["sharpness"], 1e-6))
+    known = np.isfinite(sharpness)
+    found = np.zeros(len(sharpness), dtype=bool)
+    found[known] = robust_z(sharpness[known]) < -LIMIT
+    return found & ~_blank(measures)
+
+
+def _odd_shape(measures: Measures) -> NDArray[np.bool_]:
+    width, height = measures["width"], measures["height"]
+    odd: NDArray[np.bool_] = np.minimum(width, height) / np.maximum(width, height) < 0.35
+    return odd
+
+
+def _odd_size(measures: Measures) -> NDArray[np.bool_]:
+    """Beyond the quartiles by three times their distance, and by a factor of two from the median."""
+    side = np.sqrt(measures["width"] * measures["height"])
+    low, middle, high = np.nanpercentile(side, [25, 50, 75])
+    far = 3 * (high - low)
+    odd: NDArray[np.bool_] = ((side < low - far) & (side < middle / 2)) | ((side > high + far) & (side > 2 * middle))
+    return odd
+
+
+def _no_colour(measures: Measures) -> NDArray[np.bool_]:
+    grey: NDArray[np.bool_] = measures["colour"] < GREY
+    return grey & (np.mean(grey) <= 0.1)
+
+
+CHECKS = (
+    Check("blank", "98 % of the pixels are within 1/32 of one brightness", _blank),
+    Check("dark", "99 % of the pixels are darker than 0.32", lambda of: (of["brightness_99"] < 0.32) & ~_blank(of)),
+    Check("over-exposed", "95 % are brighter than 0.95", lambda of: (of["brightness_5"] > 0.95) & ~_blank(of)),
+    Check("low information", "the entropy is below 3 bits", lambda of: (of["entropy"] < 3) & ~_blank(of)),
+    Check("blurred", f"sharpness is more than {LIMIT} robust standard deviations below the folder's median", _blurred),
+    Check("odd shape", "the shorter side is less than 0.35 of the longer", _odd_shape),
+    Check("odd size", "far from the sizes of the others, and by a factor of two", _odd_size),
+    Check("no colour", "grey, where at most one picture in ten is", _no_colour),
+)
+
+
+def check_pictures(root: Path, paths: Sequence[str], progress: Progress) -> Quality:
+    """Measure every picture; one whose file has disappeared has NaN and no problem.
+
+    Args:
+        root: The folder.
+        paths: Relative to it.
+        progress: Called with (pictures done, total).
+    """
+    rows = []
+    for place, path in enumerate(paths):
+        progress(place, len(paths))
+        try:
+            rows.append(measured(root / path))
+        except ImageError:
+            rows.append({})
+    names = next((list(row) for row in rows if row), [])
+    return judged({name: np.array([row.get(name, np.nan) for row in rows]) for name in names})
+
+
+def judged(measures: Measures) -> Quality:
+    """What is wrong with which, by all checks."""
+    found = {check.name: tuple(np.flatnonzero(check.found(measures)).tolist()) for check in CHECKS} if measures else {}
+    return Quality(measures, {name: images for name, images in found.items() if images})
+
+
+def measured(file: Path) -> dict[str, float]:
+    """The measures of one picture, see `Quality`.
+
+    Raises:
+        ImageError: If it cannot be read.
+    """
+    pixels = read_image(file, channels=3)
+    height, width = pixels.shape[-2:]
+    colours = shrunk(pixels, SIDE)[0].permute(1, 2, 0).double().numpy()
+    brightness, luma = np.sqrt(colours**2 @ FINLEY), colours @ LUMA
+    shares = np.bincount(np.rint(255 * luma).astype(np.int64).ravel()) / luma.size
+    percentiles = {f"brightness_{share}": float(np.percentile(brightness, share)) for share in (1, 5, 99)}
+    return {
+        "width": width,
+        "height": height,
+        **percentiles,
+        "entropy": float(-(shares[shares > 0] * np.log2(shares[shares > 0])).sum()),
+        "sharpness": float(laplace(luma).std()),
+        "colour": float(np.percentile(np.ptp(colours, axis=2), 99)),
+    }
