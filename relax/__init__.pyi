@@ -12,6 +12,7 @@ from .io.images import read_image as read_image
 from .io.secondary_capture import write_dicom as write_dicom
 from .io.volumes import write_nifti as write_nifti
 from .plotting.figure import figure as figure
+from .plotting.overlay import overlay as overlay
 from .probing import Probe as Probe
 from .probing import probe as probe
 from .questions.comparison import compare_encoders as compare_encoders

@@ -168,9 +168,9 @@ class Explanation:
 
     def _repr_png_(self) -> bytes:
         """The figure, as notebooks display it."""
-        from relax.plotting.figure import png  # matplotlib takes a while to load
+        from relax.plotting.figure import figure_file  # matplotlib takes a while to load
 
-        content: bytes = png(self)
+        content: bytes = figure_file(self)
         return content
 
 

@@ -17,7 +17,9 @@ from relax.auditing.hubs import Hubness
 from relax.auditing.layout import Layout
 from relax.auditing.predictability import MAX_GROUPS, Predictability, Value
 from relax.auditing.shortcuts import Shortcuts
-from relax.plotting.panels import INK, PALE, PLAIN, boxes_for_missing_glyphs
+from relax.plotting.drawing import boxes_for_missing_glyphs
+from relax.plotting.lettering import PLAIN
+from relax.plotting.themes import INK, PALE
 
 DPI = 150
 GROUP_COLOURS = (  # Okabe & Ito (2008), distinguishable for colour-blind readers; then two more

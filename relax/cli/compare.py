@@ -117,7 +117,7 @@ def write(comparison: Comparison, out: Path, image: str) -> list[Path]:
     """Write the figure, the costs and the maps, each file whole or not at all. Returns their paths."""
     from relax.cli.outputs import targets
     from relax.plotting.comparison import comparison_figure
-    from relax.plotting.panels import png_of
+    from relax.plotting.drawing import file_of
     from relax.questions.comparison import costs
 
     explanations = comparison.explanations
@@ -128,7 +128,7 @@ def write(comparison: Comparison, out: Path, image: str) -> list[Path]:
     return write_files(
         target,
         {
-            "-compare.png": png_of(comparison_figure(explanations, comparison.failures, comparison.limits)),
+            "-compare.png": file_of(comparison_figure(explanations, comparison.failures, comparison.limits)),
             "-compare.json": (json.dumps(record, indent=2) + "\n").encode(),
             **{ending: explanation.to_bytes() for ending, explanation in maps.items()},
         },

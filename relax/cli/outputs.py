@@ -9,7 +9,7 @@ from pathlib import Path
 from relax.explanation import Explanation
 from relax.files import with_ending, write_files
 from relax.io.choice import stem_of
-from relax.plotting.figure import png
+from relax.plotting.figure import figure_file
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Output:
 
 
 OUTPUTS = (
-    Output(".png", png),
+    Output(".png", figure_file),
     Output(".npz", Explanation.to_bytes),
     Output(".json", lambda explanation: (explanation.to_json() + "\n").encode()),
 )

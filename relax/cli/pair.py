@@ -93,7 +93,7 @@ def in_words(pair: PairExplanation) -> str:
 def write(pair: PairExplanation, out: Path, a: str, b: str) -> list[Path]:
     """Write the figure, the numbers and the maps, each file whole or not at all. Returns their paths."""
     from relax.cli.outputs import FreeNames
-    from relax.plotting.panels import png_of
+    from relax.plotting.drawing import file_of
     from relax.plotting.questions import pair_figure
 
     maps = {
@@ -105,7 +105,7 @@ def write(pair: PairExplanation, out: Path, a: str, b: str) -> list[Path]:
     return write_files(
         out / stem,
         {
-            ".png": png_of(pair_figure(pair)),
+            ".png": file_of(pair_figure(pair)),
             ".json": (json.dumps(pair.record(), indent=2) + "\n").encode(),
             **{ending: explanation.to_bytes() for ending, explanation in maps.items()},
         },

@@ -27,7 +27,7 @@ from relax.io.extra import medical_extra
 from relax.io.header import GEOMETRY, read_elements, read_header
 from relax.io.source import checked_source
 from relax.maps import MAPS, ExplanationLike
-from relax.plotting.panels import Scale
+from relax.plotting.scales import Scale
 from relax.text import one_of
 
 with medical_extra():

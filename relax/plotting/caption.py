@@ -6,9 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from relax.maps import ExplanationLike
+from relax.maps import ExplanationLike, where_certain
 from relax.scale import yardsticks_in_words
 from relax.text import number, shortened
 from similarity.measures import MEASURES
@@ -59,6 +58,19 @@ def measure_unit(measure: str) -> str:
     return MEASURES[measure].unit if measure in MEASURES else shortened(measure, 24)
 
 
+def measure_of(provenance: dict[str, Any]) -> str:
+    """The name of the measure, where it is known."""
+    return str(provenance.get("similarity", "similarity"))
+
+
+def quantity(provenance: dict[str, Any]) -> str:
+    """What the importance is, with its unit; other methods than RELAX bring words of their own."""
+    if provenance.get("map"):
+        return shortened(str(provenance["map"]), 120)
+    unit = measure_unit(measure_of(provenance))
+    return f"mean {unit}, to the reference minus to the foil" if provenance.get("foil") else f"mean {unit}"
+
+
 def trust_in_words(trust: dict[str, Any]) -> list[str]:
     """The numbers of a `relax.Trust`, as short phrases."""
     mirrored, shifted, ceiling, stability = (
@@ -74,37 +86,37 @@ def trust_in_words(trust: dict[str, Any]) -> list[str]:
     return phrases
 
 
-def results(
-    explanation: ExplanationLike,
-    certain: NDArray[np.float32],
-    limit: float,
-    rule: tuple[float | None, float | None, float | None],
-) -> list[str]:
-    """What the maps come to: share of certain pixels, standard error, tolerance, and pixels never seen.
-
-    Args:
-        explanation: The maps.
-        certain: (H, W) the importance where it is certain, else NaN.
-        limit: Largest uncertainty that counts as certain.
-        rule: The threshold, quantile and gamma that `limit` follows from, at most one of them not None.
-    """
-    threshold, quantile, gamma = rule
+def results(explanation: ExplanationLike) -> list[str]:
+    """What the maps come to: standard error, tolerance, yardsticks, and pixels never seen."""
     provenance, method = explanation.provenance, explanation.provenance.get("method", "relax")
-    seen = np.isfinite(explanation.importance)
-    share = np.isfinite(certain).sum() / max(seen.sum(), 1)
-    origin = f"{gamma:g} × the mean" if gamma is not None else f"quantile {0.5 if quantile is None else quantile:g}"
-    origin = "given" if threshold is not None else origin
     errors = explanation.standard_error[np.isfinite(explanation.standard_error)]
-    phrases = [f"U-RELAX threshold {number(limit)} ({origin}), keeps {share:.0%}"]
-    phrases.append(
+    phrases = [
         f"median standard error of the importance {number(float(np.median(errors)))}"
         if errors.size
         else f"no standard error ({'the masks are not random' if method == 'relax' else method + ' has none'})"
-    )
+    ]
     if provenance.get("tolerance") is not None:
         outcome = "reached" if provenance.get("converged") else "NOT reached"
         phrases.append(f"tolerance {provenance['tolerance']:g} {outcome}")
     phrases += yardsticks_in_words(provenance)
-    if not seen.all():
+    if not np.isfinite(explanation.importance).all():
         phrases.append("hatched: never seen by the encoder")
     return phrases
+
+
+def u_relax_in_words(
+    explanation: ExplanationLike, limit: float, rule: tuple[float | None, float | None, float | None]
+) -> str:
+    """The threshold of U-RELAX, where it comes from, and the share of the pixels that it keeps.
+
+    Args:
+        explanation: The maps.
+        limit: Largest uncertainty that counts as certain.
+        rule: The threshold, quantile and gamma that `limit` follows from, at most one of them not None.
+    """
+    threshold, quantile, gamma = rule
+    seen = np.isfinite(explanation.importance)
+    share = np.isfinite(where_certain(explanation, limit)).sum() / max(seen.sum(), 1)
+    origin = f"{gamma:g} × the mean" if gamma is not None else f"quantile {0.5 if quantile is None else quantile:g}"
+    origin = "given" if threshold is not None else origin
+    return f"U-RELAX threshold {number(limit)} ({origin}), keeps {share:.0%}"

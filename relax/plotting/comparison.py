@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import textwrap
 from collections.abc import Mapping
+from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from relax.maps import ExplanationLike, map_unit
+from relax.maps import ExplanationLike
 from relax.plotting.caption import recipe
-from relax.plotting.panels import Limits, Scale
-from relax.plotting.sheet import (
-    MAX_TITLE,
-    PANEL_WIDTH,
-    draw_titled_image,
-    draw_titled_map,
-    empty_sheet,
-    panel_height,
-    write_caption,
-)
+from relax.plotting.kinds import Look, image_panel, importance_panel
+from relax.plotting.scales import Limits
+from relax.plotting.sheet import Row, Sheet
 from relax.text import shortened
-
-COLUMNS = 5
 
 
 def comparison_figure(
@@ -41,38 +31,24 @@ def comparison_figure(
         ValueError: If there is no explanation; the message lists the failures.
     """
     failures = failures or {}
-    maps = list(explanations.items())
-    if not maps:
+    if not explanations:
         raise ValueError(f"nothing to draw: {'; '.join(f'{name}: {reason}' for name, reason in failures.items())}")
-    first = maps[0][1]
-    height, width = first.importance.shape
-    columns = min(COLUMNS, len(maps) + 1)
-    rows = math.ceil((len(maps) + 1) / columns)
-    panel = panel_height(first.importance.shape)
-    caption = _caption(first, failures, limits, characters=int(columns * PANEL_WIDTH / 0.05))
-    size = columns * (PANEL_WIDTH + 0.25), rows * (panel + 1.05) + 0.14 * len(caption) + 0.4
-    drawing, grid = empty_sheet([panel] * rows, columns, size)
-
-    axes = grid.ravel()
-    title = f"{shortened(str(first.provenance.get('image', 'image')), MAX_TITLE)}\n{width} × {height} px"
-    draw_titled_image(drawing, axes[0], first.image, title)
-    for place, (name, explanation) in zip(axes[1:], maps, strict=False):
-        record, values = explanation.provenance, explanation.importance
-        scale = Scale.of("importance", values, {"importance": limits} if limits else None)
-        title = f"{shortened(name, MAX_TITLE)}\n{record['cost']['passes']:,} passes, {record['seconds']:.1f} s"
-        draw_titled_map(drawing, place, values, scale, title, shortened(map_unit(record), 44))
-    write_caption(drawing, caption)
-    return drawing
+    first, look = next(iter(explanations.values())), Look(limits={"importance": limits} if limits else None)
+    panels = [image_panel(first, look)]
+    for name, explanation in explanations.items():
+        record = explanation.provenance
+        cost = f"{record['cost']['passes']:,} passes, {record['seconds']:.1f} s"
+        panels.append(replace(importance_panel(explanation, look), title=shortened(name, 120), note=cost))
+    row = Row(panels, shortened(str(first.provenance.get("image", "image")), 120))
+    return Sheet([row], _caption(first, failures, limits), look.colours).draw()
 
 
-def _caption(first: ExplanationLike, failures: Mapping[str, str], limits: Limits | None, characters: int) -> list[str]:
-    """Lines of so many characters: how the first map was made, the scales, and the failures."""
+def _caption(first: ExplanationLike, failures: Mapping[str, str], limits: Limits | None) -> list[list[str]]:
+    """How the first map was made, the scales, and a paragraph for each failure."""
     phrases = recipe(first.provenance)
     if limits:  # of several encoders, so the first phrase, which names one, is left out
         phrases = [*phrases[1:], "one colour scale for all maps"]
     else:
         phrases.append("each map on its own scale, in its own unit")
-    lines = textwrap.wrap(" · ".join(phrases), characters)
-    for name, reason in failures.items():
-        lines += textwrap.wrap(f"not drawn: {shortened(name, 60)}: {shortened(reason, 300)}", characters)
-    return lines
+    lost = [[f"not drawn: {shortened(name, 60)}: {shortened(reason, 300)}"] for name, reason in failures.items()]
+    return [phrases, *lost]

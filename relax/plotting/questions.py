@@ -5,8 +5,7 @@ Every map has a colour bar in its own unit. The scale of a signed map is symmetr
 
 from __future__ import annotations
 
-import textwrap
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,40 +13,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from relax.maps import ExplanationLike
-from relax.plotting.caption import measure_unit, recipe
-from relax.plotting.panels import SIGNED, Limits, Scale
-from relax.plotting.sheet import (
-    MAX_TITLE,
-    PANEL_WIDTH,
-    draw_titled_image,
-    draw_titled_map,
-    empty_sheet,
-    panel_height,
-    write_caption,
-)
+from relax.plotting.caption import measure_unit, quantity, recipe
+from relax.plotting.kinds import Look, image_panel
+from relax.plotting.panels import draw_map
+from relax.plotting.scales import SIGNED, Limits, Scale
+from relax.plotting.sheet import Panel, Row, Sheet
 from relax.text import number, shortened
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A map to draw, with its title, unit and colour scale."""
-
-    title: str
-    values: NDArray[np.floating[Any]]
-    unit: str
-    scale: Scale
-
-    @classmethod
-    def of(cls, title: str, values: NDArray[np.floating[Any]], unit: str, limits: Limits | None = None) -> Panel:
-        """A map on a scale over its own range, or over the limits."""
-        by_name = None if limits is None else {"importance": limits}
-        return cls(title, values, unit, Scale.of("importance", values.astype(np.float32), by_name))
-
-    @classmethod
-    def signed(cls, title: str, values: NDArray[np.floating[Any]], unit: str) -> Panel:
-        """A map on a scale symmetric about 0, which is white."""
-        reach = float(np.nanmax(np.abs(values), initial=0.0))
-        return cls(title, values, unit, Scale(SIGNED, -reach, reach, "neither"))
 
 
 class DirectionLike(Protocol):
@@ -141,15 +112,17 @@ def measures_figure(answer: MeasuresLike, first: str = "cosine", second: str = "
     if not answer.explanations:
         raise ValueError("measures must be one or more; got none to draw")
     panels = [
-        Panel.of(name, explanation.importance, str(explanation.provenance.get("map") or f"mean {measure_unit(name)}"))
+        _panel(name, explanation.importance, quantity(explanation.provenance))
         for name, explanation in answer.explanations.items()
     ]
     numbers = [f"{a}, {b}: rank correlation {number(value)}" for (a, b), value in answer.rank_correlations().items()]
     if first in answer.explanations and second in answer.explanations:
         title = f"{first} more (red), {second} more (blue)"
-        panels.append(Panel.signed(title, answer.disagreement(first, second), "difference in standard deviations"))
+        difference = answer.disagreement(first, second)
+        panels.append(_panel(title, difference, "difference in standard deviations", cmap=SIGNED))
     explanation = next(iter(answer.explanations.values()))
-    return _draw([(explanation, panels)], [*numbers, *_without_similarity(recipe(explanation.provenance))])
+    caption = [*numbers, *_without_similarity(recipe(explanation.provenance))]
+    return _draw([_beside_the_image(explanation, panels)], caption)
 
 
 def consensus_figure(answer: ConsensusLike, top: float = 0.2) -> Figure:
@@ -157,10 +130,10 @@ def consensus_figure(answer: ConsensusLike, top: float = 0.2) -> Figure:
     explanation = answer.explanation
     unit = f"mean {measure_unit(str(explanation.provenance['similarity']))}"
     panels = [
-        Panel.of("mean over the neighbours", explanation.importance, unit),
-        Panel.of(f"agreement on the top {top:.0%}", answer.agreement(top), "share of the neighbours", (0.0, 1.0)),
+        _panel("mean over the neighbours", explanation.importance, unit),
+        _panel(f"agreement on the top {top:.0%}", answer.agreement(top), "share of the neighbours", (0.0, 1.0)),
     ]
-    return _draw([(explanation, panels)], recipe(explanation.provenance))
+    return _draw([_beside_the_image(explanation, panels)], recipe(explanation.provenance))
 
 
 def _without_similarity(phrases: list[str]) -> list[str]:
@@ -173,28 +146,30 @@ def _error(explanation: ExplanationLike) -> str:
     return number(float(np.median(errors))) if errors.size else "undefined"
 
 
-def _row(direction: DirectionLike, opposite: DirectionLike) -> tuple[ExplanationLike, list[Panel]]:
+def _row(direction: DirectionLike, opposite: DirectionLike) -> Row:
     unit = measure_unit(str(direction.to_other.provenance["similarity"]))
-    other = shortened(str(opposite.to_other.provenance["image"]), 24)
-    return direction.to_other, [
-        Panel.of(f"brings it to {other}", direction.to_other.importance, f"mean {unit}"),
-        Panel.of("to itself", direction.to_itself.importance, f"mean {unit}"),
-        Panel.signed(f"to {other}, beyond itself", direction.beyond.importance, f"{unit}, signed"),
+    other = shortened(str(opposite.to_other.provenance["image"]), 40)
+    panels = [
+        _panel(f"brings it to {other}", direction.to_other.importance, f"mean {unit}"),
+        _panel("to itself", direction.to_itself.importance, f"mean {unit}"),
+        _panel(f"to {other}, beyond itself", direction.beyond.importance, f"{unit}, signed", cmap=SIGNED),
     ]
+    return _beside_the_image(direction.to_other, panels)
 
 
-def _draw(rows: list[tuple[ExplanationLike, list[Panel]]], caption: list[str]) -> Figure:
-    """A sheet with a row for each explanation: its image, then its panels."""
-    columns = 1 + max(len(panels) for _, panels in rows)
-    lines = textwrap.wrap(" · ".join(caption), int(columns * PANEL_WIDTH / 0.044))
-    heights = [panel_height(explanation.importance.shape) for explanation, _ in rows]
-    size = columns * (PANEL_WIDTH + 0.25), sum(heights) + 0.95 * len(rows) + 0.14 * len(lines) + 0.3
-    drawing, grid = empty_sheet(heights, columns, size)
-    for axes, (explanation, panels) in zip(grid, rows, strict=True):
-        title = shortened(str(explanation.provenance["image"]), MAX_TITLE)
-        draw_titled_image(drawing, axes[0], explanation.image, title)
-        for place, panel in zip(axes[1:], panels, strict=False):
-            values = panel.values.astype(np.float32)
-            draw_titled_map(drawing, place, values, panel.scale, panel.title, panel.unit)
-    write_caption(drawing, lines)
-    return drawing
+def _panel(
+    title: str, values: NDArray[np.floating[Any]], unit: str, limits: Limits | None = None, cmap: str | None = None
+) -> Panel:
+    """A map on a scale over its own range, or over the limits; on one centred on 0 if the colours diverge."""
+    scale = Scale.of("importance", values, None if limits is None else {"importance": limits}, cmap)
+    draw = partial(draw_map, values=values, scale=scale, theme=Look().colours)
+    return Panel(title, values.shape, draw, scale, unit)
+
+
+def _beside_the_image(explanation: ExplanationLike, panels: list[Panel]) -> Row:
+    name = shortened(str(explanation.provenance["image"]), 120)
+    return Row([image_panel(explanation, Look()), *panels], name)
+
+
+def _draw(rows: list[Row], caption: list[str]) -> Figure:
+    return Sheet(rows, [caption], Look().colours).draw()

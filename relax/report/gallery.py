@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from relax.maps import MAPS, ExplanationLike, uncertainty_limit
 from relax.plotting.caption import measure_unit, recipe
-from relax.plotting.panels import COLOURS
+from relax.plotting.scales import COLOURS
 from relax.report.content import Exhibit
 from relax.report.maps import LONGEST, NEVER, STEPS, averaged, fitted, jpeg, packed
 from relax.report.text import embedded, escaped, named, plain, visible, without_folders
 from relax.text import number
 
 PICTURE, SMALL = 640, 160  # px of the longer side of a picture, and of a thumbnail
-TABLES = {**COLOURS, "standard_error": "cividis"}
+TABLES = COLOURS
 PACKING = {"steps": STEPS, "never": NEVER}
 GREY = (0xE4, 0xE4, 0xE4)  # pixels that the encoder never saw, as in the figures
 
