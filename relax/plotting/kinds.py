@@ -77,7 +77,7 @@ def overlay_panel(explanation: ExplanationLike, look: Look) -> Panel:
     lines = outlines(values)
     draw = partial(_draw_layer, explanation=explanation, layer=layer, lines=lines, theme=look.colours)
     return _panel(
-        "importance over the image", scale, draw, explanation, quantity(explanation.provenance), rule(look.alpha)
+        "importance over the image", scale, draw, explanation, quantity(explanation.provenance), rule(look.alpha, scale)
     )
 
 
@@ -125,8 +125,11 @@ KINDS = {
 }
 
 
-def rule(alpha: float) -> str:
+def rule(alpha: float, scale: Scale) -> str:
     """How opaque the overlay is where, in words."""
+    if scale.signed:
+        opaque = f"clear below the median, {alpha:.0%} opaque in the top {TOP:.0%}"
+        return f"by absolute value {opaque}; outline: highest {TOP:.0%}"
     return f"clear below the median, {alpha:.0%} opaque in the outlined top {TOP:.0%}"
 
 
@@ -137,7 +140,7 @@ def _panel(
     if not scale.known:
         label, note = "nowhere defined", ""
     elif scale.span <= 0:
-        note = f"constant; {note}" if note else "constant"
+        note = "constant"
     return Panel(title, explanation.importance.shape, draw, scale, label, note)
 
 
@@ -155,7 +158,8 @@ def _draw_layer(
 def _band(explanation: ExplanationLike, scale: Scale) -> str:
     """The share of the measure's range that the colours span, which is small for the cosine, as a note."""
     measure = measure_of(explanation.provenance)
-    limits = MEASURES[measure].limits if measure in MEASURES and not explanation.provenance.get("map") else None
+    other = explanation.provenance.get("map") or explanation.provenance.get("foil")  # no mean of the measure
+    limits = MEASURES[measure].limits if measure in MEASURES and not other else None
     if limits is None or scale.span <= 0 or not scale.known:
         return ""
     return f"colours span {number(scale.span)} of the measure's range of {limits[1] - limits[0]:g}"

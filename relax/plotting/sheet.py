@@ -142,7 +142,8 @@ class _Strip:
     @property
     def head(self) -> float:
         """Inches above the panels."""
-        return line_height(NAME) * len(self.heading) + line_height(TITLE) * max(map(len, self.titles)) + 0.04
+        heading = line_height(NAME) * len(self.heading) + (0.04 if self.heading else 0.0)
+        return heading + line_height(TITLE) * max(map(len, self.titles)) + 0.04
 
     @property
     def height(self) -> float:
