@@ -89,7 +89,7 @@ def test_every_panel_states_its_passes_time_and_unit(picture):
 
     assert "relax" in texts
     assert any(re.fullmatch(r"26 passes, \d+\.\d s", text) for text in texts)
-    assert "mean cosine" in texts
+    assert "mean cosine similarity" in texts
     assert "mean activation" in texts
 
 
