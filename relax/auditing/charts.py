@@ -20,12 +20,9 @@ from relax.auditing.shortcuts import Shortcuts
 from relax.plotting.drawing import boxes_for_missing_glyphs
 from relax.plotting.lettering import PLAIN
 from relax.plotting.themes import INK, PALE
+from relax.report.packing import GROUP_COLOURS
 
 DPI = 150
-GROUP_COLOURS = (  # Okabe & Ito (2008), distinguishable for colour-blind readers; then two more
-    *("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#000000"),
-    *("#999999", "#7a5195"),
-)
 COLOURED_GROUPS = len(GROUP_COLOURS)
 OTHER = "#dddddd"
 TITLES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}

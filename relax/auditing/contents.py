@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relax.auditing import charts
+from relax.auditing.collection import collection_of
 from relax.auditing.findings import clusters_in_words, region_in_words
 from relax.auditing.gallery import Gallery
 from relax.auditing.outliers import LIMIT
@@ -41,7 +42,7 @@ class Contents:
 
     def report(self) -> Report:
         """All chapters, with the gallery."""
-        chapters = [self._shortcuts(), self._columns(), self._layout(), self._clusters()]
+        chapters = [self._shortcuts(), self._columns(), self._clusters()]
         chapters += [self._duplicates(), self._outliers(), self._quality(), self._hubs(), self._failed()]
         return Report(
             title=f"Audit of {self.audit.settings['root'] or 'a folder'}",
@@ -49,6 +50,8 @@ class Contents:
             sections=tuple(chapter for chapter in chapters if chapter is not None),
             exhibits=self.pictures,
             settings=self.audit.settings,
+            collection=collection_of(self.audit, self.colour_by, self.pictures.small),
+            space=self._layout(),
         )
 
     def _shortcuts(self) -> Section | None:
@@ -248,5 +251,10 @@ class Contents:
     ) -> Strip:
         """Thumbnails of the first images, without those whose file has disappeared since it was embedded."""
         read = pixels or self.pictures.small
-        thumbnails = ((read(image), self.audit.paths[image]) for image in images[:THUMBNAILS])
-        return Strip(title, tuple(Thumbnail(small, path) for small, path in thumbnails if small is not None), note)
+        thumbnails = ((read(image), int(image)) for image in images[:THUMBNAILS])
+        paths = self.audit.paths
+        return Strip(
+            title,
+            tuple(Thumbnail(small, paths[image], image) for small, image in thumbnails if small is not None),
+            note,
+        )

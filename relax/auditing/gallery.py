@@ -1,4 +1,4 @@
-"""The pictures of the report: small ones, small ones with a region outlined, and the gallery of explanations."""
+"""The pictures of the report: small ones, small ones with a region outlined, and the explained ones."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from relax.auditing.result import Audit
 from relax.auditing.shortcuts import Region
 from relax.explanation import Explanation
 from relax.io.errors import ImageError
-from relax.report import Exhibit, Neighbour
+from relax.report import Exhibit
 
-SMALL = 128  # px of a small picture's longer side
-NEIGHBOURS = 6
+SMALL = 256  # px of a small picture's longer side
 OUTLINE = np.array([235, 30, 90], dtype=np.uint8)  # of a region
 
 
@@ -60,24 +59,8 @@ class Gallery(Sequence[Exhibit]):
         return self.exhibit(self.audit.explained[place])
 
     def exhibit(self, image: int) -> Exhibit:
-        """One image with its maps, metadata and nearest images."""
-        audit, space = self.audit, self.audit.space
-        notes = [("cluster", str(space.clusters.labels[image]))]
-        notes.append(("times a neighbour", str(space.hubs.occurrence[image])))
-        if audit.metadata is not None:
-            notes += [(name, _text(values[image])) for name, values in audit.metadata.columns.items()]
-        indices, cosines = space.neighbours.indices[image][:NEIGHBOURS], space.neighbours.similarities[image]
-        neighbours = [(audit.paths[other], self.small(int(other))) for other in indices]
-        return Exhibit(
-            self.explanation(self.paths[image]),
-            audit.paths[image],
-            tuple(
-                Neighbour(path, float(cosine), pixels)
-                for (path, pixels), cosine in zip(neighbours, cosines, strict=False)
-                if pixels is not None
-            ),
-            tuple(notes),
-        )
+        """One image with its maps; the collection of the report has its metadata and nearest images."""
+        return Exhibit(self.explanation(self.paths[image]), self.audit.paths[image])
 
     def small(self, image: int) -> NDArray[np.uint8] | None:
         """(h, w, 3) a small version of the image; None if its file has disappeared since it was embedded."""
@@ -99,7 +82,3 @@ class Gallery(Sequence[Exhibit]):
         outline[max(0, first) : last, max(0, start) : stop] = True
         outline[max(0, first) + 2 : max(0, last - 2), max(0, start) + 2 : max(0, stop - 2)] = False
         return np.where(outline[..., None], OUTLINE, pixels)
-
-
-def _text(value: object) -> str:
-    return "unknown" if value is None else str(value)

@@ -18,6 +18,7 @@ from encoders import Encoder
 from encoders.identity import identity
 from relax.archive.archive import make_archive
 from relax.archive.update import check_root
+from relax.auditing.atlas import write_atlas
 from relax.auditing.contents import Contents
 from relax.auditing.findings import findings
 from relax.auditing.gallery import Gallery
@@ -67,8 +68,8 @@ def audit(
 ) -> Audit:
     """Analyse how an encoder arranges a folder of images, and what drives that arrangement.
 
-    Written to `out`: report.html, the tables of `relax.auditing.tables`, the archive of embeddings and, in maps/, the
-    results of single pictures. A second run reuses them.
+    Written to `out`: report.html, the tables of `relax.auditing.tables`, atlas.parquet for embedding-atlas, the archive
+    of embeddings and, in maps/, the results of single pictures. A second run reuses them.
 
     Args:
         root: The folder, with all folders below it.
@@ -132,7 +133,6 @@ def _audit(
     hiding, moved = hide_cells(pictures, paths, order[: options.hide], space.clusters, failed, report)
     shortcuts = find_shortcuts({"importance": importance, "hiding": hiding}, moved, seed=seed)
 
-    report("writing", 0, 1)
     means, counts = means_by_cluster(maps, [int(space.clusters.labels[image]) for image in importance.images])
     result = Audit(
         paths=names,
@@ -154,10 +154,10 @@ def _audit(
         report=out / "report.html",
     )
     write_tables(result, out)
+    write_atlas(result, out / "atlas.parquet")
     column = options.colour_by or (columns[0].column if columns else "")
     gallery = Gallery(result, root, paths, network, pictures.explain)
-    write_report(Contents(result, gallery, column).report(), result.report)
-    report("writing", 1, 1)
+    write_report(Contents(result, gallery, column).report(), result.report, progress=partial(report, "writing"))
     return result
 
 

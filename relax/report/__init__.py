@@ -1,14 +1,18 @@
 """Reports: findings, figures, tables and a gallery of explanations in one HTML file that needs no network."""
 
+from relax.report.collection import Collection, Column, Plane
 from relax.report.content import Chart, Exhibit, Grid, Neighbour, Report, Section, Strip, Thumbnail
 from relax.report.page import write_report
 from relax.report.plain import plain_report
 
 __all__ = [
     "Chart",
+    "Collection",
+    "Column",
     "Exhibit",
     "Grid",
     "Neighbour",
+    "Plane",
     "Report",
     "Section",
     "Strip",

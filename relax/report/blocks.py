@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relax.report.content import Chart, Grid, Section, Strip
+from relax.report.content import Chart, Grid, Section, Strip, Thumbnail
 from relax.report.maps import data_uri, jpeg
 from relax.report.text import escaped, named, readable, rows_of
 
@@ -19,6 +19,15 @@ def findings(sentences: Sequence[str]) -> str:
         return ""
     items = "".join(f"<li>{escaped(text)}</li>" for text in sentences)
     return f'<section id="findings" class="findings"><h2>Key findings</h2><ol>{items}</ol></section>'
+
+
+def space(chapter: Section, live: str) -> str:
+    """The chapter on the map of the space: the live map, and the charts in its place without scripts and on paper."""
+    text = "".join(f"<p>{escaped(paragraph)}</p>" for paragraph in chapter.paragraphs)
+    still = "".join(_block(block) for block in chapter.blocks)
+    return (
+        f'<section id="space"><h2>{escaped(chapter.title)}</h2>{text}{live}<div class="still">{still}</div></section>'
+    )
 
 
 def section(chapter: Section, anchor: str) -> str:
@@ -79,11 +88,15 @@ def _cell(value: str | float | int | None, kind: str) -> str:
 
 
 def _strip(strip: Strip) -> str:
-    pictures = "".join(
-        f'<li><img src="{jpeg(thumbnail.pixels, SMALL)}" alt="" loading="lazy">'
-        f"<span>{named(thumbnail.caption)}</span></li>"
-        for thumbnail in strip.thumbnails
-    )
+    pictures = "".join(f"<li>{_thumbnail(thumbnail)}</li>" for thumbnail in strip.thumbnails)
     note = f'<p class="note">{escaped(strip.note)}</p>' if strip.note else ""
     title = f"<h3>{escaped(strip.title)}</h3>" if strip.title else ""
     return f'<div class="strip">{title}<ul>{pictures}</ul>{note}</div>'
+
+
+def _thumbnail(thumbnail: Thumbnail) -> str:
+    """A small picture with its caption; a button if it leads to a picture of the collection."""
+    inner = f'<img src="{jpeg(thumbnail.pixels, SMALL)}" alt="" loading="lazy"><span>{named(thumbnail.caption)}</span>'
+    if thumbnail.picture is None:
+        return inner
+    return f'<button type="button" data-picture="{thumbnail.picture:d}">{inner}</button>'

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relax.maps import MAPS, ExplanationLike
+from relax.report.collection import Collection
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,17 @@ class Grid:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small picture: (h, w, 3) uint8, of any size, which the page reduces; with its caption."""
+    """A small picture.
+
+    Attributes:
+        pixels: (h, w, 3) uint8, of any size, which the page reduces.
+        caption: Stands under it.
+        picture: Its number in the collection of the report, where a click leads; None if it is not there.
+    """
 
     pixels: NDArray[np.uint8]
     caption: str
+    picture: int | None = None
 
     def __post_init__(self) -> None:
         _check_pixels("pixels", self.pixels)
@@ -129,8 +137,11 @@ class Report:
         title: The heading.
         findings: The main results, a sentence or two each.
         sections: The chapters.
-        exhibits: The pictures of the gallery; may be a lazy sequence that reads one at a time.
+        exhibits: The explained pictures; may be a lazy sequence that reads one at a time.
         settings: How the results were made, as JSON types.
+        collection: All pictures; None if they are those of the exhibits.
+        space: The chapter on the map of the space; the live map of the collection takes the place of its blocks where
+            scripts run.
     """
 
     title: str
@@ -138,6 +149,8 @@ class Report:
     sections: tuple[Section, ...] = ()
     exhibits: Sequence[Exhibit] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    collection: Collection | None = None
+    space: Section | None = None
 
 
 def _check_pixels(name: str, pixels: NDArray[np.uint8]) -> None:

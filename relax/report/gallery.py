@@ -1,4 +1,4 @@
-"""The gallery: data for the viewer of the page, and a contact sheet that needs no script."""
+"""The pictures of a page: data for its viewer and its gallery, and a contact sheet that needs no script."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import matplotlib
@@ -15,8 +16,11 @@ from numpy.typing import NDArray
 from relax.maps import MAPS, ExplanationLike, uncertainty_limit
 from relax.plotting.caption import measure_unit, recipe
 from relax.plotting.scales import COLOURS
+from relax.report.collection import Collection
 from relax.report.content import Exhibit
 from relax.report.maps import LONGEST, NEVER, STEPS, averaged, fitted, jpeg, packed
+from relax.report.packing import GROUP_COLOURS, compressed, packed_collection
+from relax.report.sheets import Sheets
 from relax.report.text import embedded, escaped, named, plain, visible, without_folders
 from relax.text import number
 
@@ -81,27 +85,44 @@ def units(explanation: ExplanationLike) -> dict[str, str]:
 
 
 def gallery(
-    exhibits: Sequence[Exhibit], skeleton: str, progress: Callable[[int, int], None] | None = None
+    exhibits: Sequence[Exhibit],
+    collection: Collection | None,
+    skeleton: str,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Iterable[str]:
-    """The HTML of the gallery in pieces: the viewer, the sheet, and the data of each picture.
+    """The HTML of the gallery in pieces: the viewer, the contact sheet, and the data of the pictures.
 
     Args:
-        exhibits: The pictures; only one at a time is in memory.
-        skeleton: HTML of the viewer.
+        exhibits: The explained pictures; only one at a time is in memory.
+        collection: All pictures; None if they are those of the exhibits.
+        skeleton: HTML of the viewer and the gallery.
         progress: Called with (pictures done, pictures) after each.
     """
+    sheets = Sheets(len(collection.names), collection.small) if collection and collection.small else None
+    total = len(exhibits) + (sheets.count if sheets else 0)
+    done = count(1)
+
+    def advance() -> None:
+        if progress is not None:
+            progress(next(done), total)
+
     frames = []
     for exhibit in exhibits:
         frames.append(Frame.of(exhibit))
-        if progress is not None:
-            progress(len(frames), len(exhibits))
+        advance()
     shared = common_ranges([frame.data for frame in frames])
+    pictures = collection or Collection([frame.data["title"] for frame in frames], explained=range(len(frames)))
     yield skeleton
     yield f'<ol class="sheet">{"".join(frame.entry for frame in frames)}</ol></section>'
-    yield _script("colours", {"tables": {name: _table(table) for name, table in TABLES.items()}} | PACKING)
+    tables = {name: _table(table) for name, table in TABLES.items()}
+    yield _script("colours", {"tables": tables, "groups": GROUP_COLOURS} | PACKING)
     for frame in frames:
         ranges = {name: shared.get((name, unit)) for name, unit in frame.data["units"].items()}
         yield _script("exhibit", frame.data | {"shared": ranges})
+    for sheet in sheets.drawn(advance) if sheets else ():
+        yield f'<script type="text/plain" class="sheet-file">{sheet}</script>'
+    thumbnails = sheets and {"side": sheets.side, "across": sheets.across, "sizes": compressed(sheets.sizes)}
+    yield _script("collection", packed_collection(pictures) | {"thumbnails": thumbnails})
 
 
 def common_ranges(frames: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str, float]]:

@@ -16,10 +16,16 @@ from pathlib import Path
 from string import Template
 
 from relax.files import written_aside
-from relax.report.blocks import findings, section, settings
+from relax.report.blocks import findings, section, settings, space
 from relax.report.content import Report
 from relax.report.gallery import gallery
 from relax.report.text import escaped
+
+STYLES = ("page.css", "viewer.css", "gallery.css", "space.css", "print.css")
+SCRIPTS = (
+    *("page.js", "pictures.js", "maps.js", "viewer.js", "gallery.js"),
+    *("dots.js", "view.js", "legend.js", "space.js", "start.js"),  # the map of the space
+)
 
 
 def write_report(report: Report, path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -45,15 +51,20 @@ def write_report(report: Report, path: str | Path, *, progress: Callable[[int, i
 
 def page(report: Report, progress: Callable[[int, int], None] | None = None) -> str:
     """The HTML of a report; the arguments as for `write_report`."""
-    style, script = _part("page.css"), _part("page.js")
+    style, script = "\n".join(map(_part, STYLES)), "\n".join(map(_part, SCRIPTS))
     chapters = {f"section-{place}": chapter for place, chapter in enumerate(report.sections, 1)}
+    has_pictures = bool(report.exhibits or report.collection)
     body = [findings(report.findings)]
+    if report.space is not None:
+        body.append(space(report.space, _part("space.html") if report.collection else ""))
+    if has_pictures:
+        skeleton = _part("viewer.html") + _part("gallery.html")
+        body += gallery(report.exhibits, report.collection, skeleton, progress)
     body += [section(chapter, anchor) for anchor, chapter in chapters.items()]
-    if report.exhibits:
-        body += gallery(report.exhibits, _part("gallery.html"), progress)
-    links = {anchor: chapter.title for anchor, chapter in chapters.items()}
-    links = ({"findings": "Key findings"} if report.findings else {}) | links
-    links |= {"pictures": "Pictures"} if report.exhibits else {}
+    links = {"findings": "Key findings"} if report.findings else {}
+    links |= {"space": report.space.title} if report.space else {}
+    links |= {"pictures": "Pictures"} if has_pictures else {}
+    links |= {anchor: chapter.title for anchor, chapter in chapters.items()}
     links |= {"reading": "Reading the maps"} | ({"settings": "Settings"} if report.settings else {})
     today = datetime.now()
     return Template(_part("page.html")).substitute(
@@ -81,7 +92,7 @@ def _hash(text: str) -> str:
 
 def _part(name: str) -> str:
     """A static file of this package."""
-    return (files("relax.report") / name).read_text(encoding="utf-8")
+    return (files("relax.report") / "static" / name).read_text(encoding="utf-8")
 
 
 def _count(pictures: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from relax.maps import ExplanationLike
+from relax.report.collection import Collection, Column
 from relax.report.content import Exhibit, Grid, Report, Section
 from relax.report.text import without_folders
 from relax.scale import doubts
@@ -27,7 +28,9 @@ def plain_report(exhibits: Sequence[Exhibit], title: str = TITLE) -> Report:
         title: The heading.
     """
     rows = [Row.of(exhibit) for exhibit in exhibits]
-    return Report(title, tuple(_findings(rows)), (_glance(rows),), exhibits, common([row.provenance for row in rows]))
+    shared = common([row.provenance for row in rows])
+    glance = _glance(rows)
+    return Report(title, tuple(_findings(rows)), (glance,), exhibits, shared, _collection(rows, glance))
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,13 @@ def _glance(rows: Sequence[Row]) -> Section:
             ),
         ),
     )
+
+
+def _collection(rows: Sequence[Row], glance: Section) -> Collection:
+    """The pictures, to be searched and sorted by what the table holds."""
+    (table,) = (block for block in glance.blocks if isinstance(block, Grid))
+    columns = tuple(Column(name, [row[place] for row in table.rows]) for place, name in enumerate(table.headers))[1:]
+    return Collection([row.title for row in rows], columns, explained=range(len(rows)))
 
 
 def _listed(rows: Sequence[Row]) -> str:

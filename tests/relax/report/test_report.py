@@ -415,7 +415,7 @@ def test_a_page_shows_names_and_not_where_files_lie(text, shown):
 def test_the_provenance_in_a_page_holds_no_folder(tmp_path):
     record = {
         "image": "/home/jane/a b/cat.png#frame=1",
-        "reference": "mean of 2: kept/x.png, kept/y.png",
+        "reference": "mean of 2: attic/x.png, attic/y.png",
         "encoder": {**PROVENANCE["encoder"], "name": "checkpoint:/home/jane/w.pth"},
     }
     explained = explanation(20, 20, record)
@@ -424,7 +424,7 @@ def test_the_provenance_in_a_page_holds_no_folder(tmp_path):
 
     text = (tmp_path / "r.html").read_text()
     assert "jane" not in text
-    assert "kept" not in text
+    assert "attic" not in text
     how = json.loads(page.exhibits()[0]["how"])
     assert (how["image"], how["reference"]) == ("cat.png#frame=1", "mean of 2: x.png, y.png")
     assert "checkpoint:w.pth" in text

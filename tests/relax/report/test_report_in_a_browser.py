@@ -3,61 +3,18 @@
 import base64
 import io
 import re
-import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from relax.explanation import Explanation
-from relax.report import Chart, Exhibit, Grid, Neighbour, Report, Section, Strip, Thumbnail, write_report
+from relax.report import Chart, Exhibit, Grid, Neighbour, Report, Section, Strip, Thumbnail
+from tests.relax.report.conftest import wait_for_picture
 from tests.relax.report.test_report import HOSTILE, explanation, full, picture, png
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no chromium, chromium-browser or google-chrome here")
-
 HEIGHT, WIDTH = 30, 40
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def visit(browser, tmp_path):
-    """Open a report; at the end: nothing failed, and no network request was made."""
-    noises, requests, contexts = [], [], []
-
-    def open_page(report, **options):
-        contexts.append(browser.new_context(offline=True, **options))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(30_000)  # a busy machine is not a fault
-        page.on("console", lambda message: noises.append(message.text))
-        page.on("pageerror", lambda error: noises.append(str(error)))
-        page.on("dialog", lambda dialog: (noises.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda request: requests.append(request.url))
-        address = write_report(report, tmp_path / "r.html").as_uri()
-        page.goto(address)
-        if report.exhibits:
-            wait_for_picture(page, 1)
-        return page
-
-    open_page.noises = noises
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert noises == []
-    assert {url for url in requests if not url.startswith(("data:", "blob:"))} == {(tmp_path / "r.html").as_uri()}
-
-
-def wait_for_picture(page, number):
-    """Wait until this picture is shown."""
-    page.wait_for_selector(f".viewer[data-shown='{number}']")
 
 
 def pictures(count=3, **options):
@@ -348,7 +305,7 @@ def test_hostile_names_are_shown_and_never_run(visit, text):
     assert page.inner_text("h1") == visible
     assert page.inner_text("#neighbours bdi") == visible
     assert visible in page.inner_text("#notes")
-    assert page.locator("script").count() == 3  # the page's own, the colours, the picture
+    assert page.locator("script").count() == 4  # the page's own, the colours, the picture, the names
     assert page.locator("[onerror]").count() == 0
 
 

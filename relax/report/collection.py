@@ -1,0 +1,87 @@
+"""All pictures of a page as data: names, columns, places on maps of the space, nearest pictures, thumbnails.
+
+They can be searched, filtered, sorted and tagged in the page, whether or not they were explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Value = str | float | int | bool | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One value per picture, None where it is unknown.
+
+    Attributes:
+        name: Shown to the reader.
+        values: Numbers, of which a colour scale is made, or names of groups, which get a colour each.
+        about: What it is, in a sentence; "" for none.
+    """
+
+    name: str
+    values: Sequence[Value]
+    about: str = ""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether all known values are numbers."""
+        return all(
+            value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in self.values
+        )
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A map of the space: (N, 2) places, NaN for a picture without one."""
+
+    name: str
+    points: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.points.ndim != 2 or self.points.shape[1] != 2:
+            raise ValueError(f"points must be (N, 2); got {self.points.shape}")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """N pictures.
+
+    Attributes:
+        names: Of the pictures.
+        columns: Metadata and scores.
+        planes: Maps of the space; without any, the page has no such map.
+        colour_by: The column that colours the map at first.
+        neighbours: (N, k) the nearest pictures in the space itself, closest first; None if unknown.
+        similarities: (N, k) how close they are, higher = closer.
+        explained: The picture of each exhibit of the report.
+        small: A thumbnail (h, w, 3) uint8 of a picture, None where there is none any more. Without this function only
+            the exhibits have thumbnails.
+    """
+
+    names: Sequence[str]
+    columns: tuple[Column, ...] = ()
+    planes: tuple[Plane, ...] = ()
+    colour_by: str = ""
+    neighbours: NDArray[np.int64] | None = None
+    similarities: NDArray[np.floating] | None = None
+    explained: Sequence[int] = ()
+    small: Callable[[int], NDArray[np.uint8] | None] | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {f"column {column.name!r}": len(column.values) for column in self.columns}
+        lengths |= {f"plane {plane.name!r}": len(plane.points) for plane in self.planes}
+        if self.neighbours is not None:
+            lengths["neighbours"] = len(self.neighbours)
+        for name, length in lengths.items():
+            if length != len(self.names):
+                raise ValueError(f"{name} must have one row for each of the {len(self.names)} pictures; got {length}")
+        if (self.neighbours is None) != (self.similarities is None):
+            raise ValueError("neighbours and similarities must be given together")
+        if not all(0 <= picture < len(self.names) for picture in self.explained):
+            raise ValueError(f"explained must hold numbers of the {len(self.names)} pictures; got {self.explained}")

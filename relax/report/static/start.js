@@ -1,0 +1,24 @@
+// Bring the page to life. Without pictures there is nothing to do; without what it takes, the page stays as it was printed.
+
+async function start() {
+  const pictures = await readPictures();
+  if (!pictures) return;
+  let space = null, follow = [null, true];
+  const viewer = makeViewer(pictures, () => gallery.order());
+  const gallery = makeGallery(pictures, (...shown) => {
+    follow = shown;
+    space?.follow(...shown);
+    viewer.redescribe();
+  }, viewer.open);
+  viewer.element.addEventListener("tagged", gallery.retagged);
+  if (pictures.planes.length && document.querySelector(".space")) {
+    document.querySelector(".space").hidden = false;
+    document.body.classList.add("live");
+    space = makeSpace(pictures, gallery, viewer.open);
+    space.follow(...follow);
+  }
+  await viewer.show(pictures.explained[0] ?? gallery.order()[0]);
+  document.documentElement.dataset.ready = "";
+}
+
+start();
