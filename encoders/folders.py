@@ -1,4 +1,7 @@
-"""The images in a folder: one list of endings for every command, and a word about what is passed over."""
+"""The images in a folder: one list of endings for every command, and a word about what is passed over.
+
+Where a folder holds DICOM, any path in it may name a patient, and a word about it shows a hash instead.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +27,7 @@ BY_EXTRA = {  # what each extra of the package reads, with the module that it br
     "medical": {".dcm": "pydicom", ".nii": "nibabel", ".nii.gz": "nibabel"},
 }
 _NAMED = 10  # files that a warning names
+_SHORT = 5  # characters of an ending that is nobody's name
 _KINDS: dict[str, Callable[[int], bool]] = {
     "a named pipe": stat.S_ISFIFO,
     "a socket": stat.S_ISSOCK,
@@ -97,18 +102,49 @@ class Listing:
         else:
             self.special.append((path, next((kind for kind, test in _KINDS.items() if test(mode)), "no file")))
 
-    def warn(self, *, failed: bool = True) -> None:
+    def warn(self, *, failed: bool = True, discreet: bool = False) -> None:
         """Warn of what is passed over: by name what is no file, and by ending how many files are no images here.
 
         Args:
             failed: Whether to name what cannot be listed, too; where it is told otherwise, it need not be.
+            discreet: Whether names may be those of patients though no DICOM lies here.
         """
         named = [*self.special, *(self.failed if failed else [])]
-        parts = [f"{path.relative_to(self.folder)} ({what})" for path, what in named[:_NAMED]]
+        if not named and not self.others:
+            return
+        discreet = discreet or any(map(is_dicom, [*self.images, *(path for path, _ in named)]))
+        paths = [str(path.relative_to(self.folder)) for path, _ in named[:_NAMED]]
+        names = [f"file-{hashed(path)}" for path in paths] if discreet else paths
+        parts = [f"{name} ({what})" for name, (_, what) in zip(names, named, strict=False)]
         parts += [f"{len(named) - _NAMED} more"] if len(named) > _NAMED else []
-        parts += [f"{count} {ending}{_way_out(ending)}" for ending, count in self.others.most_common()]
-        if parts:
-            warnings.warn(f"{self.folder}: passed over as no images: {', '.join(parts)}", stacklevel=3)
+        others: Counter[str] = Counter()
+        for ending, count in self.others.items():
+            others["of other endings" if discreet and not _is_usual(ending) else ending] += count
+        parts += [f"{count} {ending}{_way_out(ending)}" for ending, count in others.most_common()]
+        folder = "a folder" if discreet else self.folder
+        warnings.warn(f"{folder}: passed over as no images: {', '.join(parts)}", stacklevel=3)
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM by its ending or by the letters in it."""
+    return path.suffix.lower() == ".dcm" or is_signed(path)
+
+
+def is_signed(path: Path) -> bool:
+    """Whether a file begins as DICOM does; TIFFs of slide scanners may have its letters, too."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            head = file.read(132)
+    except OSError:
+        return False
+    return head[128:] == b"DICM" and head[:2] not in (b"II", b"MM")
+
+
+def hashed(path: str) -> str:
+    """A name for a file that cannot be read, and whose own name is not told: a hash of that."""
+    return sha256(os.fsencode(path)).hexdigest()[:12]
 
 
 def ending_of(path: Path) -> str:
@@ -117,6 +153,12 @@ def ending_of(path: Path) -> str:
     if ending == ".gz":
         ending = Path(path.stem).suffix.lower() + ending
     return ending or "without ending"
+
+
+def _is_usual(ending: str) -> bool:
+    """Whether an ending says what a file is, and not, as in CT.1.Quagmire, whose it is."""
+    known = (*ALWAYS, *(known for modules in BY_EXTRA.values() for known in modules), "without ending")
+    return len(ending) <= _SHORT or ending in known
 
 
 def _way_out(ending: str) -> str:

@@ -93,11 +93,11 @@ def _of_csv(file: Path) -> list[tuple[Path, str]]:
             for row in rows:
                 path, label = ((row[column] or "").strip() for column in COLUMNS)
                 if not path or not label:
-                    raise EncoderError(f"{file} line {rows.line_num} must have a path and a label; got {row}")
+                    raise EncoderError(f"{file} line {rows.line_num} must have a path and a label")
                 image = file.parent / Path(path).expanduser()
                 if labels.setdefault(image, label) != label:
                     raise EncoderError(
-                        f"{file} line {rows.line_num} calls {path} {label!r}, after {labels[image]!r}: keep one"
+                        f"{file} line {rows.line_num} calls an image {label!r}, after {labels[image]!r}: keep one"
                     )
     except EncoderError:
         raise

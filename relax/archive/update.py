@@ -17,6 +17,7 @@ from relax.archive.joining import join
 from relax.archive.parts import Parts, embed_files
 from relax.archive.stored import Changes, Stored
 from relax.estimators.budget import Budget, Progress
+from relax.io.choice import folder_name, name_within
 from similarity.index import check_settings
 
 Found: TypeAlias = tuple[dict[str, ImageRow], list[ImageRow]]  # rows by path, and rows of what cannot be listed
@@ -50,8 +51,9 @@ def bring_up_to_date(
     failed = [*unlisted, *unusable.values()]
     images = stored.with_ids(path for path in files if path not in unusable)
     if not images:
+        first, name = failed[0], folder_name(root, (root / row.path for row in failed))
         raise ValueError(
-            f"none of the {len(failed)} images in {root} can be used; {failed[0].path}: {failed[0].reason}"
+            f"none of the {len(failed)} images in {name} can be used; {name_within(root, first.path)}: {first.reason}"
         )
 
     fresh = {row.path for row in images if not stored.in_archive(row.path)}
@@ -78,7 +80,7 @@ def find_images(root: Path, recursive: bool, out: Path, kind: str, metric: str) 
     check_root(root)
     files, failed = list_images(root, recursive, out)
     if not files:
-        reason = f"; {failed[0].path} {failed[0].reason}" if failed else ""
+        reason = f"; {name_within(root, failed[0].path)} {failed[0].reason}" if failed else ""
         raise ValueError(f"{root} holds no image ({', '.join(image_endings())}){reason}")
     check_settings(kind, metric, len(files))
     return files, failed

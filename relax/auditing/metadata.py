@@ -119,7 +119,7 @@ def read_metadata(file: str | Path) -> MetadataTable:
             raise ValueError(f"metadata {file} has no path in row {row + 1}: name the image, or leave the row out")
         key = _plain(cell_text(str(path)))
         if key in rows:
-            raise ValueError(f"metadata {file} names {key} twice, in rows {rows[key] + 1} and {row + 1}: keep one")
+            raise ValueError(f"metadata {file} names one image in rows {rows[key] + 1} and {row + 1}: keep one")
         rows[key] = row
     return MetadataTable(str(file), columns, rows)
 

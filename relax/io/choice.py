@@ -13,6 +13,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
+from encoders.folders import hashed, is_dicom, is_signed
 from relax.io.errors import ImageError
 from relax.io.picture import AXES
 
@@ -33,14 +34,11 @@ def split_choice(address: str) -> tuple[Path, str | None, str]:
 
 
 def _kind(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            head = file.read(132)
-    except OSError:
+    if not os.access(path, os.R_OK):
         return None
     if path.name.lower().endswith((".nii", ".nii.gz")):
         return "nifti"
-    return "dicom" if _is_signed(head) or path.suffix.lower() == ".dcm" else None
+    return "dicom" if is_dicom(path) else None
 
 
 def parse(choice: str, kind: str) -> dict[str, Any]:
@@ -71,11 +69,12 @@ def unparse(values: dict[str, Any]) -> str:
 def discreet_name(address: str) -> str:
     """The name of an image in results: its address, or a hash if that identifies the patient or a hash is requested.
 
-    The hash is the beginning of the file's SHA-256, which reveals nothing to those who do not have the file.
+    The hash is the beginning of the file's SHA-256, which reveals nothing to those who do not have the file; of a
+    DICOM file that cannot be read, it is that of its path.
     """
     path, kind, choice = split_choice(address)
     if kind is None:
-        return address
+        return f"dicom-{hashed(address)}" if path.suffix.lower() == ".dcm" and os.path.lexists(path) else address
     try:
         values = parse(choice, kind)
     except ImageError:  # raised again when the file is read
@@ -95,12 +94,12 @@ def name_within(folder: str | Path, path: str) -> str:
     return path if name == address else name
 
 
-def folder_name(folder: str | Path, images: Iterable[object]) -> str:
-    """The name of a folder in results: its path, unless that identifies the patient of one of its images."""
+def folder_name(folder: str | Path, images: Iterable[object], otherwise: str = "a folder") -> str:
+    """The name of a folder in results: its path, or `otherwise` if that identifies the patient of one of the images."""
     of_patient = (
         kind == "dicom" and _names_patient(str(folder), path) for path, kind, _ in map(split_choice, map(str, images))
     )
-    return "a folder" if any(of_patient) else str(folder)
+    return otherwise if any(of_patient) else str(folder)
 
 
 def stem_of(address: str) -> str:
@@ -123,13 +122,7 @@ def _names_patient(text: str, path: Path) -> bool:
     except ImportError:
         return False
     except Exception:  # a damaged header may name the patient
-        with path.open("rb") as file:
-            return _is_signed(file.read(132))
-
-
-def _is_signed(head: bytes) -> bool:
-    """Whether a file begins as DICOM does; TIFFs of slide scanners may be signed, too."""
-    return head[128:] == b"DICM" and head[:2] not in (b"II", b"MM")
+        return is_signed(path)
 
 
 def _value(name: str, text: str) -> Any:

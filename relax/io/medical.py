@@ -10,7 +10,8 @@ Two ways remain, for which the caller is responsible. First, the pixels: text bu
 figure of it. Second, the names of files and folders, which results contain and are named after: a path that tells one
 of the data set's identifiers, in any usual form (`relax.io.identity`), is replaced by a hash in all that is written or
 printed, and `scan.dcm#name=hash` requests a hash in any case. The hash is the beginning of the file's SHA-256, by which
-`sha256sum` finds the file. Only archives, which open the files again, hold their paths.
+`sha256sum` finds the file; masks and boxes of such a picture, and what lies beside DICOM and cannot be opened, are not
+named either. Only archives, which open the files again, hold their paths.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def read_file(path: Path) -> Raster:
         ImageError: If there is no such file, or it is not an image of one frame that can be decoded.
     """
     if path.is_dir():
-        raise ImageError(f"is a folder; name the images in it, such as {path}/*.png")
+        raise ImageError("is a folder; name the images in it, such as FOLDER/*.png")
     if not path.exists():
         raise ImageError("no such file")
     if not path.is_file():

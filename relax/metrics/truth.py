@@ -22,7 +22,8 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
-from encoders.folders import Listing, image_endings
+from encoders.folders import Listing, image_endings, is_dicom
+from relax.io.choice import folder_name
 from relax.io.errors import ImageError
 from relax.io.images import name_of, read_image
 from relax.io.opening import formats
@@ -46,15 +47,22 @@ class Truth:
     Attributes:
         path: The mask, the XML or the CSV.
         boxes: The boxes of a CSV; None for the other two, which are read by `mask`.
+        called: What errors call it, if not by its path, which may name a patient as that of the picture does.
     """
 
     path: Path
     boxes: tuple[Box, ...] | None = None
+    called: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return self.called or str(self.path)
 
     @property
     def digest(self) -> str:
         """SHA-256 of the boxes or of the file."""
-        content = repr(self.boxes).encode() if self.boxes is not None else self.path.read_bytes()
+        content = repr(self.boxes).encode() if self.boxes is not None else _content(self.path, self.name)
         return sha256(content).hexdigest()
 
     def mask(self, size: tuple[int, int]) -> Mask:
@@ -64,10 +72,10 @@ class Truth:
             TruthError: If the file cannot be read, or does not fit the picture.
         """
         if self.boxes is not None:
-            return _drawn(self.boxes, size, self.path)
+            return _drawn(self.boxes, size, self.name)
         if self.path.suffix.lower() == ".xml":
-            return _drawn(_voc_boxes(self.path), size, self.path)
-        return _mask(self.path, size)
+            return _drawn(_voc_boxes(self.path, self.name), size, self.name)
+        return _mask(self.path, size, self.name)
 
 
 def find_truths(images: Sequence[Path], source: str | Path) -> list[Truth | None]:
@@ -86,16 +94,17 @@ def find_truths(images: Sequence[Path], source: str | Path) -> list[Truth | None
         OSError: If the source cannot be read.
     """
     source = Path(source)
+    name = folder_name(source, images, "the truth")
     if source.is_dir():
         truths = _in_folder(images, source)
     elif source.is_file():
-        boxes = _csv_boxes(source)
-        truths = [_row_of(image, boxes, source) for image in images]
+        boxes = _csv_boxes(source, name)
+        truths = [_row_of(image, boxes, source, name) for image in images]
     else:
-        raise TruthError(f"truth must be a folder of masks or a CSV of boxes; {source} is not there")
+        raise TruthError(f"truth must be a folder of masks or a CSV of boxes; {name} is not there")
     if not any(truths):
         endings = ", ".join((*image_endings(), ".xml"))
-        raise TruthError(f"{source} has nothing for any of the images: name files as the image, with {endings}")
+        raise TruthError(f"{name} has nothing for any of the images: name files as the image, with {endings}")
     return truths
 
 
@@ -103,7 +112,7 @@ def _in_folder(images: Sequence[Path], folder: Path) -> list[Truth | None]:
     pictures = {image.resolve() for image in images}
     by_stem: dict[str, list[Path]] = {}
     listing = Listing(folder, (*image_endings(), ".xml")).walk(recursive=False)
-    listing.warn()
+    listing.warn(discreet=any(map(is_dicom, images)))
     for path in listing.images:
         if path.resolve() not in pictures:
             by_stem.setdefault(path.stem, []).append(path)
@@ -111,45 +120,57 @@ def _in_folder(images: Sequence[Path], folder: Path) -> list[Truth | None]:
     for image in images:
         paths = by_stem.get(image.stem, [])
         if len(paths) > 1:
-            name = Path(name_of(image)).name
-            which = f": {paths[0]} and {paths[1]}" if name == image.name else ""  # they are named as the image is
-            raise TruthError(f"{name} has two truths{which}; keep one")
-        truths.append(Truth(paths[0]) if paths else None)
+            which = "" if _hidden(image) else f": {paths[0]} and {paths[1]}"
+            raise TruthError(f"{Path(name_of(image)).name} has two truths{which}; keep one")
+        called = f"the truth of {name_of(image)}" if paths and _hidden(image) else None
+        truths.append(Truth(paths[0], called=called) if paths else None)
     return truths
 
 
-def _row_of(image: Path, boxes: dict[str, list[Box]], source: Path) -> Truth | None:
+def _hidden(image: Path) -> bool:
+    """Whether a hash stands for the picture's path, and its truth, which is named as it is, cannot be named either."""
+    return name_of(image) != str(image)
+
+
+def _row_of(image: Path, boxes: dict[str, list[Box]], source: Path, name: str) -> Truth | None:
     rows = boxes.get(image.name, boxes.get(image.stem))
-    return None if rows is None else Truth(source, tuple(rows))
+    return None if rows is None else Truth(source, tuple(rows), name)
 
 
-def _csv_boxes(path: Path) -> dict[str, list[Box]]:
+def _csv_boxes(path: Path, name: str) -> dict[str, list[Box]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
-            if missing := [name for name in COLUMNS if name not in (reader.fieldnames or [])]:
-                raise TruthError(f"{path} must have the columns {','.join(COLUMNS)}; {', '.join(missing)} is missing")
+            if missing := [column for column in COLUMNS if column not in (reader.fieldnames or [])]:
+                raise TruthError(f"{name} must have the columns {','.join(COLUMNS)}; {', '.join(missing)} is missing")
             boxes: dict[str, list[Box]] = {}
             for row in reader:
-                box = _box([row[name] for name in COLUMNS[1:]], f"{path}, line {reader.line_num}")
+                box = _box([row[column] for column in COLUMNS[1:]], f"{name}, line {reader.line_num}")
                 boxes.setdefault(Path(row["image"] or "").name, []).append(box)
             return boxes
     except (UnicodeDecodeError, csv.Error) as error:
-        raise TruthError(f"{path} cannot be read as a CSV in UTF-8: {error}") from None
+        raise TruthError(f"{name} cannot be read as a CSV in UTF-8: {error}") from None
 
 
-def _voc_boxes(path: Path) -> list[Box]:
+def _content(path: Path, name: str) -> bytes:
     try:
-        text = path.read_bytes()[: XML_BYTES + 1].decode("utf-8-sig")
+        return path.read_bytes()
+    except OSError as error:  # whose own text names the path
+        raise TruthError(f"{name} cannot be read: {error.strerror}") from None
+
+
+def _voc_boxes(path: Path, name: str) -> list[Box]:
+    try:
+        text = _content(path, name)[: XML_BYTES + 1].decode("utf-8-sig")
         # Entities can make a small file fill the memory; no annotation needs them.
         if len(text) > XML_BYTES or "<!DOCTYPE" in text:
-            raise TruthError(f"{path} is no Pascal VOC file: it is too large, or has a DOCTYPE")
+            raise TruthError(f"{name} is no Pascal VOC file: it is too large, or has a DOCTYPE")
         root = ElementTree.fromstring(text)  # noqa: S314
     except (UnicodeDecodeError, ElementTree.ParseError) as error:
-        raise TruthError(f"{path} is not XML in UTF-8: {error}") from None
+        raise TruthError(f"{name} is not XML in UTF-8: {error}") from None
     boxes = []
     for entry in root.iter("bndbox"):
-        left, top, right, bottom = _box([entry.findtext(name) for name in COLUMNS[1:]], str(path), closed=True)
+        left, top, right, bottom = _box([entry.findtext(corner) for corner in COLUMNS[1:]], name, closed=True)
         boxes.append((left - 1, top - 1, right, bottom))
     return boxes
 
@@ -167,31 +188,31 @@ def _box(texts: Sequence[str | None], where: str, *, closed: bool = False) -> Bo
     return left, top, right, bottom
 
 
-def _drawn(boxes: Sequence[Box], size: tuple[int, int], path: Path) -> Mask:
+def _drawn(boxes: Sequence[Box], size: tuple[int, int], name: str) -> Mask:
     height, width = size
     inside = np.zeros(size, dtype=bool)
     for left, top, right, bottom in boxes:
         # Tools disagree by one on where counting starts; by more, the box belongs to another picture.
         if min(left, top) < -1 or right > width + 1 or bottom > height + 1:
             raise TruthError(
-                f"{path}: the box {left:g}, {top:g}, {right:g}, {bottom:g} leaves the picture of {width} x {height} px"
+                f"{name}: the box {left:g}, {top:g}, {right:g}, {bottom:g} leaves the picture of {width} x {height} px"
             )
         inside[max(0, round(top)) : round(bottom), max(0, round(left)) : round(right)] = True
     return inside
 
 
-def _mask(path: Path, size: tuple[int, int]) -> Mask:
+def _mask(path: Path, size: tuple[int, int], name: str) -> Mask:
     try:
         values = read_image(path, channels=1)[0, 0].numpy()
         with Image.open(path, formats=formats()) as opened:
             see_through = "A" in opened.getbands() or "transparency" in opened.info
     except ImageError as error:
-        raise TruthError(str(error)) from None
+        raise TruthError(f"{name}: {str(error).removeprefix(f'{name_of(path)}: ')}") from None
     if see_through:
-        raise TruthError(f"{path}: a mask must not be transparent, or inside is unclear: save it in black and white")
+        raise TruthError(f"{name}: a mask must not be transparent, or inside is unclear: save it in black and white")
     if values.shape != size:
         raise TruthError(
-            f"{path}: the mask is {values.shape[1]} x {values.shape[0]} px, and the picture {size[1]} x {size[0]} px"
+            f"{name}: the mask is {values.shape[1]} x {values.shape[0]} px, and the picture {size[1]} x {size[0]} px"
         )
     lossy = path.suffix.lower() in LOSSY
     inside: Mask = values > (0.5 if lossy else 0)

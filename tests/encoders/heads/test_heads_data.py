@@ -57,7 +57,7 @@ def test_a_csv_has_paths_from_its_own_folder(tmp_path: Path) -> None:
         ("path,label\n", "must have at least one line below its header; it has none"),
         ("path,label\n1.png,a\n2.png\n", "line 3 must have a path and a label"),
         ("path,label\n,a\n", "line 2 must have a path and a label"),
-        ("path,label\n1.png,a\n1.png,b\n", "line 3 calls 1.png 'b', after 'a': keep one"),
+        ("path,label\n1.png,a\n1.png,b\n", "line 3 calls an image 'b', after 'a': keep one"),
     ],
 )
 def test_a_csv_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, message: str) -> None:

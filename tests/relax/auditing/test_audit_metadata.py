@@ -152,7 +152,7 @@ def test_numbers_as_names_stay_names(tmp_path):
     [
         ("file,site\na.png,x\n", "needs a column path .* it has file, site"),
         ("path\na.png\n", "and others; it has path"),
-        ("path,site\na.png,x\n./a.png,y\n", "names a.png twice, in rows 1 and 2"),
+        ("path,site\na.png,x\n./a.png,y\n", "names one image in rows 1 and 2: keep one"),
         ("path,site\nA.png,x\n", "names none of the images: it has A.png, the folder a.png"),
         ("path,site\na.png,x,y\n", "is not a CSV table: line 2 has 3 cells, and the header 2"),
         ("path,site,site\na.png,x,y\n", "two columns of one name"),

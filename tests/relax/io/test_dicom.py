@@ -6,6 +6,7 @@ Expected pixels are worked out by hand from DICOM PS3.3 (C.7.6.3.1.2, C.11.1.1, 
 import copy
 import io
 import json
+import os
 import re
 import sys
 import traceback
@@ -17,12 +18,14 @@ import pytest
 from PIL import Image
 
 import relax
+from encoders.folders import Listing
 from relax.auditing.metadata import MetadataTable
 from relax.cli.app import run
 from relax.explanation import Explanation
 from relax.io.errors import ImageError
 from relax.io.images import name_of, read_image, read_with_record
 from relax.metrics import find_truths
+from relax.metrics.truth import TruthError
 
 pydicom = pytest.importorskip("pydicom", reason="the extra [medical] is not installed")
 
@@ -421,7 +424,7 @@ def test_hostile_files_are_refused_in_one_line_before_anything_is_allocated(tmp_
     refused(
         dicom(tmp_path / "large", ROW, Rows=65535, Columns=65535), "65535 x 65535 pixels would take .* GB of memory"
     )
-    refused(dicom(tmp_path / "claims", ROW, Rows=9000, Columns=9000), "damaged or truncated")
+    refused(dicom(tmp_path / "claims", ROW, Rows=8000, Columns=8000), "damaged or truncated")
     refused(dicom(tmp_path / "flat", ROW, Rows=0), "both sides must be at least 2")
     refused(
         dicom(tmp_path / "bits", ROW, BitsStored=20), "its element BitsStored must be 1 to 16 .*; got 20: correct it"
@@ -694,6 +697,84 @@ def test_errors_about_tables_and_masks_of_a_patient_name_him_not(tmp_path):
         find_truths([file], tmp_path / "masks")
 
     assert not names_him(str(of_table.value) + str(of_masks.value))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"P1 2 2 0 0 0 0", "the mask is 2 x 2 px, and the picture 9 x 9 px"),
+        (b"<a><bndbox/></a>", "xmin, ymin, xmax, ymax must be numbers of pixels"),
+        (b"<a>", "is not XML in UTF-8"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_no_error_about_the_truth_of_a_patient_names_him(tmp_path, content, reason):
+    file, mask = patient(tmp_path / "Quagmire.png"), tmp_path / "masks" / "Quagmire.png"
+    mask = mask.with_suffix(".xml") if content is None or content.startswith(b"<") else mask
+    mask.parent.mkdir()
+    mask.write_bytes(content or b"")
+    truth = find_truths([file], mask.parent)[0]
+    if content is None:
+        mask.unlink()
+        with pytest.raises(TruthError, match=r"^the truth of dicom-"):
+            assert truth.digest
+
+    with pytest.raises(TruthError, match=f"^the truth of dicom-[0-9a-f]{{12}}:? {reason}") as error:
+        truth.mask((9, 9))
+
+    assert not names_him(str(error.value))
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ("image,xmin\n", "must have the columns"),
+        ("image,xmin,ymin,xmax,ymax\n1.png,a,1,2,2\n", "line 2: xmin, ymin"),
+        ("image,xmin,ymin,xmax,ymax\n2.png,1,1,2,2\n", "has nothing for any of the images"),
+        (None, "is not there"),
+    ],
+)
+def test_no_error_about_a_table_named_after_the_patient_names_him(tmp_path, table, reason):
+    file = patient(tmp_path / "1.png")
+    if table is not None:
+        (tmp_path / "Zebedee.csv").write_text(table)
+
+    with pytest.raises(TruthError, match=f"the truth.*{reason}") as error:
+        find_truths([file], tmp_path / "Zebedee.csv")
+
+    assert not names_him(str(error.value))
+
+
+def test_what_a_folder_of_a_patient_passes_over_is_named_by_a_hash(tmp_path):
+    folder = tmp_path / "Zebedee"
+    folder.mkdir()
+    file = patient(folder / "1.png")
+    os.mkfifo(folder / "Quagmire.png")
+    for name in ("CT.1.Quagmire", "notes.txt"):
+        (folder / name).touch()
+    told = r"^a folder: passed over as no images: file-[0-9a-f]{12} \(a named pipe\)"
+
+    with pytest.warns(UserWarning, match=rf"{told}, 1 of other endings, 1 .txt$"):
+        Listing(folder).walk().warn()
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "1.png").touch()
+    os.mkfifo(tmp_path / "masks" / "Quagmire.png")
+    with pytest.warns(UserWarning, match=rf"{told}$"):
+        find_truths([file], tmp_path / "masks")
+
+
+def test_a_dicom_file_that_cannot_be_read_is_named_by_a_hash_of_its_path(tmp_path, capsys):
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "Zebedee.dcm").symlink_to("nowhere.dcm")
+
+    assert re.fullmatch(r"dicom-[0-9a-f]{12}", name_of(tmp_path / "scans" / "Zebedee.dcm"))
+    assert name_of(tmp_path / "Zebedee.dcm") == str(tmp_path / "Zebedee.dcm")  # a word of the user, of no file
+    assert run(["index", str(tmp_path / "scans"), "--out", str(tmp_path / "out")]) != 0
+
+    printed = capsys.readouterr()
+    assert "dicom-" in printed.err
+    assert "zebedee" not in printed.err.lower()
 
 
 def test_a_folder_named_after_the_patient_is_not_named(tmp_path):
