@@ -118,6 +118,32 @@ class Explanation:
         """The largest uncertainty that `u_relax` keeps under the same arguments; NaN if no pixel has one."""
         return uncertainty_limit(self.uncertainty, threshold=threshold, quantile=quantile, gamma=gamma)
 
+    def convergence(self) -> dict[str, list[Any]]:
+        """How the error fell while the masks came in: the standard error against the number of masks.
+
+        The points are those of "convergence" in the provenance: looks at the running explanation. Where nobody looked,
+        as at control variates without a tolerance, they are estimated anew from the scores, which takes a second or so.
+        All are errors of the map at the encoder's input size.
+
+        Returns:
+            "masks", ascending; "largest" and "median" standard error of the importance over the pixels, in its unit.
+
+        Raises:
+            ValueError: If there is no error, as for masks that are not random and for most other methods.
+        """
+        kept: dict[str, list[Any]] = self.provenance.get("convergence") or {"masks": []}
+        if not kept["masks"]:
+            raise ValueError("there is no convergence without a standard error: masks that are not random have none")
+        estimator = self.provenance.get("estimator") or (self.provenance.get("settings") or {}).get("estimator") or {}
+        if len(kept["masks"]) > 1 or self.scores is None or estimator.get("name") != "controlled":
+            return kept
+        import torch  # takes a while to load, and maps are read without it
+
+        from relax.estimators.convergence import Convergence
+
+        curve = Convergence.afterwards(torch.from_numpy(self.scores), self.provenance["masks"]).record()
+        return curve or kept
+
     def to_json(self) -> str:
         """The provenance and the range of each map, as JSON text."""
         height, width = self.importance.shape

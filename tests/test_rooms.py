@@ -152,6 +152,7 @@ LATE = {
     ("relax.metrics.sanity", "relax.metrics.random_weights"),  # torch
     ("relax.explainer", "relax.baselines"),  # captum and grad-cam
     ("relax.explanation", "relax.plotting.figure"),  # matplotlib
+    ("relax.explanation", "relax.estimators.convergence"),  # torch
     ("relax.io.medical", "relax.io.dicom"),  # the extra [medical]
     ("relax.io.medical", "relax.io.nifti"),
     ("relax.io.choice", "relax.io.header"),

@@ -1,5 +1,7 @@
 """An explanation that is running can be watched: each look is what an explanation from so many masks would be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +84,28 @@ def test_plain_averages_are_looked_at_each_time_the_masks_double_and_control_var
 
     assert plain.provenance["convergence"]["masks"] == [256, 512, 1024, 1200]
     assert controlled.provenance["convergence"]["masks"] == [1200]
+
+
+def test_the_curve_of_control_variates_is_estimated_from_the_scores_when_it_is_asked_for(tmp_path):
+    explanation = relax.explain(IMAGE, weights, masks=600, batch_size=64, cells=3)
+    loaded = relax.Explanation.load(explanation.save(tmp_path / "map.npz"))
+
+    curve = loaded.convergence()
+
+    assert curve["masks"] == [256, 512, 600]
+    errors = [relax.explain(IMAGE, weights, masks=masks, cells=3).standard_error.max() for masks in curve["masks"]]
+    assert curve["largest"] == pytest.approx(errors, rel=1e-4)
+
+
+def test_a_curve_for_which_masks_would_have_to_be_drawn_without_a_limit_is_refused():
+    explanation = relax.explain(IMAGE, weights, masks=300, cells=3)
+    record = explanation.provenance
+    huge = {**record, "masks": {**record["masks"], "image_size": [40, 10**9]}}
+
+    with pytest.raises(ValueError, match=r"masks must be at most 2048 pixels high and wide; got \[40, 1000000000\]"):
+        replace(explanation, provenance=huge).convergence()
+    with pytest.raises(ValueError, match="no convergence without a standard error"):
+        relax.explain(IMAGE, weights, regions="windows").convergence()
 
 
 def test_a_tolerance_leaves_the_error_at_all_its_looks():
