@@ -46,7 +46,7 @@ class Limit:
         )
 
 
-FILES = Limit("RELAX_MAX_FILE_BYTES", 1_600_000_000)  # the maps of a picture of 100 megapixels
+FILES = Limit("RELAX_MAX_FILE_BYTES", 1_200_000_000)  # maps and pixels of a picture of 80 megapixels
 
 
 class TooLarge(ValueError):

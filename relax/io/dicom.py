@@ -34,7 +34,7 @@ Values = NDArray[Any]
 Step: TypeAlias = Callable[[Values], Values]
 """From values to values of the same shape, value by value: it may be applied to a few rows at a time."""
 
-_STRIP = 1 << 20  # pixels that are converted at once
+_STRIP = 1 << 18  # pixels that are converted at once
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 MORE_DECODERS = 'pip install "pylibjpeg[all]" adds decoders'

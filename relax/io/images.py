@@ -58,7 +58,7 @@ def read_image(source: ImageSource, *, channels: int | None = 3) -> Tensor:
 
     Raises:
         ImageError: If the source does not exist, is not an image, is damaged, holds several frames, has fewer than 2
-            pixels on a side, would take more than 1.6 GB of memory to read (100 million pixels of 8-bit colour, fewer
+            pixels on a side, would take more than 1.2 GB of memory to read (75 million pixels of 8-bit colour, fewer
             of more bits; RELAX_MAX_PICTURE_BYTES in the environment sets another limit), holds NaN or values out of
             range, is of a type without a known white, or has channels that do not fit.
     """

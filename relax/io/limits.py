@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from encoders.limits import Limit
 from relax.io.errors import ImageError
 
-PICTURES = Limit("RELAX_MAX_PICTURE_BYTES", 1_600_000_000)  # 100 million pixels of 8-bit colour
+PICTURES = Limit("RELAX_MAX_PICTURE_BYTES", 1_200_000_000)  # 75 million pixels of 8-bit colour
 RESULT = 12  # bytes per pixel: three channels of float32
 
 _thread = threading.local()

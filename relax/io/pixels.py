@@ -15,7 +15,7 @@ from torch import Tensor
 from encoders.values import unreadable
 from relax.io.errors import ImageError
 
-_STRIP = 1 << 20  # pixels that are converted at once
+_STRIP = 1 << 18  # pixels that are converted at once
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as in Pillow
 

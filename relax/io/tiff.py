@@ -19,6 +19,15 @@ from relax.io.pixels import Raster, unit
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION, _BITS, _SAMPLE_FORMAT = 274, 258, 339  # tags
 _DEFLATE, _LZMA = (8, 32946), 34925  # compressions
+_BOUNDED = (
+    1,
+    *_DEFLATE,
+    _LZMA,
+    5,
+    32773,
+    34926,
+    50000,
+)  # these and LZW, PackBits, zstd stop at the size of their strip
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # damage is told by the error, not on the terminal
 
@@ -64,6 +73,9 @@ def read_tiff(file: IO[bytes]) -> Raster:
 def _check_tiff(page: Any, file: Any) -> None:
     """Refuse a page, before anything is allocated, that would take too much memory; and unpack it once, to count."""
     compressed = int(page.compression) != 1
+    if int(page.compression) not in _BOUNDED:  # a picture in a picture has a size of its own
+        name = getattr(page.compression, "name", page.compression)
+        raise ImageError(f"is compressed as {name}, which may unfold to any size; save it with LZW, deflate or zstd")
     of_float = 4 * page.size if page.dtype is not None and page.dtype.kind == "f" else 0
     size = page.nbytes * (3 if compressed else 1) + of_float + page.imagewidth * page.imagelength * RESULT
     check_bytes(size, f"{page.imagewidth} x {page.imagelength} pixels of {page.samplesperpixel} samples")

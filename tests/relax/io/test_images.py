@@ -731,6 +731,17 @@ def test_a_strip_that_unpacks_to_more_than_it_should_is_refused(tmp_path, compre
     refused(tmp_path / "a.tif", "a strip unpacks to more than its header says")
 
 
+def test_a_picture_within_a_tiff_which_has_a_size_of_its_own_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", DEEP[..., :3], photometric="rgb")
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        at = tiff.pages.first.tags["Compression"].valueoffset
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    data[at : at + 2] = struct.pack("<H", 34712)
+    (tmp_path / "a.tif").write_bytes(data)
+
+    refused(tmp_path / "a.tif", "is compressed as JPEG2000, which may unfold to any size; save it with LZW")
+
+
 def test_large_pictures_wait_for_each_other(monkeypatch):
     """Four readers of 1.0 each under a limit of 1.6: never two at once; a small one goes beside."""
     monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", "1600")
