@@ -1,60 +1,30 @@
 """RELAX: hide parts of an image at random, see how far the embedding moves, average the masks.
 
-Only per-pixel moments are kept, so memory does not grow with the number of masks. To answer several questions from
-the same encoder passes, keep the masked embeddings with `relax.probe`.
+To answer several questions from the same encoder passes, keep the masked embeddings with `relax.probe`.
 
 Source: RELAX (Wickstrøm et al., IJCV 2023, doi 10.1007/s11263-023-01773-2).
 """
 
 from __future__ import annotations
 
-import time
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, Unpack, overload
+from typing import Any, Unpack, overload
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from encoders import Encoder
-from relax.continuation import continued, earlier_scores
-from relax.estimators.budget import CHECK, Budget, Progress
-from relax.estimators.convergence import Convergence
+from relax.estimators.budget import CHECK, Progress
 from relax.explanation import Explanation
 from relax.io.datasets import is_dataset, is_row, rows
 from relax.io.images import ImageSource, one_by_one
 from relax.keywords import ExplainKeywords, shows
-from relax.provenance import surroundings
-from relax.references import Question
-from relax.run import Interrupted, Run, check_every
-from relax.scene import EncoderSource, Scene, loaded
+from relax.method import image_explainer, image_watcher
+from relax.run import Interrupted, check_every
+from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
-
-
-class ExplainImage(Protocol):
-    """Explains one image."""
-
-    def __call__(
-        self, image: ImageSource, progress: Progress | None = None, earlier: Explanation | None = None
-    ) -> Explanation:
-        """As `explain`, for one image."""
-
-
-class WatchImage(Protocol):
-    """Explains one image, watched."""
-
-    def __call__(
-        self,
-        image: ImageSource,
-        progress: Progress | None = None,
-        every: int | None = None,
-        earlier: Explanation | None = None,
-    ) -> Iterator[Explanation]:
-        """As `explaining`, for one image; without `every` only the finished explanation."""
 
 
 @overload
@@ -227,91 +197,3 @@ def explain_images(
             raise
         raise Interrupted(explanations) from None
     return explanations
-
-
-def image_explainer(encoder: Encoder, settings: Settings) -> ExplainImage:
-    """A function that explains one image under these settings; reference and foil are embedded here, once."""
-    watch_image = image_watcher(encoder, settings)
-
-    def explain_image(
-        image: ImageSource, progress: Progress | None = None, earlier: Explanation | None = None
-    ) -> Explanation:
-        (explanation,) = watch_image(image, progress, earlier=earlier)
-        return explanation
-
-    return explain_image
-
-
-def image_watcher(encoder: Encoder, settings: Settings) -> WatchImage:
-    """A function that explains one image under these settings, watched; reference and foil are embedded here, once."""
-    budget = Budget(settings.count, settings.estimation.tolerance, settings.execution.batch_size)
-    watch_image = _watcher(encoder, settings, budget)
-
-    def watch_and_warn(
-        image: ImageSource,
-        progress: Progress | None = None,
-        every: int | None = None,
-        earlier: Explanation | None = None,
-    ) -> Iterator[Explanation]:
-        for explanation in watch_image(image, progress, every, earlier):
-            record = explanation.provenance
-            if record["converged"] is False and "stopped_early" not in record:
-                _warn_not_converged(explanation, budget)
-            yield explanation
-
-    return watch_and_warn
-
-
-def _watcher(encoder: Encoder, settings: Settings, budget: Budget) -> WatchImage:
-    request = settings.request
-    if (request.method, request.head, request.target) == ("relax", None, None):
-        question = Question.of(request.similarity, request.reference, request.foil, encoder)
-        return partial(_relax, encoder, settings, budget, question)
-    if request.foil is not None:
-        raise ValueError(f'foil is for method "relax" without a head; got method={request.method!r}: leave it out')
-    from relax.baselines import Baseline  # RELAX itself need not wait for the other methods
-
-    return Baseline.of(settings, encoder, budget).looks
-
-
-def _relax(
-    encoder: Encoder,
-    settings: Settings,
-    budget: Budget,
-    question: Question,
-    image: ImageSource,
-    progress: Progress | None = None,
-    every: int | None = None,
-    earlier: Explanation | None = None,
-) -> Iterator[Explanation]:
-    """RELAX for one image, at each look and at last."""
-    start = time.perf_counter()
-    scene = Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
-    target = question.target(scene.accumulator_device, lambda: scene.image_embedding)
-    asked = {**scene.record(settings.hiding), "method": "relax", **question.record()}
-    scores = None if earlier is None else earlier_scores(earlier, scene, asked, target, budget)
-    curve = None if earlier is None else Convergence.of(earlier.provenance.get("convergence"))
-    run = Run(scene, target, budget, progress, every, scores, curve)
-    for moments in run.looks():
-        record = {
-            **asked,
-            "precision": scene.run.record(),
-            "scale": scene.yardsticks.record(question.reference, warn=not run.early),
-            **run.record(),
-            "cost": {"passes": moments.count + (question.reference is None), "in_words": "masks"},
-            **surroundings(encoder.device, time.perf_counter() - start),
-        }
-        if earlier is not None:
-            record = continued(record, earlier.provenance)
-        explanation = scene.explanation(moments, record, run.scores, warn=not run.early)
-        if run.interrupted:
-            raise Interrupted([explanation])
-        yield explanation
-
-
-def _warn_not_converged(explanation: Explanation, budget: Budget) -> None:
-    warnings.warn(
-        f"{explanation.provenance['image']}: the largest standard error is {np.nanmax(explanation.standard_error):.2g} "
-        f"after {budget.masks} masks, above the tolerance {budget.tolerance:g}: allow more masks or a larger tolerance",
-        stacklevel=4,
-    )

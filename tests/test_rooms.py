@@ -57,6 +57,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"scene", "yardsticks"},
     {"run", "continuation"},
     {"probing", "baselines", "metrics"},
+    {"method"},
     {"explainer"},
     {"questions"},
     {"archive", "report"},
@@ -150,7 +151,7 @@ def test_imports_inside_functions_are_for_start_up_time_or_for_extras():
 
 LATE = {
     ("relax.metrics.sanity", "relax.metrics.random_weights"),  # torch
-    ("relax.explainer", "relax.baselines"),  # captum and grad-cam
+    ("relax.method", "relax.baselines"),  # captum and grad-cam
     ("relax.explanation", "relax.plotting.figure"),  # matplotlib
     ("relax.explanation", "relax.estimators.convergence"),  # torch
     ("relax.io.medical", "relax.io.dicom"),  # the extra [medical]

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from relax.cli.console import MaskProgress, Stopped, complain, plain_table, prefixed, print_table
 from relax.cli.outputs import targets, write_outputs
-from relax.explainer import ExplainImage, image_explainer
 from relax.explanation import Explanation
 from relax.files import file_names, with_ending
 from relax.io.choice import discreet_name
+from relax.method import ExplainImage, image_explainer
 from relax.questions.trust import Trust
 from relax.run import Interrupted
 from relax.scale import doubts

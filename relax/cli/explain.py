@@ -119,7 +119,7 @@ def explain(
         )
     from relax.cli.batch import continue_file, explain_files
     from relax.cli.prepare import prepared
-    from relax.explainer import image_explainer
+    from relax.method import image_explainer
 
     with usage_errors(debug=debug, of_images=True):
         network, settings = prepared(encoder, options, out)

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from encoders import Encoder
 from relax.estimators.budget import Progress
-from relax.explainer import image_explainer
 from relax.explanation import Explanation
 from relax.files import written_aside
 from relax.io.errors import ImageError
@@ -31,6 +30,7 @@ from relax.io.picture import AXES, Window
 from relax.io.volumes import write_volume
 from relax.keywords import ExplainKeywords, shows
 from relax.maps import MAPS
+from relax.method import image_explainer
 from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
 
