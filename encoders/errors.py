@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from encoders.values import printable
+
 STEADY = 0.05  # largest difference of two embeddings of one picture, as a share of their length, without a warning
 
 
@@ -19,6 +21,8 @@ class EncoderWarning(UserWarning):
 def one_line(error: BaseException, limit: int = 200) -> str:
     """The first line of an error's text, cut to `limit` characters, or its type where it has no text.
 
+    A file may have put control characters into it: question marks stand for them.
+
     A first line that ends with a colon only announces the second, which then follows it; a key alone says nothing.
     """
     try:
@@ -30,6 +34,7 @@ def one_line(error: BaseException, limit: int = 200) -> str:
         text = f"KeyError {text}"
     if text.endswith(":"):
         text = " ".join([text, *(line.strip() for line in lines[1:2])])
+    text = printable(text)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+_LINE_BREAK = re.compile(r"\s*\n\s*")
 LONGEST = 80  # characters of a value in a message
 
 
@@ -24,6 +26,11 @@ def plain(value: Any) -> Any:
         return float(value) if isinstance(value, Real) and not isinstance(value, int) else value
     except Exception:  # objects of others raise anything
         return value
+
+
+def printable(text: str) -> str:
+    """The text with a question mark for each character that would move the cursor of a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def is_whole(value: object, least: int = 0) -> TypeGuard[int]:
@@ -47,7 +54,7 @@ def described(value: object) -> str:
         if hasattr(value, "shape") and hasattr(value, "dtype"):
             return f"{type(value).__name__} {tuple(value.shape)} {value.dtype}"
         if value is None or isinstance(value, bool | int | float | complex | str | bytes | list | tuple):
-            text = repr(value)
+            text = printable(_LINE_BREAK.sub(" ", repr(value)))  # of an array in a list, several lines
             return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
     except Exception:  # no message of an error may raise another
         return type(value).__name__

@@ -219,6 +219,11 @@ def _checked_arrays(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any
         dtype, expected = (np.uint8, (*shape, 3)) if name == "image" else (np.float32, shape)
         if values.dtype.newbyteorder("=") != dtype or values.shape != expected:
             raise ValueError(f"{name} must be {np.dtype(dtype)} {expected}; got {values.dtype} {values.shape}")
+        least = -np.inf if name == MAPS[0] else 0
+        if np.isinf(values).any() or (values < least).any():
+            raise ValueError(
+                f"{name} must be finite{'' if name == MAPS[0] else ' and 0 or more'}, or NaN where it is unknown"
+            )
         checked[name] = values.astype(dtype, copy=False)
     return checked
 

@@ -10,14 +10,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 from encoders.values import described
+from encoders.values import printable as printable
 
 _STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # of what a spreadsheet may take for a formula
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-
-
-def printable(text: str) -> str:
-    """The text with a question mark for each character that would move the cursor of a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def shortened(text: str, limit: int) -> str:

@@ -15,6 +15,7 @@ settings below.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -353,4 +354,5 @@ def _reason(error: Exception) -> str:
     text = str(error).strip().splitlines()[-1]
     if "deserialization" in text:
         return "a list in it is longer than the file"
-    return text.split("failed:")[-1].strip()
+    reason = re.sub(r"^Error in .* at \S+:\d+: ", "", text).split("failed:")[-1].strip()
+    return "".join(character if character.isprintable() else "?" for character in reason)  # it may quote the file

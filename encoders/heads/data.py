@@ -13,6 +13,7 @@ from pathlib import Path
 
 from encoders.errors import EncoderError, one_line
 from encoders.folders import Listing
+from encoders.values import described
 
 COLUMNS = ("path", "label")
 
@@ -89,7 +90,7 @@ def _of_csv(file: Path) -> list[tuple[Path, str]]:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             rows = csv.DictReader(lines)
             if not set(COLUMNS) <= set(rows.fieldnames or ()):
-                raise EncoderError(f"{file} must be a CSV with the header path,label; got {rows.fieldnames}")
+                raise EncoderError(f"{file} must be a CSV with the header path,label; got {described(rows.fieldnames)}")
             for row in rows:
                 path, label = ((row[column] or "").strip() for column in COLUMNS)
                 if not path or not label:
@@ -97,7 +98,8 @@ def _of_csv(file: Path) -> list[tuple[Path, str]]:
                 image = file.parent / Path(path).expanduser()
                 if labels.setdefault(image, label) != label:
                     raise EncoderError(
-                        f"{file} line {rows.line_num} calls an image {label!r}, after {labels[image]!r}: keep one"
+                        f"{file} line {rows.line_num} calls an image {described(label)}, after "
+                        f"{described(labels[image])}: keep one"
                     )
     except EncoderError:
         raise

@@ -110,12 +110,16 @@ class Archive:
         Returns:
             Similarities (N, k) float32, descending, and positions (N, k) int64 in `rows` and `paths`; -inf and -1
             where there are fewer. An hnsw or ivfpq index may miss some.
+
+        Raises:
+            ValueError: If an embedding in the file is not finite.
         """
         similarities = np.empty((len(self), k), np.float32)
         rows = np.empty((len(self), k), np.int64)
         for start in range(0, len(self), QUERIES):
             queries = slice(start, start + QUERIES)
-            scores, ids = self.index.search(self.embeddings[queries], k + 1, self._exact)
+            with undamaged(self.folder / EMBEDDINGS):
+                scores, ids = self.index.search(self.embeddings[queries], k + 1, self._exact)
             positions = self._position[ids]
             is_itself = positions == np.arange(start, start + len(positions))[:, None]
             is_itself[~is_itself.any(1), -1] = True  # not returned, as among many copies: drop the last instead
@@ -219,7 +223,7 @@ def load_archive(out: str | Path, root: str | Path | None = None) -> Archive:
     rows = read_rows(out / TABLE)
     images = [row for row in rows if row.status == "ok"]
     with undamaged(out / EMBEDDINGS):
-        embeddings = np.load(out / EMBEDDINGS, mmap_mode="r")
+        embeddings = np.lib.format.open_memmap(out / EMBEDDINGS, mode="r")  # unlike np.load, opens no other format
     index = Index.load(out / INDEX)
     if embeddings.shape != (len(images), index.dimension) or not np.array_equal(
         index.ids, np.sort([row.id for row in images])

@@ -13,13 +13,14 @@ import io
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from encoders.errors import one_line
 from relax.auditing.predictability import Value
-from relax.text import cell_text, listed
+from relax.text import cell_text, listed, shortened
 
 UNKNOWN = {
     "",
@@ -89,7 +90,9 @@ class MetadataTable:
         if not matched:
             row, path = next(iter(self.rows), "no row"), next(iter(names or paths), "no image")
             row = row if names is None or [*names] == [*paths] else "other paths"
-            raise ValueError(f"metadata {self.file} names none of the images: it has {row}, the folder {path}")
+            raise ValueError(
+                f"metadata {self.file} names none of the images: it has {_name(row)}, the folder {_name(path)}"
+            )
         columns = {
             name: [None if place is None else values[place] for place in places]
             for name, values in self.columns.items()
@@ -112,7 +115,7 @@ def read_metadata(file: str | Path) -> MetadataTable:
     columns = _read(file)
     if "path" not in columns or len(columns) < 2:
         needs = "a column path (each image relative to the audited folder) and others"
-        raise ValueError(f"metadata {file} needs {needs}; it has {', '.join(columns) or 'no column'}")
+        raise ValueError(f"metadata {file} needs {needs}; it has {_names(columns) if columns else 'no column'}")
     rows: dict[str, int] = {}
     for row, path in enumerate(columns.pop("path")):
         if path is None:
@@ -138,7 +141,7 @@ def _read(file: Path) -> dict[str, list[Value]]:
     if "" in names:
         raise ValueError(f"metadata {file} has a column without a name, number {names.index('') + 1}: name it")
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-        raise ValueError(f"metadata {file} has two columns of one name, {listed(twice)}: rename one")
+        raise ValueError(f"metadata {file} has two columns of one name, {_names(twice)}: rename one")
     return dict(kept)
 
 
@@ -152,7 +155,7 @@ def _parquet(file: Path) -> tuple[list[str], list[list[Value]]]:
     except UnicodeDecodeError:
         raise ValueError(f"metadata {file} holds bytes that are not text in UTF-8: save its columns as text") from None
     except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"metadata {file} is not a Parquet table: {' '.join(str(error).split())}") from None
+        raise ValueError(f"metadata {file} is not a Parquet table: {one_line(error)}") from None
 
 
 def _csv(file: Path) -> tuple[list[str], list[list[Value]]]:
@@ -225,6 +228,15 @@ def _counts(values: Sequence[Value]) -> bool:
     """Whether the values are row numbers, or nothing at all."""
     known = [value for value in values if value is not None]
     return all(isinstance(value, int) for value in known) and len({*known}) == len(known)
+
+
+def _names(columns: Iterable[str]) -> str:
+    return listed([_name(name) for name in columns])
+
+
+def _name(text: str) -> str:
+    """A cell in a message: it may hold anything."""
+    return shortened(text, 80)
 
 
 def _plain(path: str) -> str:

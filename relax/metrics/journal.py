@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from hashlib import sha256
@@ -71,4 +72,7 @@ class Journal:
 
 
 def _number(value: float | None) -> float:
-    return UNDEFINED if value is None else float(value)
+    number = UNDEFINED if value is None else float(value)
+    if math.isinf(number):
+        raise ValueError("no metric has an infinite value")
+    return number

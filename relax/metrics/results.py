@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from encoders.errors import one_line
 from relax.files import written_together
 from relax.metrics.maps import UNDEFINED
 from relax.metrics.metric import Metric
@@ -140,22 +141,27 @@ def read_outcomes(folder: str | Path) -> tuple[list[Outcome], dict[str, Any]]:
     if not table.exists() or not summary.exists():
         return [], {}
     try:
-        settings = read_json(summary.read_bytes())["settings"]
+        settings = dict(read_json(summary.read_bytes())["settings"])
         by_map: dict[tuple[str, str, str], dict[str, float]] = {}
         with table.open(encoding="utf-8", newline="") as stream:
-            for row in csv.DictReader(stream):
+            rows = csv.DictReader(stream)
+            for row in rows:
+                if None in row or None in row.values():
+                    raise ValueError(f"line {rows.line_num} of {table.name} has more or fewer cells than its header")
                 value = float(row["value"]) if row["value"] else UNDEFINED
+                if math.isinf(value):
+                    raise ValueError(f"line {rows.line_num} of {table.name} has an infinite value")
                 key = cell_text(row["image"]), cell_text(row["method"]), cell_text(row.get("score") or "")
                 by_map.setdefault(key, {})[row["metric"]] = value
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise ValueError(
-            f"{folder} holds an evaluation that cannot be read ({error}): remove it, or name another folder"
+            f"{folder} holds an evaluation that cannot be read ({one_line(error)}): remove it, or name another folder"
         ) from None
     outcomes = [
         Outcome(image, method, values, values.pop(PASSES, UNDEFINED), score=score)
         for (image, method, score), values in by_map.items()
     ]
-    return outcomes, dict(settings)
+    return outcomes, settings
 
 
 def _cell(value: object) -> str:

@@ -305,4 +305,5 @@ def test_a_value_in_a_message_is_short_and_never_raises() -> None:
     assert described([Unspeakable()]) == "list"
     assert described(Unspeakable) == "the class Unspeakable"
     assert len(described("x" * 1000)) == 80
+    assert described([np.eye(2), "\ue000"]) == "[array([[1., 0.], [0., 1.]]), '\\ue000']"
     assert described(10**5000) == "int"

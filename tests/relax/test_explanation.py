@@ -121,6 +121,9 @@ def saved(path, how=None, **arrays):
             r"importance must have the shape of the image; got \(2, 2\) and \(2, 2\)",
         ),
         ("image", np.zeros((2, 2, 3)), r"image must be uint8 \(2, 2, 3\); got float64"),
+        ("importance", np.full((2, 2), -np.inf, np.float32), "importance must be finite, or NaN where it is unknown"),
+        ("uncertainty", np.full((2, 2), np.inf, np.float32), "uncertainty must be finite and 0 or more, or NaN"),
+        ("standard_error", np.full((2, 2), -1, np.float32), "standard_error must be finite and 0 or more, or NaN"),
     ],
 )
 def test_maps_of_another_shape_or_type_are_refused(tmp_path, name, values, message):

@@ -332,6 +332,16 @@ def test_the_seed_of_k_means_decides_what_ivfpq_compresses_to():
     assert first != other
 
 
+def test_what_a_changed_file_begins_with_is_told_without_the_inside_of_faiss(tmp_path):
+    Index.build(np.eye(4, dtype=np.float32)).save(tmp_path / "index")
+    content = (tmp_path / "index").read_bytes()
+    (tmp_path / "index").write_bytes(b"IxM\x07" + content[4:])
+
+    with pytest.raises(ValueError, match=r"index must be an index that faiss wrote: Index type 0x") as caught:
+        Index.load(tmp_path / "index")
+    assert str(caught.value).isprintable()
+
+
 def test_a_file_that_was_cut_off_is_refused_in_the_words_of_its_reason(tmp_path):
     """Of 'Error in FUNCTION at FILE:LINE: Error: CONDITION failed: REASON' the reason alone."""
     Index.build(clusters(50)).save(tmp_path / "index")

@@ -497,6 +497,28 @@ def test_a_record_that_cannot_be_used_is_refused_in_one_line(photos, tmp_path, c
         load_archive(out)
 
 
+@pytest.mark.parametrize("damage", [b"PK\x03\x04", b"", b"\x80\x04."])
+def test_embeddings_in_another_format_are_refused(photos, tmp_path, damage):
+    """numpy would open an archive of arrays or a pickle as well."""
+    out = tmp_path / "out"
+    make_archive(photos, quarters, out)
+    (out / "embeddings.npy").write_bytes(damage + (out / "embeddings.npy").read_bytes()[len(damage) :] * bool(damage))
+
+    with pytest.raises(ValueError, match=r"embeddings\.npy is damaged \("):
+        load_archive(out)
+
+
+def test_an_embedding_that_is_not_finite_names_its_file(photos, tmp_path):
+    out = tmp_path / "out"
+    make_archive(photos, quarters, out)
+    embeddings = np.load(out / "embeddings.npy")
+    embeddings[3, 2] = np.nan
+    np.save(out / "embeddings.npy", embeddings)
+
+    with pytest.raises(ValueError, match=r"embeddings\.npy is damaged \(queries must be finite .*row 3"):
+        load_archive(out).neighbours(2)
+
+
 def test_whatever_bytes_of_a_table_are_changed_the_error_is_one_line(photos, tmp_path):
     """Parquet keeps no checksum, so that some changes only change a row."""
     make_archive(photos, quarters, tmp_path / "out")

@@ -150,19 +150,24 @@ def test_numbers_as_names_stay_names(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,site\na.png,x\n", "needs a column path .* it has file, site"),
+        ("file,site\na.png,x\n", "needs a column path .* it has file and site"),
         ("path\na.png\n", "and others; it has path"),
         ("path,site\na.png,x\n./a.png,y\n", "names one image in rows 1 and 2: keep one"),
         ("path,site\nA.png,x\n", "names none of the images: it has A.png, the folder a.png"),
         ("path,site\na.png,x,y\n", "is not a CSV table: line 2 has 3 cells, and the header 2"),
         ("path,site,site\na.png,x,y\n", "two columns of one name"),
+        (f"path,{'x' * 5000},{'x' * 5000}\na.png,x,y\n", "two columns of one name, x+…x+: rename"),
+        (f"{'x' * 5000},\x1b[31mred\na.png,x\n", r"it has x+…x+ and \?\[31mred"),
+        (f"path,site\n{'x' * 5000},x\n", "it has x+…x+, the folder a.png"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(tmp_path, text, message):
     file = tmp_path / "scans.csv"
     file.write_text(text)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         read_metadata(file).of(["a.png"])
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600
 
 
 def columns_of(tmp_path, text, images=("a.png", "b.png"), encoding="utf-8"):

@@ -1,6 +1,7 @@
 """Outcomes are on the disk as soon as they come, and half a line, of a kill or a full disk, costs only itself."""
 
 import math
+import re
 
 import pytest
 
@@ -51,6 +52,15 @@ def test_half_a_line_is_passed_over_and_the_next_is_whole(tmp_path, cut):
 
     assert journal.read({"a.png": "1", SECOND.image: "1"})[-1] == FIRST
     assert len(journal.read({"a.png": "1", SECOND.image: "1"})) == 2
+
+
+@pytest.mark.parametrize("damage", [b"1e999", b"Infinity", b'"x"', b"[]"])
+def test_a_line_whose_value_is_none_is_passed_over(tmp_path, damage):
+    journal = Journal(tmp_path, SETTINGS)
+    journal.add(FIRST, "1")
+    journal.path.write_bytes(re.sub(rb'"passes": [^,]+', b'"passes": ' + damage, journal.path.read_bytes()))
+
+    assert journal.read({"a.png": "1"}) == []
 
 
 def test_a_disk_that_is_full_is_named(tmp_path):

@@ -169,14 +169,23 @@ def test_where_a_file_is_missing_there_is_nothing(evaluation, tmp_path, missing)
         ("summary.json", "[]"),
         ("evaluation.csv", "image,method,metric,value\na,relax,auc,high\n"),
         ("evaluation.csv", "image,metric,value\na,auc,1\n"),
+        ("evaluation.csv", "image,method,metric,value\na,relax\n"),
+        ("evaluation.csv", "image,method,metric,value\na,relax,auc,1,2\n"),
+        ("evaluation.csv", "image,method,metric,value\na,relax,auc," + "1" * 200_000),
+        ("evaluation.csv", "image,method,metric,value\na,relax,auc,1e999\n"),
+        ("summary.json", '{"settings": 3}'),
+        ("summary.json", '{"settings": ["\\u001b"]}'),
     ],
 )
 def test_damaged_files_are_refused_with_the_way_out(evaluation, tmp_path, file, text):
     evaluation.save(tmp_path)
     (tmp_path / file).write_text(text)
 
-    with pytest.raises(ValueError, match=r"holds an evaluation that cannot be read \(.*\): remove it, or name another"):
+    with pytest.raises(
+        ValueError, match=r"holds an evaluation that cannot be read \(.*\): remove it, or name another"
+    ) as caught:
         read_outcomes(tmp_path)
+    assert str(caught.value).isprintable()
 
 
 def test_all_three_files_are_written_or_none(evaluation, tmp_path, monkeypatch):
