@@ -130,15 +130,22 @@ class Question:
     names: tuple[str, str]
 
     @classmethod
-    def of(cls, similarity: str, reference: Reference, foil: Reference, encoder: Encoder) -> Question:
-        """Embed reference and foil.
+    def of(
+        cls,
+        similarity: str,
+        reference: Reference,
+        foil: Reference,
+        encoder: Encoder,
+        arguments: tuple[str, str] = ("reference", "foil"),
+    ) -> Question:
+        """Embed reference and foil, which errors call by the names of these arguments.
 
         Raises:
             ImageError: If an image cannot be used.
             EncoderError: If there is a prompt and the encoder has no text tower.
             ValueError: If the measure is unknown, or reference or foil is not a vector, a corpus or images.
         """
-        sources = {"reference": reference, "foil": foil}
+        sources = dict(zip(arguments, (reference, foil), strict=True))
         embedded = [None if source is None else _vectors(source, encoder, name) for name, source in sources.items()]
         for name, vectors in zip(sources, embedded, strict=True):
             if vectors is not None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from relax.io.errors import ImageError
+from relax.text import listed, shortened
 
 KEYS = ("image", "img", "pixel_values", "pixels")  # of the picture in a dict, the first that is there
 
@@ -65,9 +66,8 @@ def picture_of(source: Any) -> Any:
         key = next((key for key in KEYS if key in source), None)
         keys = [key] if key is not None else [key for key, value in source.items() if _is_pixels(value)]
         if len(keys) != 1:
-            raise ImageError(
-                f"a row must hold its picture as {', '.join(KEYS)}; got the keys {', '.join(map(str, source))}"
-            )
+            given = f"the keys {listed([shortened(str(key), 40) for key in source])}" if source else "no keys"
+            raise ImageError(f"a row must hold its picture as {', '.join(KEYS)}; got {given}")
         return source[keys[0]]
     return source[0] if is_row(source) else source
 

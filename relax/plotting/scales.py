@@ -17,7 +17,7 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from encoders.values import described, is_number, plain
-from relax.text import listed, nearest
+from relax.text import listed, nearest, shortened
 
 Limits: TypeAlias = tuple[float, float]
 
@@ -56,7 +56,8 @@ class Scale:
         if not isinstance(limits, Mapping):
             raise ValueError(f"limits must be (low, high) by the name of a map; got {described(limits)}")
         if unknown := set(limits) - set(COLOURS):
-            raise ValueError(f"limits are for {listed(list(COLOURS))}; got {', '.join(sorted(map(str, unknown)))}")
+            names = listed(sorted(shortened(str(name), 40) for name in unknown))
+            raise ValueError(f"limits are for {listed(list(COLOURS))}; got {names}")
         colours = COLOURS[name] if cmap is None else _checked(cmap)
         defined = values[np.isfinite(values)]
         if not defined.size and name not in limits:

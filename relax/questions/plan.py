@@ -38,6 +38,7 @@ TruthSource: TypeAlias = Mask | str | Path | Truth | None
 Contrast: TypeAlias = tuple[Reference, Reference]
 
 REFERENCES = 2  # drawn for target randomisation
+CONTRAST = ("the corpus in contrast", "the foil in contrast")  # as errors call them
 STREAM = 8  # of the seed's random numbers
 
 
@@ -90,7 +91,7 @@ class Plan:
             methods=tuple(dict.fromkeys(methods)),
             metrics=selected,
             question=Question.of(similarity, request.reference, request.foil, network),
-            contrast=None if contrast is None else Question.of(similarity, *_pair(contrast), network),
+            contrast=None if contrast is None else Question.of(similarity, *_pair(contrast), network, CONTRAST),
             settings=settings,
         )
 

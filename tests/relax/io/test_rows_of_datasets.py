@@ -187,10 +187,12 @@ def test_a_data_set_that_normalises_is_refused_with_its_number_and_the_way_out()
 
 def test_a_row_without_a_picture_names_its_keys():
     with pytest.raises(
-        relax.ImageError, match=r"a row must hold its picture as image, img, .*; got the keys label, path"
+        relax.ImageError, match=r"a row must hold its picture as image, img, .*; got the keys label and path"
     ):
         relax.explain({"label": 3, "path": "cat.png"}, encoder)
-    with pytest.raises(relax.ImageError, match="got the keys left, right"):
+    with pytest.raises(relax.ImageError, match=r"got the keys \?\[31m and x+…x+$"):
+        relax.explain({"\x1b[31m": 3, "x" * 1000: 4}, encoder)
+    with pytest.raises(relax.ImageError, match="got the keys left and right"):
         relax.explain({"left": PICTURES[0], "right": PICTURES[1]}, encoder)
 
 

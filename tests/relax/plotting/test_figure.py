@@ -137,6 +137,7 @@ def test_given_limits_are_used_and_values_beyond_them_point_the_bar():
     ("limits", "text"),
     [
         ({"weight": (0, 1)}, "limits are for importance, uncertainty and standard_error; got weight"),
+        ({"\x1b[31mred\n": (0, 1)}, r"limits are for importance, .*; got \?\[31mred\?"),
         ({"importance": (1, 1)}, r"limits of importance must be two numbers \(low, high\), low below high"),
         ({"uncertainty": (0, math.nan)}, "limits of uncertainty must be two numbers"),
     ],

@@ -380,6 +380,15 @@ def test_sanity_and_robustness_explain_again_and_catch_the_control(here):
     assert values["relax"]["max-sensitivity"] > 0
 
 
+@pytest.mark.parametrize(("place", "name"), [(0, "the corpus in contrast"), (1, "the foil in contrast")])
+def test_what_is_wrong_in_contrast_is_named(here, place, name):
+    contrast = ["photos/b.png", "photos/c.png"]
+    contrast[place] = 0.5
+
+    with pytest.raises(ValueError, match=f"^{name} must be an image, .*; got 0.5"):
+        relax.evaluate(["photos/a.png"], None, CNN, metrics=["contrastive-insertion"], contrast=contrast, device="cpu")
+
+
 def test_contrastive_metrics_ask_for_the_corpus_minus_the_foil(here):
     encoder = relax.load_encoder(CNN, "cpu")
     corpus, foil = Corpus(["photos/b.png"]), Corpus(["photos/c.png"])
