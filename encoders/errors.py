@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 from encoders.values import printable
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 STEADY = 0.05  # largest difference of two embeddings of one picture, as a share of their length, without a warning
 
 
@@ -21,7 +23,8 @@ class EncoderWarning(UserWarning):
 def one_line(error: BaseException, limit: int = 200) -> str:
     """The first line of an error's text, cut to `limit` characters, or its type where it has no text.
 
-    A file may have put control characters into it: question marks stand for them.
+    A file may have put control characters into it: question marks stand for them. Where an object lies in memory says
+    nothing, and is left out.
 
     A first line that ends with a colon only announces the second, which then follows it; a key alone says nothing.
     """
@@ -34,7 +37,7 @@ def one_line(error: BaseException, limit: int = 200) -> str:
         text = f"KeyError {text}"
     if text.endswith(":"):
         text = " ".join([text, *(line.strip() for line in lines[1:2])])
-    text = printable(text)
+    text = printable(_ADDRESS.sub("", text))
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

@@ -334,6 +334,8 @@ def _damage(index: Any, inner: Any) -> str:
     parts = [inner]
     if isinstance(inner, faiss.IndexHNSWFlat):
         parts.append(faiss.downcast_index(inner.storage))
+    if not inner.is_trained:
+        return "it was never trained"
     if isinstance(inner, faiss.IndexIVFPQ):
         if inner.quantizer.d != inner.d or inner.quantizer.ntotal != inner.nlist or inner.pq.d != inner.d:
             return "its lists are not those of its vectors"
@@ -355,4 +357,6 @@ def _reason(error: Exception) -> str:
     if "deserialization" in text:
         return "a list in it is longer than the file"
     reason = re.sub(r"^Error in .* at \S+:\d+: ", "", text).split("failed:")[-1].strip()
+    if reason.startswith("read error"):
+        reason = re.sub(r" \([^()]*\)$", "", reason)  # a reason of the system that may be that of an earlier error
     return "".join(character if character.isprintable() else "?" for character in reason)  # it may quote the file

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from encoders.errors import EncoderError, one_line
 from encoders.limits import TooLarge, check_unfolded
+from encoders.values import printable
 
 SAFETENSORS = (".safetensors",)
 WRAPPERS = re.compile(r"\b(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")  # torch's own, at any depth
@@ -91,7 +92,8 @@ def _read_pickle(file: Path) -> object:
 def _foreign_objects(file: Path) -> list[str]:
     """Names of at most three of the objects for which torch refused the file."""
     try:
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(file)))[:3]
+        names = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(file)))[:3]
+        return [printable(name)[:80] for name in names]
     except Exception:
         return []  # an old format that torch cannot list, or no checkpoint at all
 

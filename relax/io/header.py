@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from relax.io.bounded import BoundedReader
 from relax.io.errors import ImageError
 from relax.io.extra import medical_extra
 from relax.io.identity import tells_date, tells_name, tells_number, tells_place
@@ -183,7 +184,8 @@ def read_elements(path: Path, keywords: tuple[str, ...]) -> pydicom.FileDataset:
         bare = _is_bare(path)
         if not bare:
             _check_inflation(path)
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(keywords), force=bare)
+        with BoundedReader(path) as file:
+            return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(keywords), force=bare)
 
 
 def _is_bare(path: Path) -> bool:
@@ -234,7 +236,7 @@ def _state_syntax(path: Path, dataset: Dataset) -> str:
         ImageError: If its pixels do not have the length of uncompressed ones.
     """
     implicit, little = dataset.original_encoding
-    with path.open("rb") as file:
+    with BoundedReader(path) as file:
         pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=["Rows"])
         start = file.read(12)
     length = int.from_bytes(start[4:8] if implicit else start[8:], "little") if start[:4] == _PIXEL_DATA else 0
@@ -312,11 +314,11 @@ def _checked_frame(dataset: Dataset, frame: int | None) -> int:
 
 def _check_inflation(path: Path) -> None:
     """Refuse a deflated data set that would fill the memory, since pydicom inflates it as a whole."""
-    meta = pydicom.filereader.read_file_meta_info(path)
-    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return
-    with path.open("rb") as file:
+    with BoundedReader(path) as file:
         pydicom.filereader.read_preamble(file, force=False)
+        meta = pydicom.filereader.read_dataset(file, False, True, stop_when=lambda tag, *_: tag.group != 2)
+        if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+            return
         # after the preamble, DICM, the element that holds the length, and the group itself
         file.seek(144 + int(meta.FileMetaInformationGroupLength))
         inflate, size = zlib.decompressobj(-zlib.MAX_WBITS), 0

@@ -13,6 +13,7 @@ from encoders.errors import one_line
         (KeyError("a"), "KeyError 'a'"),
         (ValueError(), "ValueError"),
         (ValueError("a \x1b[31mred\x07 name\x00"), "a ?[31mred? name?"),
+        (ValueError("malformed <ast.Compare object at 0x7f3c4a32c340>"), "malformed <ast.Compare object>"),
         (ValueError("x" * 300), "x" * 197 + "..."),
     ],
 )

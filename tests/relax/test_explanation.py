@@ -156,6 +156,28 @@ def test_records_of_other_types_are_refused(tmp_path, how, message):
         relax.Explanation.load(saved(tmp_path / "odd.npz", how))
 
 
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (np.frombuffer(b"\xff\xff\xff\x7f", "<U1").reshape(()), "codec can't decode"),
+        (np.array(["a", "b"]), r"its record must be text; got <U1 \(2,\)"),
+        (np.float32(3), r"its record must be text; got float32 \(\)"),
+    ],
+)
+def test_a_record_that_is_no_text_is_refused(tmp_path, how, message):
+    """numpy itself fails on a character beyond Unicode with a SystemError."""
+    with pytest.raises(ValueError, match=rf"odd\.npz is not a saved explanation: .*{message}"):
+        relax.Explanation.load(saved(tmp_path / "odd.npz", how))
+
+
+def test_a_record_of_a_machine_with_another_byte_order_is_read(tmp_path):
+    file = saved(
+        tmp_path / "swapped.npz", np.array(json.dumps({"format": 1, "provenance": {"image": "é"}})).astype(">U60")
+    )
+
+    assert relax.Explanation.load(file).provenance == {"image": "é"}
+
+
 def test_maps_of_a_machine_with_another_byte_order_are_read(tmp_path):
     values = explanation().importance
 

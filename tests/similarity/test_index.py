@@ -332,6 +332,15 @@ def test_the_seed_of_k_means_decides_what_ivfpq_compresses_to():
     assert first != other
 
 
+def test_an_index_that_is_not_trained_is_refused(tmp_path):
+    index = Index.build(clusters(2000), kind="ivfpq")
+    index._faiss.is_trained = False
+    index.save(tmp_path / "index")
+
+    with pytest.raises(ValueError, match=r"index is damaged: it was never trained"):
+        Index.load(tmp_path / "index")
+
+
 def test_what_a_changed_file_begins_with_is_told_without_the_inside_of_faiss(tmp_path):
     Index.build(np.eye(4, dtype=np.float32)).save(tmp_path / "index")
     content = (tmp_path / "index").read_bytes()
