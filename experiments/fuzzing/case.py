@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ class Case:
             path.write_bytes(good)
         seconds = time.process_time() - start
         verdict = judge_use(verdict, seconds, growth.mib, limit)
+        verdict = Verdict(verdict.outcome, verdict.detail.replace(f"{folder}{os.sep}", ""))  # another one each time
         return self.row(verdict, seconds=round(seconds, 2), mib=round(growth.mib))
 
     def row(self, verdict: Verdict, **measured: float) -> dict[str, Any]:
