@@ -108,8 +108,12 @@ def importance_chart(maps: dict[int, NDArray[np.float64]], counts: dict[int, int
 
 def shortcuts_chart(shortcuts: Shortcuts) -> bytes:
     """The mean difference by question, and how often hiding a cell changes the cluster; regions are outlined."""
-    titles = {"importance": "importance, against mirrored", "hiding": "hiding, against mirrored"}
-    units = {"importance": "standard deviations in a map", "hiding": "cosine"}
+    titles = {
+        "importance": "importance, against mirrored",
+        "hiding": "hiding, against mirrored",
+        "recurrence": "hiding, in one direction",
+    }
+    units = {"importance": "standard deviations in a map", "hiding": "cosine", "recurrence": "agreement"}
     panels = [(titles[name], test.difference, units[name]) for name, test in shortcuts.tests.items()]
     if np.isfinite(shortcuts.moved).all():
         panels.append(("hiding changes the cluster", 100 * shortcuts.moved, "% of the pictures"))

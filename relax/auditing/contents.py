@@ -60,8 +60,9 @@ class Contents:
             return None
         side = len(shortcuts.p)
         caption = (
-            "Each cell is a place in the view of the encoder. Left: how much more important, or how much more decisive "
-            "for the cluster when hidden, a place is in the pictures than in their mirror images, on average. "
+            "Each cell is a place in the view of the encoder. Compared with mirror images, on average: how much more "
+            "important a place is, how much more decisive for the cluster when hidden, and how much more alike the "
+            "embeddings of several pictures change when it is hidden. "
             f"Outlined: p at most {LEVEL} after correction for all places and questions."
         )
         explanation = (

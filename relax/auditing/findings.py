@@ -79,6 +79,7 @@ def region_in_words(region: Region, side: int) -> str:
     evidence = {
         "importance": "what the pictures show there is more important than the same place in their mirror images",
         "hiding": "hiding it moves embeddings towards another cluster, more than in the mirror images",
+        "recurrence": "hiding it changes the embeddings of several pictures alike, more than in the mirror images",
     }[region.question]
     change = "" if np.isnan(region.moved) else f"; hiding it changes the cluster of {region.moved:.0%} of the pictures"
     return f"{place_in_words(region.peak, side)}: {evidence} (t = {region.t:.1f}, p = {region.p:.3f}){change}"

@@ -130,8 +130,8 @@ def _audit(
     failed = dict(archive.failed)
     order = spread_over(space.clusters, seed)
     maps, importance = explain_pictures(pictures, paths, order[: options.explain], failed, report)
-    hiding, moved = hide_cells(pictures, paths, order[: options.hide], space.clusters, failed, report)
-    shortcuts = find_shortcuts({"importance": importance, "hiding": hiding}, moved, seed=seed)
+    evidence, moved = hide_cells(pictures, paths, order[: options.hide], space.clusters, failed, report)
+    shortcuts = find_shortcuts({"importance": importance, **evidence}, moved, seed=seed)
 
     means, counts = means_by_cluster(maps, [int(space.clusters.labels[image]) for image in importance.images])
     result = Audit(
@@ -148,7 +148,7 @@ def _audit(
         shortcuts=shortcuts,
         findings=findings(names, len(failed), network.name, space, quality, columns, shortcuts),
         settings={
-            **_settings(folder, network, options, space, paths, importance, hiding),
+            **_settings(folder, network, options, space, paths, importance, evidence),
             **surroundings(network.device, time.perf_counter() - start),
         },
         report=out / "report.html",
@@ -168,7 +168,7 @@ def _settings(
     space: Space,
     paths: Sequence[str],
     importance: CellEvidence,
-    hiding: CellEvidence,
+    evidence: dict[str, CellEvidence],
 ) -> dict[str, Any]:
     """How the audit was made, as JSON types."""
     return {
@@ -177,7 +177,7 @@ def _settings(
         "images": len(paths),
         "metadata": None if options.metadata is None else Path(options.metadata).name,
         "explained": len(importance.images),
-        "hidden": len(hiding.images),
+        "hidden": len(evidence["hiding"].images) if evidence else 0,
         "masks": options.settings.count,
         "cells": CELLS,
         "fill": "mean",

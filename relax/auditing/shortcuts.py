@@ -1,9 +1,12 @@
 """Shortcut candidates: places that matter in many pictures because of what the pictures show there.
 
-Two questions about each cell of a grid. Importance: is the cell's importance, standardised within each picture, higher
-than at the same place of the mirrored picture? Hiding: does hiding the cell move the embedding from the centre of its
-cluster towards another, more than hiding the same place of the mirrored picture does? Each is tested over all cells at
-once (`relax.auditing.positions`); two questions double the p-values (Bonferroni).
+Three questions about each cell of a grid. Importance: is the cell's importance, standardised within each picture,
+higher than at the same place of the mirrored picture? Hiding: does hiding the cell move the embedding from the centre
+of its cluster towards another, more than hiding the same place of the mirrored picture does? Recurrence: does it move
+the embedding in the direction in which it moves that of other pictures? The first two see a mark that most pictures
+have or that makes clusters. The third also sees one that only some have, in any cluster: those that show the same thing
+in one place change alike when it goes. Each is tested over all cells at once (`relax.auditing.positions`); the p-values
+are multiplied by the number of questions (Bonferroni).
 
 This finds a burnt-in label, a ruler or a frame, but also anything else that is always photographed in one corner: the
 test finds places, and people decide what is a shortcut.
@@ -21,6 +24,7 @@ from relax.auditing.neighbours import unit
 from relax.auditing.positions import MIN_PICTURES, PositionTest, compare_positions, standardised
 
 LEVEL = 0.05
+SHARPNESS = 12.0  # of the kernel on cosines: only changes in nearly the same direction count as the same
 EXAMPLES = 6
 
 
@@ -47,9 +51,9 @@ class Region:
         cells: (row, column) of each, from the top left.
         peak: The cell with the largest effect.
         box: (top, left, bottom, right) as shares of what the encoder sees.
-        question: "importance" or "hiding", whichever has the stronger evidence.
+        question: "importance", "hiding" or "recurrence", whichever has the strongest evidence.
         t: Mean difference to the mirrored pictures at the peak, in standard errors.
-        p: Corrected for all cells and both questions.
+        p: Corrected for all cells and questions.
         moved: Share of the pictures whose nearest cluster centre changes when the peak is hidden; NaN if not tested.
         examples: Images with the largest difference at the peak, strongest first.
     """
@@ -91,7 +95,8 @@ def find_shortcuts(
     """Test every cell and rank the regions.
 
     Args:
-        evidence: By question: "importance" (maps averaged over cells), "hiding" (`hiding_effects`).
+        evidence: By question: "importance" (maps averaged over cells), "hiding" (`hiding_effects`), "recurrence"
+            (`recurrences`).
         moved: (n, s, s) whether hiding the cell changes the nearest centre, for the pictures of "hiding".
         seed: Seed of the permutation test.
 
@@ -158,6 +163,32 @@ def hiding_effects(
     cluster = int(image_cosines.argmax())
     before, after = _margin(image_cosines, cluster), _margin(hidden_cosines, cluster)
     return before - after, after < 0
+
+
+def recurrences(
+    changes: NDArray[np.float32], mirrored: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How alike the embedding changes in other pictures when the same cell is hidden.
+
+    Both numbers of a picture compare with the same set, all others as they are and mirrored. So exchanging any picture
+    with its mirror image exchanges only its own two numbers, as the test of positions assumes.
+
+    Args:
+        changes: (n, s^2, D) the embedding of each picture minus that with the cell hidden.
+        mirrored: The same of their mirror images.
+
+    Returns:
+        (n, s^2) for the pictures and for their mirror images: the mean of exp(12 (cosine - 1)) between the change and
+        those of the 2 (n - 1) others, in [0, 1].
+    """
+    count, cells = changes.shape[:2]
+    values = np.empty((2 * count, cells))
+    others = ~np.tile(np.eye(count, dtype=bool), (2, 2))
+    for cell in range(cells):
+        directions = unit(np.concatenate([changes[:, cell], mirrored[:, cell]]))
+        alike = np.exp(SHARPNESS * (directions @ directions.T - 1))
+        values[:, cell] = alike.mean(1, where=others)
+    return values[:count], values[count:]
 
 
 def _margin(cosines: NDArray[np.float64], cluster: int) -> NDArray[np.float64]:

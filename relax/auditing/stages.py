@@ -14,14 +14,14 @@ from relax.auditing.duplicates import near_duplicates
 from relax.auditing.hubs import hubness
 from relax.auditing.layout import lay_out
 from relax.auditing.metadata import Metadata
-from relax.auditing.neighbours import agreement, nearest
+from relax.auditing.neighbours import agreement, nearest, unit
 from relax.auditing.options import Options
 from relax.auditing.outliers import outliers
 from relax.auditing.pictures import CELLS, Pictures, in_view
 from relax.auditing.positions import mirror_of, standardised
 from relax.auditing.predictability import Predictability, corrected, predictability
 from relax.auditing.result import Space
-from relax.auditing.shortcuts import CellEvidence, hiding_effects
+from relax.auditing.shortcuts import CellEvidence, hiding_effects, recurrences
 from relax.estimators.budget import Progress
 from relax.io.errors import ImageError
 
@@ -109,21 +109,36 @@ def hide_cells(
     clusters: Clusters,
     failed: dict[str, str],
     report: StageProgress,
-) -> tuple[CellEvidence, NDArray[np.bool_] | None]:
+) -> tuple[dict[str, CellEvidence], NDArray[np.bool_] | None]:
     """Hide each cell of pictures and of their mirror images in turn; arguments as for `explain_pictures`.
 
     Returns:
-        The evidence for the position test, and (n, s, s) whether the nearest centre changes, None without pictures.
+        The evidence on "hiding" and "recurrence", and (n, s, s) whether the nearest centre changes, None without
+        pictures.
     """
-    images, plain, mirrored, moved = [], [], [], []
+    images, plain, mirrored, moved, changes, mirror_changes = [], [], [], [], [], []
     steps = _with_mirror_images(pictures.hide, paths, chosen, failed, partial(report, "hiding"))
     for image, embeddings, mirror_embeddings in steps:
         images.append(image)
-        effects, changes = hiding_effects(*embeddings, clusters.centres)
+        effects, other_nearest = hiding_effects(*embeddings, clusters.centres)
         plain.append(effects.reshape(CELLS, CELLS))
-        moved.append(changes.reshape(CELLS, CELLS))
+        moved.append(other_nearest.reshape(CELLS, CELLS))
         mirrored.append(hiding_effects(*mirror_embeddings, clusters.centres)[0].reshape(CELLS, CELLS))
-    return CellEvidence(_stack(plain), _stack(mirrored), tuple(images)), np.stack(moved) if moved else None
+        changes.append(change(*embeddings))
+        mirror_changes.append(change(*mirror_embeddings))
+    if not images:
+        return {}, None
+    grid = (len(images), CELLS, CELLS)
+    recurring = recurrences(np.stack(changes), np.stack(mirror_changes))
+    return {
+        "hiding": CellEvidence(_stack(plain), _stack(mirrored), tuple(images)),
+        "recurrence": CellEvidence(recurring[0].reshape(grid), recurring[1].reshape(grid), tuple(images)),
+    }, np.stack(moved)
+
+
+def change(image_embedding: NDArray[np.float32], hidden: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(s^2, D) the embedding of a picture minus that with each cell hidden, all of length 1."""
+    return (unit(image_embedding[None]) - unit(hidden)).astype(np.float32)
 
 
 def _with_mirror_images(
