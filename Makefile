@@ -7,7 +7,7 @@ READY := .venv/ready
 TOOLS := build/tools
 UV = $(BIN)/uv --quiet
 
-.PHONY: demo test lint docs mutants audit sbom dist hooks clean
+.PHONY: demo test lint docs site mutants audit sbom dist hooks clean
 
 demo: $(READY)  ## explain three pictures of different kind; the pictures land in demo/
 	$(BIN)/python -m experiments.demo --out demo
@@ -22,6 +22,9 @@ lint: $(READY)
 
 docs: $(READY)  ## is what the README and the pages in docs/ say true: their commands, numbers and names
 	$(BIN)/pytest tests/test_readme.py tests/test_tutorial.py
+
+site: $(READY)  ## build/site/index.html: the documentation as pages, every link checked; no network
+	$(BIN)/python -m docs.site
 
 audit: $(TOOLS)/ready  ## known vulnerabilities of the pinned packages; skipped, with the reason, where no database answers
 	$(BIN)/python -m experiments.vulnerabilities $(TOOLS)/bin/pip-audit

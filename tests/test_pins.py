@@ -13,8 +13,9 @@ SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
 def requirements():
     """Every requirement that `make test` installs, but for the project's own extras."""
     project, groups = SETTINGS["project"], SETTINGS["dependency-groups"]
-    lines = [*project["dependencies"], *groups["experiments"]]
-    lines += [line for line in groups["dev"] if isinstance(line, str)]  # the others include a group
+    included = [line["include-group"] for line in groups["dev"] if not isinstance(line, str)]
+    lines = [*project["dependencies"], *(line for group in included for line in groups[group])]
+    lines += [line for line in groups["dev"] if isinstance(line, str)]
     for extra in project["optional-dependencies"].values():
         lines += extra
     return [requirement for requirement in map(Requirement, lines) if requirement.name != project["name"]]

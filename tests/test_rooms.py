@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = {"relax", "encoders", "masking", "similarity", "experiments", "tests"}
+ROOMS = {"relax", "encoders", "masking", "similarity", "experiments", "docs", "tests"}
 ALLOWED = {
     "masking": {"masking"},
     "encoders": {"encoders"},
     "similarity": {"similarity"},
     "relax": {"relax", "encoders", "masking", "similarity"},
     "experiments": {"experiments", "relax", "encoders", "masking", "similarity"},
+    "docs": {"docs", "relax", "encoders", "masking", "similarity"},
 }
 
 

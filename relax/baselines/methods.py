@@ -6,7 +6,7 @@ Costs are in encoder passes of one image, without the one that embeds the refere
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
@@ -38,6 +38,7 @@ class Method:
         class_score: Which score of a class it explains: its "probability" or its "logit".
         hides: "superpixels", "windows", "any" (the caller's `regions`) or "nothing".
         samples: Default number of masks, noisy copies or steps; None if it does not sample.
+        silent: What its map cannot say, as a phrase: a limit of the method, not of one encoder.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Method:
     class_score: Literal["probability", "logit"] = "probability"
     hides: Literal["superpixels", "windows", "any", "nothing"] = "nothing"
     samples: int | None = None
+    silent: str = field(kw_only=True)
 
     @property
     def takes_head(self) -> bool:
@@ -94,6 +96,8 @@ _ALL = (
         explains="similarity",
         hides="any",
         samples=DEFAULT_MASKS,
+        silent="anything finer than a cell; whether the embedding is right; which parts act only together (the "
+        "uncertainty hints at it)",
     ),
     Method(
         "rise",
@@ -106,6 +110,8 @@ _ALL = (
         explains="class",
         hides="any",
         samples=DEFAULT_MASKS,
+        silent="anything finer than a cell; why, if the class is wrong; its absolute height, which grows with the "
+        "probability of the class",
     ),
     Method(
         "gradcam",
@@ -116,6 +122,8 @@ _ALL = (
         "1 to find the layer + a gradient",
         needs=LAYERS | GRADIENTS,
         class_score="logit",
+        silent="anything finer than a cell of the last feature map; parts that speak against the class, which are set "
+        "to zero",
     ),
     Method(
         "gradcam++",
@@ -126,6 +134,7 @@ _ALL = (
         "1 to find the layer + a gradient",
         needs=LAYERS | GRADIENTS,
         class_score="logit",
+        silent="as Grad-CAM; several objects of the class share the map better",
     ),
     Method(
         "layercam",
@@ -136,6 +145,7 @@ _ALL = (
         "1 to find the layer + a gradient",
         needs=LAYERS | GRADIENTS,
         class_score="logit",
+        silent="as Grad-CAM, with the gradient of each place; blocks of the network behind the layer",
     ),
     Method(
         "eigencam",
@@ -146,6 +156,7 @@ _ALL = (
         "1 to find the layer + 1",
         needs=LAYERS,
         explains="nothing",
+        silent="anything about the question asked: it is the same map for every reference and class",
     ),
     Method(
         "scorecam",
@@ -156,6 +167,7 @@ _ALL = (
         "1 to find the layer + 1 + channels",
         needs=LAYERS,
         class_score="logit",
+        silent="anything finer than a cell of the last feature map; its cost before the network is known",
     ),
     Method(
         "lime",
@@ -166,6 +178,8 @@ _ALL = (
         "masks + 1",
         hides="superpixels",
         samples=1000,
+        silent="anything finer than a superpixel; parts that act only together, as its model is a sum; borders that "
+        "SLIC does not see",
     ),
     Method(
         "saliency",
@@ -176,6 +190,8 @@ _ALL = (
         "a gradient",
         needs=GRADIENTS,
         class_score="logit",
+        silent="how much a part matters as a whole: only how a tiny change of each pixel would; noisy where networks "
+        "saturate",
     ),
     Method(
         "input-x-gradient",
@@ -186,6 +202,7 @@ _ALL = (
         "a gradient",
         needs=GRADIENTS,
         class_score="logit",
+        silent="as saliency; dark pixels get little whatever they do",
     ),
     Method(
         "smoothgrad",
@@ -197,6 +214,7 @@ _ALL = (
         needs=GRADIENTS,
         class_score="logit",
         samples=50,
+        silent="how much a part matters as a whole; an error of its own: the noise level is a choice",
     ),
     Method(
         "integrated-gradients",
@@ -208,6 +226,7 @@ _ALL = (
         needs=GRADIENTS,
         class_score="logit",
         samples=50,
+        silent="anything without its baseline: another fill gives another map, and parts that look like it get nothing",
     ),
     Method(
         "guided-backprop",
@@ -218,6 +237,7 @@ _ALL = (
         "a gradient",
         needs=LAYERS | GRADIENTS,
         class_score="logit",
+        silent="much about the network: it recovers edges of the picture, also through random weights",
     ),
     Method(
         "occlusion",
@@ -227,6 +247,7 @@ _ALL = (
         lambda masks, cells, size: windows_of(size, cells) + 1,
         "windows + 1",
         hides="windows",
+        silent="parts that stand in for one another: with one hidden, the other keeps the score",
     ),
     Method(
         "feature-ablation",
@@ -236,6 +257,7 @@ _ALL = (
         lambda masks, cells, size: cells**2 + 1,
         "superpixels + 1",
         hides="superpixels",
+        silent="anything finer than a superpixel; parts that stand in for one another",
     ),
     Method(
         "kernel-shap",
@@ -246,6 +268,7 @@ _ALL = (
         "masks + 1",
         hides="superpixels",
         samples=1000,
+        silent="anything finer than a superpixel; Shapley values on real pictures: most of its samples are none",
     ),
     Method(
         "lafam",
@@ -256,6 +279,7 @@ _ALL = (
         "1 to find the layer + 1",
         needs=LAYERS,
         explains="nothing",
+        silent="anything about the question asked: it is the same map for every reference; which channels matter",
     ),
     Method(
         "sbsm",
@@ -266,6 +290,7 @@ _ALL = (
         "windows + 1",
         explains="similarity",
         hides="windows",
+        silent="parts that stand in for one another; anything finer than its windows",
     ),
     Method(
         "attention",
@@ -276,6 +301,7 @@ _ALL = (
         "1 to find the blocks + 1",
         needs=ATTENTION,
         explains="nothing",
+        silent="what the embedding depends on: a token may be looked at and not used; anything about the question",
     ),
     Method(
         "attention-rollout",
@@ -286,6 +312,7 @@ _ALL = (
         "1 to find the blocks + 1",
         needs=ATTENTION,
         explains="nothing",
+        silent="what the embedding depends on; what the other parts of a block do; anything about the question",
     ),
     Method(
         "random",
@@ -295,6 +322,7 @@ _ALL = (
         lambda masks, cells, size: 0,
         "none",
         explains="nothing",
+        silent="anything: a method that is not better than it says nothing either",
     ),
     Method(
         "centre",
@@ -304,6 +332,8 @@ _ALL = (
         lambda masks, cells, size: 0,
         "none",
         explains="nothing",
+        silent="anything about the picture: a method that is not better than it may only know that subjects stand in "
+        "the middle",
     ),
 )
 
