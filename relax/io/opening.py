@@ -24,6 +24,9 @@ _DECODER_BYTES = {"WEBP": 16, "AVIF": 12, "HEIF": 12, "JPEG2000": 12}
 
 _TILE_SIDES = 322, 323  # TIFF tags
 
+# Pillow keeps a picture in blocks of 16 MB, which malloc may keep for the thread that freed them; larger ones go back.
+import_module("PIL._imaging").set_block_size(1 << 26)
+
 
 @cache
 def formats() -> tuple[str, ...]:

@@ -79,8 +79,8 @@ def _check_tiff(page: Any, file: Any) -> None:
     of_float = 4 * page.size if page.dtype is not None and page.dtype.kind == "f" else 0
     size = page.nbytes * (3 if compressed else 1) + of_float + page.imagewidth * page.imagelength * RESULT
     check_bytes(size, f"{page.imagewidth} x {page.imagelength} pixels of {page.samplesperpixel} samples")
-    expected = int(np.prod(page.chunks, dtype=object)) * (page.bitspersample + 7) // 8
-    check_bytes(3 * expected, f"a tile or strip of {' x '.join(map(str, page.chunks))} samples")
+    expected = (int(np.prod(page.chunks, dtype=object)) * page.bitspersample + 7) // 8
+    check_bytes((3 if compressed else 1) * expected, f"a tile or strip of {' x '.join(map(str, page.chunks))} samples")
     if max(page.databytecounts, default=0) > file.size:  # it would be asked for as memory
         raise ImageError("is damaged: a strip is longer than the file")
     if int(page.compression) not in (*_DEFLATE, _LZMA):
