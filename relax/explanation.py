@@ -132,17 +132,18 @@ class Explanation:
             ValueError: If there is no error, as for masks that are not random and for most other methods.
         """
         kept: dict[str, list[Any]] = self.provenance.get("convergence") or {"masks": []}
-        if not kept["masks"]:
-            raise ValueError("there is no convergence without a standard error: masks that are not random have none")
         estimator = self.provenance.get("estimator") or (self.provenance.get("settings") or {}).get("estimator") or {}
-        if len(kept["masks"]) > 1 or self.scores is None or estimator.get("name") != "controlled":
-            return kept
-        import torch  # takes a while to load, and maps are read without it
+        if len(kept["masks"]) <= 1 and self.scores is not None and estimator.get("name") == "controlled":
+            import torch  # takes a while to load, and maps are read without it
 
-        from relax.estimators.convergence import Convergence
+            from relax.estimators.convergence import Convergence
 
-        curve = Convergence.afterwards(torch.from_numpy(self.scores), self.provenance["masks"]).record()
-        return curve or kept
+            kept = Convergence.afterwards(torch.from_numpy(self.scores), self.provenance["masks"]).record() or kept
+        if not kept["masks"]:
+            raise ValueError(
+                "there is no convergence: the masks are not random, or nobody looked at the error while they came in"
+            )
+        return kept
 
     def to_json(self) -> str:
         """The provenance and the range of each map, as JSON text."""

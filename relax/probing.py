@@ -117,7 +117,7 @@ class Probe:
             question: What the scores mean, for the provenance, as JSON types.
         """
         record = {**self.provenance, **question, "tolerance": None, "converged": None}
-        return self.scene.explanation(self.moments(scores), record)
+        return self.scene.explanation(self.moments(scores), record, scores)
 
     def repeat(self, runs: int = 10, reference: Reference = None, *, similarity: str = "cosine") -> Repeat:
         """Importance maps of `runs` disjoint subsets of the masks, which then vote (REPEAT).

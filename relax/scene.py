@@ -238,7 +238,7 @@ class Scene:
                 "masks": {**record["masks"], "count": moments.count},
                 "estimator": {**moments.record(), **beyond},
             },
-            scores=None if scores is None else scores.cpu().numpy(),
+            scores=None if scores is None else scores.double().cpu().numpy(),
         )
 
     def check_shown(self, importance: Tensor) -> None:

@@ -204,11 +204,13 @@ def _put_pixels(dataset: Dataset, stored: NDArray[np.uint8] | NDArray[np.uint16]
 def _recipe(explanation: ExplanationLike) -> str:
     """How the map was made, without file names."""
     provenance = explanation.provenance
+    early = provenance.get("stopped_early")
     parts = {
         "method": provenance.get("method", "relax"),
         "similarity": provenance.get("similarity"),
         "encoder": (provenance.get("encoder") or {}).get("name"),
         "masks": (provenance.get("masks") or {}).get("count"),
+        "stopped early of": early.get("of") if early else None,
         "seed": provenance.get("seed"),
     }
     return ", ".join(f"{key} {value}" for key, value in parts.items() if value is not None)[:400]

@@ -95,6 +95,7 @@ def test_the_curve_of_control_variates_is_estimated_from_the_scores_when_it_is_a
     assert curve["masks"] == [256, 512, 600]
     errors = [relax.explain(IMAGE, weights, masks=masks, cells=3).standard_error.max() for masks in curve["masks"]]
     assert curve["largest"] == pytest.approx(errors, rel=1e-4)
+    assert relax.probe(IMAGE, weights, masks=600, batch_size=64, cells=3).explain().convergence() == curve
 
 
 def test_a_curve_for_which_masks_would_have_to_be_drawn_without_a_limit_is_refused():
@@ -104,7 +105,7 @@ def test_a_curve_for_which_masks_would_have_to_be_drawn_without_a_limit_is_refus
 
     with pytest.raises(ValueError, match=r"masks must be at most 2048 pixels high and wide; got \[40, 1000000000\]"):
         replace(explanation, provenance=huge).convergence()
-    with pytest.raises(ValueError, match="no convergence without a standard error"):
+    with pytest.raises(ValueError, match="there is no convergence: the masks are not random"):
         relax.explain(IMAGE, weights, regions="windows").convergence()
 
 
