@@ -42,7 +42,7 @@ class Contents:
 
     def report(self) -> Report:
         """All chapters, with the gallery."""
-        chapters = [self._shortcuts(), self._columns(), self._clusters()]
+        chapters = [self._shortcuts(), self._marks(), self._columns(), self._clusters()]
         chapters += [self._duplicates(), self._outliers(), self._quality(), self._hubs(), self._failed()]
         return Report(
             title=f"Audit of {self.audit.settings['root'] or 'a folder'}",
@@ -81,6 +81,22 @@ class Contents:
         ]
         chart = Chart(charts.shortcuts_chart(shortcuts), caption, "Grids of places with the evidence for shortcuts")
         return Section("Shortcuts: places that matter in many pictures", (explanation,), (chart, *strips))
+
+    def _marks(self) -> Section | None:
+        marks = self.audit.marks
+        if marks is None:
+            return None
+        explanation = (
+            "Every two pictures were shifted onto each other until they agreed best, and so were pictures and mirror "
+            "images. What only pictures share, wherever it stands, is a label, a logo, a frame, or the same scene. A "
+            "mark that equals its mirror image, or changes its size, is not found this way. The encoder is not asked."
+        )
+        result = f"{len(marks.images):,} pictures were compared; p = {marks.p:.4f}."
+        note = "The clearest first; the outline is where they agree most with others."
+        strip = self._strip(
+            "Pictures with the detail", marks.carriers, partial(self.pictures.marked, marks=marks), note
+        )
+        return Section("Details that recur anywhere", (explanation, result), (strip,) if marks.carriers else ())
 
     def _columns(self) -> Section | None:
         audit = self.audit

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from relax.auditing.clusters import Clusters
+from relax.auditing.marks import Marks
 from relax.auditing.positions import MIN_PICTURES
 from relax.auditing.predictability import Predictability
 from relax.auditing.quality import CHECKS, Quality
@@ -25,11 +26,13 @@ def findings(
     quality: Quality,
     columns: Sequence[Predictability],
     shortcuts: Shortcuts | None,
+    marks: Marks | None,
 ) -> tuple[str, ...]:
     """The main results, the most surprising first."""
     unusable = f"; {failed:,} could not be used and {'is' if failed == 1 else 'are'} listed below" if failed else ""
     sentences = [f"{len(paths):,} images were embedded by {encoder}{unusable}."]
     sentences += _about_shortcuts(shortcuts)
+    sentences += _about_marks(paths, marks)
     sentences += _about_preference(shortcuts)
     sentences += [column_in_words(column) for column in columns if column.p_corrected <= LEVEL]
     if unlinked := [column.column for column in columns if column.p_corrected > LEVEL]:
@@ -109,6 +112,23 @@ def _about_shortcuts(shortcuts: Shortcuts | None) -> list[str]:
     return [
         f"Possible shortcut at {region_in_words(first, len(shortcuts.p))}. Check the examples before calling it "
         f"one: the test also finds whatever is always photographed in that place.{others}"
+    ]
+
+
+def _about_marks(paths: Sequence[str], marks: Marks | None) -> list[str]:
+    if marks is None:
+        return []
+    count = len(marks.images)
+    if marks.p > LEVEL:
+        return [
+            f"No detail recurs in {count} pictures that were compared with one another, wherever it stands "
+            f"(p = {marks.p:.2f} against mirror images)."
+        ]
+    clear = f"; {len(marks.carriers)} of {count} show it clearly" if marks.carriers else ""
+    first = f", beginning with {paths[marks.carriers[0]]}" if marks.carriers else ""
+    return [
+        f"Pictures share a detail, perhaps in different places (p = {marks.p:.3f} against mirror images){clear}. "
+        f"Look at the examples{first}: labels and frames do this, and so do pictures of one scene."
     ]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders import Encoder
+from relax.auditing.marks import Box, Marks
 from relax.auditing.pictures import picture_of
 from relax.auditing.result import Audit
 from relax.auditing.shortcuts import Region
@@ -72,13 +73,20 @@ class Gallery(Sequence[Exhibit]):
     def outlined(self, image: int, region: Region) -> NDArray[np.uint8] | None:
         """The same, with the box of a region drawn on it."""
         pixels = self.small(image)
-        if pixels is None:
-            return None
-        height, width = pixels.shape[:2]
-        top, left, bottom, right = self.encoder.seen(height, width)
-        first, last = (round(top + share * (bottom - top)) for share in region.box[::2])
-        start, stop = (round(left + share * (right - left)) for share in region.box[1::2])
-        outline = np.zeros((height, width), dtype=bool)
-        outline[max(0, first) : last, max(0, start) : stop] = True
-        outline[max(0, first) + 2 : max(0, last - 2), max(0, start) + 2 : max(0, stop - 2)] = False
-        return np.where(outline[..., None], OUTLINE, pixels)
+        return None if pixels is None else _outlined(pixels, region.box, self.encoder.seen(*pixels.shape[:2]))
+
+    def marked(self, image: int, marks: Marks) -> NDArray[np.uint8] | None:
+        """The same, with the box of its mark drawn on it."""
+        pixels = self.small(image)
+        return None if pixels is None else _outlined(pixels, marks.boxes[image], (0, 0, *pixels.shape[:2]))
+
+
+def _outlined(pixels: NDArray[np.uint8], box: Box, frame: Box) -> NDArray[np.uint8]:
+    """A box, as shares of a frame in px, both (top, left, bottom, right), drawn on a picture."""
+    top, left, bottom, right = frame
+    first, last = (round(top + share * (bottom - top)) for share in box[::2])
+    start, stop = (round(left + share * (right - left)) for share in box[1::2])
+    outline = np.zeros(pixels.shape[:2], dtype=bool)
+    outline[max(0, first) : last, max(0, start) : stop] = True
+    outline[max(0, first) + 2 : max(0, last - 2), max(0, start) + 2 : max(0, stop - 2)] = False
+    return np.where(outline[..., None], OUTLINE, pixels)

@@ -13,6 +13,7 @@ from relax.auditing.clusters import Clusters
 from relax.auditing.duplicates import Duplicates
 from relax.auditing.hubs import Hubness
 from relax.auditing.layout import Layout
+from relax.auditing.marks import Marks
 from relax.auditing.metadata import Metadata
 from relax.auditing.neighbours import Neighbours
 from relax.auditing.outliers import Outliers
@@ -58,6 +59,7 @@ class Audit:
         maps: Mean standardised importance in the view of the encoder, by cluster: (56, 56) each.
         map_counts: Number of pictures in each of them.
         shortcuts: None if there were too few pictures for the test.
+        marks: A detail that recurs anywhere in the frame; None with too few pictures.
         findings: The main results as sentences.
         settings: How it was made, as JSON types.
         report: Where the report was written.
@@ -74,6 +76,7 @@ class Audit:
     maps: dict[int, NDArray[np.float64]]
     map_counts: dict[int, int]
     shortcuts: Shortcuts | None
+    marks: Marks | None
     findings: tuple[str, ...]
     settings: dict[str, Any]
     report: Path

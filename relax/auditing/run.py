@@ -22,16 +22,18 @@ from relax.auditing.atlas import write_atlas
 from relax.auditing.contents import Contents
 from relax.auditing.findings import findings
 from relax.auditing.gallery import Gallery
+from relax.auditing.marks import PICTURES, find_marks
 from relax.auditing.metadata import MetadataTable
 from relax.auditing.options import Options
 from relax.auditing.pictures import CELLS, Pictures
 from relax.auditing.quality import check_pictures
 from relax.auditing.result import Audit, Space
-from relax.auditing.shortcuts import CellEvidence, find_shortcuts
+from relax.auditing.shortcuts import LEVEL, CellEvidence, find_shortcuts
 from relax.auditing.stages import (
     StageProgress,
     analyse_columns,
     analyse_space,
+    distinct,
     explain_pictures,
     hide_cells,
     means_by_cluster,
@@ -131,6 +133,8 @@ def _audit(
     order = spread_over(space.clusters, seed)
     maps, importance = explain_pictures(pictures, paths, order[: options.explain], failed, report)
     evidence, moved = hide_cells(pictures, paths, order[: options.hide], space.clusters, failed, report)
+    compared = distinct(order, space.duplicates)[:PICTURES]
+    marks = find_marks(root, paths, compared, partial(report, "comparing"), level=LEVEL, seed=seed)
     shortcuts = find_shortcuts({"importance": importance, **evidence}, moved, seed=seed)
 
     means, counts = means_by_cluster(maps, [int(space.clusters.labels[image]) for image in importance.images])
@@ -146,7 +150,8 @@ def _audit(
         maps=means,
         map_counts=counts,
         shortcuts=shortcuts,
-        findings=findings(names, len(failed), network.name, space, quality, columns, shortcuts),
+        marks=marks,
+        findings=findings(names, len(failed), network.name, space, quality, columns, shortcuts, marks),
         settings={
             **_settings(folder, network, options, space, paths, importance, evidence),
             **surroundings(network.device, time.perf_counter() - start),

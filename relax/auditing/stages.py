@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relax.auditing.clusters import Clusters, find_clusters
-from relax.auditing.duplicates import near_duplicates
+from relax.auditing.duplicates import Duplicates, near_duplicates
 from relax.auditing.hubs import hubness
 from relax.auditing.layout import lay_out
 from relax.auditing.metadata import Metadata
@@ -75,6 +75,13 @@ def spread_over(clusters: Clusters, seed: int) -> list[int]:
         places[clusters.labels == number] = draws.permutation((np.arange(size) + draws.random()) / size)
     order: list[int] = np.argsort(places, kind="stable").tolist()
     return order
+
+
+def distinct(order: Sequence[int], duplicates: Duplicates) -> list[int]:
+    """The images in their order, but only the first of each group of near-duplicates."""
+    groups = {image: number for number, group in enumerate(duplicates.groups) for image in group}
+    firsts = {groups[image]: image for image in reversed(order) if image in groups}
+    return [image for image in order if image not in groups or firsts[groups[image]] == image]
 
 
 def explain_pictures(

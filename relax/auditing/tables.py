@@ -7,6 +7,7 @@
     quality.csv          all images: size, brightness, entropy, sharpness, colour, and what is wrong with them
     hubs.csv             images that are neighbours of unusually many others
     shortcuts.csv        every cell of the grid, the strongest evidence first
+    marks.csv            images compared with one another: how much more they agree than with mirror images, and where
     predictability.csv   every metadata column, the most predictable first
     importance.npz       the mean importance map of each cluster
     audit.json           findings, settings, failed images
@@ -26,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from relax.auditing.marks import Marks
 from relax.auditing.result import Audit
 from relax.auditing.shortcuts import Shortcuts
 from relax.files import written_aside
@@ -54,6 +56,11 @@ def write_tables(audit: Audit, out: Path) -> list[Path]:
     }
     if audit.shortcuts is not None:
         tables["shortcuts.csv"] = _cells(audit.shortcuts)
+    if audit.marks is not None:
+        tables["marks.csv"] = (
+            ("path", "score", "shows_it", "top", "left", "bottom", "right"),
+            _marks(audit.paths, audit.marks),
+        )
     if audit.columns:
         tables["predictability.csv"] = (
             tuple(asdict(audit.columns[0])),
@@ -140,6 +147,7 @@ def _write_json(audit: Audit, file: Path) -> Path:
             "l2_agreement": float(audit.space.agreement.mean()),
             "columns": [_finite(asdict(column)) for column in audit.columns],
             "shortcut_regions": regions,
+            "marks_p": None if audit.marks is None else audit.marks.p,
         },
         "settings": audit.settings,
     }
@@ -186,6 +194,15 @@ def _outliers(audit: Audit) -> list[Row]:
     return [
         (rank, audit.paths[image], *(float(values[image]) for values in scores), image in flagged)
         for rank, image in enumerate(outliers.ranked, start=1)
+    ]
+
+
+def _marks(paths: Sequence[str], marks: Marks) -> list[Row]:
+    """One row per compared image, the highest score first; the box as shares of the picture, empty without one."""
+    rows = zip(marks.images, marks.score.tolist(), strict=True)
+    return [
+        (paths[image], score, image in marks.boxes, *marks.boxes.get(image, ("",) * 4))
+        for image, score in sorted(rows, key=lambda row: -row[1])
     ]
 
 

@@ -1,0 +1,106 @@
+"""A mark that wanders is found where it stands, and pictures without one agree no more than with mirror images."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from relax.auditing.duplicates import Duplicates
+from relax.auditing.marks import compare_mirrored, find_marks, fingerprints, peaks
+from relax.auditing.stages import distinct
+
+MARK = np.random.default_rng(9).integers(0, 2, (6, 8)).repeat(4, 0).repeat(4, 1) * 255
+
+
+def write_pictures(folder, count, marked, seed=0):
+    """Coloured clouds; the first `marked` have the same mark, each in another place, which is returned."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir()
+    places = []
+    for number in range(count):
+        cloud = gaussian_filter(rng.normal(size=(100, 120)), 3) + 0.05 * rng.normal(size=(100, 120))
+        pixels = np.clip(128 + 300 * cloud, 0, 255)
+        top, left = rng.integers(0, 100 - 24), rng.integers(0, 120 - 32)
+        if number < marked:
+            pixels[top : top + 24, left : left + 32] = MARK
+        places.append((top, left))
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number:02}.png")
+    return [f"{number:02}.png" for number in range(count)], places
+
+
+def silent(done, total):
+    """No progress is shown."""
+
+
+def test_a_wandering_mark_in_half_of_the_pictures_is_found_where_it_stands(tmp_path):
+    paths, places = write_pictures(tmp_path / "pictures", 20, marked=10)
+
+    marks = find_marks(tmp_path / "pictures", paths, range(20), silent)
+
+    assert marks.p <= 0.005
+    assert len(marks.carriers) >= 8
+    assert max(marks.carriers) < 10
+    for image in marks.carriers:
+        top, left, bottom, right = marks.boxes[image]
+        row, column = 100 * (top + bottom) / 2, 120 * (left + right) / 2
+        assert places[image][0] <= row <= places[image][0] + 24
+        assert places[image][1] <= column <= places[image][1] + 32
+
+
+def test_without_a_mark_nothing_is_named(tmp_path):
+    paths, _ = write_pictures(tmp_path / "pictures", 14, marked=0)
+
+    marks = find_marks(tmp_path / "pictures", [*paths, "gone.png"], range(15), silent)
+
+    assert marks.p > 0.05
+    assert (marks.carriers, marks.boxes) == ((), {})
+    assert marks.images == tuple(range(14))
+    assert find_marks(tmp_path / "pictures", paths, range(7), silent) is None
+
+
+def test_a_shifted_picture_agrees_with_the_original_and_not_with_its_mirror_image():
+    scene = gaussian_filter(np.random.default_rng(0).random((140, 140)), 1)
+    spectra = [fingerprints(scene[:100, :100])[0], fingerprints(scene[7:107, 12:112])[0]]
+    plain, mirrored = (np.stack(side) for side in zip(*spectra, strict=True))
+
+    assert peaks(plain, plain)[0, 1] > 3 * peaks(plain, mirrored)[0, 1]
+    np.testing.assert_array_equal(np.diag(peaks(plain, plain)), 0)
+
+
+def test_a_picture_of_one_shade_agrees_with_nothing():
+    spectra = np.stack([fingerprints(np.full((60, 80), 0.5))[0][0], fingerprints(np.eye(80))[0][0]])
+
+    assert np.isfinite(peaks(spectra, spectra)).all()
+
+
+def test_p_is_the_share_of_all_choices_of_mirrored_pictures_that_agree_as_well():
+    """With 8 pictures, all 256 choices can be tried."""
+    rng = np.random.default_rng(1)
+    agreement, control = (numbers + numbers.T for numbers in rng.gamma(2, 1, (2, 8, 8)))
+    agreement[:4, :4] += 1.5
+
+    p, score = compare_mirrored(agreement, control, draws=20_000)
+
+    pairs = [(i, j) for i in range(8) for j in range(8) if i != j]
+    usual = np.quantile([numbers[pair] for numbers in (agreement, control) for pair in pairs], 0.95)
+    counted = [np.clip(numbers - usual, 0, 5) for numbers in (agreement, control)]
+    totals = [sum(counted[signs[i] != signs[j]][i, j] for i, j in pairs) for signs in product([0, 1], repeat=8)]
+    assert p == pytest.approx(np.mean(np.array(totals) >= totals[0] - 1e-9), abs=0.015)
+    assert score[2] == pytest.approx(sum(counted[0][2, j] - counted[1][2, j] for j in range(8) if j != 2))
+
+
+def test_without_anything_shared_one_folder_in_twenty_has_a_false_positive():
+    false = 0
+    for seed in range(200):
+        agreement, control = (numbers + numbers.T for numbers in np.random.default_rng(seed).gamma(2, 1, (2, 12, 12)))
+        false += compare_mirrored(agreement, control, seed=seed, draws=299)[0] <= 0.05
+
+    assert 2 <= false <= 20  # 10 expected, 3.1 standard deviations each way
+
+
+def test_of_near_duplicates_only_the_first_is_compared():
+    duplicates = Duplicates(0.99, ((1, 4), (0, 2, 5)), np.zeros(6, dtype=np.int64), np.zeros(6))
+
+    assert distinct([5, 3, 4, 0, 1, 2], duplicates) == [5, 3, 4]
