@@ -103,7 +103,7 @@ def representation_shift(trial: Trial, importance: Map, *, share: float = 0.2, s
     """
     if not 0 < share <= 1:
         raise ValueError(f"share is a share of the pixels, in (0, 1]; got {share}")
-    places = _places(trial, importance, seed)
+    places = pixel_order(trial, importance, seed)
     hidden = trial.embeddings((places >= round(share * places.size))[None])[0]
     return float((hidden.double() - trial.image_embedding.double()).norm())
 
@@ -158,7 +158,7 @@ def monotonicity(trial: Trial, importance: Map, *, steps: int = STEPS, seed: int
 
     Source: One Explanation Does Not Fit All (Arya et al., arXiv 1909.03012), monotonicity.
     """
-    places = _places(trial, importance, seed)
+    places = pixel_order(trial, importance, seed)
     ends = _ends(steps, places.size)[1:]
     scores = trial.scores(places[None] >= places.size - ends[:, None, None])
     return float((np.diff(scores) >= 0).mean())
@@ -175,7 +175,7 @@ def monotonicity_correlation(trial: Trial, importance: Map, *, steps: int = STEP
 
     Source: On Quantitative Aspects of Model Interpretability (Nguyen & Martínez, arXiv 2007.07584), section 3.2.
     """
-    places, values = _places(trial, importance, seed), _filled(trial, importance)
+    places, values = pixel_order(trial, importance, seed), _filled(trial, importance)
     group = np.searchsorted(_ends(steps, places.size)[1:], places, side="right")
     numbers = np.arange(group.max() + 1)
     worth = np.bincount(group.ravel(), values.ravel()) / np.bincount(group.ravel())
@@ -184,13 +184,13 @@ def monotonicity_correlation(trial: Trial, importance: Map, *, steps: int = STEP
 
 
 def _curve(trial: Trial, importance: Map, steps: int, cells: int | None, seed: int, *, show: bool) -> Curve:
-    places = _places(trial, importance, seed, cells)
+    places = pixel_order(trial, importance, seed, cells)
     ends = _ends(steps, places.size)
     touched = places[None] < ends[:, None, None]
     return Curve(ends / places.size, trial.scores(touched if show else ~touched))
 
 
-def _places(trial: Trial, importance: Map, seed: int, cells: int | None = None) -> NDArray[np.int64]:
+def pixel_order(trial: Trial, importance: Map, seed: int, cells: int | None = None) -> NDArray[np.int64]:
     """(h, w) place of each pixel in the order of importance, its own or its cell's: 0 is the most important."""
     values = _in_view(trial, importance)
     labels = _grid_labels(values.shape, cells).ravel()

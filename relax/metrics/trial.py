@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -109,6 +110,15 @@ class Trial:
         """(N,) scores of the picture with only the pixels `visible` (N, h, w) shown."""
         scores: Values = self.target(self.embeddings(visible)).cpu().numpy().astype(np.float64)
         return scores
+
+    def scores_of(self, pixels: NDArray[np.float32]) -> Values:
+        """(N,) scores of other pixels (N, C, h, w) in [0, 1] in place of the view."""
+        scores = []
+        for start, stop in BATCHES.stretches(len(pixels), self.scene.view):
+            embeddings = self.scene.embed(torch.from_numpy(pixels[start:stop]).to(self.scene.view))
+            scores.append(self.target(embeddings.to(self.scene.accumulator_device)).cpu().numpy())
+        self.passes += len(pixels)
+        return np.concatenate(scores).astype(np.float64)
 
     def in_view(self, importance: Map) -> Values:
         """Bring a map from the frame of the picture to that of the view: (H, W) to (h, w).
