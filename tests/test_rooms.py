@@ -155,6 +155,8 @@ LATE = {
     ("relax.method", "relax.baselines"),  # captum and grad-cam
     ("relax.explanation", "relax.plotting.figure"),  # matplotlib
     ("relax.explanation", "relax.estimators.convergence"),  # torch
+    ("relax.metrics.results", "relax.plotting.evaluation"),
+    ("relax.metrics.results", "relax.plotting.drawing"),
     ("relax.io.medical", "relax.io.dicom"),  # the extra [medical]
     ("relax.io.medical", "relax.io.nifti"),
     ("relax.io.choice", "relax.io.header"),

@@ -34,7 +34,7 @@ from experiments.named import PUBLISHED, encoder_of_study
 from experiments.options import Options
 from experiments.recipes.train_kvasir import OUT
 from experiments.record import write_results
-from relax.metrics import METRICS, Evaluation, bootstrap_interval, metrics_named, read_outcomes
+from relax.metrics import METRICS, Evaluation, gains, metrics_named, read_outcomes
 
 ENCODERS = ("random", "default", "simclr", "vicreg", "supervised")
 METHODS = ("relax", "lafam", "gradcam", "layercam", "eigencam", "scorecam", "lime", "occlusion", "sbsm", "saliency",
@@ -83,23 +83,6 @@ def table(dataset: str, encoder: str, evaluation: Evaluation) -> list[dict[str, 
         row = {"dataset": dataset, "encoder": encoder, "family": METRICS[mean.metric].family, **asdict(mean)}
         rows.append({name: round(value, 5) if isinstance(value, float) else value for name, value in row.items()})
     return rows
-
-
-def gains(evaluation: Evaluation, method: str, other: str) -> dict[str, tuple[float, float]]:
-    """95 % interval by metric of how much better `method` is than `other` on the same picture; above 0 is better."""
-    succeeded = [outcome for outcome in evaluation.outcomes if not outcome.failure]
-    values = {(outcome.image, outcome.method): outcome.values for outcome in succeeded}
-    intervals = {}
-    for metric in evaluation.metrics:
-        sign = 1 if metric.direction == "higher" else -1
-        pairs = [
-            sign * (scores[metric.name] - values[image, other][metric.name])
-            for (image, name), scores in values.items()
-            if name == method and metric.name in values.get((image, other), {})
-        ]
-        if finite := [pair for pair in pairs if np.isfinite(pair)]:
-            intervals[metric.name] = bootstrap_interval(finite)
-    return intervals
 
 
 def compared(pairs: Iterable[Evaluation], method: str, others: Iterable[str]) -> dict[str, dict[str, dict[str, int]]]:

@@ -15,8 +15,6 @@ from relax.cli.console import (
     Stopped,
     UsageError,
     complain,
-    plain_table,
-    print_table,
     progress_bar,
 )
 from relax.cli.options import (
@@ -25,6 +23,7 @@ from relax.cli.options import (
     EXECUTION,
     HEAD,
     HIDING,
+    OUT_PANEL,
     QUESTION_PANEL,
     SIMILARITY,
     Debug,
@@ -33,14 +32,15 @@ from relax.cli.options import (
     Out,
     Quiet,
 )
+from relax.cli.scores import print_failures, print_summary
 from relax.cli.usage import listed, takes, usage_errors
-from relax.files import WriteError, file_names
+from relax.files import WriteError
 from relax.io.choice import discreet_name
 from relax.lock import sole_run
 from relax.text import shortened
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
-    from relax.metrics import Evaluation, Mean, Outcome, Truth
+    from relax.metrics import Evaluation, Outcome, Truth
     from relax.metrics.journal import Journal
     from relax.questions.plan import Plan
 
@@ -103,21 +103,28 @@ def evaluate(
             metavar="DIR", help="For the contrastive metrics: images to be far from.", rich_help_panel=QUESTION_PANEL
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page as well: an HTML file.", rich_help_panel=OUT_PANEL),
+    ] = None,
     out: Out = DEFAULT_OUT,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Score methods on pictures: which are faithful to the encoder and point at the truth, and at what cost?
 
-    Writes to --out evaluation.csv (image, method, metric, value), summary.csv and summary.json (mean, 95 % interval
-    over the pictures, rank). Results are kept as they come: a run with the same settings, also after Ctrl-C, a kill or
-    a full disk, computes only what is missing in --out.
+    Writes to --out evaluation.csv (image, method, metric, value), curves.csv (insertion and deletion), summary.csv and
+    summary.json (mean, 95 % interval over the pictures, rank, which method is ahead) and evaluation.png (all of it).
+    Results are kept as they come: a run with the same settings, also after Ctrl-C, a kill or a full disk, computes
+    only what is missing in --out.
     """
     from relax.metrics.journal import Journal
     from relax.questions.evaluation import evaluation_of
 
     with ExitStack() as stack:
         with usage_errors(debug=debug, of_images=True):
+            if report is not None and report.is_dir():
+                raise ValueError(f"--report must be a file; {report} is a folder")
             paths, truths = _pictures(images, truth)
             plan = _plan(encoder, methods, metrics, (corpus, foil), options, out, len(paths), truth is not None)
             digests = {_name(path): _digest(path, mask) for path, mask in zip(paths, truths, strict=True)}
@@ -132,11 +139,13 @@ def evaluate(
             evaluation = evaluation_of(plan, outcomes)
             evaluation.settings["digests"] = digests
             files = evaluation.save(out)
+            if report is not None and evaluation.metrics:
+                files.append(_page(evaluation, report))
         except WriteError as error:
             complain(f"{error}; {len(outcomes)} maps are scored and kept: run the same command to continue")
             return SOME_FAILED
         journal.delete()
-    _report_failures(evaluation)
+    print_failures(evaluation)
     if stopped:
         raise Stopped(f"what is done is in {out}; run the same command to continue")
     if not quiet:
@@ -156,41 +165,11 @@ def metrics() -> int:
     return DONE
 
 
-def print_summary(evaluation: Evaluation, files: list[Path]) -> None:
-    """Print a table to stdout: metrics in rows, methods in columns, with intervals, ranks and costs."""
-    from rich.text import Text
+def _page(evaluation: Evaluation, path: Path) -> Path:
+    """Write the report; returns its path."""
+    from relax.report import evaluation_report, write_report
 
-    means = evaluation.summary()
-    cells = {(mean.metric, mean.method): mean for mean in means}
-    names = list(dict.fromkeys(mean.method for mean in means))
-    table = plain_table(["metric", "better"])
-    for name in names:
-        table.add_column(Text(name), justify="right")
-    for metric in evaluation.metrics:
-        table.add_row(metric.name, metric.direction, *(_cell(cells.get((metric.name, name))) for name in names))
-    passes = evaluation.passes
-    table.add_row("passes a picture", "", *(f"{passes[name]:,.0f}" for name in names))
-    images = len({outcome.image for outcome in evaluation.outcomes if not outcome.failure})
-    note = f"mean over {images} pictures (rank), below it the 95 % bootstrap interval over pictures"
-    print_table(table, note, *scored(evaluation), f"written: {file_names(files)}")
-
-
-def scored(evaluation: Evaluation) -> list[str]:
-    """What faithfulness judges the maps by, a line each; nothing where that is the similarity to the image itself."""
-    scores: dict[str, list[str]] = {}
-    for method, score in (evaluation.settings.get("scores") or {}).items():
-        scores.setdefault(score, []).append(method)
-    if [*scores] == ["cosine to the image itself"] or not any(m.needs == "trial" for m in evaluation.metrics):
-        return []
-    apart = ", ranked apart" if len(scores) > 1 else ""
-    return [f"faithfulness of {', '.join(names)}: to the {score}{apart}" for score, names in scores.items()]
-
-
-def _cell(mean: Mean | None) -> str:
-    if mean is None or not mean.images:
-        return "undefined" if mean is not None else ""
-    interval = f"{mean.low:.3f} to {mean.high:.3f}" if mean.images > 1 else ""
-    return f"{mean.mean:.3f} ({mean.rank})\n{interval}"
+    return write_report(evaluation_report(evaluation), path)
 
 
 def _pictures(images: str, truth: str | None) -> tuple[list[Path], list[Truth | None]]:
@@ -285,14 +264,3 @@ def _name(path: Path) -> str:
 def _digest(path: Path, truth: Truth | None) -> str:
     """SHA-256 of the files of a picture and its truth."""
     return sha256(path.read_bytes()).hexdigest() + ("" if truth is None else truth.digest)
-
-
-def _report_failures(evaluation: Evaluation) -> None:
-    """Write each reason for failures to stderr once, with the first picture it concerns and the number of others."""
-    images_by_reason: dict[str, list[str]] = {}
-    for failure in evaluation.failures:
-        reason = failure.failure.removeprefix(f"{failure.image}: ")
-        images_by_reason.setdefault(reason, []).append(failure.image)
-    for reason, images in images_by_reason.items():
-        others = f" (and {len(images) - 1} more pictures)" if len(images) > 1 else ""
-        complain(f"{reason}{others}" if reason.startswith(images[0]) else f"{images[0]}{others}: {reason}")

@@ -6,6 +6,7 @@ from .catalogue import metrics_named as metrics_named
 from .complexity import effective_complexity as effective_complexity
 from .complexity import entropy as entropy
 from .complexity import sparseness as sparseness
+from .curves import Band as Band
 from .faithfulness import Curve as Curve
 from .faithfulness import deletion as deletion
 from .faithfulness import deletion_curve as deletion_curve
@@ -15,6 +16,8 @@ from .faithfulness import insertion_curve as insertion_curve
 from .faithfulness import monotonicity as monotonicity
 from .faithfulness import monotonicity_correlation as monotonicity_correlation
 from .faithfulness import representation_shift as representation_shift
+from .imputation import imputed as imputed
+from .imputation import road as road
 from .localisation import auc as auc
 from .localisation import best_iou as best_iou
 from .localisation import pointing_game as pointing_game
@@ -25,6 +28,9 @@ from .metric import NEEDS as NEEDS
 from .metric import Case as Case
 from .metric import Explain as Explain
 from .metric import Metric as Metric
+from .paired import Standing as Standing
+from .paired import gains as gains
+from .paired import standings as standings
 from .random_weights import randomised as randomised
 from .results import Evaluation as Evaluation
 from .results import Outcome as Outcome

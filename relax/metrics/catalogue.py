@@ -10,7 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from relax.metrics import complexity, faithfulness, localisation, robustness, sanity
+from relax.metrics import complexity, faithfulness, imputation, localisation, robustness, sanity
+from relax.metrics.faithfulness import Curve
 from relax.metrics.maps import Map, Mask
 from relax.metrics.metric import Case, Family, Metric, Needs, required
 from relax.text import names_of
@@ -24,11 +25,11 @@ def _of_truth(function: Callable[[Map, Mask], float]) -> Callable[[Case], float]
     return lambda case: function(case.importance, required(case.truth))
 
 
-def _of_trial(function: Callable[..., float]) -> Callable[[Case], float]:
+def _of_trial(function: Callable[..., float | Curve]) -> Callable[[Case], float | Curve]:
     return lambda case: function(required(case.trial), case.in_view, seed=case.seed)
 
 
-def _of_contrast(function: Callable[..., float]) -> Callable[[Case], float]:
+def _of_contrast(function: Callable[..., Curve]) -> Callable[[Case], Curve]:
     return lambda case: function(required(case.contrast), case.in_view, seed=case.seed)
 
 
@@ -63,6 +64,7 @@ _REGIONS = "Samek et al., TNNLS 2017"
 _GAMES = "Zhang et al., IJCV 2018"
 _CLEVR = "Arras, Osman & Samek, Information Fusion 2022"
 _BHATT, _NGUYEN = "Bhatt et al., IJCAI 2020", "Nguyen & Martínez, arXiv 2007.07584"
+_ROAD = "Rong et al., ICML 2022"
 _COCOA, _YEH = "Lin et al., ICLR 2023", "Yeh et al., NeurIPS 2019"
 
 _ALL = (
@@ -103,10 +105,22 @@ _ALL = (
         _of_truth(localisation.best_iou),
     ),
     Metric(
-        "insertion", "faithfulness", "higher", "trial", _FAITHFUL, _of_trial(faithfulness.insertion), passes=_STEPS + 1
+        "insertion",
+        "faithfulness",
+        "higher",
+        "trial",
+        _FAITHFUL,
+        _of_trial(faithfulness.insertion_curve),
+        passes=_STEPS + 1,
     ),
     Metric(
-        "deletion", "faithfulness", "lower", "trial", _FAITHFUL, _of_trial(faithfulness.deletion), passes=_STEPS + 1
+        "deletion",
+        "faithfulness",
+        "lower",
+        "trial",
+        _FAITHFUL,
+        _of_trial(faithfulness.deletion_curve),
+        passes=_STEPS + 1,
     ),
     Metric(
         "region-insertion",
@@ -114,7 +128,7 @@ _ALL = (
         "higher",
         "trial",
         f"{_REGIONS}, 8 x 8 cells",
-        _of_trial(partial(faithfulness.insertion, cells=faithfulness.REGIONS)),
+        _of_trial(partial(faithfulness.insertion_curve, cells=faithfulness.REGIONS)),
         passes=_STEPS + 1,
     ),
     Metric(
@@ -123,7 +137,7 @@ _ALL = (
         "lower",
         "trial",
         f"{_REGIONS}, 8 x 8 cells",
-        _of_trial(partial(faithfulness.deletion, cells=faithfulness.REGIONS)),
+        _of_trial(partial(faithfulness.deletion_curve, cells=faithfulness.REGIONS)),
         passes=_STEPS + 1,
     ),
     Metric(
@@ -134,6 +148,9 @@ _ALL = (
         "Crabbé & van der Schaar, ICML 2022",
         _of_trial(faithfulness.representation_shift),
         passes=1,
+    ),
+    Metric(
+        "road", "faithfulness", "higher", "trial", _ROAD, _of_trial(imputation.road), passes=2 * len(imputation.SHARES)
     ),
     Metric(
         "faithfulness-correlation",
@@ -168,7 +185,7 @@ _ALL = (
         "higher",
         "contrast",
         _COCOA,
-        _of_contrast(faithfulness.insertion),
+        _of_contrast(faithfulness.insertion_curve),
         passes=_STEPS + 1,
     ),
     Metric(
@@ -177,7 +194,7 @@ _ALL = (
         "lower",
         "contrast",
         _COCOA,
-        _of_contrast(faithfulness.deletion),
+        _of_contrast(faithfulness.deletion_curve),
         passes=_STEPS + 1,
     ),
     Metric("entropy", "complexity", "lower", "map", _BHATT, _of_map(complexity.entropy)),

@@ -40,7 +40,7 @@ class Journal:
             WriteError: If it cannot be written; earlier outcomes stay.
         """
         row = {"image": outcome.image, "digest": digest, "method": outcome.method, "passes": outcome.passes}
-        row["score"] = outcome.score
+        row |= {"score": outcome.score, "curves": dict(outcome.curves)}
         row = {**without_nan(row), "values": without_nan(outcome.values)}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with writing(self.path), self.path.open("a", encoding="utf-8") as file:
@@ -58,7 +58,8 @@ class Journal:
                 row = read_json(line)
                 values = {str(name): _number(value) for name, value in row["values"].items()}
                 passes, score = _number(row["passes"]), str(row["score"])
-                outcome = Outcome(str(row["image"]), str(row["method"]), values, passes, score=score)
+                curves = {str(name): tuple(map(float, scores)) for name, scores in row["curves"].items()}
+                outcome = Outcome(str(row["image"]), str(row["method"]), values, passes, score=score, curves=curves)
                 digest = row["digest"]
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue

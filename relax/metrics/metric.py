@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+from relax.metrics.faithfulness import Curve
 from relax.metrics.maps import Map, Mask, Values
 
 if TYPE_CHECKING:  # torch comes with these, and the table of metrics does not need it
@@ -95,7 +96,7 @@ class Metric:
         direction: Whether "higher" or "lower" is better.
         needs: What it cannot do without, a key of `NEEDS`.
         source: The paper.
-        function: From a `Case` to the value; NaN where it has none.
+        function: From a `Case` to the value, NaN where it has none, or to the curve whose area is the value.
         passes: Encoder passes of one map, without the one for the picture itself.
         explanations: How often the method explains again.
     """
@@ -105,7 +106,7 @@ class Metric:
     direction: Literal["higher", "lower"]
     needs: Needs
     source: str
-    function: Callable[[Case], float]
+    function: Callable[[Case], float | Curve]
     passes: int = 0
     explanations: int = 0
 
@@ -115,9 +116,15 @@ class Metric:
         Raises:
             ValueError: If the case lacks what the metric needs; the message names it.
         """
+        result = self.judge(case)
+        return result.area if isinstance(result, Curve) else result
+
+    def judge(self, case: Case) -> float | Curve:
+        """The value for one map, or the curve whose area it is; errors as for a call."""
         if self.needs not in case.has:
             raise ValueError(f"metric {self.name} needs {NEEDS[self.needs]}, which this map comes without")
-        return float(self.function(case))
+        result = self.function(case)
+        return result if isinstance(result, Curve) else float(result)
 
 
 def required(value: Present | None) -> Present:

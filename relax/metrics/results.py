@@ -2,8 +2,10 @@
 
 evaluation.csv      image, method, metric, value: every value; empty where a metric has none; "passes" is the cost;
                     score: what the metrics of faithfulness judge the map by
+curves.csv          image, method, metric, share, score: the curves of insertion and deletion
 summary.csv         mean, 95 % interval, number of images and rank of each method, metric by metric
-summary.json        the same, with the settings and what failed
+summary.json        the same, with the settings, what failed, and which method is ahead
+evaluation.png      ranks, metrics and curves with their intervals
 
 In the tables, text that a spreadsheet would take for a formula has an apostrophe in front (`relax.text.csv_text`).
 """
@@ -14,23 +16,29 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from encoders.errors import one_line
 from relax.files import written_together
+from relax.metrics.curves import Band, bands
 from relax.metrics.maps import UNDEFINED
 from relax.metrics.metric import Metric
+from relax.metrics.paired import Standing, standings
 from relax.metrics.summary import Mean, summarise
 from relax.records import read_json
 from relax.text import cell_text, csv_text
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 ROW = ("image", "method", "metric", "value", "score")
 PASSES = "passes"  # the row of evaluation.csv that says what the explanation cost
-FILES = ("evaluation.csv", "summary.csv", "summary.json")
+POINT = ("image", "method", "metric", "share", "score")
+FILES = ("evaluation.csv", "curves.csv", "summary.csv", "summary.json", "evaluation.png")
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,7 @@ class Outcome:
         passes: Encoder passes of the explanation.
         failure: Why there are no values, in one line; "" if there are.
         score: What hiding pixels was to change for the metrics of faithfulness, such as "probability of 'cat'".
+        curves: By metric, the scores (S,) while pixels are shown or hidden, at evenly spaced shares from 0 to 1.
     """
 
     image: str
@@ -52,6 +61,7 @@ class Outcome:
     passes: float = UNDEFINED
     failure: str = ""
     score: str = ""
+    curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,15 +98,42 @@ class Evaluation:
             (outcome.method, metric, value) for outcome in self.outcomes for metric, value in outcome.values.items()
         ]
         directions = {metric.name: metric.direction for metric in self.metrics}
-        return summarise(rows, directions, self.passes, self._scores(), seed=int(self.settings.get("seed", 0)))
+        return summarise(rows, directions, self.passes, self.scores, seed=int(self.settings.get("seed", 0)))
+
+    def standings(self) -> list[Standing]:
+        """Family by family: the mean rank of each method, and which of them cannot be told from the best."""
+        return standings(self)
+
+    def sentences(self) -> list[str]:
+        """Which method is ahead, family by family, or that so few pictures cannot tell."""
+        return [standing.sentence() for standing in self.standings()]
+
+    def bands(self) -> dict[tuple[str, str], dict[str, Band]]:
+        """The mean curve of each method with its interval, by metric and what is scored."""
+        return bands(self.outcomes, self.scores)
+
+    def plot(self, *parts: str) -> Figure:
+        """Draw it; `figure.savefig(path)` writes a PNG, SVG or PDF.
+
+        Args:
+            parts: "ranks" of the methods family by family, "metrics" with their intervals, "curves" of insertion and
+                deletion; all three if none is named.
+
+        Raises:
+            ValueError: If there is no such part, or nothing was scored.
+        """
+        from relax.plotting.evaluation import evaluation_figure  # matplotlib takes a while to load
+
+        return evaluation_figure(self, parts)
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write evaluation.csv (one value a row), summary.csv and summary.json; all three or none. Returns the paths.
+        """Write evaluation.csv (one value a row), curves.csv, summary.csv, summary.json and evaluation.png.
+
+        All or none are written; curves and figure only where there are some. Returns the paths.
 
         Raises:
             OSError: If the folder cannot be written to.
         """
-        paths = [Path(folder) / name for name in FILES]
         means = self.summary()
         failures = [
             {"image": outcome.image, "method": outcome.method, "why": outcome.failure} for outcome in self.failures
@@ -104,24 +141,43 @@ class Evaluation:
         summary = {
             "settings": self.settings,
             "summary": [without_nan(asdict(mean)) for mean in means],
+            "ahead": self.sentences(),
             "failures": failures,
         }
         columns = [field.name for field in fields(Mean)]
-        texts = (
-            csv_text([ROW, *self._rows()]),
-            csv_text([columns, *([_cell(getattr(mean, name)) for name in columns] for mean in means)]),
-            json.dumps(summary, indent=2, allow_nan=False) + "\n",
-        )
+        table = [columns, *([_cell(getattr(mean, name)) for name in columns] for mean in means)]
+        contents = {
+            "evaluation.csv": csv_text([ROW, *self._rows()]).encode(),
+            "curves.csv": csv_text([POINT, *self._points()]).encode(),
+            "summary.csv": csv_text(table).encode(),
+            "summary.json": (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
+            **({"evaluation.png": self._repr_png_()} if means else {}),
+        }
+        paths = [Path(folder) / name for name in contents]
         with written_together(paths) as asides:
-            for aside, text in zip(asides, texts, strict=True):
-                aside.write_text(text, encoding="utf-8", newline="")
+            for aside, content in zip(asides, contents.values(), strict=True):
+                aside.write_bytes(content)
         return paths
 
-    def _scores(self) -> dict[tuple[str, str], str]:
+    def _repr_png_(self) -> bytes:
+        """The figure in a notebook."""
+        from relax.plotting.drawing import file_of  # matplotlib takes a while to load
+
+        return file_of(self.plot())
+
+    @property
+    def scores(self) -> dict[tuple[str, str], str]:
         """What is scored, by (metric, method); nothing for metrics that score nothing."""
         scores: dict[str, str] = self.settings.get("scores") or {}
-        judging = [metric.name for metric in self.metrics if metric.needs == "trial"]
+        judging = [metric.name for metric in self.metrics if metric.needs in ("trial", "itself")]
         return {(metric, method): score for metric in judging for method, score in scores.items()}
+
+    def _points(self) -> Iterator[tuple[str, ...]]:
+        for outcome in self.outcomes:
+            for metric, scores in outcome.curves.items():
+                for place, score in enumerate(scores):
+                    share = round(place / (len(scores) - 1), 6)
+                    yield outcome.image, outcome.method, metric, _cell(share), _cell(score)
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
         for outcome in self.outcomes:
@@ -137,31 +193,50 @@ def read_outcomes(folder: str | Path) -> tuple[list[Outcome], dict[str, Any]]:
     Raises:
         ValueError: If the files are not whole.
     """
-    table, _, summary = (Path(folder) / name for name in FILES)
+    table, points, summary = (Path(folder) / name for name in ("evaluation.csv", "curves.csv", "summary.json"))
     if not table.exists() or not summary.exists():
         return [], {}
     try:
         settings = dict(read_json(summary.read_bytes())["settings"])
         by_map: dict[tuple[str, str, str], dict[str, float]] = {}
-        with table.open(encoding="utf-8", newline="") as stream:
-            rows = csv.DictReader(stream)
-            for row in rows:
-                if None in row or None in row.values():
-                    raise ValueError(f"line {rows.line_num} of {table.name} has more or fewer cells than its header")
-                value = float(row["value"]) if row["value"] else UNDEFINED
-                if math.isinf(value):
-                    raise ValueError(f"line {rows.line_num} of {table.name} has an infinite value")
-                key = cell_text(row["image"]), cell_text(row["method"]), cell_text(row.get("score") or "")
-                by_map.setdefault(key, {})[row["metric"]] = value
+        for row in _rows_of(table):
+            key = cell_text(row["image"]), cell_text(row["method"]), cell_text(row.get("score") or "")
+            by_map.setdefault(key, {})[row["metric"]] = _finite(row["value"]) if row["value"] else UNDEFINED
+        curves: dict[tuple[str, str], dict[str, list[float]]] = {}
+        for row in _rows_of(points) if points.exists() else ():
+            of_map = curves.setdefault((cell_text(row["image"]), cell_text(row["method"])), {})
+            of_map.setdefault(row["metric"], []).append(_finite(row["score"]))
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise ValueError(
             f"{folder} holds an evaluation that cannot be read ({one_line(error)}): remove it, or name another folder"
         ) from None
-    outcomes = [
-        Outcome(image, method, values, values.pop(PASSES, UNDEFINED), score=score)
-        for (image, method, score), values in by_map.items()
-    ]
+    outcomes = []
+    for (image, method, score), values in by_map.items():
+        of_map = {metric: tuple(scores) for metric, scores in curves.get((image, method), {}).items()}
+        passes = values.pop(PASSES, UNDEFINED)
+        outcomes.append(Outcome(image, method, values, passes, score=score, curves=of_map))
     return outcomes, settings
+
+
+def _rows_of(table: Path) -> Iterator[dict[str, str]]:
+    """The rows of a CSV, each with a cell for every column.
+
+    Raises:
+        ValueError: If a row has more or fewer cells.
+    """
+    with table.open(encoding="utf-8", newline="") as stream:
+        rows = csv.DictReader(stream)
+        for row in rows:
+            if None in row or None in row.values():
+                raise ValueError(f"line {rows.line_num} of {table.name} has more or fewer cells than its header")
+            yield row
+
+
+def _finite(cell: str) -> float:
+    value = float(cell)
+    if not math.isfinite(value):
+        raise ValueError(f"{cell} is no finite number")
+    return value
 
 
 def _cell(value: object) -> str:

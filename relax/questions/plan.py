@@ -24,7 +24,7 @@ from relax.baselines import METHODS, Head, method_named
 from relax.explanation import Explanation
 from relax.io.errors import ImageError
 from relax.io.images import ImageSource
-from relax.metrics import Case, Explain, Metric, Outcome, Trial, Truth, default_metrics, metrics_named
+from relax.metrics import Case, Curve, Explain, Metric, Outcome, Trial, Truth, default_metrics, metrics_named
 from relax.metrics.maps import Map, Mask
 from relax.metrics.metric import Needs, required
 from relax.provenance import versions
@@ -197,8 +197,11 @@ class Plan:
                 again = self._explainer(image, method, trial)
                 case = Case(explanation.importance, inside, trial, contrast, again, others(trial), self.seed)
                 passes = float(explanation.provenance["cost"]["passes"])
-                values = {metric.name: metric(case) for metric in self._metrics(case)}
-                yield Outcome(name, method, values, passes, score=str(trial.asked["scalar"]))
+                results = {metric.name: metric.judge(case) for metric in self._metrics(case)}
+                curves = {metric: result for metric, result in results.items() if isinstance(result, Curve)}
+                values = {metric: r.area if isinstance(r, Curve) else r for metric, r in results.items()}
+                points = {metric: tuple(curve.scores.tolist()) for metric, curve in curves.items()}
+                yield Outcome(name, method, values, passes, score=str(trial.asked["scalar"]), curves=points)
             except (ValueError, OSError, RuntimeError) as error:
                 yield Outcome(name, method, {}, failure=_failure(name, error))
 

@@ -2,6 +2,7 @@
 
 from relax.report.collection import Collection, Column, Plane
 from relax.report.content import Chart, Exhibit, Grid, Neighbour, Report, Section, Strip, Thumbnail
+from relax.report.evaluation import evaluation_report
 from relax.report.page import write_report
 from relax.report.plain import plain_report
 
@@ -17,6 +18,7 @@ __all__ = [
     "Section",
     "Strip",
     "Thumbnail",
+    "evaluation_report",
     "plain_report",
     "write_report",
 ]

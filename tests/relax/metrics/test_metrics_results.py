@@ -12,7 +12,7 @@ from relax.metrics import METRICS, Evaluation, Outcome, read_outcomes
 
 NAN = float("nan")
 OUTCOMES = (
-    Outcome("a.png", "relax", {"auc": 0.5, "entropy": 1 / 3}, 3001.0),
+    Outcome("a.png", "relax", {"auc": 0.5, "entropy": 1 / 3}, 3001.0, curves={"deletion": (1.0, 0.25, 0.0)}),
     Outcome("b.png", "relax", {"auc": NAN, "entropy": 0.25}, 3000.0),
     Outcome("a.png", "centre", {"auc": 1.0, "entropy": 0.125}, score="cosine to the image itself"),
     Outcome("c.png", "", {}, failure="c.png: no picture"),
@@ -54,10 +54,12 @@ def test_the_summary_has_each_metric_with_its_direction_and_the_seed_of_the_sett
     assert lows[1] == lows[2] != lows[0]
 
 
-def test_the_three_files_hold_every_value(evaluation, tmp_path):
+def test_the_files_hold_every_value(evaluation, tmp_path):
     paths = evaluation.save(tmp_path / "out")
 
-    assert [path.name for path in paths] == ["evaluation.csv", "summary.csv", "summary.json"]
+    assert [path.name for path in paths] == [
+        *("evaluation.csv", "curves.csv", "summary.csv", "summary.json", "evaluation.png")
+    ]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in paths)
     assert table(paths[0]) == [
         ["image", "method", "metric", "value", "score"],
@@ -71,7 +73,7 @@ def test_the_three_files_hold_every_value(evaluation, tmp_path):
         ["a.png", "centre", "auc", "1.0", "cosine to the image itself"],
         ["a.png", "centre", "entropy", "0.125", "cosine to the image itself"],
     ]
-    header, first, *rows = table(paths[1])
+    header, first, *rows = table(paths[2])
     assert header == [
         "metric",
         "direction",
@@ -91,7 +93,13 @@ def test_the_three_files_hold_every_value(evaluation, tmp_path):
         ["entropy", "lower", "relax"],
         ["entropy", "lower", "centre"],
     ]
-    text = paths[2].read_text()
+    assert table(paths[1]) == [
+        ["image", "method", "metric", "share", "score"],
+        ["a.png", "relax", "deletion", "0.0", "1.0"],
+        ["a.png", "relax", "deletion", "0.5", "0.25"],
+        ["a.png", "relax", "deletion", "1.0", "0.0"],
+    ]
+    text = paths[3].read_text()
     assert text.endswith("}\n")
     assert "\n  " in text  # people read it
     summary = json.loads(text)
@@ -129,6 +137,7 @@ def test_what_was_written_reads_back(evaluation, tmp_path):
         np.testing.assert_array_equal(outcome.passes, written.passes)
         assert outcome.failure == ""
         assert outcome.score == written.score
+        assert outcome.curves == written.curves
 
 
 def test_names_with_commas_and_letters_of_any_kind_read_back(tmp_path):
@@ -188,16 +197,18 @@ def test_damaged_files_are_refused_with_the_way_out(evaluation, tmp_path, file, 
     assert str(caught.value).isprintable()
 
 
-def test_all_three_files_are_written_or_none(evaluation, tmp_path, monkeypatch):
+def test_all_files_are_written_or_none(evaluation, tmp_path, monkeypatch):
     written = []
 
-    def full_after_two(path, text, **settings):
+    write = Path.write_bytes
+
+    def full_after_two(path, content):
         if len(written) == 2:
             raise OSError(28, "No space left on device")
         written.append(path)
-        return path.write_bytes(text.encode())
+        return write(path, content)
 
-    monkeypatch.setattr(Path, "write_text", full_after_two)
+    monkeypatch.setattr(Path, "write_bytes", full_after_two)
 
     with pytest.raises(OSError, match="No space left"):
         evaluation.save(tmp_path)

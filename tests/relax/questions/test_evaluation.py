@@ -136,7 +136,7 @@ def test_the_command_writes_every_value_and_the_summary(here, capsys):
     assert code == 0
     out, err = capsys.readouterr()
     assert_one_line(err, "note: 1 of 3 pictures have no truth")
-    assert "relax-out/evaluation.csv, summary.csv, summary.json" in out.replace("\n", "")
+    assert "relax-out/evaluation.csv, curves.csv, summary.csv, summary.json, evaluation.png" in out.replace("\n", "")
     values_written = rows()
     assert [(row["image"], row["method"], row["metric"]) for row in values_written[:4]] == [
         ("a.png", "relax", "passes"),
