@@ -212,9 +212,9 @@ def read_outcomes(folder: str | Path) -> tuple[list[Outcome], dict[str, Any]]:
         ) from None
     outcomes = []
     for (image, method, score), values in by_map.items():
-        of_map = {metric: tuple(scores) for metric, scores in curves.get((image, method), {}).items()}
+        scored = {metric: tuple(scores) for metric, scores in curves.get((image, method), {}).items()}
         passes = values.pop(PASSES, UNDEFINED)
-        outcomes.append(Outcome(image, method, values, passes, score=score, curves=of_map))
+        outcomes.append(Outcome(image, method, values, passes, score=score, curves=scored))
     return outcomes, settings
 
 

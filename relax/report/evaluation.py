@@ -50,8 +50,8 @@ def _ranks(evaluation: Evaluation) -> Section | None:
     )
     paragraphs = (
         "A method is called ahead where its ranks on the same pictures are better beyond chance: if all methods of a "
-        "family were alike, one would be called ahead at most once in 20 times. Maps are judged by what they explain, and compared "
-        "only with maps of the same.",
+        "family were alike, one would be called ahead at most once in 20 times. Maps are judged by what they explain, "
+        "and compared only with maps of the same.",
     )
     return Section("Which method is ahead", paragraphs, (chart,))
 

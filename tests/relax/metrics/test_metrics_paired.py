@@ -75,7 +75,7 @@ def test_equal_methods_are_called_ahead_no_more_often_than_promised():
 
 
 def test_the_swap_test_counts_all_swaps():
-    """Of the 8 swaps of (1, 2, 3), whose sum is 6, two have a sum as far from 0; of (1, -1, 3) six: 5, 3, 3 and back."""
+    """Of the 8 swaps of (1, 2, 3), whose sum is 6, two have a sum as far from 0; of (1, -1, 3) six: 5, 3, 3."""
     assert swap_test(np.array([1.0, 2, 3])) == 2 / 8
     assert swap_test(np.array([1.0, -1, 3])) == 6 / 8
     assert swap_test(np.zeros(3)) == 1
