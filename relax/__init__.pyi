@@ -20,6 +20,7 @@ from .questions.comparison import compare_methods as compare_methods
 from .questions.evaluation import evaluate as evaluate
 from .questions.evaluation import evaluate_image as evaluate_image
 from .questions.pairs import explain_pair as explain_pair
+from .questions.strangers import strangers as strangers
 from .questions.trust import assess as assess
 from .questions.volume import explain_volume as explain_volume
 from .references import Corpus as Corpus

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 import relax
@@ -26,10 +25,10 @@ from experiments.record import write_results
 from masking import RandomGrid
 from relax.estimators.blocks import BlockedMoments, averages
 from relax.estimators.moments import RelaxMoments
+from relax.metrics.calibration import Z95, coverage
 from similarity import cosine
 
 TRUTH, POOL, SIZES = 50_000, 12_000, (300, 1000, 3000)
-Z95 = 1.959964
 
 
 def moments_of(scores: Tensor, grid: RandomGrid, start: int, stop: int) -> RelaxMoments | BlockedMoments:
@@ -55,8 +54,9 @@ def covered(image: Path, encoder: Encoder, seed: int, truth_masks: int) -> dict[
         inside = []
         for start in range(0, POOL, count):
             estimate = moments_of(scores, grid, start, start + count)
-            inside.append((estimate.importance - truth).abs() <= Z95 * estimate.standard_error)
-        row[f"coverage_{count}"] = round(torch.stack(inside).double().mean().item(), 4)
+            maps = (estimate.importance, estimate.standard_error, truth)
+            inside.append(coverage(*(values.cpu().numpy() for values in maps)))
+        row[f"coverage_{count}"] = round(sum(inside) / len(inside), 4)
     return row
 
 

@@ -15,7 +15,6 @@ import argparse
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import relax
 from experiments.data.datasets import kvasir_seg
@@ -25,11 +24,11 @@ from experiments.options import Options
 from experiments.recipes.kvasir_probe import embed_pictures
 from experiments.recipes.train_kvasir import OUT
 from experiments.record import write_results
-from experiments.summaries import grouped, middle_95
+from experiments.summaries import grouped
+from relax.metrics.separation import auroc, auroc_interval
+from relax.questions.strangers import EXPECTED, NEIGHBOURS, distance_to
 
 ENCODERS, KNOWN, OTHERS = ("simclr", "supervised", "default"), "kvasir", ("bccd", "imagenet")
-SIGNS = {"uncertainty": 1, "importance": -1, "distance": 1}  # 1: higher is expected of another kind
-NEIGHBOURS, DRAWS = 10, 2000
 
 
 def measure(name: str, args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -40,13 +39,12 @@ def measure(name: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     for kind in (KNOWN, *OTHERS):
         sample = pictures(kind, args.data, args.count)
         embeddings = embed_pictures(encoder, [picture.pixels for picture in sample])
-        nearest = np.sort(embeddings @ bank.T, axis=1)[:, -NEIGHBOURS:]
-        for picture, closeness in zip(sample, nearest, strict=True):
+        for picture, distance in zip(sample, distance_to(embeddings, bank, NEIGHBOURS), strict=True):
             explanation = relax.explain(picture.pixels, encoder, masks=args.masks, seed=args.seed)
             row = {"encoder": name, "kind": kind, "picture": picture.name}
             row["uncertainty"] = round(float(np.nanmean(explanation.uncertainty)), 7)
             row["importance"] = round(float(np.nanmean(explanation.importance)), 6)
-            row["distance"] = round(float(1 - closeness.mean()), 6)
+            row["distance"] = round(float(distance), 6)
             rows.append(row)
     return rows
 
@@ -56,31 +54,12 @@ def areas(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     table, groups = [], grouped(rows, "encoder", "kind")
     for name in dict.fromkeys(row["encoder"] for row in rows):
         for kind in OTHERS:
-            for number, sign in SIGNS.items():
+            for number, sign in EXPECTED.items():
                 known, other = (sign * np.array([row[number] for row in groups[name, side]]) for side in (KNOWN, kind))
-                low, high = interval(known, other)
-                line = {"encoder": name, "kind": kind, "by": number, "auroc": area(known, other)}
-                table.append({**line, "low": low, "high": high})
+                low, high = auroc_interval(known, other)
+                line = {"encoder": name, "kind": kind, "by": number, "auroc": round(auroc(known, other), 4)}
+                table.append({**line, "low": round(low, 4), "high": round(high, 4)})
     return table
-
-
-def area(known: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """The probability that a picture of the other kind has the higher number."""
-    return round(float(in_order(known, other).mean()), 4)
-
-
-def in_order(known: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(known, other): 1 where the other is higher, a half for a tie."""
-    difference = other - known[:, None]
-    return (difference > 0) + 0.5 * (difference == 0)
-
-
-def interval(known: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % bootstrap interval of the area; pictures of both kinds are resampled."""
-    random, pairs = np.random.default_rng(0), in_order(known, other)
-    weights = [random.multinomial(count, np.full(count, 1 / count), DRAWS) / count for count in pairs.shape]
-    low, high = middle_95(((weights[0] @ pairs) * weights[1]).sum(1))
-    return round(low, 4), round(high, 4)
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ from relax.cli.options import (
     Out,
     Quiet,
 )
-from relax.cli.scores import print_failures, print_summary
+from relax.cli.scores import print_failures, print_strangers, print_summary
 from relax.cli.usage import listed, takes, usage_errors
 from relax.files import WriteError
 from relax.io.choice import discreet_name
@@ -60,6 +60,9 @@ relax evaluate photos --metrics sanity,robustness --masks 500
 
 relax evaluate photos --encoder torchvision:resnet50 --head network --methods rise,gradcam,lime,random
     maps of a class, judged by its probability; maps of relax are judged by the similarity, and ranked apart
+
+relax evaluate polyps --metrics coverage --strange blood-smears --masks 500
+    do the standard errors hold what they promise, and does the uncertainty tell pictures of another kind
 
 relax evaluate cats --corpus other-cats --foil dogs --metrics contrastive-insertion
     what brings the picture closer to the cats than to the dogs
@@ -103,6 +106,14 @@ def evaluate(
             metavar="DIR", help="For the contrastive metrics: images to be far from.", rich_help_panel=QUESTION_PANEL
         ),
     ] = None,
+    strange: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Pictures of another kind: does the uncertainty, or the distance to DIR, tell them from those?",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a page as well: an HTML file.", rich_help_panel=OUT_PANEL),
@@ -114,9 +125,9 @@ def evaluate(
     """Score methods on pictures: which are faithful to the encoder and point at the truth, and at what cost?
 
     Writes to --out evaluation.csv (image, method, metric, value), curves.csv (insertion and deletion), summary.csv and
-    summary.json (mean, 95 % interval over the pictures, rank, which method is ahead) and evaluation.png (all of it).
-    Results are kept as they come: a run with the same settings, also after Ctrl-C, a kill or a full disk, computes
-    only what is missing in --out.
+    summary.json (mean, 95 % interval over the pictures, rank, which method is ahead) and evaluation.png (all of it);
+    with --strange also strange.csv and strange.json. Results are kept as they come: a run with the same settings, also
+    after Ctrl-C, a kill or a full disk, computes only what is missing in --out.
     """
     from relax.metrics.journal import Journal
     from relax.questions.evaluation import evaluation_of
@@ -145,6 +156,9 @@ def evaluate(
             complain(f"{error}; {len(outcomes)} maps are scored and kept: run the same command to continue")
             return SOME_FAILED
         journal.delete()
+        if strange is not None and not stopped:
+            with usage_errors(debug=debug, of_images=True):
+                files += print_strangers(paths, strange, plan, out, quiet=quiet)
     print_failures(evaluation)
     if stopped:
         raise Stopped(f"what is done is in {out}; run the same command to continue")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relax.cli.console import complain, plain_table, print_table
+import typer
+
+from relax.cli.console import complain, plain_table, print_table, progress_bar
 from relax.files import file_names
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.metrics import Evaluation, Mean
+    from relax.questions.plan import Plan
 
 
 def print_summary(evaluation: Evaluation, files: list[Path]) -> None:
@@ -40,6 +43,22 @@ def scored(evaluation: Evaluation) -> list[str]:
         return []
     apart = ", ranked apart" if len(scores) > 1 else ""
     return [f"faithfulness of {', '.join(names)}: to the {score}{apart}" for score, names in scores.items()]
+
+
+def print_strangers(paths: list[Path], strange: str, plan: Plan, out: Path, *, quiet: bool) -> list[Path]:
+    """Find out what tells strange pictures from the known, print it to stdout, and write it. Returns the files."""
+    from relax.questions.strangers import strangers_with
+    from relax.references import image_files
+
+    others = image_files(strange)
+    with progress_bar("pictures", visible=not quiet) as bar:
+        task = bar.add_task("known and strange", total=len(paths) + len(others))
+        answer = strangers_with(
+            paths, others, plan.encoder, plan.settings, progress=lambda done, _: bar.update(task, completed=done)
+        )
+    if not quiet:
+        typer.echo(answer)
+    return answer.save(out)
 
 
 def print_failures(evaluation: Evaluation) -> None:

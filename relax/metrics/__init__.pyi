@@ -1,3 +1,4 @@
+from .calibration import coverage as coverage
 from .catalogue import FAMILIES as FAMILIES
 from .catalogue import METRICS as METRICS
 from .catalogue import default_metrics as default_metrics
@@ -40,6 +41,8 @@ from .robustness import seed_stability as seed_stability
 from .sanity import Stage as Stage
 from .sanity import encoder_randomisation as encoder_randomisation
 from .sanity import target_randomisation as target_randomisation
+from .separation import auroc as auroc
+from .separation import auroc_interval as auroc_interval
 from .summary import Mean as Mean
 from .summary import bootstrap_interval as bootstrap_interval
 from .summary import summarise as summarise

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from relax.metrics import complexity, faithfulness, imputation, localisation, robustness, sanity
+from relax.metrics import calibration, complexity, faithfulness, imputation, localisation, robustness, sanity
 from relax.metrics.faithfulness import Curve
 from relax.metrics.maps import Map, Mask
 from relax.metrics.metric import Case, Family, Metric, Needs, required
@@ -42,6 +42,13 @@ def _seed_stability(case: Case) -> float:
     explain = required(case.again)
     others = [explain(seed=case.seed + number) for number in range(1, SEEDS)]
     return robustness.seed_stability([case.importance, *others])
+
+
+def _coverage(case: Case) -> float:
+    """Two maps differ by the errors of both, which are alike."""
+    explain, error = required(case.again), np.sqrt(2) * required(case.standard_error)
+    others = [explain(seed=case.seed + number) for number in range(1, SEEDS)]
+    return float(np.mean([calibration.coverage(case.importance, error, other) for other in others]))
 
 
 def _encoder_randomisation(case: Case) -> float:
@@ -216,6 +223,15 @@ _ALL = (
         "again",
         "Wickstrøm et al., AAAI 2025",
         _seed_stability,
+        explanations=SEEDS - 1,
+    ),
+    Metric(
+        "coverage",
+        "robustness",
+        "higher",
+        "error",
+        "95 % intervals of the map that hold another seed's: 0.95 if the standard errors are honest",
+        _coverage,
         explanations=SEEDS - 1,
     ),
     Metric(

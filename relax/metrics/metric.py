@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+import numpy as np
+
 from relax.metrics.faithfulness import Curve
 from relax.metrics.maps import Map, Mask, Values
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:  # torch comes with these, and the table of metrics does not n
 
 Present = TypeVar("Present")
 Family = Literal["localisation", "faithfulness", "complexity", "robustness", "sanity"]
-Needs = Literal["map", "truth", "trial", "itself", "contrast", "again", "others"]
+Needs = Literal["map", "truth", "trial", "itself", "contrast", "again", "error", "others"]
 
 NEEDS: dict[Needs, str] = {
     "map": "only the map",
@@ -27,6 +29,7 @@ NEEDS: dict[Needs, str] = {
     "itself": "the picture, the encoder, and a map of the similarity to the picture itself",
     "contrast": "the picture, the encoder, a corpus and a foil",
     "again": "the method itself, to explain again",
+    "error": "the method itself, and the standard error of its map",
     "others": "the method itself, and other references or classes",
 }
 
@@ -56,6 +59,7 @@ class Case:
         trial: The picture before the encoder, with the score that was explained: a similarity, or a class.
         contrast: The same, with the similarity to a corpus minus that to a foil.
         again: The method that made the map.
+        standard_error: (H, W) of the importance; NaN for methods that have none.
         others: Other references, drawn at random; other classes where the trial scores a class.
         seed: For metrics that draw at random.
     """
@@ -67,6 +71,7 @@ class Case:
     again: Explain | None = None
     others: Sequence[Any] = ()
     seed: int = 0
+    standard_error: Map | None = None
 
     @property
     def has(self) -> frozenset[Needs]:
@@ -78,6 +83,9 @@ class Case:
         present |= {"contrast"} if self.contrast is not None else set()
         if self.again is not None and self.trial is not None:
             present |= {"again", "others"} if self.others else {"again"}
+            present |= (
+                {"error"} if self.standard_error is not None and np.isfinite(self.standard_error).any() else set()
+            )
         return frozenset(present)
 
     @cached_property

@@ -195,7 +195,16 @@ class Plan:
                 explanation = self._explain(image, method, self.settings, self.encoder)
                 trial = trials[judged_by_class(method, head=self.head is not None)]
                 again = self._explainer(image, method, trial)
-                case = Case(explanation.importance, inside, trial, contrast, again, others(trial), self.seed)
+                case = Case(
+                    explanation.importance,
+                    inside,
+                    trial,
+                    contrast,
+                    again,
+                    others(trial),
+                    self.seed,
+                    explanation.standard_error,
+                )
                 passes = float(explanation.provenance["cost"]["passes"])
                 results = {metric.name: metric.judge(case) for metric in self._metrics(case)}
                 curves = {metric: result for metric, result in results.items() if isinstance(result, Curve)}
@@ -221,7 +230,9 @@ class Plan:
         if self.metrics is None:
             return default_metrics(case.has)
         return [
-            metric for metric in self.metrics if metric.needs not in ("truth", "itself") or metric.needs in case.has
+            metric
+            for metric in self.metrics
+            if metric.needs not in ("truth", "itself", "error") or metric.needs in case.has
         ]
 
     def _explain(self, image: ImageSource, method: str, settings: Settings, encoder: Encoder) -> Explanation:

@@ -39,6 +39,7 @@ FUNCTIONS = {
     relax.explain_pair: keywords.PairKeywords,
     relax.evaluate: keywords.EvaluateKeywords,
     relax.assess: keywords.ExplainKeywords,
+    relax.strangers: keywords.ProbeKeywords,
     relax.explain_volume: keywords.ExplainKeywords,
     relax.audit: keywords.AuditKeywords,
 }

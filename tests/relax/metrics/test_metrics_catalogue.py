@@ -45,7 +45,7 @@ def test_every_metric_says_what_it_is():
         assert metric.needs in NEEDS
         assert metric.source
         assert (metric.passes > 0) == (metric.needs in ("trial", "itself", "contrast"))
-        assert (metric.explanations > 0) == (metric.needs in ("again", "others"))
+        assert (metric.explanations > 0) == (metric.needs in ("again", "error", "others"))
 
 
 class Sums(nn.Module):
@@ -86,6 +86,11 @@ def good_and_bad_case(metric):
         nearer = right - encoder.network.weights[1].detach().double().numpy()
         return Case(nearer, contrast=trial), Case(-nearer, contrast=trial)
     rng = np.random.default_rng(1)
+    if metric.needs == "error":
+        errors = (np.full_like(right, size) for size in (0.1, 0.01))
+        again = lambda **_: right + 0.1 * rng.normal(size=right.shape)  # noqa: E731
+        honest, small = (Case(right, trial=Trial.of(scene), again=again, standard_error=error) for error in errors)
+        return honest, small
     fixed = Case(right, trial=Trial.of(scene), again=lambda **_: right, others=("a", "b"))
     whims = Case(right, trial=Trial.of(scene), again=lambda **_: rng.random((SIZE, SIZE)), others=("a", "b"))
     # The same map whatever is asked is as robust as can be, and has nothing to do with encoder or reference.
