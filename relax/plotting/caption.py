@@ -34,7 +34,7 @@ def recipe(provenance: dict[str, Any]) -> list[str]:
 
 def _stopped(early: dict[str, Any] | None) -> str:
     """That masks are missing, and how many were asked for."""
-    return f"STOPPED EARLY, of {early.get('of')} masks" if early else ""
+    return f"STOPPED EARLY, of {early.get('of', 0):,}" if early else ""
 
 
 def _explained_quantity(provenance: dict[str, Any]) -> str:

@@ -58,7 +58,7 @@ def test_a_signal_leaves_the_files_of_the_masks_so_far_marked_as_stopped_early(
     assert sorted(path.name for path in Path("relax-out").iterdir()) == sorted(f"cat{ending}" for ending in ENDINGS)
     assert record()["stopped_early"] == {"after": 24, "of": 900}
     stopped = relax.Explanation.load("relax-out/cat.npz")
-    assert "STOPPED EARLY, of 900 masks" in recipe(stopped.provenance)
+    assert "STOPPED EARLY, of 900" in recipe(stopped.provenance)
     alone = relax.explain("cat.png", ENCODER, masks=24, cells=3, batch_size=8, device="cpu")
     np.testing.assert_allclose(stopped.importance, alone.importance, rtol=1e-6)
 
