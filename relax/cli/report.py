@@ -31,7 +31,8 @@ relax report relax-out --title "Retinas of clinic 3" --out retinas.html
 
 def report(
     explanations: Annotated[
-        list[Path], typer.Argument(metavar="NPZ|DIR", help="Files saved by `relax explain`, or folders of them.")
+        list[Path],
+        typer.Argument(metavar="NPZ|DIR", help="Files saved by `relax explain`, folders of them, or of audits."),
     ],
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="The HTML file to write.", rich_help_panel=OUT_PANEL)
@@ -73,18 +74,29 @@ def report(
 
 
 def explanation_files(paths: Sequence[Path]) -> list[Path]:
-    """The files among the paths, and the `.npz` files of the folders, each once.
+    """The files among the paths, and the `.npz` files of the folders, each once; of an audit its explained pictures.
 
     Raises:
         ValueError: If a folder has none.
     """
     files: list[Path] = []
     for path in paths:
-        saved = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        saved = [path]
+        if path.is_dir():
+            saved = audited_files(path) if (path / "audit.json").is_file() else sorted(path.glob("*.npz"))
         if not saved:
-            raise ValueError(f"{path} has no .npz file in it: give a folder that `relax explain --out` wrote to")
+            raise ValueError(
+                f"{path} has no .npz file in it: give a folder that `relax explain --out` wrote to, or an audit "
+                "that explained pictures"
+            )
         files += saved
     return list(dict.fromkeys(files))
+
+
+def audited_files(folder: Path) -> list[Path]:
+    """What an audit kept of its explained pictures, without their mirror images and hidden cells."""
+    beside = (".hidden.npz", *(f".{mirror}.npz" for mirror in ("left-right", "top-bottom", "both")))
+    return sorted(file for file in (folder / "maps").glob("*.npz") if not file.name.endswith(beside))
 
 
 def readable(paths: Sequence[Path], bar: Progress, *, debug: bool = False) -> list[Path]:

@@ -8,7 +8,9 @@ function makeView(pictures, canvas, marks) {
   let dots = null, image = null, colours = new Uint32Array(pictures.count), column = null;
   let width = 0, height = 0, ratio = 1;
   let camera = {u: 0.5, v: 0.5, scale: 1};  // the middle of the map, and px per unit
-  let fit = 1, asked = 0, last = {hovered: -1, neighbours: [], outline: null, cross: false};
+  let fit = 1, asked = 0, moved = true, last = {hovered: -1, neighbours: [], outline: null, cross: false};
+  let filtered = false;
+  const faint = new Uint32Array(pictures.count);
   let withThumbnails = true;
   const thumbnails = new Map();
 
@@ -56,25 +58,30 @@ function makeView(pictures, canvas, marks) {
   }
 
   /** Dots grow when one comes closer, and are smaller where there are more of them. */
-  const sizeNow = () => clamp(60 / Math.sqrt(dots.count) ** 0.62, 3, 10) * clamp((camera.scale / fit) ** 0.3, 1, 2.2);
+  const sizeNow = () => clamp((0.075 * Math.sqrt(width * height)) / dots.count ** 0.31, 3, 10) * clamp((camera.scale / fit) ** 0.3, 1, 2.2);
 
-  function later() {
-    if (!asked) asked = requestAnimationFrame(draw);
+  /** Draw once before the next frame: the dots, or only what lies over them. */
+  function later(dotsToo = true) {
+    moved ||= dotsToo;
+    asked ||= requestAnimationFrame(() => {
+      asked = 0;
+      if (!image || !dots) return;
+      if (moved) draw();
+      moved = false;
+      sketch(last);
+    });
   }
 
   function draw() {
-    asked = 0;
-    if (!image) return;
     const pixels = new Uint32Array(image.data.buffer);
-    const paper = rgb(getComputedStyle(canvas).backgroundColor), faint = rgb(getComputedStyle(canvas).color);
-    pixels.fill((paper | 0xff000000) >>> 0);
+    const {backgroundColor, color} = getComputedStyle(canvas);
+    pixels.fill((rgb(backgroundColor) | 0xff000000) >>> 0);
     const place = {scale: camera.scale * ratio, left: (width / 2 - camera.u * camera.scale) * ratio, top: (height / 2 + camera.v * camera.scale) * ratio};
     const size = Math.round(2 * sizeNow() * ratio) / 2;
-    drawDots(pixels, canvas.width, canvas.height, dots, new Uint32Array(dots.count).fill(faint), pale, place, size);
+    if (filtered) drawDots(pixels, canvas.width, canvas.height, dots, faint.fill(rgb(color)), pale, place, size);
     drawDots(pixels, canvas.width, canvas.height, dots, colours, wanted, place, size);
     ink.putImageData(image, 0, 0);
     drawThumbnails();
-    sketch(last);
   }
 
   /** Thumbnails in place of the dots, framed in their colours, as soon as there is room for all in sight. */
@@ -106,8 +113,6 @@ function makeView(pictures, canvas, marks) {
 
   /** Rings, lines to the nearest pictures in the space itself, the outline of a selection, the cross of the keys. */
   function sketch(what) {
-    last = what;
-    if (!dots) return;
     const style = getComputedStyle(marks), size = sizeNow();
     pen.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
     pen.clearRect(0, 0, width, height);
@@ -164,12 +169,13 @@ function makeView(pictures, canvas, marks) {
   }
 
   return {
-    screen, all, move, zoom, sketch, colour: (next, of) => recolour([next, of]),
+    screen, all, move, zoom, sketch(what) { last = what; later(false); }, colour: (next, of) => recolour([next, of]),
     plane(at) {
       dots = makeDots(pictures.planes[at].x, pictures.planes[at].y);
       if (width) all(); else resize();
     },
     follow(order, everything) {
+      filtered = !everything;
       pale.fill(everything ? 0 : 1);
       wanted.fill(everything ? 1 : 0);
       if (!everything) for (const picture of order) { wanted[picture] = 1; pale[picture] = 0; }

@@ -8,6 +8,8 @@ from pyarrow import parquet
 
 from relax.auditing.atlas import atlas
 from relax.auditing.collection import NEIGHBOURS
+from relax.cli.app import run
+from relax.cli.console import DONE
 from tests.relax.auditing.test_audit_run import SeesRed, small, write_pictures
 from tests.relax.report.test_collection import numbers, text
 from tests.relax.report.test_report import Page
@@ -90,3 +92,12 @@ def test_images_without_a_place_on_the_map_are_left_out_of_that_table_and_of_its
     kept = [image - 1 for image in result.space.neighbours.indices[5] if image]
     assert table["neighbors"][4]["ids"] == kept
     assert len(table["neighbors"][4]["distances"]) == len(kept)
+
+
+def test_a_report_on_an_audit_shows_its_explained_pictures_and_not_their_mirror_images(audited, tmp_path):
+    base, result = audited
+
+    assert run(["report", str(base / "out"), "--out", str(tmp_path / "r.html"), "--quiet"]) == DONE
+
+    titles = [exhibit["title"] for exhibit in Page(tmp_path / "r.html").exhibits()]
+    assert sorted(titles) == sorted(result.paths[image] for image in result.explained)

@@ -145,6 +145,7 @@ def test_lines_lead_to_the_nearest_pictures_in_the_space_itself(visit):
 
     page.mouse.move(*at(page, 9))
 
+    drawn(page)
     inked = [number for number in range(COUNT) if pixels(page, "marks", *at(page, number), 12)[..., 3].any()]
     assert {9, 26, 27} <= set(inked)
     assert len(inked) < COUNT / 2  # a line may pass others
@@ -454,6 +455,21 @@ def test_hostile_names_columns_and_groups_are_text_everywhere(visit):
     assert hostile in page.inner_text("#legend")
     assert page.locator("[onerror]").count() == 0
     assert page.evaluate("document.images.length") == 5  # two photographs of entries with their maps, one strip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault_in_the_page_nor_in_an_open_picture(visit, scheme):
+    """axe-core 4, all rules; contrast is judged in both schemes."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    page = visit(report(), color_scheme=scheme)
+
+    for opened in (False, True):
+        if opened:
+            page.locator(".sheet button").last.click()
+            page.wait_for_selector("#lightbox[open]")
+        faults = axe.Axe().run(page).response
+        assert [fault["help"] for fault in faults["violations"]] == []
+        assert len(faults["passes"]) > 25  # it has looked
 
 
 def test_on_paper_and_without_scripts_the_charts_stand_in_place_of_the_map(visit, browser, tmp_path):
