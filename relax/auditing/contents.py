@@ -42,7 +42,7 @@ class Contents:
 
     def report(self) -> Report:
         """All chapters, with the gallery."""
-        chapters = [self._shortcuts(), self._marks(), self._columns(), self._clusters()]
+        chapters = [self._shortcuts(), self._marks(), self._power(), self._columns(), self._clusters()]
         chapters += [self._duplicates(), self._outliers(), self._quality(), self._hubs(), self._failed()]
         return Report(
             title=f"Audit of {self.audit.settings['root'] or 'a folder'}",
@@ -97,6 +97,20 @@ class Contents:
             "Pictures with the detail", marks.carriers, partial(self.pictures.marked, marks=marks), note
         )
         return Section("Details that recur anywhere", (explanation, result), (strip,) if marks.carriers else ())
+
+    def _power(self) -> Section | None:
+        power = self.audit.power
+        if not power:
+            return None
+        explanation = (
+            "Marks were planted and the tests repeated, with these pictures and their own noise: for places, pictures "
+            "change alike when a random cell is hidden; for details, a square of random blocks is pasted at random "
+            "places, unless one was found already. Where a mark is rarely found, finding none says little: more "
+            "pictures (--hide) help."
+        )
+        rows = tuple((row.test, row.mark, row.share, row.found) for row in power)
+        headers = ("test", "planted", "share of the pictures", "share of the draws in which it is found")
+        return Section("Which marks could have been seen", (explanation,), (Grid("Power", headers, rows),))
 
     def _columns(self) -> Section | None:
         audit = self.audit

@@ -9,6 +9,7 @@ import numpy as np
 from relax.auditing.clusters import Clusters
 from relax.auditing.marks import Marks
 from relax.auditing.positions import MIN_PICTURES
+from relax.auditing.power import Power, power_in_words
 from relax.auditing.predictability import Predictability
 from relax.auditing.quality import CHECKS, Quality
 from relax.auditing.result import Space
@@ -27,12 +28,14 @@ def findings(
     columns: Sequence[Predictability],
     shortcuts: Shortcuts | None,
     marks: Marks | None,
+    power: Sequence[Power],
 ) -> tuple[str, ...]:
     """The main results, the most surprising first."""
     unusable = f"; {failed:,} could not be used and {'is' if failed == 1 else 'are'} listed below" if failed else ""
     sentences = [f"{len(paths):,} images were embedded by {encoder}{unusable}."]
     sentences += _about_shortcuts(shortcuts)
     sentences += _about_marks(paths, marks)
+    sentences += _about_power(power)
     sentences += _about_preference(shortcuts)
     sentences += [column_in_words(column) for column in columns if column.p_corrected <= LEVEL]
     if unlinked := [column.column for column in columns if column.p_corrected > LEVEL]:
@@ -127,9 +130,17 @@ def _about_marks(paths: Sequence[str], marks: Marks | None) -> list[str]:
     clear = f"; {len(marks.carriers)} of {count} show it clearly" if marks.carriers else ""
     first = f", beginning with {paths[marks.carriers[0]]}" if marks.carriers else ""
     return [
-        f"Pictures share a detail, perhaps in different places (p = {marks.p:.3f} against mirror images){clear}. "
+        f"Pictures share a detail, perhaps in different places (p = {marks.p:.4f} against mirror images){clear}. "
         f"Look at the examples{first}: labels and frames do this, and so do pictures of one scene."
     ]
+
+
+def _about_power(power: Sequence[Power]) -> list[str]:
+    """For the first of the marks that were planted."""
+    if not power:
+        return []
+    first = [result for result in power if result.mark == power[0].mark]
+    return [f"What the tests could have seen: {power_in_words(first)} The page has more."]
 
 
 def _about_preference(shortcuts: Shortcuts | None) -> list[str]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,8 @@ class Marks:
     Attributes:
         images: (n,) the images that were compared.
         p: Of the agreement over all pairs, against mirror images.
+        agreement: (n, n) of every two pictures, see `peaks`.
+        control: (n, n) of each with the mirror images of the others.
         score: (n,) how much more each picture agrees with the others than with their mirror images.
         carriers: Images that show the detail, the clearest first: those whose score is above any that occurs with the
             opposite sign. Empty where p is above 0.05.
@@ -58,6 +61,8 @@ class Marks:
 
     images: tuple[int, ...]
     p: float
+    agreement: NDArray[np.float64]
+    control: NDArray[np.float64]
     score: NDArray[np.float64]
     carriers: tuple[int, ...]
     boxes: dict[int, Box]
@@ -79,37 +84,48 @@ def find_marks(
     Returns:
         The result; None with fewer than 8 pictures that can be read.
     """
-    used, prints = [], []
+    used, lumas = [], []
     for place, image in enumerate(images):
         progress(place, len(images))
         try:
-            luma = shrunk(read_image(root / paths[image], channels=1), SIDE)[0, 0].double().numpy()
+            lumas.append(luma_of(root / paths[image]))
         except ImageError:
             continue
         used.append(image)
-        prints.append(fingerprints(luma))
     if len(used) < MIN_PICTURES:
         return None
-    plain, mirrored = (np.stack(side) for side in zip(*(spectra for spectra, _ in prints), strict=True))
+    plain, mirrored = fingerprints(lumas)
     agreement, control = peaks(plain, plain), peaks(plain, mirrored)
     p, score = compare_mirrored(agreement, control, seed=seed)
     order = np.argsort(-score, kind="stable")
     carriers = [int(place) for place in order if p <= level and score[place] > max(0.0, -score.min())]
-    boxes = {used[place]: _box(place, plain, agreement, prints[place][1]) for place in carriers}
-    return Marks(tuple(used), p, score, tuple(used[place] for place in carriers), boxes)
+    boxes = {used[place]: _box(place, plain, agreement, lumas[place].shape) for place in carriers}
+    return Marks(tuple(used), p, agreement, control, score, tuple(used[place] for place in carriers), boxes)
 
 
-def fingerprints(
-    luma: NDArray[np.float64],
-) -> tuple[tuple[NDArray[np.complex64], NDArray[np.complex64]], tuple[int, int]]:
-    """Spectra of a picture and of its left-right mirror image, all frequencies equally strong, and its size.
+def luma_of(file: Path) -> NDArray[np.float64]:
+    """(h, w) in [0, 1], at most `SIDE` along each side.
+
+    Raises:
+        ImageError: If the file is no picture that can be used.
+    """
+    luma: NDArray[np.float64] = shrunk(read_image(file, channels=1), SIDE)[0, 0].double().numpy()
+    return luma
+
+
+def fingerprints(lumas: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+    """Spectra of pictures and of their left-right mirror images, all frequencies equally strong.
 
     Args:
-        luma: (h, w) in [0, 1], at most `SIDE` along each side.
+        lumas: (h, w) each, in [0, 1].
+
+    Returns:
+        (n, f, f / 2 + 1) each, of frames with room for every shift without wrapping round: f is twice the longest side.
     """
-    fine = luma - gaussian_filter(luma, 2)
-    fine = fine / np.sqrt(gaussian_filter(fine**2, SIDE / 32) + 1e-4) * np.outer(*(_fade(side) for side in luma.shape))
-    return (_spectrum(fine), _spectrum(fine[:, ::-1])), (luma.shape[0], luma.shape[1])
+    frame = 2 * max(max(luma.shape) for luma in lumas)
+    fine = [_details(luma) for luma in lumas]
+    plain, mirrored = (np.stack([_spectrum(image[:, ::step], frame) for image in fine]) for step in (1, -1))
+    return plain, mirrored
 
 
 def peaks(first: NDArray[np.complex64], second: NDArray[np.complex64]) -> NDArray[np.float64]:
@@ -146,7 +162,7 @@ def compare_mirrored(
     return p, difference.sum(1)
 
 
-def _box(place: int, spectra: NDArray[np.complex64], agreement: NDArray[np.float64], size: tuple[int, int]) -> Box:
+def _box(place: int, spectra: NDArray[np.complex64], agreement: NDArray[np.float64], size: tuple[int, ...]) -> Box:
     """Where the detail is in a picture: where it agrees most with its closest partners, each shifted onto it."""
     partners = np.argsort(-agreement[place], kind="stable")[:PARTNERS]
     own = irfft2(spectra[place])
@@ -165,14 +181,21 @@ def _box(place: int, spectra: NDArray[np.complex64], agreement: NDArray[np.float
 
 
 def _correlation(first: NDArray[np.complex64], others: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """(k, 2 SIDE, 2 SIDE) at each shift of the others against the first, smoothed over neighbouring shifts."""
-    correlation: NDArray[np.float32] = irfft2(first * others.conj() * _SMOOTH)
+    """(k, f, f) at each shift of the others against the first, smoothed over neighbouring shifts."""
+    correlation: NDArray[np.float32] = irfft2(first * others.conj() * _smoothing(len(first)))
     return correlation
 
 
-def _spectrum(fine: NDArray[np.float64]) -> NDArray[np.complex64]:
-    """(2 SIDE, SIDE + 1); room for every shift without wrapping round."""
-    spectrum = rfft2(fine, (2 * SIDE, 2 * SIDE))
+def _details(luma: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(h, w) fine structure, equally strong everywhere, fading out at the border."""
+    fine = luma - gaussian_filter(luma, 2)
+    inside: NDArray[np.float64] = np.outer(*(_fade(side) for side in luma.shape))
+    inside *= fine / np.sqrt(gaussian_filter(fine**2, 5) + 1e-4)
+    return inside
+
+
+def _spectrum(fine: NDArray[np.float64], frame: int) -> NDArray[np.complex64]:
+    spectrum = rfft2(fine, (frame, frame))
     strength = np.abs(spectrum)
     even: NDArray[np.complex64] = (spectrum / (strength + 1e-3 * strength.mean() + 1e-12)).astype(np.complex64)
     return even
@@ -184,11 +207,9 @@ def _fade(side: int) -> NDArray[np.float64]:
     return np.minimum(1, (np.minimum(places, side - 1 - places) + 0.5) / EDGE)
 
 
-def _smoothing() -> NDArray[np.float32]:
+@cache
+def _smoothing(frame: int) -> NDArray[np.float32]:
     """The transfer function of a Gaussian of 1 px, since a shift is rarely a whole number of pixels."""
-    rows, columns = np.fft.fftfreq(2 * SIDE), np.fft.rfftfreq(2 * SIDE)
+    rows, columns = np.fft.fftfreq(frame), np.fft.rfftfreq(frame)
     squared = rows[:, None] ** 2 + columns[None] ** 2
     return np.exp(-2 * (0.7 * np.pi) ** 2 * squared).astype(np.float32)
-
-
-_SMOOTH = _smoothing()

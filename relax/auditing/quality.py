@@ -99,7 +99,7 @@ def _odd_size(measures: Measures) -> NDArray[np.bool_]:
 
 def _no_colour(measures: Measures) -> NDArray[np.bool_]:
     grey: NDArray[np.bool_] = measures["colour"] < GREY
-    return grey & (np.mean(grey) <= 0.1)
+    return grey & ~_blank(measures) & (np.mean(grey) <= 0.1)
 
 
 CHECKS = (

@@ -17,6 +17,7 @@ from relax.auditing.marks import Marks
 from relax.auditing.metadata import Metadata
 from relax.auditing.neighbours import Neighbours
 from relax.auditing.outliers import Outliers
+from relax.auditing.power import Power
 from relax.auditing.predictability import Predictability
 from relax.auditing.quality import Quality
 from relax.auditing.shortcuts import Shortcuts
@@ -60,6 +61,7 @@ class Audit:
         map_counts: Number of pictures in each of them.
         shortcuts: None if there were too few pictures for the test.
         marks: A detail that recurs anywhere in the frame; None with too few pictures.
+        power: How often planted marks are found by the two tests.
         findings: The main results as sentences.
         settings: How it was made, as JSON types.
         report: Where the report was written.
@@ -77,6 +79,7 @@ class Audit:
     map_counts: dict[int, int]
     shortcuts: Shortcuts | None
     marks: Marks | None
+    power: tuple[Power, ...]
     findings: tuple[str, ...]
     settings: dict[str, Any]
     report: Path

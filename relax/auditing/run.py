@@ -26,6 +26,7 @@ from relax.auditing.marks import PICTURES, find_marks
 from relax.auditing.metadata import MetadataTable
 from relax.auditing.options import Options
 from relax.auditing.pictures import CELLS, Pictures
+from relax.auditing.power import power_of_details, power_of_places
 from relax.auditing.quality import check_pictures
 from relax.auditing.result import Audit, Space
 from relax.auditing.shortcuts import LEVEL, CellEvidence, find_shortcuts
@@ -137,6 +138,11 @@ def _audit(
     marks = find_marks(root, paths, compared, partial(report, "comparing"), level=LEVEL, seed=seed)
     shortcuts = find_shortcuts({"importance": importance, **evidence}, moved, seed=seed)
 
+    report("planting", 0, 1)
+    power = power_of_details(root, paths, marks, seed=seed) if marks and marks.p > LEVEL else []
+    if shortcuts and "recurrence" in shortcuts.tests:
+        power = power_of_places(evidence["recurrence"], len(shortcuts.tests), seed=seed) + power
+
     means, counts = means_by_cluster(maps, [int(space.clusters.labels[image]) for image in importance.images])
     result = Audit(
         paths=names,
@@ -151,7 +157,8 @@ def _audit(
         map_counts=counts,
         shortcuts=shortcuts,
         marks=marks,
-        findings=findings(names, len(failed), network.name, space, quality, columns, shortcuts, marks),
+        power=tuple(power),
+        findings=findings(names, len(failed), network.name, space, quality, columns, shortcuts, marks, power),
         settings={
             **_settings(folder, network, options, space, paths, importance, evidence),
             **surroundings(network.device, time.perf_counter() - start),

@@ -8,6 +8,7 @@
     hubs.csv             images that are neighbours of unusually many others
     shortcuts.csv        every cell of the grid, the strongest evidence first
     marks.csv            images compared with one another: how much more they agree than with mirror images, and where
+    power.csv            how often planted marks are found: test, mark, share of the pictures, share of the draws
     predictability.csv   every metadata column, the most predictable first
     importance.npz       the mean importance map of each cluster
     audit.json           findings, settings, failed images
@@ -61,6 +62,8 @@ def write_tables(audit: Audit, out: Path) -> list[Path]:
             ("path", "score", "shows_it", "top", "left", "bottom", "right"),
             _marks(audit.paths, audit.marks),
         )
+    if audit.power:
+        tables["power.csv"] = (tuple(asdict(audit.power[0])), [tuple(asdict(row).values()) for row in audit.power])
     if audit.columns:
         tables["predictability.csv"] = (
             tuple(asdict(audit.columns[0])),

@@ -1,0 +1,123 @@
+"""Power: which marks would this audit have seen?
+
+Marks are planted and the tests are repeated, on the audited pictures and their own noise. For the test of places, a
+mark makes some pictures change alike when one cell is hidden: their changes then have a cosine of 0.5 to each other,
+at a random cell. For details that recur, a square of random blocks is pasted into the pictures, each time at another
+place; pairs of a picture with and one without it, and mirror images, are taken to agree as they do without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relax.auditing.marks import Marks, compare_mirrored, fingerprints, luma_of, peaks
+from relax.auditing.positions import compare_positions
+from relax.auditing.shortcuts import LEVEL, SHARPNESS, CellEvidence
+from relax.io.errors import ImageError
+from relax.text import listed
+
+SHARES = (0.1, 0.25, 0.5)
+SIZES = (0.1, 0.2)  # side of the square, as a share of the shorter side of the picture
+ALIKE = 0.5
+DRAWS = 20
+FLIPS = 999
+
+
+@dataclass(frozen=True)
+class Power:
+    """How often a planted mark is found.
+
+    Attributes:
+        test: "places" or "details".
+        mark: What was planted, in words.
+        share: Of the pictures that carry it.
+        found: Share of the draws with p at most 0.05.
+    """
+
+    test: str
+    mark: str
+    share: float
+    found: float
+
+
+def power_of_places(evidence: CellEvidence, questions: int, *, seed: int = 0) -> list[Power]:
+    """Plant recurrences in one cell.
+
+    Args:
+        evidence: The question "recurrence".
+        questions: By which p-values are multiplied.
+        seed: The only source of randomness.
+    """
+    draws, count, side = np.random.default_rng(seed), len(evidence.images), evidence.values.shape[1]
+    results = []
+    for share in SHARES:
+        carriers = max(2, round(share * count))
+        agreement = np.exp(SHARPNESS * (ALIKE - 1)) * (carriers - 1) / (2 * (count - 1))
+        found = 0
+        for draw in range(DRAWS):
+            values, cell = evidence.values.copy(), tuple(draws.integers(side, size=2))
+            values[(draws.permutation(count)[:carriers], *cell)] += agreement
+            p = compare_positions(values, evidence.mirrored, seed=seed + draw, flips=FLIPS).p[cell]
+            found += questions * p <= LEVEL
+        mark = f"in one place (changes with a cosine of {ALIKE})"
+        results.append(Power("places", mark, share, found / DRAWS))
+    return results
+
+
+def power_of_details(root: Path, paths: Sequence[str], marks: Marks, *, seed: int = 0) -> list[Power]:
+    """Paste a square of random blocks into the pictures that were compared.
+
+    Args:
+        root: The folder.
+        paths: Of all images, relative to it.
+        marks: The comparison of the pictures as they are, which found nothing: what it found would be found again.
+        seed: The only source of randomness.
+
+    Returns:
+        The power by size and share; empty if a picture has disappeared meanwhile.
+    """
+    draws, count, results = np.random.default_rng(seed), len(marks.images), []
+    try:
+        lumas = [luma_of(root / paths[image]) for image in marks.images]
+    except ImageError:
+        return []
+    for size in SIZES:
+        spectra, _ = fingerprints([pasted(luma, size, draws) for luma in lumas])
+        planted = peaks(spectra, spectra)
+        for share in SHARES:
+            found = 0
+            for draw in range(DRAWS):
+                carries = draws.permutation(count) < max(2, round(share * count))
+                agreement = np.where(np.outer(carries, carries), planted, marks.agreement)
+                found += compare_mirrored(agreement, marks.control, seed=seed + draw, draws=FLIPS)[0] <= LEVEL
+            results.append(Power("details", f"anywhere (a square of {size:.0%} of the side)", share, found / DRAWS))
+    return results
+
+
+def pasted(luma: NDArray[np.float64], size: float, draws: np.random.Generator) -> NDArray[np.float64]:
+    """A copy of a picture (h, w) with a square of 6 x 6 black and white blocks, always the same, at a random place."""
+    side = max(6, round(size * min(luma.shape)))
+    blocks = np.random.default_rng(0).integers(0, 2, (6, 6)).astype(np.float64)
+    square = blocks[np.ix_(*[np.arange(side) * 6 // side] * 2)]
+    top, left = (int(draws.integers(length - side + 1)) if length > side else 0 for length in luma.shape)
+    picture = luma.copy()
+    area = picture[top : top + side, left : left + side]
+    area[:] = square[: area.shape[0], : area.shape[1]]
+    return picture
+
+
+def power_in_words(power: Sequence[Power]) -> str:
+    """The shares of draws in which the marks of one test were found."""
+    marks = dict.fromkeys(result.mark for result in power)
+    parts = []
+    for mark in marks:
+        results = [result for result in power if result.mark == mark]
+        shares = listed([f"{result.share:.0%}" for result in results])
+        found = listed([f"{result.found:.0%}" for result in results])
+        parts.append(f"A mark planted {mark} in {shares} of the pictures was found in {found} of the draws.")
+    return " ".join(parts)
