@@ -56,6 +56,18 @@ class Clusters:
         ordered: list[int] = images[np.argsort(-self.closeness[images], kind="stable")].tolist()
         return ordered
 
+    def centres_without(self, embeddings: NDArray[np.float32], image: int) -> NDArray[np.float64]:
+        """(K, D) the centres if one image had taken no part in them; that of a cluster of one stays.
+
+        A centre is close to its own members, above all in a small cluster, so an image that did take part cannot be
+        compared with one that did not, such as its mirror image.
+        """
+        centres = self.centres.astype(np.float64)
+        others = (self.labels == self.labels[image]) & (np.arange(len(self.labels)) != image)
+        if others.any():
+            centres[self.labels[image]] = unit(unit(embeddings[others]).sum(0, keepdims=True))[0]
+        return centres
+
 
 def find_clusters(
     embeddings: NDArray[np.float32], *, count: int | None = None, maximum: int = MAX_CLUSTERS, seed: int = 0

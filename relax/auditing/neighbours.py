@@ -93,7 +93,7 @@ def agreement(first: Neighbours, second: Neighbours) -> NDArray[np.float64]:
     return shares
 
 
-def unit(embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+def unit(embeddings: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, D) float64 of length 1; a zero vector stays zero."""
     vectors: NDArray[np.float64] = embeddings.astype(np.float64)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -133,7 +133,7 @@ def _audit(
     failed = dict(archive.failed)
     order = spread_over(space.clusters, seed)
     maps, importance = explain_pictures(pictures, paths, order[: options.explain], failed, report)
-    evidence, moved = hide_cells(pictures, paths, order[: options.hide], space.clusters, failed, report)
+    evidence, moved = hide_cells(pictures, paths, order[: options.hide], embeddings, space.clusters, failed, report)
     compared = distinct(order, space.duplicates)[:PICTURES]
     marks = find_marks(root, paths, compared, partial(report, "comparing"), level=LEVEL, seed=seed)
     shortcuts = find_shortcuts({"importance": importance, **evidence}, moved, seed=seed)

@@ -145,7 +145,7 @@ def find_shortcuts(
 
 
 def hiding_effects(
-    image_embedding: NDArray[np.float32], hidden: NDArray[np.float32], centres: NDArray[np.float32]
+    image_embedding: NDArray[np.float32], hidden: NDArray[np.float32], centres: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """How far hiding each cell moves one picture from its cluster towards the others.
 

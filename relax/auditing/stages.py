@@ -113,11 +113,14 @@ def hide_cells(
     pictures: Pictures,
     paths: Sequence[str],
     chosen: Sequence[int],
+    embeddings: NDArray[np.float32],
     clusters: Clusters,
     failed: dict[str, str],
     report: StageProgress,
 ) -> tuple[dict[str, CellEvidence], NDArray[np.bool_] | None]:
     """Hide each cell of pictures and of their mirror images in turn; arguments as for `explain_pictures`.
+
+    A picture and its mirror image are compared with centres in which it had no part.
 
     Returns:
         The evidence on "hiding" and "recurrence", and (n, s, s) whether the nearest centre changes, None without
@@ -125,14 +128,15 @@ def hide_cells(
     """
     images, plain, mirrored, moved, changes, mirror_changes = [], [], [], [], [], []
     steps = _with_mirror_images(pictures.hide, paths, chosen, failed, partial(report, "hiding"))
-    for image, embeddings, mirror_embeddings in steps:
+    for image, hidden, mirror_hidden in steps:
         images.append(image)
-        effects, other_nearest = hiding_effects(*embeddings, clusters.centres)
+        centres = clusters.centres_without(embeddings, image)
+        effects, other_nearest = hiding_effects(*hidden, centres)
         plain.append(effects.reshape(CELLS, CELLS))
         moved.append(other_nearest.reshape(CELLS, CELLS))
-        mirrored.append(hiding_effects(*mirror_embeddings, clusters.centres)[0].reshape(CELLS, CELLS))
-        changes.append(change(*embeddings))
-        mirror_changes.append(change(*mirror_embeddings))
+        mirrored.append(hiding_effects(*mirror_hidden, centres)[0].reshape(CELLS, CELLS))
+        changes.append(change(*hidden))
+        mirror_changes.append(change(*mirror_hidden))
     if not images:
         return {}, None
     grid = (len(images), CELLS, CELLS)

@@ -142,7 +142,7 @@ def test_hiding_effects_by_hand():
     effects, moved = hiding_effects(
         np.array([4, 3], dtype=np.float32),
         np.array([[8, 6], [3, 4], [1, 0]], dtype=np.float32),
-        np.array([[1, 0], [0, 2]], dtype=np.float32),
+        np.array([[1, 0], [0, 2]], dtype=np.float64),
     )
 
     np.testing.assert_allclose(effects, [0, 0.4, 0.2 - 1], atol=1e-6)

@@ -210,6 +210,17 @@ def test_members_go_from_the_centre_of_a_cluster_to_its_rim():
     np.testing.assert_allclose(clusters.closeness[:4], np.cos(angles[:4] - centre), atol=1e-6)
 
 
+def test_a_centre_without_an_image_is_that_of_the_others_and_a_cluster_of_one_keeps_its_own():
+    angles = np.radians([0, 10, 26, 180])
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    clusters = find_clusters(points, count=2)
+
+    centres = clusters.centres_without(points, 2)
+
+    np.testing.assert_allclose(centres, [[np.cos(np.radians(5)), np.sin(np.radians(5))], [-1, 0]], atol=1e-6)
+    np.testing.assert_allclose(clusters.centres_without(points, 3)[1], [-1, 0], atol=1e-6)
+
+
 def test_two_tight_blobs_are_two_clusters():
     assert find_clusters(blobs(20, 12)).sizes == [20, 12]
 
