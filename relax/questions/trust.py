@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from encoders import Encoder
+from relax.baselines.rise import predicted
 from relax.estimators.budget import Progress
 from relax.explainer import explain_images
 from relax.explanation import Explanation
@@ -127,6 +128,9 @@ def assess_with(
         raise ValueError(f"neighbours must be 1 or more; got {neighbours}")
     seed = settings.hiding.seed
     pixels = read_image(image, channels=encoder.channels)
+    head, target = settings.request.head, settings.request.target
+    if head is not None and target is None:  # the changed pictures may be taken for another class
+        settings = replace(settings, request=replace(settings.request, target=predicted(head, encoder(pixels)[0])))
 
     def importance(picture: Tensor, seed: int, index: int) -> Map:
         seeded = replace(settings, hiding=replace(settings.hiding, seed=seed))

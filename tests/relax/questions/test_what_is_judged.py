@@ -141,6 +141,25 @@ def test_explaining_again_keeps_the_class_of_the_picture(encoder, head, pictures
     assert 0 < outcome.values["max-sensitivity"] < 0.2
 
 
+def test_trust_keeps_the_class_of_the_picture_where_its_mirror_image_is_taken_for_another(encoder, head):
+    def predicted(pixels):
+        return int(head.logits(encoder(pixels[None]))[0].argmax())
+
+    picture = next(
+        each for each in (drawn(*SHAPE, seed=n) for n in range(50)) if predicted(each) != predicted(each.flip(-1))
+    )
+    keywords = {"method": "input-x-gradient", "head": head, "masks": None}
+
+    trust = relax.assess(picture, encoder, **keywords)
+
+    assert trust.mirrored == relax.assess(picture, encoder, target=predicted(picture), **keywords).mirrored
+    of_own, of_mirror = (
+        relax.explain(pixels, encoder, method="input-x-gradient", head=head, target=predicted(picture)).importance
+        for pixels in (picture, picture.flip(-1))
+    )
+    assert trust.mirrored == pytest.approx(np.corrcoef(of_own.ravel(), of_mirror[:, ::-1].ravel())[0, 1], abs=1e-3)
+
+
 def test_the_shift_of_the_embedding_judges_only_maps_of_the_picture_itself(encoder, head, pictures):
     by_family = relax.evaluate(
         pictures[:1], None, encoder, methods=["relax", "rise"], metrics=["faithfulness"], masks=40, head=head
