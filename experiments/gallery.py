@@ -19,6 +19,7 @@ from experiments.record import IMAGES
 from relax.files import written_aside
 
 SHRINK_TO = 640  # px on the longer side, so that the figures stay small
+DPI = 160
 
 
 def pictures() -> dict[str, Image.Image]:
@@ -49,7 +50,7 @@ def main() -> None:
         explanation.provenance["image"] = name
         file = name if args.encoder == "default" else f"{args.encoder}-{name}"
         with written_aside(IMAGES / f"{file}.png") as aside:
-            relax.figure(explanation).savefig(aside, format="png", dpi=110)
+            relax.figure(explanation).savefig(aside, format="png", dpi=DPI)
         print(f"{name}: {explanation}", flush=True)
 
 

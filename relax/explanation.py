@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,10 @@ from relax.files import written_aside
 from relax.maps import MAPS, uncertainty_limit, where_certain
 from relax.npz import read_npz
 from relax.records import check_record, read_json
+
+if TYPE_CHECKING:  # matplotlib takes a while to load
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FORMAT = 1  # of the saved file
 
@@ -192,6 +196,25 @@ class Explanation:
         except ValueError as reason:
             raise ValueError(f"{path} is not a saved explanation: {reason}") from None
         raise ValueError(f"{path} has format {version}, this version reads up to {FORMAT}: update relax-explainer")
+
+    def plot(self, kind: str = "overlay", ax: Axes | None = None, **options: Any) -> Figure:
+        """Draw one panel, in axes of a figure of your own if given.
+
+        Args:
+            kind: One of the panels of `relax.figure`, such as "overlay", "importance" or "u_relax".
+            ax: matplotlib's Axes to draw into, with a colour bar below; None makes a figure.
+            options: Further keywords of `relax.figure`, such as `cmap` and `alpha`; `width` is 3.5 inches, the column
+                of a paper, unless given.
+
+        Returns:
+            The figure.
+
+        Raises:
+            ValueError: As `relax.figure` does.
+        """
+        from relax.plotting.figure import figure  # matplotlib takes a while to load
+
+        return figure(self, **{"panels": [kind], "ax": ax, "width": 3.5, **options})
 
     def _repr_png_(self) -> bytes:
         """The figure, as notebooks display it."""

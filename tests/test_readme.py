@@ -19,7 +19,7 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     Image.fromarray(skimage.data.astronaut()).save(tmp_path / "dog.png")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
 
     exec("\n".join(blocks).replace("masks=3000", "masks=100"), {})
 

@@ -14,7 +14,7 @@ import numpy as np
 from rich.text import Text
 
 from relax.cli.console import MaskProgress, Stopped, complain, plain_table, prefixed, print_table
-from relax.cli.outputs import targets, write_outputs
+from relax.cli.outputs import OUTPUTS, Output, targets, write_outputs
 from relax.explanation import Explanation
 from relax.files import file_names, with_ending
 from relax.io.choice import discreet_name
@@ -61,6 +61,7 @@ def explain_files(
     *,
     add_masks: AddMasks | None = None,
     inputs: Sequence[str | Path] = (),
+    outputs: Sequence[Output] = OUTPUTS,
     assess: Assess | None = None,
     quiet: bool,
     debug: bool,
@@ -73,6 +74,7 @@ def explain_files(
         out: The folder to write to.
         add_masks: Explains with further masks, given the path of the earlier files, without their ending.
         inputs: Further files that must not be overwritten.
+        outputs: The files of each image.
         assess: Assesses how far a map can be trusted; None = not assessed.
         quiet: No progress and no table.
         debug: Show the traceback of each failure.
@@ -87,11 +89,12 @@ def explain_files(
     explained: list[ExplainedFile] = []
     try:
         with progress.bar:
-            for image, target in zip(images, targets(images, out, inputs), strict=True):
+            places = targets(images, out, inputs, [output.ending for output in outputs])
+            for image, target in zip(images, places, strict=True):
                 progress.start(image)
                 explain = explain_image if add_masks is None else partial(add_masks, target)
                 try:
-                    explained.append(explain_file(image, target, explain, progress, assess))
+                    explained.append(explain_file(image, target, explain, progress, assess, outputs))
                     for note in explained[-1].notes:
                         complain(f"note: {note}")
                 except Exception as error:  # of any kind: the other images must still be explained
@@ -148,6 +151,7 @@ def explain_file(
     explain_image: ExplainImage,
     progress: MaskProgress | None = None,
     assess: Assess | None = None,
+    outputs: Sequence[Output] = OUTPUTS,
 ) -> ExplainedFile:
     """Explain one image and write its outputs beside each other.
 
@@ -157,6 +161,7 @@ def explain_file(
         explain_image: Explains it.
         progress: Updated after every batch.
         assess: As for `explain_files`.
+        outputs: Which files to write.
 
     Raises:
         ImageError, EncoderError, ValueError, OSError: As for `relax.explain`, or if a file cannot be written.
@@ -175,9 +180,9 @@ def explain_file(
                 explanation = stop.explanation
             if explanation is None or _surpassed(explanation, target):
                 raise KeyboardInterrupt from None
-            write_outputs(explanation, target)
+            write_outputs(explanation, target, outputs)
             raise Interrupted([explanation]) from None
-    files = tuple(write_outputs(explanation, target))
+    files = tuple(write_outputs(explanation, target, outputs))
     return ExplainedFile(
         discreet_name(image), files, explanation, tuple(dict.fromkeys(str(warning.message) for warning in caught))
     )

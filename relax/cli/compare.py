@@ -1,14 +1,15 @@
-"""`relax compare`: methods, or encoders, side by side on one image."""
+"""`relax compare`: methods, or encoders, side by side on one image or on many."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, MaskProgress, UsageError, complain, plain_table, prefixed, print_table
+from relax.cli.console import DONE, SOME_FAILED, MaskProgress, UsageError, complain, prefixed
 from relax.cli.options import (
     DEFAULT_OUT,
     ESTIMATION,
@@ -16,20 +17,26 @@ from relax.cli.options import (
     HEAD,
     HIDING,
     IMAGE_HELP,
+    OUT_PANEL,
     QUESTION,
     QUESTION_PANEL,
     TOLERANCE,
     Debug,
     EncoderSpec,
+    Format,
     Methods,
     Out,
+    Panels,
     Quiet,
+    ThemeName,
 )
-from relax.cli.usage import check_out, encoder_specs, listed, takes, usage_errors
-from relax.files import file_names, write_files
-from relax.text import number
+from relax.cli.usage import check_out, choice, encoder_specs, listed, takes, usage_errors
+from relax.io.choice import discreet_name
+from relax.io.errors import ImageError
+from relax.plotting.tables import FORMATS, KINDS, THEMES
 
-if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
+if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
+    from relax.cli.compared import ComparedImage
     from relax.questions.comparison import Comparison
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -44,7 +51,10 @@ relax compare cat.png --head probe --methods rise,lime
     a head trained by `relax head train`
 
 relax compare cat.png --encoders default,random:default
-    RELAX through several encoders: same masks, one colour scale
+    RELAX through several encoders: same masks, each map on its own scale; --shared-scale draws all on one
+
+relax compare photos --encoders default,sscd
+    a folder: a figure for each image, and how alike the maps of the two are on average (likeness.csv)
 """
 
 DEFAULT_METHODS = "relax,lafam,gradcam,lime,occlusion,random"
@@ -52,7 +62,7 @@ DEFAULT_METHODS = "relax,lafam,gradcam,lime,occlusion,random"
 
 @takes(HEAD, QUESTION, HIDING, ESTIMATION, TOLERANCE, EXECUTION)
 def compare(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help=IMAGE_HELP)],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE|DIR", help=f"{IMAGE_HELP} Or folders of images.")],
     options: dict[str, Any],
     methods: Methods = DEFAULT_METHODS,
     encoders: Annotated[
@@ -64,42 +74,67 @@ def compare(
         ),
     ] = None,
     encoder: EncoderSpec = "default",
+    shared_scale: Annotated[
+        bool,
+        typer.Option(
+            "--shared-scale",
+            help="Draw the maps of --encoders on one colour scale, instead of each on its own.",
+            rich_help_panel=OUT_PANEL,
+        ),
+    ] = False,
+    panels: Panels = "overlay",
+    format: Format = "png",
+    theme: ThemeName = "light",
     out: Out = DEFAULT_OUT,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
-    """Compare methods, or encoders, on one image, with the cost of each.
+    """Compare methods, or encoders, on one image or many, with the cost of each and how alike their maps are.
 
-    Writes STEM-compare.png (the figure), STEM-compare.json (costs, settings, failures) and the maps of each,
-    STEM-NAME.npz. A method that fails is reported in one line, and the others are still drawn. --masks is for relax
-    and rise; each other method has its own number of samples.
+    Writes STEM-compare.png (the figure), STEM-compare.json (costs, likeness, settings, failures) and the maps of each,
+    STEM-NAME.npz; of several images likeness.csv (a row per image and pair) and likeness.json (means with intervals).
+    A method that fails is reported in one line, and the others are still drawn. --masks is for relax and rise; each
+    other method has its own number of samples.
     """
     from relax.baselines.methods import METHODS
-    from relax.cli.prepare import check_fill, prepared
-    from relax.questions.comparison import compare_encoders, compare_with
+    from relax.cli.compared import as_file_name, print_costs, print_likeness, write, write_likeness
+    from relax.cli.outputs import targets
 
     if encoders is not None and (options["head"], options["target"]) != (None, None):
         raise UsageError("--head and --target are for --methods; --encoders compares RELAX, which explains no class")
+    drawn = {"panels": listed("--panels", panels, KINDS), "theme": choice("--theme", theme, THEMES)}
+    choice("--format", format, FORMATS)
     names = listed("--methods", methods, METHODS) if encoders is None else encoder_specs(encoders)
-    progress = MaskProgress(len(names), visible=not quiet)
+    with usage_errors(debug=debug):
+        pictures = _pictures(images)
+    progress = MaskProgress(len(names) * len(pictures), visible=not quiet)
+    compared: list[ComparedImage] = []
     with progress.bar, usage_errors(debug=debug):
         if encoders is None:
-            with usage_errors(debug=debug, of_images=True):
-                network, settings = prepared(encoder, options, out)
-            comparison = compare_with(image, names, network, settings, progress.advance, progress.masks)
+            compare_image = _by_methods(names, encoder, options, out, progress, debug=debug)
         else:
-            check_out(out)
-            check_fill(options["fill"])
-            keywords: Any = {name: value for name, value in options.items() if name not in HEAD}
-            comparison = compare_encoders(image, names, started=progress.advance, progress=progress.masks, **keywords)
-        if not comparison.explanations:
-            raise ValueError("; ".join(f"{name}: {reason}" for name, reason in comparison.failures.items()))
-        files = write(comparison, out, image)
-    for name, reason in comparison.failures.items():
-        complain(prefixed(name, reason))
-    if not quiet:
-        print_costs(comparison, files)
-    return SOME_FAILED if comparison.failures else DONE
+            compare_image = _through_encoders(names, options, out, progress, shared_scale=shared_scale)
+        endings = [f"-compare.{format}", "-compare.json", *(f"-{as_file_name(name)}.npz" for name in names)]
+        for picture, target in zip(pictures, targets(pictures, out, endings=endings), strict=True):
+            try:
+                comparison = compare_image(picture)
+                if not comparison.explanations:
+                    raise ValueError("; ".join(f"{name}: {why}" for name, why in comparison.failures.items()))
+                compared.append(write(comparison, picture, target, format, drawn))
+            except ImageError as error:
+                if len(pictures) == 1:
+                    raise
+                complain(prefixed(discreet_name(picture), error))
+                continue
+            for name, reason in comparison.failures.items():
+                complain(prefixed(name, reason))
+        written = write_likeness(compared, out) if len(pictures) > 1 and compared else None
+    if not quiet and written is not None:
+        print_likeness(compared, *written)
+    elif not quiet and compared:
+        print_costs(comparison, compared[0].files)
+    failed = len(compared) < len(pictures) or any(image.failures for image in compared)
+    return SOME_FAILED if failed else DONE
 
 
 def methods() -> int:
@@ -113,46 +148,40 @@ def methods() -> int:
     return DONE
 
 
-def write(comparison: Comparison, out: Path, image: str) -> list[Path]:
-    """Write the figure, the costs and the maps, each file whole or not at all. Returns their paths."""
-    from relax.cli.outputs import targets
-    from relax.plotting.comparison import comparison_figure
-    from relax.plotting.drawing import file_of
-    from relax.questions.comparison import costs
+def _pictures(images: Sequence[str]) -> list[str]:
+    """The images, with those of a folder in its place."""
+    from relax.references import image_files
 
-    explanations = comparison.explanations
-    maps = {f"-{_as_file_name(name)}.npz": explanation for name, explanation in explanations.items()}
-    (target,) = targets([image], out, endings=["-compare.png", "-compare.json", *maps])
-    provenance = {name: explanation.provenance for name, explanation in explanations.items()}
-    record = {"costs": costs(comparison), "failures": comparison.failures, "provenance": provenance}
-    return write_files(
-        target,
-        {
-            "-compare.png": file_of(comparison_figure(explanations, comparison.failures, comparison.limits)),
-            "-compare.json": (json.dumps(record, indent=2) + "\n").encode(),
-            **{ending: explanation.to_bytes() for ending, explanation in maps.items()},
-        },
-    )
+    return [str(path) for image in images for path in (image_files(image) if Path(image).is_dir() else [image])]
 
 
-def print_costs(comparison: Comparison, files: list[Path]) -> None:
-    """Print passes, seconds and range of each map, why it may say little, and the files written, to stdout."""
-    from rich.text import Text
+def _by_methods(
+    names: Sequence[str], spec: str, options: dict[str, Any], out: Path, progress: MaskProgress, *, debug: bool
+) -> Callable[[str], Comparison]:
+    """Compares methods on one image after the other, with one encoder."""
+    from relax.cli.prepare import prepared
+    from relax.questions.comparison import compare_with
 
-    from relax.questions.comparison import costs
-    from relax.scale import doubts
-
-    table = plain_table(["name"], ["passes", "seconds", "lowest", "highest"])
-    table.add_column("unit", overflow="fold")
-    for row in costs(comparison):
-        span = row["highest"] - row["lowest"]
-        ends = number(row["lowest"], span), number(row["highest"], span)
-        table.add_row(Text(row["name"]), f"{row['passes']:,}", f"{row['seconds']:.1f}", *ends, Text(row["unit"]))
-    reasons = {name: doubts(explanation) for name, explanation in comparison.explanations.items()}
-    lines = [f"{name}: {doubt}" for name, of_map in reasons.items() for doubt in of_map]
-    print_table(table, *lines, f"written: {file_names(files)}")
+    with usage_errors(debug=debug, of_images=True):
+        network, settings = prepared(spec, options, out)
+    return lambda image: compare_with(image, names, network, settings, progress.advance, progress.masks)
 
 
-def _as_file_name(name: str) -> str:
-    """The name with all but letters, digits, + and . replaced by hyphens, such as the : and / of a spec."""
-    return "".join(character if character.isalnum() or character in "+.-" else "-" for character in name)[:100]
+def _through_encoders(
+    names: Sequence[str], options: dict[str, Any], out: Path, progress: MaskProgress, *, shared_scale: bool
+) -> Callable[[str], Comparison]:
+    """Compares encoders on one image after the other; each is loaded once."""
+    from relax.cli.prepare import check_fill
+    from relax.questions.comparison import compare_encoders_with, load_each
+    from relax.settings import Settings
+
+    check_out(out)
+    check_fill(options["fill"])
+    settings = Settings.of({name: value for name, value in options.items() if name not in HEAD})
+    networks, failures = load_each(names, settings.execution)
+
+    def compare_image(image: str) -> Comparison:
+        comparison = compare_encoders_with(image, networks, settings, shared_scale, progress.advance, progress.masks)
+        return replace(comparison, failures={**failures, **comparison.failures})
+
+    return compare_image

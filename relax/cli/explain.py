@@ -24,10 +24,14 @@ from relax.cli.options import (
     TOLERANCE,
     Debug,
     EncoderSpec,
+    Format,
     Out,
+    Panels,
     Quiet,
+    ThemeName,
 )
-from relax.cli.usage import takes, usage_errors
+from relax.cli.usage import choice, listed, takes, usage_errors
+from relax.plotting.tables import FORMATS, KINDS, THEMES
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from encoders import Encoder
@@ -42,6 +46,9 @@ relax explain cat.png
 
 relax explain cat.png --encoder sscd
     another encoder, trained without labels on photographs: pip install "relax-explainer[sscd]"
+
+relax explain cat.png --overlay --format pdf
+    the figure for print, and the importance alone, transparent, to lay over the picture
 
 relax explain *.jpg --encoder timm:vit_small_patch14_dinov2.lvd142m --out maps
     many images, another encoder; `relax encoders` lists what can be loaded
@@ -101,6 +108,18 @@ def explain(
             rich_help_panel=RUN_PANEL,
         ),
     ] = None,
+    panels: Panels = "image,overlay,importance,uncertainty",
+    format: Format = "png",
+    theme: ThemeName = "light",
+    overlay: Annotated[
+        bool,
+        typer.Option(
+            "--overlay",
+            help="Also write the importance as a transparent PNG in the size of the image, to lay over it: "
+            "STEM-overlay.png.",
+            rich_help_panel=OUT_PANEL,
+        ),
+    ] = False,
     out: Out = DEFAULT_OUT,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -108,8 +127,8 @@ def explain(
     """Show which parts of each image determine its embedding, and how certain that is.
 
     Parts of the image are hidden at random, thousands of times; a part is important if showing it keeps the embedding
-    close. Writes for each image a figure (.png), the maps (.npz) and their provenance (.json); after Ctrl-C those of
-    the masks so far.
+    close. Writes for each image a figure (.png, .svg or .pdf), the maps (.npz) and their provenance (.json); after
+    Ctrl-C those of the masks so far.
     """
     if neighbours is not None and not trust:
         raise UsageError("--neighbours needs --trust")
@@ -117,7 +136,10 @@ def explain(
         raise UsageError(
             f"--more must be 1 or more; got {more}" if more < 1 else "--more adds to earlier masks: leave --masks out"
         )
+    drawn = {"panels": listed("--panels", panels, KINDS), "theme": choice("--theme", theme, THEMES)}
+    choice("--format", format, FORMATS)
     from relax.cli.batch import continue_file, explain_files
+    from relax.cli.outputs import chosen_outputs
     from relax.cli.prepare import prepared
     from relax.method import image_explainer
 
@@ -130,7 +152,15 @@ def explain(
     if isinstance(options["fill"], str):
         inputs.append(options["fill"])
     failed = explain_files(
-        images, explain_image, out, add_masks=add_masks, inputs=inputs, assess=assess, quiet=quiet, debug=debug
+        images,
+        explain_image,
+        out,
+        add_masks=add_masks,
+        inputs=inputs,
+        outputs=chosen_outputs(format, overlay=overlay, **drawn),
+        assess=assess,
+        quiet=quiet,
+        debug=debug,
     )
     return SOME_FAILED if failed else DONE
 

@@ -16,6 +16,7 @@ import typer
 from encoders import POOLINGS, PRECISIONS
 from masking import DESIGNS, FILLS, REGIONS
 from relax.estimators.defaults import DEFAULT_MASKS
+from relax.plotting.tables import FORMATS, KINDS, THEMES
 from relax.settings import ESTIMATORS, MAX_MASKS, PRESETS
 from similarity.measures import MEASURES
 
@@ -53,6 +54,35 @@ Quiet = Annotated[
     typer.Option("--quiet", help="No progress and no summary; errors are still printed.", rich_help_panel=OUT_PANEL),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=OUT_PANEL)]
+
+
+def _rows(rows: Mapping[str, str]) -> str:
+    """Names with their meanings, for a help text."""
+    return "; ".join(f"{name}: {what}" for name, what in rows.items())
+
+
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help=f"Of the figure: {_rows({name: row.what for name, row in FORMATS.items()})}.",
+        rich_help_panel=OUT_PANEL,
+    ),
+]
+Panels = Annotated[
+    str,
+    typer.Option(
+        "--panels",
+        metavar="NAMES",
+        help=f"What the figure shows, comma-separated: {_rows({name: row.what for name, row in KINDS.items()})}.",
+        rich_help_panel=OUT_PANEL,
+    ),
+]
+ThemeName = Annotated[
+    str,
+    typer.Option("--theme", metavar="THEME", help=f"Of the figure: {', '.join(THEMES)}.", rich_help_panel=OUT_PANEL),
+]
 
 
 @dataclass(frozen=True)
@@ -109,11 +139,6 @@ def fill_value(text: str) -> str | float | list[float]:
     except ValueError:
         return text
     return values[0] if len(values) == 1 else values
-
-
-def _rows(rows: Mapping[str, str]) -> str:
-    """Names with their meanings, for a help text."""
-    return "; ".join(f"{name}: {what}" for name, what in rows.items())
 
 
 METHOD = ("method",)

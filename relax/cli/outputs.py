@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from relax.explanation import Explanation
 from relax.files import with_ending, write_files
 from relax.io.choice import stem_of
 from relax.plotting.figure import figure_file
+from relax.plotting.overlay import overlay_file
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,16 @@ OUTPUTS = (
 )
 """Written by `relax explain` for each image."""
 
+OVERLAY = Output("-overlay.png", overlay_file)
+"""Written on request: the importance as colours to lay over the image."""
+
 ENDINGS = tuple(output.ending for output in OUTPUTS)
+
+
+def chosen_outputs(format: str, *, overlay: bool, **options: Any) -> tuple[Output, ...]:
+    """`OUTPUTS` with the figure in this format and with these options of `relax.figure`; with the overlay if wanted."""
+    drawn = Output(f".{format}", partial(figure_file, format=format, **options))
+    return (drawn, *OUTPUTS[1:], *([OVERLAY] if overlay else []))
 
 
 def write_outputs(explanation: Explanation, target: Path, outputs: Sequence[Output] = OUTPUTS) -> list[Path]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 
 from relax.plotting.lettering import text_width
 from relax.plotting.scales import Scale
-from relax.plotting.themes import Theme
+from relax.plotting.tables import Theme
 from relax.text import number
 
 SIZE = 6.0  # points
@@ -19,13 +20,18 @@ def draw_bar(drawing: Figure, axes: Axes, scale: Scale, theme: Theme, width: flo
     """Draw the bar of a scale into axes of this width in inches."""
     mappable = ScalarMappable(scale.norm, scale.colours)
     bar = drawing.colorbar(mappable, cax=axes, orientation="horizontal", extend=scale.extend)
+    number_bar(bar, scale, theme, width)
+
+
+def number_bar(bar: Colorbar, scale: Scale, theme: Theme, width: float) -> None:
+    """Write the numbers of a scale under its bar, which is this wide in inches."""
     bar.outline.set(color=theme.hatch, linewidth=0.5)
     values, labels = _numbers(scale, width)
     bar.set_ticks(values, labels=labels)
     bar.minorticks_off()
-    axes.tick_params(labelsize=SIZE, length=2, width=0.5, color=theme.pale, labelcolor=theme.ink, pad=1.5)
+    bar.ax.tick_params(labelsize=SIZE, length=2, width=0.5, color=theme.pale, labelcolor=theme.ink, pad=1.5)
     sides = {scale.low: "left", scale.high: "right"} if scale.span > 0 else {}
-    for value, tick in zip(values, axes.get_xticklabels(), strict=True):
+    for value, tick in zip(values, bar.ax.get_xticklabels(), strict=True):
         tick.set(ha=sides.get(value, "center"), parse_math=False)
 
 

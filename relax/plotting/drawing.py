@@ -8,40 +8,18 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
+from relax.plotting.tables import FORMATS, Format
 from relax.text import one_of
 
 DPI = 200
-
-
-@dataclass(frozen=True)
-class Format:
-    """A kind of file.
-
-    Attributes:
-        what: What it is good for, for help texts.
-        metadata: Entries of the file that are set or, if None, left out.
-        settings: Of matplotlib, while the file is written.
-    """
-
-    what: str
-    metadata: Mapping[str, None] = field(default_factory=dict)
-    settings: Any = field(default_factory=dict)
-
-
-FORMATS = {
-    "png": Format("pixels, 200 per inch"),
-    "svg": Format("vectors, for the web", {"Date": None}, {"svg.hashsalt": "relax", "svg.fonttype": "path"}),
-    "pdf": Format("vectors, for print", {"CreationDate": None, "ModDate": None}, {"pdf.fonttype": 42}),
-}
 
 
 class Drawing(Figure):

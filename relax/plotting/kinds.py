@@ -1,8 +1,8 @@
-"""The kinds of panels of an explanation, as a table: what each shows, on which scale, with which words under it."""
+"""The panels of an explanation: what each kind shows, on which scale, and with which words under it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,7 @@ from relax.plotting.overlay import ALPHA, TOP, checked_alpha, opacity, outlines,
 from relax.plotting.panels import draw_image, draw_layer, draw_map, draw_outlines
 from relax.plotting.scales import Limits, Scale
 from relax.plotting.sheet import Panel
-from relax.plotting.themes import THEMES, Theme
+from relax.plotting.tables import KINDS, THEMES, Theme
 from relax.text import number, one_of
 from similarity.measures import MEASURES
 
@@ -42,6 +42,10 @@ class Look:
         """Of everything that is not data."""
         return THEMES[self.theme]
 
+    def panels(self, explanation: ExplanationLike, names: Sequence[str]) -> list[Panel]:
+        """Panels of these kinds."""
+        return [KINDS[name].load()(explanation, self) for name in names]
+
     def limit(self, explanation: ExplanationLike) -> float:
         """The largest uncertainty that U-RELAX keeps."""
         rule = {"threshold": self.threshold, "quantile": self.quantile, "gamma": self.gamma}
@@ -50,19 +54,6 @@ class Look:
     def importance(self, explanation: ExplanationLike) -> Scale:
         """The scale of the importance, which the overlay and U-RELAX share."""
         return Scale.of("importance", explanation.importance, self.limits, self.cmap)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of panel.
-
-    Attributes:
-        what: What it shows, for help texts.
-        panel: Makes it, of an explanation.
-    """
-
-    what: str
-    panel: Callable[[ExplanationLike, Look], Panel]
 
 
 def image_panel(explanation: ExplanationLike, look: Look) -> Panel:
@@ -113,16 +104,6 @@ def u_relax_panel(explanation: ExplanationLike, look: Look) -> Panel:
     draw = partial(_draw_layer, explanation=explanation, layer=layer, lines=[], theme=look.colours)
     note = f"coloured where the uncertainty is ≤ {number(limit)}"
     return _panel("U-RELAX: importance where certain", scale, draw, explanation, quantity(explanation.provenance), note)
-
-
-KINDS = {
-    "image": Kind("the picture", image_panel),
-    "overlay": Kind("the importance over the picture, transparent where it is low", overlay_panel),
-    "importance": Kind("the importance", importance_panel),
-    "uncertainty": Kind("the uncertainty", uncertainty_panel),
-    "standard_error": Kind("the Monte-Carlo error of the importance", standard_error_panel),
-    "u_relax": Kind("the importance over the picture where it is certain", u_relax_panel),
-}
 
 
 def rule(alpha: float, scale: Scale) -> str:

@@ -12,8 +12,9 @@ from matplotlib.font_manager import FontProperties
 from relax.plotting.drawing import boxes_for_missing_glyphs
 
 PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}  # a $ in a file name is a dollar sign
+_MARKS = "/_-:?&.,"  # after which a long name is cut
 _DPI = 200  # at which text is measured
-_SLACK = 1.02  # text is a little wider in vector files, whose letters stand between pixels
+_SLACK = 1.04  # letters stand a little wider at other resolutions, where they fall on other pixels
 
 
 def line_height(size: float) -> float:
@@ -32,7 +33,7 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
 def broken(pieces: Iterable[str], width: float, size: float, *, bold: bool = False, separator: str = " ") -> list[str]:
     """Join pieces of text to lines of at most `width` inches.
 
-    A piece that is longer than a line is broken at its spaces, and a word that is at any letter.
+    A piece that is longer than a line is broken at its spaces, and a word that is after a mark or at any letter.
     """
     lines: list[str] = []
     for piece in pieces:
@@ -44,16 +45,19 @@ def broken(pieces: Iterable[str], width: float, size: float, *, bold: bool = Fal
         elif " " in piece:
             lines += broken(piece.split(" "), width, size, bold=bold)
         else:
-            lines += _cut(piece, width, size, bold=bold)
+            lines[-1:] = _cut(joined, width, size, bold=bold)
     return lines
 
 
 def _cut(word: str, width: float, size: float, *, bold: bool) -> list[str]:
-    """The word in pieces that fit."""
+    """The word in pieces that fit, cut where a part of a path or name ends if one ends in the last half of a line."""
     pieces = [""]
     for letter in word:
-        if pieces[-1] and text_width(pieces[-1] + letter, size, bold=bold) > width:
-            pieces.append("")
+        line = pieces[-1]
+        if line and text_width(line + letter, size, bold=bold) > width:
+            end = max((line.rfind(mark) + 1 for mark in _MARKS), default=0)
+            end = end if 2 * end > len(line) else len(line)
+            pieces[-1:] = [line[:end], line[end:]]
         pieces[-1] += letter
     return pieces
 

@@ -7,6 +7,8 @@ those of the importance panel, on the same scale.
 
 from __future__ import annotations
 
+import io
+
 import contourpy
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +61,13 @@ def overlay(
     scale = Scale.of("importance", values, None if limits is None else {"importance": limits}, cmap)
     layer = tinted(values, scale, opacity(values, alpha, signed=scale.signed))
     return _outlined(layer, outlines(values)) if outline else layer
+
+
+def overlay_file(explanation: ExplanationLike) -> bytes:
+    """The bytes of `overlay` as a PNG file with transparency, in the size of the picture."""
+    stream = io.BytesIO()
+    Image.fromarray(overlay(explanation)).save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
 
 
 def tinted(values: NDArray[np.float32], scale: Scale, opacities: NDArray[np.float64]) -> NDArray[np.uint8]:

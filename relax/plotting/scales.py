@@ -7,7 +7,7 @@ says that there are values beyond.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -17,6 +17,7 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from encoders.values import described, is_number, plain
+from relax.maps import ExplanationLike, map_unit
 from relax.text import listed, nearest, shortened
 
 Limits: TypeAlias = tuple[float, float]
@@ -91,6 +92,21 @@ class Scale:
         shares = self.norm(np.where(known, values, self.low)).filled(0)
         colours: NDArray[np.uint8] = matplotlib.colormaps[self.colours](shares, bytes=True)[..., :3]
         return colours
+
+
+def common_limits(name: str, explanations: Sequence[ExplanationLike]) -> Limits | None:
+    """The lowest and highest value of a map over several explanations; None if it is known nowhere, or constant.
+
+    Raises:
+        ValueError: If the importance is not in one unit.
+    """
+    if len(units := dict.fromkeys(map_unit(explanation.provenance) for explanation in explanations)) > 1:
+        raise ValueError(f'scales="shared" needs maps in one unit; got {listed(list(units))}: leave it out')
+    maps = [getattr(explanation, name) for explanation in explanations]
+    known = [values[np.isfinite(values)] for values in maps]
+    ends = [(float(values.min()), float(values.max())) for values in known if values.size]
+    low, high = min((low for low, _ in ends), default=0.0), max((high for _, high in ends), default=0.0)
+    return (low, high) if low < high else None
 
 
 def _ends(name: str, limits: object) -> Limits:

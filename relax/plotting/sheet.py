@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,13 +19,14 @@ from relax.plotting.bars import draw_bar
 from relax.plotting.drawing import Drawing
 from relax.plotting.lettering import PLAIN, broken, line_height
 from relax.plotting.scales import Scale
-from relax.plotting.themes import Theme
+from relax.plotting.tables import Theme
 
 WIDTH = 7.2  # inches: a page of most journals; a column has 3.3 to 3.5
 NARROWEST, WIDEST = 2.0, 100.0
 NAME, TITLE, SMALL = 8.0, 7.0, 6.0  # points
 EDGE, GAP, BETWEEN = 0.1, 0.16, 0.14  # inches: around all panels, between columns, between rows
 ABOVE, BAR, TICKS = 0.06, 0.07, 0.165  # inches: from a panel to its colour bar, its height, and that of its numbers
+ASCENT = 0.95  # of a letter above its base line, as a share of its size
 SLIMMEST, FLATTEST, TALLEST = 1.35, 0.7, 3.2  # inches of a panel
 
 
@@ -102,13 +104,13 @@ class Sheet:
         return self.width - 2 * EDGE
 
     def _columns(self) -> tuple[int, float]:
-        """How many panels stand side by side, as many as stay large enough, and the width of each in inches."""
+        """How many panels stand side by side, as many as are large enough then, and the width of each in inches."""
         most = max(len(row.panels) for row in self.rows)
-        flattest = min(panel.shape[0] / panel.shape[1] for row in self.rows for panel in row.panels)
+        usual = median(panel.shape[0] / panel.shape[1] for row in self.rows for panel in row.panels)
         for lines in range(1, most + 1):
             columns = math.ceil(most / lines)
             slot = (self._inside - (columns - 1) * GAP) / columns
-            if slot >= SLIMMEST and slot * flattest >= FLATTEST:
+            if slot >= SLIMMEST and slot * usual >= FLATTEST:
                 break
         return columns, slot
 
@@ -148,15 +150,18 @@ class _Strip:
     @property
     def height(self) -> float:
         """Inches from the heading to the last line of text under the panels."""
-        bar = ABOVE + BAR + TICKS if any(panel.scale for panel in self.panels) else 0.0
-        lines = max(len(label) + len(note) for label, note in zip(self.labels, self.notes, strict=True))
-        return self.head + max(map(self.tall, self.panels)) + bar + line_height(SMALL) * lines
+        return self.head + max(
+            self.tall(panel)
+            + (BAR + TICKS if panel.scale else 0)
+            + line_height(SMALL) * (len(label) + len(note))
+            + ABOVE
+            for panel, label, note in zip(self.panels, self.labels, self.notes, strict=True)
+        )
 
     def draw(self, page: _Page, top: float) -> None:
         """Draw it on a page, `top` inches below its upper edge."""
         page.write(EDGE, top, self.heading, NAME, page.theme.ink, bold=True)
         top += self.head
-        foot = top + max(map(self.tall, self.panels)) + ABOVE
         for place, panel in enumerate(self.panels):
             left = EDGE + place * (self.slot + GAP)
             title = self.titles[place]
@@ -165,9 +170,10 @@ class _Strip:
             axes.set_anchor("NW")
             panel.draw(axes)
             frame(axes, page.theme)
-            under = foot
+            under = top + self.tall(panel) + ABOVE
             if panel.scale:
-                draw_bar(page.drawing, page.axes(left, foot, self.slot, BAR), panel.scale, page.theme, self.slot)
+                wide = min(max(self.tall(panel) * panel.shape[1] / panel.shape[0], SLIMMEST), self.slot)
+                draw_bar(page.drawing, page.axes(left, under, wide, BAR), panel.scale, page.theme, wide)
                 under += BAR + TICKS
             page.write(left, under, self.labels[place], SMALL, page.theme.ink)
             under += line_height(SMALL) * len(self.labels[place])
@@ -192,8 +198,9 @@ class _Page:
     ) -> None:
         weight = "bold" if bold else "normal"
         for index, line in enumerate(lines):
-            x, y = left / self.width, 1 - (top + index * line_height(size)) / self.height
-            self.drawing.text(x, y, line, size=size, weight=weight, color=colour, va="top", **PLAIN)
+            base = top + index * line_height(size) + ASCENT * size / 72
+            x, y = left / self.width, 1 - base / self.height
+            self.drawing.text(x, y, line, size=size, weight=weight, color=colour, va="baseline", **PLAIN)
 
 
 def frame(axes: Axes, theme: Theme) -> None:

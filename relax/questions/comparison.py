@@ -5,8 +5,7 @@ What fails is reported in one line; the others are unaffected.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
@@ -23,11 +22,12 @@ from relax.io.errors import ImageError
 from relax.io.images import ImageSource
 from relax.keywords import CompareKeywords, shows
 from relax.maps import map_unit
+from relax.plotting.scales import Limits, common_limits
+from relax.questions.likeness import Likeness, likenesses
 from relax.scene import EncoderSource, loaded
-from relax.settings import Settings
+from relax.settings import Execution, Settings
 from relax.text import names_of
 
-Limits = tuple[float, float]
 Started = Callable[[str], None]
 
 
@@ -38,13 +38,18 @@ class Comparison:
     Attributes:
         explanations: By the name of the method or encoder, in the order given; each with its provenance.
         failures: By name, why there is no explanation, in one line.
-        limits: Ends of the colour scale of importance that all maps share; None: each map has its own, since
-            the methods' maps differ in unit.
+        varied: What differs, "methods" or "encoders".
+        limits: Ends of a colour scale of importance that all maps share; None: each map has its own.
     """
 
     explanations: dict[str, Explanation]
     failures: dict[str, str]
+    varied: str = "methods"
     limits: Limits | None = None
+
+    def likenesses(self) -> list[Likeness]:
+        """How alike the importance of every two of them is: rank correlation and structural similarity."""
+        return likenesses({name: explanation.importance for name, explanation in self.explanations.items()})
 
 
 @shows(CompareKeywords)
@@ -97,7 +102,7 @@ def compare_with(
     def explain_by(name: str) -> Explanation:
         return explain_images([image], encoder, settings_of_method(name, settings), progress)[0]
 
-    return Comparison(*_each(methods, "methods", explain_by, started))
+    return Comparison(*_each(methods, "methods", explain_by, started), varied="methods")
 
 
 def settings_of_method(name: str, settings: Settings) -> Settings:
@@ -117,14 +122,27 @@ def compare_encoders(
     image: ImageSource,
     encoders: Sequence[EncoderSource],
     *,
+    shared_scale: bool = False,
     started: Started | None = None,
     progress: Progress | None = None,
     **keywords: Unpack[CompareKeywords],
 ) -> Comparison:
-    """Explain one image with RELAX through several encoders: same mask grids and shifts, one colour scale.
+    """Explain one image with RELAX through several encoders: same mask grids and shifts.
 
-    Arguments and errors as for `compare_methods`. A cosine means the same for every encoder, but how far
-    embeddings move under a mask varies, so a brighter map does not mean a better encoder.
+    A cosine means the same for every encoder, but how far embeddings move under a mask varies, so that a brighter map
+    does not mean a better encoder, and on one scale one map may be all dark and another all bright.
+
+    Args:
+        image: As for `relax.explain`.
+        encoders: One or more, each as for `relax.explain`.
+        shared_scale: Draw all maps on one colour scale, instead of each on its own.
+        started: Called with the name of each encoder before it starts.
+        progress: As for `relax.explain`, starting over with each encoder.
+        keywords: Further keywords of `relax.explain`.
+
+    Raises:
+        ImageError: If the image cannot be used.
+        ValueError: If no encoder is given.
     """
     settings = Settings.of(keywords, CompareKeywords, "compare_encoders")
     if not isinstance(encoders, Iterable) or isinstance(encoders, str | bytes | Tensor | np.ndarray):
@@ -133,14 +151,39 @@ def compare_encoders(
     for encoder in encoders:
         name = encoder if isinstance(encoder, str) else getattr(encoder, "name", type(encoder).__name__)
         sources[name] = encoder
+    return compare_encoders_with(image, sources, settings, shared_scale, started, progress)
+
+
+def compare_encoders_with(
+    image: ImageSource,
+    encoders: Mapping[str, EncoderSource],
+    settings: Settings,
+    shared_scale: bool = False,
+    started: Started | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """`compare_encoders`, given encoders by name and checked settings."""
 
     def explain_through(name: str) -> Explanation:
-        return explain_images([image], loaded(sources[name], settings.execution), settings, progress)[0]
+        return explain_images([image], loaded(encoders[name], settings.execution), settings, progress)[0]
 
-    explanations, failures = _each(list(sources), "encoders", explain_through, started)
-    ends = [(np.nanmin(e.importance), np.nanmax(e.importance)) for e in explanations.values()]
-    limits = (float(min(low for low, _ in ends)), float(max(high for _, high in ends))) if ends else None
-    return Comparison(explanations, failures, limits if limits and math.isfinite(sum(limits)) else None)
+    explanations, failures = _each(list(encoders), "encoders", explain_through, started)
+    limits = common_limits("importance", list(explanations.values())) if shared_scale else None
+    return Comparison(explanations, failures, "encoders", limits)
+
+
+def load_each(specs: Iterable[str], execution: Execution) -> tuple[dict[str, Encoder], dict[str, str]]:
+    """Encoders by their spec, and for those that cannot be loaded the reason."""
+    encoders: dict[str, Encoder] = {}
+    failures: dict[str, str] = {}
+    for spec in specs:
+        try:
+            encoders[spec] = loaded(spec, execution)
+        except (ValueError, OSError, ImportError) as error:
+            failures[spec] = str(error)
+    if not encoders:
+        raise ValueError("; ".join(failures.values()) or "encoders must be one or more names; got none")
+    return encoders, failures
 
 
 def costs(comparison: Comparison) -> list[dict[str, Any]]:

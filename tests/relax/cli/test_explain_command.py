@@ -20,6 +20,7 @@ from relax.cli.app import run
 from relax.cli.console import MaskProgress
 from relax.cli.outputs import ENDINGS, targets
 from relax.files import written_aside
+from relax.plotting.figure import figure_file
 
 ENCODER = "random:timm:test_resnet"  # a real network with its preprocessing, small and without download
 FAST = ("--encoder", ENCODER, "--masks", "8", "--cells", "3", "--device", "cpu")
@@ -99,6 +100,16 @@ def test_every_option_reaches_the_library(here, options, settings):
     got = relax.Explanation.load("relax-out/cat.npz")
     np.testing.assert_allclose(got.importance, expected.importance, rtol=1e-5)
     assert not np.allclose(got.importance, plain.importance, rtol=1e-5)
+
+
+def test_the_figure_has_the_format_and_panels_asked_for_and_the_overlay_lies_beside_it(here):
+    assert run(["explain", "cat.png", *FAST, "--overlay", "--format", "svg", "--panels", "image,u_relax"]) == 0
+
+    folder = here / "relax-out"
+    assert {path.name for path in folder.iterdir()} == {"cat.svg", "cat.npz", "cat.json", "cat-overlay.png"}
+    saved = relax.Explanation.load(folder / "cat.npz")
+    assert (folder / "cat.svg").read_bytes() == figure_file(saved, "svg", panels=["image", "u_relax"])
+    np.testing.assert_array_equal(np.asarray(Image.open(folder / "cat-overlay.png")), relax.overlay(saved))
 
 
 @pytest.mark.parametrize(("options", "target"), [([], None), (["--target", "7"], "7")])

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from relax.cli.outputs import OUTPUTS, Output, targets, write_outputs
+import relax
+from relax.cli.outputs import OUTPUTS, Output, chosen_outputs, targets, write_outputs
 from relax.explanation import Explanation
+from relax.plotting.figure import figure_file
 
 OVERLAY = Output("-overlay.png", lambda explanation: b"overlay of " + explanation.provenance["image"].encode())
 
@@ -26,6 +29,21 @@ def test_today_an_image_has_a_figure_the_maps_and_a_record():
     assert target == Path("out/a")
     assert endings(OUTPUTS) == [".png", ".npz", ".json"]
     assert names(["a.png", "a-overlay.png"], OUTPUTS) == ["a", "a-overlay"]
+
+
+def test_the_figure_has_the_chosen_format_and_the_overlay_comes_on_request(tmp_path):
+    maps = np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30)
+    given = Explanation(maps, maps, maps, np.zeros((20, 30, 3), np.uint8), {"image": "a.png"})
+
+    chosen = chosen_outputs("svg", overlay=True, panels=["importance"], theme="dark")
+    figure, _, _, overlay = write_outputs(given, tmp_path / "a", chosen)
+
+    assert endings(chosen_outputs("pdf", overlay=False)) == [".pdf", ".npz", ".json"]
+    assert (figure.name, overlay.name) == ("a.svg", "a-overlay.png")
+    assert figure.read_bytes() == figure_file(given, "svg", panels=["importance"], theme="dark")
+    layer = Image.open(overlay)
+    assert (layer.mode, layer.size) == ("RGBA", (30, 20))
+    np.testing.assert_array_equal(np.asarray(layer), relax.overlay(given))
 
 
 @pytest.mark.parametrize(

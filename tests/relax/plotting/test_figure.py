@@ -230,6 +230,83 @@ def test_the_caption_follows_the_settings():
     assert "no standard error (the masks are not random)" in words(figure(unknown))
 
 
+def test_a_list_has_a_row_for_each_and_says_once_what_they_share():
+    cat, dog = explanation(), explanation(record={"image": "dog.png", "seed": 4})
+
+    drawing = figure([cat, dog], panels=["image", "importance"])
+
+    assert [text.get_text() for text in drawing.texts if text.get_weight() == "bold"] == ["photos/cat.png", "dog.png"]
+    tops = [round(axes.get_position().y1, 3) for axes in panels(drawing)]
+    assert tops[0] == tops[1] > tops[2] == tops[3]
+    text = words(drawing)
+    assert text.count("encoder default") == 1
+    assert "photos/cat.png: seed 3" in text
+    assert "dog.png: seed 4" in text
+    assert "each map has a colour scale of its own" in text
+
+
+def test_a_list_may_share_its_scales():
+    low, high = with_importance([[0.1, 0.3]]), with_importance([[0.2, 0.7]])
+
+    def scales(**keywords):
+        return [norm(axes) for axes in panels(figure([low, high], panels=["importance"], **keywords))]
+
+    assert scales() == [pytest.approx((0.1, 0.3)), pytest.approx((0.2, 0.7))]
+    assert scales(scales="shared") == [pytest.approx((0.1, 0.7))] * 2
+
+
+def test_maps_in_different_units_share_no_scale():
+    other = explanation(record={"map": "mean activation"})
+
+    with pytest.raises(ValueError, match='scales="shared" needs maps in one unit; got mean cosine and mean activation'):
+        figure([explanation(), other], scales="shared")
+
+
+@pytest.mark.parametrize(("nothing", "got"), [([], r"\[\]"), (3, "3"), ([1, 2], r"\[1, 2\]"), ("cat.npz", "'cat.npz'")])
+def test_what_is_no_explanation_is_refused(nothing, got):
+    with pytest.raises(ValueError, match=f"explanation must be what relax.explain gives, a list .*; got {got}"):
+        figure(nothing)
+
+
+def test_panels_are_drawn_into_given_axes_with_their_scale():
+    drawing, places = plt.subplots(1, 2)
+    given = explanation()
+
+    returned = figure(given, panels=["image", "importance"], ax=places)
+
+    assert returned is drawing
+    assert [axes.get_title(loc="left") for axes in places] == ["image", "importance"]
+    assert (places[1].images[0].get_array() == given.importance).all()
+    (bar,) = [axes for axes in drawing.axes if axes not in places]
+    low, *_, high = (float(tick.get_text()) for tick in bar.get_xticklabels())
+    assert (low, high) == (
+        pytest.approx(given.importance.min(), abs=1e-3),
+        pytest.approx(given.importance.max(), abs=1e-3),
+    )
+    assert bar.get_xlabel() == "mean cosine similarity"
+    plt.close(drawing)
+
+
+def test_there_must_be_an_axes_for_each_panel():
+    drawing, axes = plt.subplots()
+
+    with pytest.raises(ValueError, match="ax must be one of matplotlib's Axes for each panel, here 4; got 1"):
+        figure(explanation(), ax=axes)
+    plt.close(drawing)
+
+
+def test_an_explanation_plots_one_panel():
+    drawing, axes = plt.subplots()
+    given = explanation()
+
+    assert given.plot("importance", ax=axes) is drawing
+    assert (axes.images[0].get_array() == given.importance).all()
+    alone = given.plot(alpha=0.3)
+    assert "importance over the image" in words(alone)
+    assert (len(panels(alone)), alone.get_figwidth()) == (1, 3.5)
+    plt.close(drawing)
+
+
 def test_the_caption_says_what_u_relax_keeps_where_it_is_drawn():
     given = explanation()
 

@@ -1,7 +1,9 @@
 """Methods and encoders lie side by side under the same settings; what fails is said and the others are there."""
 
+import csv
 import json
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from PIL import Image
 import relax
 from encoders import network_head
 from relax.cli.app import run
-from relax.plotting.comparison import comparison_figure
 from relax.questions.comparison import compare_encoders, compare_methods, costs
+from relax.questions.likeness import likenesses
 
 CNN, VIT = "random:timm:test_resnet", "random:timm:test_vit"
 
@@ -52,21 +54,17 @@ def test_a_method_that_cannot_work_says_so_and_the_others_are_drawn(picture):
     assert list(comparison.explanations) == ["relax", "random"]
     assert "attention" in comparison.failures["attention"]
     assert "rise needs a head" in comparison.failures["rise"]
-    texts = [
-        text.get_text()
-        for text in comparison_figure(comparison.explanations, comparison.failures, comparison.limits).findobj(
-            lambda a: hasattr(a, "get_text")
-        )
-    ]
+    texts = [text.get_text() for text in relax.figure(comparison).findobj(lambda a: hasattr(a, "get_text"))]
     assert any("not drawn: rise: rise needs a head" in text.replace("\n", " ") for text in texts)
 
 
-def test_encoders_share_masks_and_one_colour_scale(picture):
-    comparison = compare_encoders(picture, ["random:default", VIT], masks=30)
+def test_encoders_share_masks_and_on_request_one_colour_scale(picture):
+    comparison = compare_encoders(picture, ["random:default", VIT], masks=30, shared_scale=True)
 
     low = min(np.nanmin(explanation.importance) for explanation in comparison.explanations.values())
     high = max(np.nanmax(explanation.importance) for explanation in comparison.explanations.values())
     assert comparison.limits == (pytest.approx(low), pytest.approx(high))
+    assert compare_encoders(picture, ["random:default"], masks=30).limits is None
     recipes = [explanation.provenance["masks"] for explanation in comparison.explanations.values()]
     for key in ("kind", "cells", "keep", "seed", "count"):
         assert recipes[0][key] == recipes[1][key]
@@ -80,12 +78,7 @@ def test_encoders_share_masks_and_one_colour_scale(picture):
 def test_every_panel_states_its_passes_time_and_unit(picture):
     comparison = compare_methods(picture, ["relax", "lafam"], CNN, masks=25)
 
-    texts = [
-        text.get_text()
-        for text in comparison_figure(comparison.explanations, comparison.failures, comparison.limits).findobj(
-            lambda a: hasattr(a, "get_text")
-        )
-    ]
+    texts = [text.get_text() for text in relax.figure(comparison).findobj(lambda a: hasattr(a, "get_text"))]
 
     assert "relax" in texts
     assert any(re.fullmatch(r"26 passes, \d+\.\d s", text) for text in texts)
@@ -115,8 +108,46 @@ def test_the_command_writes_a_figure_the_costs_and_the_maps(picture, tmp_path, c
     ]  # fmt: skip
     written = json.loads((folder / "cat-compare.json").read_text())
     assert [row["name"] for row in written["costs"]] == ["relax", "lafam"]
+    (pair,) = written["likeness"]
+    maps = [relax.Explanation.load(folder / f"cat-{name}.npz").importance for name in ("relax", "lafam")]
+    (expected,) = likenesses(dict(zip(("relax", "lafam"), maps, strict=True)))
+    assert pair == asdict(expected)
+    assert re.search(rf"relax +lafam +{pair['rank_correlation']:.2f} +{pair['ssim']:.2f}", out)
     assert list(written["failures"]) == ["attention"]
     assert relax.Explanation.load(folder / "cat-relax.npz").importance.shape == (100, 151)
+
+
+def test_a_folder_is_compared_picture_by_picture_with_means(picture, tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    for name, crop in (("a", np.s_[:60, :80]), ("b", np.s_[40:, 60:]), ("c", np.s_[20:80, 20:90])):
+        Image.fromarray(skimage.data.chelsea()[::3, ::3][crop]).save(tmp_path / "photos" / f"{name}.png")
+    (tmp_path / "photos" / "d.png").write_text("no picture")
+
+    code = run(["compare", "photos", "--encoders", f"{CNN},{VIT}", "--masks", "20", "--format", "svg"])
+
+    out, err = capsys.readouterr()
+    assert code == 1
+    assert err.count("\n") == 1
+    assert "d.png" in err
+    folder = tmp_path / "relax-out"
+    assert {path.name for path in folder.glob("*.svg")} == {f"{name}-compare.svg" for name in "abc"}
+    rows = list(csv.DictReader((folder / "likeness.csv").open()))
+    assert [(row["image"], row["first"], row["second"]) for row in rows] == [
+        (f"photos/{name}.png", CNN, VIT) for name in "abc"
+    ]
+    record = json.loads((folder / "likeness.json").read_text())
+    rank, ssim = record["means"]
+    assert (record["images"], rank["images"], rank["measure"], ssim["measure"]) == (3, 3, "rank_correlation", "ssim")
+    assert rank["mean"] == pytest.approx(np.mean([float(row["rank_correlation"]) for row in rows]))
+    assert rank["low"] <= rank["mean"] <= rank["high"]
+    assert f"{rank['mean']:.2f}" in out
+
+
+def test_an_encoder_that_cannot_be_loaded_is_named_and_the_others_are_drawn(picture, tmp_path, capsys):
+    assert run(["compare", picture, "--encoders", f"{CNN},timm:nosuch", "--masks", "20"]) == 1
+
+    assert "timm:nosuch" in capsys.readouterr().err
+    assert list(json.loads((tmp_path / "relax-out" / "cat-compare.json").read_text())["failures"]) == ["timm:nosuch"]
 
 
 def test_the_command_explains_a_class_of_the_networks_own_head(picture, capsys):
@@ -134,6 +165,9 @@ def test_the_command_explains_a_class_of_the_networks_own_head(picture, capsys):
         (["cat.png", "--methods", "relax,nonsense"], "--methods must be one of relax, rise"),
         (["cat.png", "--methods", ","], "methods must be one or more names; got none"),
         (["cat.png", "--methods", "relax", "--cells", "0"], "cells must be a whole number"),
+        (["cat.png", "--panels", "overlai"], "--panels must be one of image, overlay, "),
+        (["cat.png", "--format", "pgn"], "--format must be one of png, svg, pdf; got 'pgn': did you mean 'png'?"),
+        (["cat.png", "--theme", "drak"], "--theme must be one of light, dark; got 'drak': did you mean 'dark'?"),
         (["cat.png", "--encoder", "timm:nosuch"], "encoder 'timm:nosuch' is not known"),
         (["cat.png", "--methods", "rise", "--encoder", CNN], "rise needs a head"),
     ],
