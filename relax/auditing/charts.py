@@ -19,7 +19,7 @@ from relax.auditing.predictability import MAX_GROUPS, Predictability, Value
 from relax.auditing.shortcuts import Shortcuts
 from relax.plotting.drawing import boxes_for_missing_glyphs
 from relax.plotting.lettering import PLAIN
-from relax.plotting.tables import INK, PALE
+from relax.plotting.themes import INK, PALE
 from relax.report.packing import GROUP_COLOURS
 
 DPI = 150

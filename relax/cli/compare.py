@@ -33,7 +33,8 @@ from relax.cli.options import (
 from relax.cli.usage import check_out, choice, encoder_specs, listed, takes, usage_errors
 from relax.io.choice import discreet_name
 from relax.io.errors import ImageError
-from relax.plotting.tables import FORMATS, KINDS, THEMES
+from relax.plotting.tables import COMPARED, FORMATS, KINDS
+from relax.plotting.themes import THEMES
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from relax.cli.compared import ComparedImage
@@ -57,6 +58,7 @@ relax compare photos --encoders default,sscd
     a folder: a figure for each image, and how alike the maps of the two are on average (likeness.csv)
 """
 
+SHOWN = ",".join(COMPARED)
 DEFAULT_METHODS = "relax,lafam,gradcam,lime,occlusion,random"
 
 
@@ -82,7 +84,7 @@ def compare(
             rich_help_panel=OUT_PANEL,
         ),
     ] = False,
-    panels: Panels = "overlay",
+    panels: Panels = SHOWN,
     format: Format = "png",
     theme: ThemeName = "light",
     out: Out = DEFAULT_OUT,

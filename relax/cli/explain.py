@@ -31,7 +31,8 @@ from relax.cli.options import (
     ThemeName,
 )
 from relax.cli.usage import choice, listed, takes, usage_errors
-from relax.plotting.tables import FORMATS, KINDS, THEMES
+from relax.plotting.tables import FORMATS, KINDS, PANELS
+from relax.plotting.themes import THEMES
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from encoders import Encoder
@@ -75,6 +76,8 @@ relax explain cells.tif --cells 12 --masks 8000 --fill blur
     finer detail needs more masks; hidden pixels are blurred instead of grey
 """
 
+SHOWN = ",".join(PANELS)
+
 
 @takes(METHOD, HEAD, QUESTION, HIDING, ESTIMATION, TOLERANCE, EXECUTION)
 def explain(
@@ -108,7 +111,7 @@ def explain(
             rich_help_panel=RUN_PANEL,
         ),
     ] = None,
-    panels: Panels = "image,overlay,importance,uncertainty",
+    panels: Panels = SHOWN,
     format: Format = "png",
     theme: ThemeName = "light",
     overlay: Annotated[

@@ -16,7 +16,8 @@ import typer
 from encoders import POOLINGS, PRECISIONS
 from masking import DESIGNS, FILLS, REGIONS
 from relax.estimators.defaults import DEFAULT_MASKS
-from relax.plotting.tables import FORMATS, KINDS, THEMES
+from relax.plotting.tables import FORMATS, KINDS
+from relax.plotting.themes import THEMES
 from relax.settings import ESTIMATORS, MAX_MASKS, PRESETS
 from similarity.measures import MEASURES
 

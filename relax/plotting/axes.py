@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from relax.plotting.bars import number_bar
 from relax.plotting.lettering import PLAIN
 from relax.plotting.sheet import Panel, Sheet, frame
-from relax.plotting.tables import Theme
+from relax.plotting.themes import Theme
 
 
 def draw_into(ax: Axes | Iterable[Axes], sheet: Sheet) -> Figure:

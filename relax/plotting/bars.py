@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from relax.plotting.lettering import text_width
 from relax.plotting.scales import Scale
-from relax.plotting.tables import Theme
+from relax.plotting.themes import Theme
 from relax.text import number
 
 SIZE = 6.0  # points

@@ -17,7 +17,7 @@ from relax.plotting.caption import recipe
 from relax.plotting.kinds import Look, rule
 from relax.plotting.lettering import PLAIN
 from relax.plotting.sheet import SLIMMEST, SMALL, WIDTH, Panel, Row, Sheet
-from relax.plotting.tables import Theme
+from relax.plotting.themes import Theme
 from relax.scale import doubts
 from relax.text import shortened
 

@@ -19,11 +19,10 @@ from relax.plotting.kinds import Look
 from relax.plotting.overlay import ALPHA
 from relax.plotting.scales import Limits, common_limits
 from relax.plotting.sheet import WIDTH, Row, Sheet
-from relax.plotting.tables import KINDS
+from relax.plotting.tables import COMPARED, KINDS, PANELS
 from relax.scale import doubts
 from relax.text import names_of, one_of, shortened
 
-PANELS = ("image", "overlay", "importance", "uncertainty")
 SCALES = {"own": "each map has a colour scale of its own", "shared": "maps of a kind share one colour scale"}
 
 
@@ -84,7 +83,7 @@ def figure(
     if one_of("scales", scales, SCALES) == "shared":
         look = replace(look, limits={**_shared(several), **(limits or {})})
     if compared:
-        names = _kinds(("overlay",) if panels is None else panels)
+        names = _kinds(COMPARED if panels is None else panels)
         sheet = comparison_sheet(explanation, names, look, width)  # type: ignore[arg-type]
     else:
         names = _kinds(PANELS if panels is None else panels)

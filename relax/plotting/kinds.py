@@ -16,7 +16,8 @@ from relax.plotting.overlay import ALPHA, TOP, checked_alpha, opacity, outlines,
 from relax.plotting.panels import draw_image, draw_layer, draw_map, draw_outlines
 from relax.plotting.scales import Limits, Scale
 from relax.plotting.sheet import Panel
-from relax.plotting.tables import KINDS, THEMES, Theme
+from relax.plotting.tables import KINDS
+from relax.plotting.themes import THEMES, Theme
 from relax.text import number, one_of
 from similarity.measures import MEASURES
 

@@ -19,7 +19,7 @@ from relax.plotting.bars import draw_bar
 from relax.plotting.drawing import Drawing
 from relax.plotting.lettering import PLAIN, broken, line_height
 from relax.plotting.scales import Scale
-from relax.plotting.tables import Theme
+from relax.plotting.themes import Theme
 
 WIDTH = 7.2  # inches: a page of most journals; a column has 3.3 to 3.5
 NARROWEST, WIDEST = 2.0, 100.0

@@ -1,4 +1,4 @@
-"""The choices of a figure as tables: kinds of panels, themes, formats.
+"""The choices of a figure as tables: kinds of panels, and formats; `themes.py` has the themes.
 
 matplotlib is not loaded, so that a command line can list them at once.
 """
@@ -37,6 +37,9 @@ KINDS = {
     "u_relax": Kind("the importance over the image where it is certain", "u_relax_panel"),
 }
 
+PANELS = ("image", "overlay", "importance", "uncertainty")  # of an explanation, unless chosen
+COMPARED = ("overlay",)  # of each method or encoder in a comparison
+
 
 @dataclass(frozen=True)
 class Format:
@@ -58,29 +61,3 @@ FORMATS = {
     "svg": Format("vectors for the web", {"Date": None}, {"svg.hashsalt": "relax", "svg.fonttype": "path"}),
     "pdf": Format("vectors for print", {"CreationDate": None, "ModDate": None}, {"pdf.fonttype": 42}),
 }
-
-
-@dataclass(frozen=True)
-class Theme:
-    """Colours of paper and ink.
-
-    Attributes:
-        paper: Behind everything.
-        ink: Titles and numbers.
-        pale: Small print.
-        unseen: Pixels that the encoder never saw.
-        hatch: Their hatching, and thin frames.
-    """
-
-    paper: str
-    ink: str
-    pale: str
-    unseen: str
-    hatch: str
-
-
-THEMES = {
-    "light": Theme(paper="#ffffff", ink="#222222", pale="#666666", unseen="#e4e4e4", hatch="#a8a8a8"),
-    "dark": Theme(paper="#15171b", ink="#ececec", pale="#a9aeb6", unseen="#2b2e34", hatch="#646a74"),
-}
-INK, PALE = THEMES["light"].ink, THEMES["light"].pale
