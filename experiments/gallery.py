@@ -2,6 +2,7 @@
 
     python -m experiments.gallery
     python -m experiments.gallery --encoder sscd
+    python -m experiments.gallery --compare default sscd
 
 Photographs and a retina from scikit-image, a tissue section (ihc), and the blood smear of the demo.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 import skimage.data
+from matplotlib.figure import Figure
 from PIL import Image
 
 import relax
@@ -39,18 +41,31 @@ def pictures() -> dict[str, Image.Image]:
     return images
 
 
+def save(drawing: Figure, name: str) -> None:
+    with written_aside(IMAGES / f"{name}.png") as aside:
+        drawing.savefig(aside, format="png", dpi=DPI)
+
+
 def main() -> None:
     parser = Options(__doc__)
     parser.add_argument("--encoder", default="default")
+    parser.add_argument(
+        "--compare", nargs="+", metavar="ENCODER", help="draw the cat through these instead, as one figure"
+    )
     parser.add_masks(3000)
     args = parser.parse_args()
+    if args.compare:
+        comparison = relax.compare_encoders(np.asarray(pictures()["cat"]), args.compare, masks=args.masks)
+        for explanation in comparison.explanations.values():
+            explanation.provenance["image"] = "cat"
+        save(relax.figure(comparison), "compare-encoders")
+        return
     encoder = relax.load_encoder(args.encoder)
     for name, image in pictures().items():
         explanation = relax.explain(np.asarray(image.convert("RGB")), encoder, masks=args.masks)
         explanation.provenance["image"] = name
         file = name if args.encoder == "default" else f"{args.encoder}-{name}"
-        with written_aside(IMAGES / f"{file}.png") as aside:
-            relax.figure(explanation).savefig(aside, format="png", dpi=DPI)
+        save(relax.figure(explanation), file)
         print(f"{name}: {explanation}", flush=True)
 
 

@@ -43,7 +43,9 @@ def comparison(*names, **keywords):
 
 
 def maps_of(drawing):
-    return [axes for axes in drawing.axes if axes.images and axes.images[-1].get_cmap().name == "viridis"]
+    """The axes with values; those of the square have a text in each field."""
+    drawn = [axes for axes in drawing.axes if axes.images and not axes.texts]
+    return [axes for axes in drawn if axes.images[-1].get_array().ndim == 2]
 
 
 def test_each_map_has_a_scale_of_its_own_unless_they_share_one():
@@ -104,7 +106,7 @@ def test_a_failure_is_listed_with_its_reason_and_a_doubt_beside_its_map():
 @pytest.mark.parametrize("page", [3.3, 7.2])
 @pytest.mark.parametrize("count", [1, 2, 5, 9])
 @pytest.mark.parametrize(
-    "name", ["e", "timm:vit_small_patch14_dinov2.lvd142m?size=224&mean=0.485", "W" * 90, "a b " * 30]
+    "name", ["Q", "timm:vit_small_patch14_dinov2.lvd142m?size=224&mean=0.485", "W" * 90, "a b " * 25]
 )
 def test_no_name_is_cut_or_written_over_at_any_number(count, name, page):
     drawing = relax.figure(comparison(*(f"{name}{place}" for place in range(count))), width=page)
