@@ -141,7 +141,7 @@ def test_what_fails_is_named_and_the_others_are_done(here, capsys):
     lines = err.splitlines()
     assert lines[0] == "relax: missing.png: no such file"
     assert lines[1].startswith("relax: text.png: not a PNG")
-    assert lines[2] == "relax: folder: is a folder; name the images in it, such as folder/*.png"
+    assert lines[2] == "relax: folder: is a folder; name the images in it, such as FOLDER/*.png"
     assert lines[3:] == ["relax: 3 of 5 images failed; see above"]
     assert written("relax-out") == files_of("cat", "dog [b]x[-b].v2")
     assert "dog [b]x[-b].v2.png" in out
