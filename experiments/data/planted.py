@@ -2,7 +2,8 @@
 
 A watermark (a white disc with a blue cross, as a clinic might print it) at a random place, or a coloured frame along
 the border. An encoder trained on pictures of which half carry the mark can tell the halves apart by the mark alone; a
-map of that encoder should then point at it (`experiments.recipes.train_kvasir --methods planted`).
+map of that encoder should then point at it (`experiments.recipes.train_kvasir --methods planted`). And a printed label,
+at a given place (`experiments.studies.planted_audit`).
 """
 
 from __future__ import annotations
@@ -64,6 +65,25 @@ def plant(
     alpha = OPACITY * covered[..., None]
     blended = np.rint(pixels * (1 - alpha) + colour * alpha).astype(np.uint8)
     return blended, covered > 0
+
+
+def label(
+    pixels: NDArray[np.uint8], top: float, left: float, height: float = 0.14, width: float = 0.34
+) -> NDArray[np.uint8]:
+    """A copy of a picture (H, W, 3) with a white label, two lines of blue bars like words; place and size as shares."""
+    picture = Image.fromarray(pixels)
+    draw, words = ImageDraw.Draw(picture), np.random.default_rng(5)
+    y, x = round(top * picture.height), round(left * picture.width)
+    high, wide = round(height * picture.height), round(width * picture.width)
+    draw.rectangle((x, y, x + wide - 1, y + high - 1), fill=DISC)
+    for line in (0.18, 0.56):
+        start = x + 0.06 * wide
+        while start < x + 0.9 * wide:
+            length = words.uniform(0.03, 0.12) * wide
+            bottom = y + (line + 0.26) * high
+            draw.rectangle((start, y + line * high, min(start + length, x + 0.94 * wide), bottom), fill=CROSS)
+            start += length + 0.03 * wide
+    return np.array(picture)
 
 
 @cache

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.data.planted import OPACITY, marked_group, plant
+from experiments.data.planted import CROSS, DISC, OPACITY, label, marked_group, plant
 
 
 def grey(height=60, width=90, value=100):
@@ -83,3 +83,14 @@ def test_a_random_half_is_marked_and_the_seed_decides_which():
 def test_impossible_marks_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         plant(grey(), rng=np.random.default_rng(0), **change)
+
+
+def test_a_label_is_where_it_is_asked_for_and_always_the_same():
+    before = grey(100, 200)
+
+    first, second = label(before, 0.1, 0.05), label(before, 0.5, 0.6)
+
+    assert (first[10:24, 10:78] == second[50:64, 120:188]).all()
+    assert {tuple(colour) for colour in first[10:24, 10:78].reshape(-1, 3).tolist()} == {DISC, CROSS}
+    first[10:24, 10:78] = 100
+    assert (first == before).all()
