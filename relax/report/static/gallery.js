@@ -150,6 +150,7 @@ function makeGallery(pictures, changed, opened) {
   let select = (chosen) => { selection = chosen; };
 
   $("pictures").classList.toggle("mixed", partly);
+  document.querySelector(".sheet-note").hidden = !pictures.explained.length;
   document.querySelector(".browse").hidden = pictures.count === 1;
   apply();
   return {

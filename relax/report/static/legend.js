@@ -1,6 +1,6 @@
 // Beside the map of the space: which map, coloured by what; and the card of the picture under the pointer.
 
-const OTHERS = 0xb0b0b0;
+const OTHERS = 0xc8c8c8;
 
 /** The controls of map and colour, and the legend, whose groups filter the gallery. */
 function makeLegend(pictures, view, gallery) {
