@@ -12,14 +12,15 @@ A file that a page links to and that is no page comes along: a picture, a table 
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
-from docs.site import tables
+from docs.site import notebooks, tables
 from docs.site.commands import commands
 from docs.site.reference import PACKAGES, package
 
@@ -48,13 +49,20 @@ def gather(out: Path, root: Path = ROOT) -> None:
         text = filled(source, root)
         _write(out, place(source), text)
         _copy_files(source, text, out, root)
+    for path in sorted((root / "docs" / "notebooks").glob("*.ipynb")):
+        text, figures = notebooks.page(json.loads(path.read_text()), path.stem)
+        source = path.relative_to(root).as_posix()
+        _write(out, place(source), _with_links(text, source, source, root, skip={path.name, *figures}))
+        shutil.copyfile(path, out / "notebooks" / path.name)
+        for name, figure in figures.items():
+            (out / "notebooks" / name).write_bytes(figure)
     for name, page in GENERATED.items():
         _write(out, name, page())
 
 
 def place(source: str) -> str:
     """Where a file of the repository is on the site: what is in docs/ moves to the top."""
-    return MOVED.get(source, source.removeprefix("docs/"))
+    return MOVED.get(source, source.removeprefix("docs/").replace(".ipynb", ".md"))
 
 
 def filled(source: str, root: Path = ROOT) -> str:
@@ -84,11 +92,11 @@ def _table(kind: str, name: str, source: str) -> str:
     return rows[name]()
 
 
-def _with_links(text: str, file: str, source: str, root: Path) -> str:
-    """The text of a file as part of the page `source`, with links relative to the place of that page."""
+def _with_links(text: str, file: str, source: str, root: Path, skip: Collection[str] = ()) -> str:
+    """The text of a file as part of the page `source`, with links, but for some, relative to the place of that page."""
 
     def moved(match: re.Match[str]) -> str:
-        if re.match(r"[a-z]+:", match[1]):
+        if re.match(r"[a-z]+:", match[1]) or match[1] in skip:
             return match[1]
         target = posixpath.normpath(posixpath.join(posixpath.dirname(file), match[1]))
         if not (root / target).is_file() and place(target) not in GENERATED:
