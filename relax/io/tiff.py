@@ -82,7 +82,7 @@ def _check_tiff(page: Any, file: Any) -> None:
     expected = (int(np.prod(page.chunks, dtype=object)) * page.bitspersample + 7) // 8
     check_bytes((3 if compressed else 1) * expected, f"a tile or strip of {' x '.join(map(str, page.chunks))} samples")
     if max(page.databytecounts, default=0) > file.size:  # it would be asked for as memory
-        raise ImageError("is damaged: a strip is longer than the file")
+        raise ImageError("is damaged or truncated: a strip is longer than the file")
     if int(page.compression) not in (*_DEFLATE, _LZMA):
         return
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
