@@ -36,7 +36,8 @@ _CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])
 _PERCENTILES = (0.5, 99.5)
 _SHADES = 1 / 32  # of a display range that the percentiles must span; else nearly all voxels are one shade in it
 _CONSTANT = "the only value of the volume"
-_SLAB = 1 << 22  # voxels that are read at once
+_SLAB = 1 << 20  # voxels that are read at once
+_SLAB_BYTES = 40  # that a voxel takes meanwhile: scaled, in order, chosen, and as much of the slab before
 _MAX_DEFLATE_RATIO = 1032  # bytes per compressed byte (zlib, "Technical Details")
 
 
@@ -68,8 +69,8 @@ def read_nifti(
 
     Raises:
         ImageError: If the file is not a NIfTI volume of real numbers or colours, damaged, or takes too much memory (8
-            bytes per voxel of one volume, unpacked; see `relax.io.limits`), or the slice does not exist or has no
-            finite value.
+            bytes per voxel of one volume, unpacked, and 40 per voxel of a slice, or of a million voxels; see
+            `relax.io.limits`), or the slice does not exist or has no finite value.
 
     Warns:
         UserWarning: If the display range of the header shows nearly all voxels in one shade, and is not used.
@@ -201,7 +202,10 @@ def _opened(path: Path) -> Nifti1Image:
     if dtype.kind not in "iuf" and not _colours(image):
         raise ImageError(f"must hold one real number, or red, green and blue, per voxel; got {dtype}")
     sides = _three_axes(shape)
-    check_bytes(max(8, dtype.itemsize) * math.prod(sides), f"{' x '.join(map(str, sides))} voxels")
+    voxels, slice_ = math.prod(sides), math.prod(sorted(sides)[1:])
+    at_once = max(slice_, min(_SLAB, voxels)) * max(1, _colours(image))
+    needed = max(8, dtype.itemsize) * voxels + _SLAB_BYTES * at_once
+    check_bytes(needed, f"{' x '.join(map(str, sides))} voxels")
     _check_size(path, image)
     if not np.isfinite(image.affine).all():
         raise ImageError("its affine is not finite; its volume has no defined axes")

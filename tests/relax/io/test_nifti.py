@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -443,10 +444,29 @@ def test_a_map_of_a_file_of_one_slice_is_written_with_its_geometry(tmp_path):
 
 
 def test_the_limit_counts_the_unpacked_voxels_of_one_volume(tmp_path, monkeypatch):
+    """50 x 50 x 40 voxels, all read at once: 8 bytes to keep each, 40 to read it."""
     file = nifti(tmp_path / "a.nii.gz", np.zeros((50, 50, 40, 3), np.uint8))
-    monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", "799999")
-    with pytest.raises(ImageError, match="50 x 50 x 40 voxels would take 1 MB of memory to read"):
+    monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", "4799999")
+    with pytest.raises(ImageError, match="50 x 50 x 40 voxels would take 5 MB of memory to read"):
         read_nifti(file, "axial", 1, volume=0)
 
-    monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", "800000")
+    monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", "4800000")
     assert read_nifti(file, "axial", 1, volume=0).pixels.shape == (50, 50, 1)
+
+
+@pytest.mark.parametrize("shape", [(128, 128, 128), (1000, 1000)])
+@pytest.mark.parametrize(("dtype", "slope"), [("u1", None), ("i2", 2.0), ("f8", 2.0)])
+def test_no_more_is_taken_than_counted_and_not_much_less(tmp_path, monkeypatch, dtype, shape, slope):
+    image = nib.Nifti1Image(np.resize(np.arange(100).astype(dtype), shape), np.eye(4))
+    image.header.set_slope_inter(slope, None if slope is None else 1.0)
+    nib.save(image, tmp_path / "a.nii.gz")
+    tracemalloc.start()
+    read_nifti(tmp_path / "a.nii.gz", "axial", 0)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", str(taken))
+    with pytest.raises(ImageError, match="voxels would take"):
+        read_nifti(tmp_path / "a.nii.gz", "axial", 0)
+    monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", str(2 * taken))
+    read_nifti(tmp_path / "a.nii.gz", "axial", 0)
