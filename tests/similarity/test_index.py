@@ -425,6 +425,15 @@ def test_a_list_longer_than_its_file_is_refused_before_memory_is_taken(tmp_path,
     assert len(Index.load(tmp_path / "index")) == 50
 
 
+def test_the_reason_of_an_earlier_error_is_not_told(tmp_path):
+    """When a file merely ends, faiss quotes what the system said last, here of Python's opening the file."""
+    Index.build(clusters(50)).save(tmp_path / "index")
+    (tmp_path / "index").write_bytes((tmp_path / "index").read_bytes()[:2])
+
+    with pytest.raises(ValueError, match=r"index must be an index that faiss wrote: read error in .*: 0 != 1$"):
+        Index.load(tmp_path / "index")
+
+
 def test_parts_of_different_sizes_are_refused(tmp_path):
     """The dimension stands behind the four letters of the kind; searching such an index could read foreign memory."""
     Index.build(clusters(50)).save(tmp_path / "index")

@@ -93,6 +93,19 @@ def test_a_file_that_could_run_code_is_refused_and_nothing_runs(
         assert str(caught.value).endswith("load it yourself once and save its state_dict() alone")
 
 
+def test_the_name_of_an_object_is_told_without_its_control_characters(tmp_path: Path) -> None:
+    torch.save({"w": CallsOnLoading()}, tmp_path / "whole.pth")
+    with zipfile.ZipFile(tmp_path / "whole.pth") as whole, zipfile.ZipFile(tmp_path / "odd.pth", "w") as odd:
+        for name in whole.namelist():
+            odd.writestr(name, whole.read(name).replace(b"mkdir", b"m\x1b[2J"))
+
+    with pytest.raises(EncoderError, match="must hold tensors only") as caught:
+        read_checkpoint(tmp_path / "odd.pth")
+
+    assert f"it holds {os.name}.m?[2J, which" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
 def test_a_whole_pickled_module_is_refused_with_the_way_out(tmp_path: Path) -> None:
     torch.save(nn.Linear(3, 2), tmp_path / "module.pth")
 
