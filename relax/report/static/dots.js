@@ -1,6 +1,6 @@
 // Dots on a canvas, many at a time, and which of them is near a place.
-// They are written as pixels by the processor: 100,000 of them take some 10 ms, wherever the page is opened. WebGL without a
-// graphics card took thirty times as long, and a library for it, regl, builds its code from text, which the policy of the page forbids.
+// They are written as pixels by the processor, wherever the page is opened. Without a graphics card WebGL took thirty times as
+// long for 100,000 of them, and a library for it, regl, builds its code from text, which the policy of the page forbids.
 
 /** Dots at places in [0, 1] (NaN without one), with what is needed to draw and to find them. */
 function makeDots(x, y) {
