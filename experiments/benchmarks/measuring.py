@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import resource
 import subprocess
@@ -28,6 +29,12 @@ def seconds(action: Callable[[], object]) -> float:
 def peak_mib() -> float:
     """Peak resident memory of this process in MiB; pages of mapped files count."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def in_forked_process(function: Callable[..., Any], *arguments: object) -> Any:
+    """The result of a function in a process that begins as a copy of this one, with a peak of its own."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(function, arguments)
 
 
 def in_fresh_process(module: str, *arguments: object, environment: dict[str, str] | None = None) -> Any:
