@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,6 +36,12 @@ def in_forked_process(function: Callable[..., Any], *arguments: object) -> Any:
     """The result of a function in a process that begins as a copy of this one, with a peak of its own."""
     with multiprocessing.get_context("fork").Pool(1) as pool:
         return pool.apply(function, arguments)
+
+
+def resident_mib() -> float:
+    """Resident memory of this process now, in MiB (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 def in_fresh_process(module: str, *arguments: object, environment: dict[str, str] | None = None) -> Any:

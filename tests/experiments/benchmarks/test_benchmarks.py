@@ -118,6 +118,19 @@ def test_memory_is_measured_in_processes_of_their_own(run, monkeypatch):
     assert summary["ratio"]["default"] == pytest.approx(grown, abs=1e-3)
 
 
+def test_memory_is_taken_while_figures_are_written(run, monkeypatch):
+    monkeypatch.setattr(memory, "FIGURES", 4)
+    monkeypatch.setattr(memory, "EVERY", 2)
+
+    rows, summary = run(memory, "memory_figures", "--figures")
+
+    assert [int(row["figures"]) for row in rows] == [2, 4]
+    first, last = (float(row["resident_mib"]) for row in rows)
+    assert first > 100
+    assert summary["grown_mib"] == pytest.approx(last - first, abs=0.11)
+    assert summary["grown_kib_per_figure"] == pytest.approx(512 * summary["grown_mib"], abs=30)
+
+
 def test_recall_is_counted_against_exact_search(run, monkeypatch):
     monkeypatch.setattr(index_recall, "CASES", (("falling", 2000, ("cosine",)),))
 
