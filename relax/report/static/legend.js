@@ -58,7 +58,7 @@ function makeLegend(pictures, view, gallery) {
       item.dataset.code = code;
       return element("li", item);
     });
-    if (rest) items.push(element("li", swatch(-1), element("span", `other or unknown ${rest.toLocaleString("en")}`)));
+    if (rest) items.push(element("li", swatch(-1), element("span", "other or unknown"), element("span", rest.toLocaleString("en"))));
     $("legend").replaceChildren(heading(column), element("ul", ...items));
     mark();
   }
