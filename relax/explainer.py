@@ -22,6 +22,7 @@ from relax.io.datasets import is_dataset, is_row, rows
 from relax.io.images import ImageSource, one_by_one
 from relax.keywords import ExplainKeywords, shows
 from relax.method import image_explainer, image_watcher
+from relax.progress import Silent, shown
 from relax.run import Interrupted, check_every
 from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
@@ -33,7 +34,7 @@ def explain(
     encoder: EncoderSource = ...,
     *,
     earlier: Explanation | None = ...,
-    progress: Progress | None = ...,
+    progress: Progress | Silent | None = ...,
     **keywords: Unpack[ExplainKeywords],
 ) -> Explanation: ...
 @overload
@@ -41,7 +42,7 @@ def explain(
     image: list[Any] | Dataset[Any] | DataLoader[Any],
     encoder: EncoderSource = ...,
     *,
-    progress: Progress | None = ...,
+    progress: Progress | Silent | None = ...,
     **keywords: Unpack[ExplainKeywords],
 ) -> list[Explanation]: ...
 @overload
@@ -50,7 +51,7 @@ def explain(
     encoder: EncoderSource = ...,
     *,
     earlier: Explanation | None = ...,
-    progress: Progress | None = ...,
+    progress: Progress | Silent | None = ...,
     **keywords: Unpack[ExplainKeywords],
 ) -> Any: ...
 
@@ -61,7 +62,7 @@ def explain(
     encoder: EncoderSource = "default",
     *,
     earlier: Explanation | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Silent | None = None,
     **keywords: Unpack[ExplainKeywords],
 ) -> Explanation | list[Explanation]:
     """Explain which parts of an image determine its embedding, and how certain that is.
@@ -115,7 +116,7 @@ def explain(
             correlates with the exact one at 0.999; "fast" whatever the agreement. The provenance records the choice.
         earlier: An explanation of this image under the same arguments, whose masks count among `masks` and are not
             embedded again. The result is that of one run, up to rounding; only "relax", with precision "exact".
-        progress: Called with (masks done, masks at most) after every batch.
+        progress: Called with (masks done, masks at most) after every batch. None shows a bar in a notebook, False none.
 
     Returns:
         An `Explanation` with maps (H, W) in the frame of the image, or a list of explanations.
@@ -134,11 +135,13 @@ def explain(
     """
     settings = Settings.of(keywords)
     images: Any = rows(image) if is_dataset(image) else one_by_one(image)  # type: ignore[arg-type]
-    if earlier is not None:
-        if is_dataset(image) or len(images) != 1:
-            raise ValueError("earlier is of one image; image holds several: explain them one by one")
-        return image_explainer(loaded(encoder, settings.execution), settings)(images[0], progress, earlier)
-    explanations = explain_images(images, loaded(encoder, settings.execution), settings, progress)
+    if earlier is not None and (is_dataset(image) or len(images) != 1):
+        raise ValueError("earlier is of one image; image holds several: explain them one by one")
+    network = loaded(encoder, settings.execution)
+    with shown(progress, "masks") as report:
+        if earlier is not None:
+            return image_explainer(network, settings)(images[0], report, earlier)
+        explanations = explain_images(images, network, settings, report)
     several = is_dataset(image) or (isinstance(image, list | tuple) and not is_row(image))
     return explanations[0] if not several and len(explanations) == 1 else explanations
 

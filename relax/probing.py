@@ -18,6 +18,7 @@ from relax.estimators.repeat import Repeat
 from relax.explanation import Explanation
 from relax.io.images import ImageSource
 from relax.keywords import ProbeKeywords, shows
+from relax.progress import Silent, shown
 from relax.provenance import surroundings
 from relax.references import Question, Reference
 from relax.run import moments_of
@@ -30,7 +31,7 @@ def probe(
     image: ImageSource,
     encoder: EncoderSource = "default",
     *,
-    progress: Progress | None = None,
+    progress: Progress | Silent | None = None,
     **keywords: Unpack[ProbeKeywords],
 ) -> Probe:
     """Encode one image under many masks and keep the embeddings, to answer many questions from them.
@@ -39,7 +40,9 @@ def probe(
     dimensions.
     """
     settings = Settings.of(keywords, ProbeKeywords, "probe")
-    return probe_image(image, loaded(encoder, settings.execution), settings, progress)
+    network = loaded(encoder, settings.execution)
+    with shown(progress, "masks") as report:
+        return probe_image(image, network, settings, report)
 
 
 def probe_image(image: ImageSource, encoder: Encoder, settings: Settings, progress: Progress | None = None) -> Probe:
@@ -73,13 +76,20 @@ class Probe:
     image_embedding: Tensor
     provenance: dict[str, Any]
 
-    def extend(self, masks: int, *, batch_size: BatchSize = "auto", progress: Progress | None = None) -> Probe:
+    def __repr__(self) -> str:
+        count, width = self.embeddings.shape
+        return (
+            f"Probe of {self.provenance['image']}: {count:,} masked views, embedded by {self.scene.encoder.name} in "
+            f"{width:,} dimensions"
+        )
+
+    def extend(self, masks: int, *, batch_size: BatchSize = "auto", progress: Progress | Silent | None = None) -> Probe:
         """A probe with `masks` further masks, the same as `relax.probe` with all of them; this one stays as it is.
 
         Args:
             masks: How many more.
             batch_size: As for `relax.explain`.
-            progress: Called with (masks done, masks at the end) after every batch.
+            progress: Called with (masks done, masks at the end) after every batch; otherwise as for `relax.explain`.
 
         Raises:
             ValueError: If `masks` is below 1, or the masks run out, as windows and given masks do.
@@ -93,7 +103,8 @@ class Probe:
         yardsticks.start()
         yardsticks.add(self.embeddings)
         budget = Budget.of(count + masks, None, batch_size)
-        further = [batch for _, batch in self.scene.passes(budget, progress, first=count)]
+        with shown(progress, "masks") as report:
+            further = [batch for _, batch in self.scene.passes(budget, report, first=count)]
         seconds = self.provenance["seconds"] + time.perf_counter() - start
         made = surroundings(self.scene.encoder.device, seconds)
         record = {**self.provenance, "scale": yardsticks.record(), **made}

@@ -38,6 +38,7 @@ from relax.archive.update import bring_up_to_date, find_images
 from relax.estimators.budget import Budget, Progress
 from relax.io.images import ImageSource, read_image
 from relax.lock import sole_run
+from relax.progress import Silent, shown
 from relax.scene import EncoderSource, load_encoder
 from relax.settings import BatchSize
 from similarity.index import Index
@@ -85,6 +86,13 @@ class Archive:
     def paths(self) -> list[str]:
         """(N) absolute paths."""
         return [os.path.join(self.root, row.path) for row in self.rows]
+
+    def __repr__(self) -> str:
+        failed = f", {len(self.failed):,} without one" if self.failed else ""
+        return (
+            f"Archive of {self.root.name}: {len(self):,} embeddings (D={self.embeddings.shape[1]:,}){failed}, "
+            f"by {self.record['encoder']['name']}, {self.index.kind} index for {self.index.metric}, in {self.folder}"
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -162,7 +170,7 @@ def make_archive(
     metric: str = "cosine",
     batch_size: BatchSize = "auto",
     recursive: bool = True,
-    progress: Progress | None = None,
+    progress: Progress | Silent | None = None,
 ) -> Archive:
     """Embed a folder of images, or bring its archive up to date.
 
@@ -179,7 +187,7 @@ def make_archive(
         metric: "cosine" or "l2".
         batch_size: Images in one forward pass, or "auto".
         recursive: Whether to include folders below `root`.
-        progress: Called with (images done, images to embed).
+        progress: Called with (images done, images to embed); otherwise as for `relax.explain`.
 
     Returns:
         The archive, with its `changes`.
@@ -192,9 +200,9 @@ def make_archive(
     loaded, budget = load_encoder(encoder), Budget.of(None, None, batch_size)
     source, folder = Path(os.path.abspath(root)), Path(os.path.abspath(out))
     found = find_images(source, recursive, folder, kind, metric)
-    with sole_run(folder, "relax index"):
+    with sole_run(folder, "relax index"), shown(progress, "images") as report:
         changes = bring_up_to_date(
-            source, loaded, folder, found, budget, kind=kind, metric=metric, recursive=recursive, progress=progress
+            source, loaded, folder, found, budget, kind=kind, metric=metric, recursive=recursive, progress=report
         )
         archive = load_archive(out, root)
     archive.changes, archive.encoder = changes, loaded

@@ -44,6 +44,7 @@ from relax.auditing.tables import write_tables
 from relax.io.choice import folder_name, name_within
 from relax.keywords import AuditKeywords, shows
 from relax.lock import sole_run
+from relax.progress import Silent, shown
 from relax.provenance import surroundings
 from relax.report import write_report
 from relax.scene import EncoderSource, loaded
@@ -66,7 +67,7 @@ def audit(
     clusters: int | None = None,
     duplicates: float | None = None,
     layouts: Sequence[str] = ("pca", "tsne"),
-    progress: StageProgress | None = None,
+    progress: StageProgress | Silent | None = None,
     **keywords: Unpack[AuditKeywords],
 ) -> Audit:
     """Analyse how an encoder arranges a folder of images, and what drives that arrangement.
@@ -85,7 +86,7 @@ def audit(
         clusters: Number of clusters; None is the number with the best silhouette.
         duplicates: Cosine from which a pair is a near-duplicate; None is relative to the typical neighbour.
         layouts: "pca", "tsne" and, with the extra `umap`, "umap".
-        progress: Called with (stage, done, total).
+        progress: Called with (stage, done, total); otherwise as for `relax.explain`.
         keywords: Keywords of `relax.explain`: `masks` (512 per explanation), `seed`, `pooling`, `device`, `batch_size`
             and `precision`.
 
@@ -97,14 +98,13 @@ def audit(
         OSError: If a file cannot be read or written, or another run is writing to `out` (`relax.lock.InUse`).
     """
     start, root, out = time.perf_counter(), Path(root), Path(out)
-    report = progress or _ignore
     settings = Settings.of({"masks": MASKS, **keywords}, AuditKeywords, "audit")
     options = Options(metadata, colour_by, explain, hide, clusters, duplicates, tuple(layouts), settings)
     table = options.read_table()
     network = loaded(encoder, settings.execution)
     check_root(root)
-    with sole_run(out, "relax audit"):
-        return _audit(root, network, out, options, table, report, start)
+    with sole_run(out, "relax audit"), shown(progress, "") as report:
+        return _audit(root, network, out, options, table, report or _ignore, start)
 
 
 def _audit(

@@ -78,6 +78,12 @@ class Evaluation:
     metrics: tuple[Metric, ...]
     settings: dict[str, Any]
 
+    def __repr__(self) -> str:
+        methods, images = ({getattr(outcome, name): None for outcome in self.outcomes} for name in ("method", "image"))
+        failed = f", {len(self.failures):,} of {len(self.outcomes):,} maps failed" if self.failures else ""
+        metrics = ", ".join(metric.name for metric in self.metrics)
+        return f"Evaluation of {', '.join(methods)} on {len(images):,} pictures{failed}\nby {metrics or 'no metric'}"
+
     @property
     def failures(self) -> list[Outcome]:
         """The outcomes without values."""

@@ -23,6 +23,7 @@ from relax.io.images import ImageSource
 from relax.keywords import CompareKeywords, shows
 from relax.maps import map_unit
 from relax.plotting.scales import Limits, common_limits
+from relax.progress import Silent, shown
 from relax.questions.likeness import Likeness, likenesses
 from relax.scene import EncoderSource, loaded
 from relax.settings import Execution, Settings
@@ -47,6 +48,12 @@ class Comparison:
     varied: str = "methods"
     limits: Limits | None = None
 
+    def __repr__(self) -> str:
+        failed = f"; failed: {', '.join(self.failures)}" if self.failures else ""
+        images = {str(explanation.provenance["image"]) for explanation in self.explanations.values()}
+        of = f" on {', '.join(images)}" if images else ""
+        return f"Comparison of {len(self.explanations)} {self.varied}{of}: {', '.join(self.explanations)}{failed}"
+
     def likenesses(self) -> list[Likeness]:
         """How alike the importance of every two of them is: rank correlation and structural similarity."""
         return likenesses({name: explanation.importance for name, explanation in self.explanations.items()})
@@ -61,7 +68,7 @@ def compare_methods(
     head: Head | None = None,
     target: str | int | None = None,
     started: Started | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Silent | None = None,
     **keywords: Unpack[CompareKeywords],
 ) -> Comparison:
     """Explain one image with several methods.
@@ -86,7 +93,9 @@ def compare_methods(
         method_named(name)
     settings = Settings.of(keywords, CompareKeywords, "compare_methods")
     settings = replace(settings, request=replace(settings.request, head=head, target=target))
-    return compare_with(image, methods, loaded(encoder, settings.execution), settings, started, progress)
+    network = loaded(encoder, settings.execution)
+    with shown(progress, "masks") as report:
+        return compare_with(image, methods, network, settings, started, report)
 
 
 def compare_with(
@@ -124,7 +133,7 @@ def compare_encoders(
     *,
     shared_scale: bool = False,
     started: Started | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Silent | None = None,
     **keywords: Unpack[CompareKeywords],
 ) -> Comparison:
     """Explain one image with RELAX through several encoders: same mask grids and shifts.
@@ -151,7 +160,8 @@ def compare_encoders(
     for encoder in encoders:
         name = encoder if isinstance(encoder, str) else getattr(encoder, "name", type(encoder).__name__)
         sources[name] = encoder
-    return compare_encoders_with(image, sources, settings, shared_scale, started, progress)
+    with shown(progress, "masks") as report:
+        return compare_encoders_with(image, sources, settings, shared_scale, started, report)
 
 
 def compare_encoders_with(

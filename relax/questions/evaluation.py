@@ -17,13 +17,13 @@ from typing import Any, Unpack
 from torch import Tensor
 
 from encoders.values import described, unreadable
-from relax.estimators.budget import check_progress
 from relax.explanation import Explanation
 from relax.io.images import ImageSource, name_of
 from relax.keywords import EvaluateKeywords, shows
 from relax.metrics import Case, Evaluation, Explain, Outcome, Trial, default_metrics, metrics_named
 from relax.metrics.maps import Map, Mask
 from relax.metrics.trial import subject
+from relax.progress import Silent, shown
 from relax.questions.plan import Contrast, Plan, TruthSource, check_images, judged_by_class
 from relax.scene import EncoderSource
 from relax.settings import Settings
@@ -85,7 +85,7 @@ def evaluate(
     methods: Sequence[str] = DEFAULT_METHODS,
     metrics: Sequence[str] | None = None,
     contrast: Contrast | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Silent | None = None,
     **keywords: Unpack[EvaluateKeywords],
 ) -> Evaluation:
     """Score methods on pictures; failures are listed, everything else is scored.
@@ -101,7 +101,7 @@ def evaluate(
             named.
         contrast: (corpus, foil) for the contrastive metrics, each as the `reference` of `relax.explain`, such as a
             `relax.references.Corpus`.
-        progress: Called with (maps done, maps in total, the next picture and method).
+        progress: Called with (maps done, maps in total, the next picture and method); otherwise as for `relax.explain`.
         keywords: Further keywords of `relax.explain`: masks, cells, keep, fill, seed, similarity, reference, foil,
             head, device, ... With a `head`, methods that explain a class are judged by its probability, and the
             controls too; those that explain no class, such as "relax", by the similarity, and ranked apart.
@@ -112,7 +112,6 @@ def evaluate(
     Raises:
         ValueError: If an argument is invalid; the message names it.
     """
-    check_progress(progress)
     _check_list("images", images)
     if truths is not None and _check_list("truths", truths) != len(images):
         raise ValueError(
@@ -125,12 +124,14 @@ def evaluate(
     check_images(plan.metrics, len(images), any(truth is not None for truth in given), only_classes=only_classes)
     outcomes: list[Outcome] = []
 
-    def started(name: str, method: str) -> None:
-        if progress is not None:
-            progress(len(outcomes), len(images) * len(plan.methods), f"{name}, {method}")
+    with shown(progress, "maps") as report:
 
-    for outcome in plan.outcomes(images, given, unique_names(images), started=started):
-        outcomes.append(outcome)
+        def started(name: str, method: str) -> None:
+            if report is not None:
+                report(len(outcomes), len(images) * len(plan.methods), f"{name}, {method}")
+
+        for outcome in plan.outcomes(images, given, unique_names(images), started=started):
+            outcomes.append(outcome)
     return evaluation_of(plan, outcomes)
 
 

@@ -29,6 +29,7 @@ from relax.explanation import Explanation
 from relax.io.images import ImageSource
 from relax.keywords import PairKeywords, shows
 from relax.probing import Probe, probe_image
+from relax.progress import Silent, shown
 from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
 from similarity import measure_named
@@ -98,7 +99,7 @@ def explain_pair(
     b: ImageSource,
     encoder: EncoderSource = "default",
     *,
-    progress: Progress | None = None,
+    progress: Progress | Silent | None = None,
     **keywords: Unpack[PairKeywords],
 ) -> PairExplanation:
     """Explain why two images are close, in both directions, from one probe of each.
@@ -115,7 +116,8 @@ def explain_pair(
     """
     settings = Settings.of(keywords, PairKeywords, "explain_pair")
     network = loaded(encoder, settings.execution)
-    first, second = (probe_image(image, network, settings, progress) for image in (a, b))
+    with shown(progress, "masks") as report:
+        first, second = (probe_image(image, network, settings, report) for image in (a, b))
     return pair_of(first, second, similarity=settings.request.similarity)
 
 

@@ -27,6 +27,7 @@ from relax.io.images import ImageSource, name_of, read_image
 from relax.keywords import ProbeKeywords, shows
 from relax.method import image_explainer
 from relax.metrics.separation import auroc, auroc_interval
+from relax.progress import Silent, shown
 from relax.scene import EncoderSource, loaded
 from relax.settings import Request, Settings
 from relax.text import csv_text
@@ -131,7 +132,7 @@ def strangers(
     encoder: EncoderSource = "default",
     *,
     neighbours: int = NEIGHBOURS,
-    progress: Progress | None = None,
+    progress: Progress | Silent | None = None,
     **keywords: Unpack[ProbeKeywords],
 ) -> Strangers:
     """Does the uncertainty, or the distance to known pictures, show that a picture is of another kind?
@@ -141,7 +142,7 @@ def strangers(
         strange: Pictures of another kind, one or more.
         encoder: As for `explain`.
         neighbours: How many of the nearest known pictures the distance is the mean of; at most as many as there are.
-        progress: Called with (pictures done, pictures) after each.
+        progress: Called with (pictures done, pictures) after each; otherwise as for `explain`.
         keywords: Keywords of `explain`.
 
     Raises:
@@ -149,7 +150,9 @@ def strangers(
             below 1.
     """
     settings = Settings.of(keywords, ProbeKeywords, "strangers")
-    return strangers_with(images, strange, loaded(encoder, settings.execution), settings, neighbours, progress)
+    network = loaded(encoder, settings.execution)
+    with shown(progress, "pictures") as report:
+        return strangers_with(images, strange, network, settings, neighbours, report)
 
 
 def strangers_with(

@@ -30,6 +30,7 @@ from relax.io.images import ImageSource, read_image
 from relax.keywords import ExplainKeywords, shows
 from relax.metrics.maps import Map, known_in_both, pearson
 from relax.plotting.caption import trust_in_words
+from relax.progress import Silent, shown
 from relax.references import Corpus
 from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
@@ -85,7 +86,7 @@ def assess(
     *,
     corpus: Corpus | None = None,
     neighbours: int = NEIGHBOURS,
-    progress: Progress | None = None,
+    progress: Progress | Silent | None = None,
     **keywords: Unpack[ExplainKeywords],
 ) -> Trust:
     """Assess how far the map and the embedding of one picture can be trusted.
@@ -101,7 +102,7 @@ def assess(
         encoder: As for `explain`.
         corpus: Other pictures, or their embeddings, to search for neighbours (cosine).
         neighbours: How many; capped at the size of the corpus.
-        progress: Called with (masks done, masks of all four maps).
+        progress: Called with (masks done, masks of all four maps); otherwise as for `explain`.
         keywords: Keywords of `explain`, the same as for the map in question. `masks` is per map, 512 by default; None
             leaves the number to the method, for methods other than "relax". The ceiling uses `seed` and `seed + 1`.
 
@@ -109,9 +110,9 @@ def assess(
         ImageError, EncoderError, ValueError: As for `explain`; or if `neighbours` is below 1.
     """
     settings = Settings.of({"masks": MASKS, **keywords}, ExplainKeywords, "assess")
-    return assess_with(
-        image, loaded(encoder, settings.execution), settings, corpus=corpus, neighbours=neighbours, progress=progress
-    )
+    network = loaded(encoder, settings.execution)
+    with shown(progress, "masks") as report:
+        return assess_with(image, network, settings, corpus=corpus, neighbours=neighbours, progress=report)
 
 
 def assess_with(

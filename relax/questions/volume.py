@@ -31,6 +31,7 @@ from relax.io.volumes import write_volume
 from relax.keywords import ExplainKeywords, shows
 from relax.maps import MAPS
 from relax.method import image_explainer
+from relax.progress import Silent, shown
 from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
 
@@ -97,7 +98,7 @@ def explain_volume(
     window: Window | None = None,
     started: Callable[[str], None] | None = None,
     done: Callable[[VolumeExplanation], None] | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Silent | None = None,
     **keywords: Unpack[ExplainKeywords],
 ) -> VolumeExplanation:
     """Explain slices of a NIfTI volume.
@@ -123,18 +124,20 @@ def explain_volume(
         ValueError, encoders.EncoderError: As for `relax.explain`; before the first pass if there is no such slice.
     """
     settings = Settings.of(keywords, ExplainKeywords, "explain_volume")
-    return explain_slices(
-        path,
-        loaded(encoder, settings.execution),
-        settings,
-        axis=axis,
-        indices=indices,
-        volume=volume,
-        window=window,
-        started=started,
-        done=done,
-        progress=progress,
-    )
+    network = loaded(encoder, settings.execution)
+    with shown(progress, "masks") as report:
+        return explain_slices(
+            path,
+            network,
+            settings,
+            axis=axis,
+            indices=indices,
+            volume=volume,
+            window=window,
+            started=started,
+            done=done,
+            progress=report,
+        )
 
 
 def explain_slices(
