@@ -11,6 +11,7 @@ from .io.errors import ImageError as ImageError
 from .io.images import read_image as read_image
 from .io.secondary_capture import write_dicom as write_dicom
 from .io.volumes import write_nifti as write_nifti
+from .loading import load as load
 from .plotting.figure import figure as figure
 from .plotting.overlay import overlay as overlay
 from .probing import Probe as Probe

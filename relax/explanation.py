@@ -84,12 +84,12 @@ class Explanation:
         height, width = self.importance.shape
         record = self.provenance
         return (
-            f"Explanation of {record.get('image', 'an image')}, {height} x {width} px: "
+            f"Explanation of {record.get('image', 'an image')}, {height} x {width} px, "
+            f"through {(record.get('encoder') or {}).get('name')}: {record.get('similarity')}, "
+            f"{(record.get('masks') or {}).get('count')} masks, {_stopped(record.get('stopped_early'))}"
+            f"seed {record.get('seed')}\n"
             f"importance {_span(self.importance)}, uncertainty {_span(self.uncertainty)}, "
-            f"median standard error {_median(self.standard_error):.2g} "
-            f"({record.get('similarity')}, {(record.get('masks') or {}).get('count')} masks, "
-            f"{_stopped(record.get('stopped_early'))}"
-            f"seed {record.get('seed')}, encoder {(record.get('encoder') or {}).get('name')})"
+            f"median standard error {_median(self.standard_error):.2g}"
         )
 
     def u_relax(
@@ -216,8 +216,14 @@ class Explanation:
 
         return figure(self, **{"panels": [kind], "ax": ax, "width": 3.5, **options})
 
+    def _repr_html_(self) -> str:
+        """The viewer of the reports, as notebooks display it; the figure where no script runs."""
+        from relax.report.notebook import notebook_html  # matplotlib takes a while to load
+
+        return notebook_html(self)
+
     def _repr_png_(self) -> bytes:
-        """The figure, as notebooks display it."""
+        """The figure, for notebooks on paper and viewers without HTML."""
         from relax.plotting.figure import figure_file  # matplotlib takes a while to load
 
         content: bytes = figure_file(self)

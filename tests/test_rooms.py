@@ -43,7 +43,7 @@ def test_a_room_imports_only_what_the_arrows_allow(room):
 
 
 LAYERS = [  # inside relax/, lowest first: a module imports from its own layer and those below
-    {"rooms", "files", "lock", "npz", "records", "text", "maps", "provenance", "scale"},
+    {"rooms", "files", "lock", "npz", "records", "text", "maps", "provenance", "scale", "progress"},
     {
         "baselines.methods",
         "baselines.costs",
@@ -52,6 +52,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
         "keywords",
     },  # tables and choices, free of torch
     {"plotting"},
+    {"report"},
     {"io"},
     {"estimators"},
     {"explanation", "hiding", "references"},
@@ -61,7 +62,8 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"method"},
     {"explainer"},
     {"questions"},
-    {"archive", "report"},
+    {"archive"},
+    {"loading"},
     {"auditing"},
     {"cli", "__main__"},
 ]
@@ -78,6 +80,7 @@ LAZY = {  # imports inside functions, each for start-up time or an extra that ma
     "pyarrow",
     "matplotlib",
     "rich",
+    "IPython",
 }
 
 
@@ -154,6 +157,7 @@ LATE = {
     ("relax.metrics.sanity", "relax.metrics.random_weights"),  # torch
     ("relax.method", "relax.baselines"),  # captum and grad-cam
     ("relax.explanation", "relax.plotting.figure"),  # matplotlib
+    ("relax.explanation", "relax.report.notebook"),
     ("relax.explanation", "relax.estimators.convergence"),  # torch
     ("relax.metrics.results", "relax.plotting.evaluation"),
     ("relax.metrics.results", "relax.plotting.drawing"),

@@ -51,14 +51,14 @@ def write_report(report: Report, path: str | Path, *, progress: Callable[[int, i
 
 def page(report: Report, progress: Callable[[int, int], None] | None = None) -> str:
     """The HTML of a report; the arguments as for `write_report`."""
-    style, script = "\n".join(map(_part, STYLES)), "\n".join(map(_part, SCRIPTS))
+    style, script = "\n".join(map(part, STYLES)), "\n".join(map(part, SCRIPTS))
     chapters = {f"section-{place}": chapter for place, chapter in enumerate(report.sections, 1)}
     has_pictures = bool(report.exhibits or report.collection)
     body = [findings(report.findings)]
     if report.space is not None:
-        body.append(space(report.space, _part("space.html") if report.collection else ""))
+        body.append(space(report.space, part("space.html") if report.collection else ""))
     if has_pictures:
-        skeleton = _part("viewer.html") + _part("gallery.html")
+        skeleton = part("viewer.html") + part("gallery.html")
         body += gallery(report.exhibits, report.collection, skeleton, progress)
     body += [section(chapter, anchor) for anchor, chapter in chapters.items()]
     links = {"findings": "Key findings"} if report.findings else {}
@@ -67,8 +67,8 @@ def page(report: Report, progress: Callable[[int, int], None] | None = None) -> 
     links |= {anchor: chapter.title for anchor, chapter in chapters.items()}
     links |= {"reading": "Reading the maps"} | ({"settings": "Settings"} if report.settings else {})
     today = datetime.now()
-    return Template(_part("page.html")).substitute(
-        policy=_policy(style, script),
+    return Template(part("page.html")).substitute(
+        policy=policy(style, script),
         title=escaped(report.title),
         made=escaped(f"{_count(len(report.exhibits))}{today.day} {today:%B %Y} · relax-explainer {_version()}"),
         contents="".join(f'<li><a href="#{anchor}">{escaped(title)}</a></li>' for anchor, title in links.items()),
@@ -79,7 +79,7 @@ def page(report: Report, progress: Callable[[int, int], None] | None = None) -> 
     )
 
 
-def _policy(style: str, script: str) -> str:
+def policy(style: str, script: str) -> str:
     """A policy under which nothing is fetched, and nothing runs but the style and script with these hashes."""
     allowed = {name: f"'sha256-{_hash(text)}'" for name, text in (("style-src", style), ("script-src", script))}
     rules = ["default-src 'none'", "img-src data:", *(f"{name} {source}" for name, source in allowed.items())]
@@ -90,7 +90,7 @@ def _hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
     """A static file of this package."""
     return (files("relax.report") / "static" / name).read_text(encoding="utf-8")
 

@@ -216,7 +216,7 @@ function makeViewer(pictures, order) {
     viewer.classList.toggle("steering", on);
     $("keys").textContent = on
       ? "Arrow keys move the read-out, with Shift in larger steps; Esc ends."
-      : "Point at the picture to read its values. Keys: ← → change the picture; Enter on the picture, then arrow keys, move the read-out.";
+      : `Point at the picture to read its values. Keys: ${pictures.count > 1 ? "← → change the picture; " : ""}Enter on the picture, then arrow keys, move the read-out.`;
   }
 
   const moves = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]};
