@@ -25,7 +25,7 @@ function makeSpace(pictures, gallery, open) {
     return [event.clientX - box.left, event.clientY - box.top];
   };
 
-  function hover(picture, at, wait = DELAY) {
+  function hover(picture, wait = DELAY) {
     clearTimeout(going);
     if (picture === hovered && (card.shows() === picture || coming)) return;
     clearTimeout(coming);
@@ -42,6 +42,12 @@ function makeSpace(pictures, gallery, open) {
       const place = view.screen(picture), others = pictures.nearest(picture).map((other) => view.screen(other.picture)[0] - place[0]);
       card.show(picture, place, view.legendText(picture), -Math.sign(others.reduce((sum, by) => sum + (Math.sign(by) || 0), 0)));
     }, wait);
+  }
+
+  /** The map went on below the pointer or the cross: a card whose picture moved away goes at once, before it is in the way. */
+  function pass(picture) {
+    hover(picture);
+    if (picture < 0) card.hide();
   }
 
   card.element.addEventListener("pointerenter", () => { pinned = true; clearTimeout(going); });
@@ -73,7 +79,7 @@ function makeSpace(pictures, gallery, open) {
   marks.addEventListener("pointermove", (event) => {
     const at = here(event);
     if (fingers.size > 1 && fingers.has(event.pointerId)) return pinch(event.pointerId, at);
-    if (!drag) return hover(near(at), at);
+    if (!drag) return hover(near(at));
     if (!drag.moved && Math.hypot(at[0] - drag.from[0], at[1] - drag.from[1]) < 4) return;
     drag.moved = true;
     if (drag.kind === "move") view.move(at[0] - drag.last[0], at[1] - drag.last[1]);
@@ -111,7 +117,7 @@ function makeSpace(pictures, gallery, open) {
 
   /** A click opens the picture; a finger, which cannot hover, first shows the card. */
   function press(picture, pointer) {
-    if (pointer === "touch") hover(picture, null, 0);
+    if (pointer === "touch") hover(picture, 0);
     else if (picture >= 0) open(picture);
   }
 
@@ -127,7 +133,7 @@ function makeSpace(pictures, gallery, open) {
     event.preventDefault();
     const lines = event.deltaMode === 1 ? 16 : 1;
     view.zoom(Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.002)), ...here(event));
-    hover(near(here(event)));
+    pass(near(here(event)));
     sketch();
   }, {passive: false});
 
@@ -148,7 +154,7 @@ function makeSpace(pictures, gallery, open) {
     else return;
     event.preventDefault();
     aiming = true;
-    hover(near(middle, 2 * REACH));
+    pass(near(middle, 2 * REACH));
     if (hovered >= 0) say(`${pictures.names[hovered]}, ${view.legendText(hovered)}`);
     sketch();
   });
