@@ -169,7 +169,7 @@ def test_a_click_opens_the_picture_with_its_map_or_without_one_and_escape_leads_
     page.click("#neighbours li:first-child button")
     wait_for_picture(page, COUNT - 20)
     page.click("#close")
-    assert page.locator("#pictures > .viewer").count() == 1  # back in its place
+    sync_api.expect(page.locator("#pictures > .viewer")).to_have_count(1)  # back in its place
 
 
 def test_every_thumbnail_of_a_chapter_leads_to_its_picture(visit):
