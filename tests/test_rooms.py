@@ -158,6 +158,9 @@ LATE = {
     ("relax.method", "relax.baselines"),  # captum and grad-cam
     ("relax.explanation", "relax.plotting.figure"),  # matplotlib
     ("relax.explanation", "relax.report.notebook"),
+    ("relax.archive.hits", "relax.plotting.hits"),
+    ("relax.archive.hits", "relax.report.hits"),
+    ("relax.archive.hits", "relax.report.page"),
     ("relax.explanation", "relax.estimators.convergence"),  # torch
     ("relax.metrics.results", "relax.plotting.evaluation"),
     ("relax.metrics.results", "relax.plotting.drawing"),

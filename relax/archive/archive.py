@@ -31,12 +31,13 @@ from torch import Tensor
 
 from encoders import Encoder
 from relax.archive.files import EMBEDDINGS, INDEX, RECORD, TABLE, ImageRow, finish_replacing, read_rows, undamaged
+from relax.archive.hits import Hits, Neighbour
 from relax.archive.parts import kept_images
 from relax.archive.record import check_same_encoder, read_record
 from relax.archive.stored import Changes
 from relax.archive.update import bring_up_to_date, find_images
 from relax.estimators.budget import Budget, Progress
-from relax.io.images import ImageSource, read_image
+from relax.io.images import ImageSource, name_of, read_image
 from relax.lock import sole_run
 from relax.progress import Silent, shown
 from relax.scene import EncoderSource, load_encoder
@@ -45,15 +46,6 @@ from similarity.index import Index
 
 Vectors = NDArray[np.float32]
 QUERIES = 1024  # images per search for neighbours
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """An image of an archive that is close to a query: its path, its similarity, its row."""
-
-    path: str
-    similarity: float
-    row: int
 
 
 @dataclass
@@ -97,8 +89,10 @@ class Archive:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def search(self, query: ImageSource, k: int = 10) -> list[Neighbour]:
+    def search(self, query: ImageSource, k: int = 10) -> Hits:
         """The k images closest to an image or embedding, closest first; an image of the archive finds itself.
+
+        They can be drawn and saved as a sheet of pictures, see `Hits`.
 
         Args:
             query: An image as for `read_image`, or an embedding (D,), numpy or torch.
@@ -110,7 +104,16 @@ class Archive:
         """
         similarities, ids = self.index.search(self._embedding(query)[None], k, self._exact)
         neighbours = zip(similarities[0].tolist(), self._position[ids[0]].tolist(), strict=True)
-        return [Neighbour(self.paths[row], similarity, row) for similarity, row in neighbours if row >= 0]
+        is_vector = isinstance(query, np.ndarray | Tensor) and query.ndim == 1
+        return Hits(
+            "an embedding" if is_vector else name_of(query),
+            tuple(Neighbour(self.paths[row], similarity, row) for similarity, row in neighbours if row >= 0),
+            self.root,
+            self.index.metric,
+            self.record["encoder"]["name"],
+            len(self),
+            None if is_vector else query,
+        )
 
     def neighbours(self, k: int) -> tuple[Vectors, NDArray[np.int64]]:
         """The k images closest to each image, excluding itself.

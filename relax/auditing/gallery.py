@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from encoders import Encoder
 from relax.auditing.marks import Box, Marks
-from relax.auditing.pictures import picture_of
 from relax.auditing.result import Audit
 from relax.auditing.shortcuts import Region
 from relax.explanation import Explanation
 from relax.io.errors import ImageError
+from relax.io.small import small_picture
 from relax.report import Exhibit
 
 SMALL = 256  # px of a small picture's longer side
@@ -66,7 +66,7 @@ class Gallery(Sequence[Exhibit]):
     def small(self, image: int) -> NDArray[np.uint8] | None:
         """(h, w, 3) a small version of the image; None if its file has disappeared since it was embedded."""
         try:
-            return picture_of(self.root / self.paths[image], SMALL)
+            return small_picture(self.root / self.paths[image], SMALL)
         except ImageError:
             return None
 

@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from scipy.fft import irfft2, rfft2
 from scipy.ndimage import gaussian_filter
 
-from relax.auditing.pictures import shrunk
 from relax.estimators.budget import Progress
 from relax.io.errors import ImageError
 from relax.io.images import read_image
+from relax.io.small import shrunk
 
 SIDE = 160  # px of the longer side
 PICTURES = 96  # compared with one another

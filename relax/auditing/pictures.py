@@ -27,6 +27,7 @@ from relax.explanation import Explanation
 from relax.files import written_aside
 from relax.io.choice import name_within, stem_of
 from relax.io.images import read_image
+from relax.io.small import shrunk
 from relax.npz import read_npz
 from relax.provenance import surroundings
 from relax.records import read_json
@@ -150,22 +151,6 @@ def cell_masks(size: tuple[int, int], cells: int = CELLS) -> Tensor:
     row, column = (torch.arange(pixels) * cells // pixels for pixels in size)
     place = row[:, None] * cells + column
     return (place != torch.arange(cells**2)[:, None, None]).float()[:, None]
-
-
-def shrunk(pixels: Tensor, longest: int) -> Tensor:
-    """(1, C, H, W) reduced so that its longer side has at most `longest` px."""
-    height, width = pixels.shape[-2:]
-    scale = longest / max(height, width)
-    if scale >= 1:
-        return pixels
-    size = [max(2, round(side * scale)) for side in (height, width)]
-    return F.interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
-
-
-def picture_of(file: Path, longest: int) -> NDArray[np.uint8]:
-    """(h, w, 3) a small version of an image file, for display."""
-    pixels = shrunk(read_image(file, channels=3), longest)[0]
-    return (pixels * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def _kept_explanation(file: Path, recipe: dict[str, Any]) -> Explanation | None:

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import laplace
 
 from relax.auditing.outliers import LIMIT, robust_z
-from relax.auditing.pictures import shrunk
 from relax.estimators.budget import Progress
 from relax.io.errors import ImageError
 from relax.io.images import read_image
+from relax.io.small import shrunk
 
 SIDE = 256  # px of the longer side at which a picture is measured
 FINLEY = np.array([0.241, 0.691, 0.068])  # weights of squared red, green and blue

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relax.cli.console import DONE, SOME_FAILED, Stopped, complain, plain_table, print_table, progress_bar
-from relax.cli.options import EXECUTION, Debug, EncoderSpec, Quiet
+from relax.cli.options import EXECUTION, OUT_PANEL, Debug, EncoderSpec, Quiet
 from relax.cli.usage import choice, takes, usage_errors
 from relax.io.choice import discreet_name, name_within
 
@@ -36,6 +37,12 @@ relax search photos-archive cat.png
 
 relax search photos-archive cat.png -k 1000 > neighbours.txt
     a thousand, one per line
+
+relax search photos-archive cat.png -k 50 --sheet cat-hits.html
+    a page of the pictures, to look at, sort, tag and save; .png, .svg and .pdf give a figure
+
+relax search photos-archive cat.png --json | jq -r ".hits[].path"
+    for other programs: query, encoder, measure, images, and of each hit rank, similarity, path and row
 """
 
 
@@ -98,6 +105,17 @@ def search(
     archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A folder written by `relax index`.")],
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The query image; it need not be in the archive.")],
     k: Annotated[int, typer.Option("-k", "--k", metavar="K", help="Number of images.", min=1)] = 10,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a sheet of the pictures as well: .html is a page, .png, .svg and .pdf are figures.",
+            rich_help_panel=OUT_PANEL,
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of lines.", rich_help_panel=OUT_PANEL)
+    ] = False,
     debug: Debug = False,
 ) -> int:
     """List the images of an archive closest to a query image, closest first.
@@ -107,11 +125,36 @@ def search(
     from relax.archive.archive import load_archive
 
     with usage_errors(debug=debug, of_images=True):
-        neighbours = load_archive(archive).search(image, k)
-    for neighbour in neighbours:
+        if sheet is not None:
+            check_sheet(sheet, image)
+        hits = load_archive(archive).search(image, k)
+        if sheet is not None:
+            hits.save(sheet)
+            complain(f"written: {sheet}")  # to stderr: the list may go to another program
+    if as_json:
+        typer.echo(json.dumps(hits.record(), indent=2, allow_nan=False))
+        return DONE
+    for neighbour in hits:
         similarity = round(neighbour.similarity, 5) + 0  # never -0.00000
         typer.echo(f"{similarity:9.5f}  {escaped(discreet_name(neighbour.path))}")
     return DONE
+
+
+def check_sheet(sheet: Path, image: Path) -> None:
+    """Refuse a file that cannot become a sheet, before anything is embedded.
+
+    Raises:
+        ValueError: If its ending is none of a sheet's, it is a folder, or it is the query.
+    """
+    from relax.plotting.tables import FORMATS
+
+    endings = ["." + name for name in ("html", *FORMATS)]
+    if sheet.suffix.lower() not in endings:
+        raise ValueError(f"--sheet must end in {', '.join(endings[:-1])} or {endings[-1]}; got {sheet}")
+    if sheet.is_dir():
+        raise ValueError(f"--sheet must be a file; {sheet} is a folder")
+    if sheet.resolve() == image.resolve():
+        raise ValueError(f"--sheet {sheet} would replace the query: choose another name")
 
 
 def escaped(path: str) -> str:

@@ -60,8 +60,11 @@ class Collection:
         neighbours: (N, k) the nearest pictures in the space itself, closest first; None if unknown.
         similarities: (N, k) how close they are, higher = closer.
         explained: The picture of each exhibit of the report.
+        captions: What stands under the card of each picture; none without any.
+        order: What the order of the pictures is.
         small: A thumbnail (h, w, 3) uint8 of a picture, None where there is none any more. Without this function only
             the exhibits have thumbnails.
+        side: Pixels along the longer side that no thumbnail exceeds; of many pictures they are smaller.
     """
 
     names: Sequence[str]
@@ -71,11 +74,16 @@ class Collection:
     neighbours: NDArray[np.int64] | None = None
     similarities: NDArray[np.floating] | None = None
     explained: Sequence[int] = ()
+    captions: Sequence[str] = ()
+    order: str = "name"
     small: Callable[[int], NDArray[np.uint8] | None] | None = None
+    side: int = 256
 
     def __post_init__(self) -> None:
         lengths = {f"column {column.name!r}": len(column.values) for column in self.columns}
         lengths |= {f"plane {plane.name!r}": len(plane.points) for plane in self.planes}
+        if self.captions:
+            lengths["captions"] = len(self.captions)
         if self.neighbours is not None:
             lengths["neighbours"] = len(self.neighbours)
         for name, length in lengths.items():

@@ -142,6 +142,7 @@ class Report:
         collection: All pictures; None if they are those of the exhibits.
         space: The chapter on the map of the space; the live map of the collection takes the place of its blocks where
             scripts run.
+        about_maps: Whether the page says what maps mean and what they do not.
     """
 
     title: str
@@ -151,6 +152,7 @@ class Report:
     settings: Mapping[str, Any] = field(default_factory=dict)
     collection: Collection | None = None
     space: Section | None = None
+    about_maps: bool = True
 
 
 def _check_pixels(name: str, pixels: NDArray[np.uint8]) -> None:

@@ -98,7 +98,9 @@ def gallery(
         skeleton: HTML of the viewer and the gallery.
         progress: Called with (pictures done, pictures) after each.
     """
-    sheets = Sheets(len(collection.names), collection.small) if collection and collection.small else None
+    sheets = (
+        Sheets(len(collection.names), collection.small, collection.side) if collection and collection.small else None
+    )
     total = len(exhibits) + (sheets.count if sheets else 0)
     done = count(1)
 

@@ -39,6 +39,8 @@ def packed_collection(collection: Collection) -> dict[str, Any]:
         "colour_by": plain(collection.colour_by),
         "neighbours": neighbours,
         "explained": list(map(int, collection.explained)),
+        "captions": _text([plain(caption) for caption in collection.captions]) if collection.captions else None,
+        "order": plain(collection.order),
     }
 
 

@@ -65,7 +65,9 @@ def page(report: Report, progress: Callable[[int, int], None] | None = None) -> 
     links |= {"space": report.space.title} if report.space else {}
     links |= {"pictures": "Pictures"} if has_pictures else {}
     links |= {anchor: chapter.title for anchor, chapter in chapters.items()}
-    links |= {"reading": "Reading the maps"} | ({"settings": "Settings"} if report.settings else {})
+    links |= ({"reading": "Reading the maps"} if report.about_maps else {}) | (
+        {"settings": "Settings"} if report.settings else {}
+    )
     today = datetime.now()
     return Template(part("page.html")).substitute(
         policy=policy(style, script),
@@ -73,6 +75,7 @@ def page(report: Report, progress: Callable[[int, int], None] | None = None) -> 
         made=escaped(f"{_count(len(report.exhibits))}{today.day} {today:%B %Y} · relax-explainer {_version()}"),
         contents="".join(f'<li><a href="#{anchor}">{escaped(title)}</a></li>' for anchor, title in links.items()),
         body="\n".join(body),
+        reading=part("reading.html") if report.about_maps else "",
         settings=settings(report.settings),
         style=style,
         script=script,

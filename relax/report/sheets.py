@@ -16,16 +16,26 @@ from numpy.typing import NDArray
 from PIL import Image
 
 BUDGET = 20e6  # bytes of all sheets together, about
-BYTES = {256: 8000, 192: 4900, 128: 2400, 96: 1450, 64: 710, 48: 430, 32: 200}  # of a photograph of this side, about
+BYTES = {
+    512: 25000,
+    256: 8000,
+    192: 4900,
+    128: 2400,
+    96: 1450,
+    64: 710,
+    48: 430,
+    32: 200,
+}  # of a photograph of this side, about
 SHEET = 2048  # px along each side of a sheet
 QUALITY = 75
 
 Small = Callable[[int], NDArray[np.uint8] | None]
 
 
-def side_for(pictures: int) -> int:
-    """Pixels along the longer side of a thumbnail, so that this many stay within the budget; at least 32."""
-    return next((side for side, size in BYTES.items() if size * pictures <= BUDGET), min(BYTES))
+def side_for(pictures: int, largest: int = 256) -> int:
+    """Pixels along the longer side of a thumbnail, so that this many stay within the budget; from 32 to `largest`."""
+    fitting = (side for side, size in BYTES.items() if side <= largest and size * pictures <= BUDGET)
+    return next(fitting, min(BYTES))
 
 
 @dataclass
@@ -35,15 +45,17 @@ class Sheets:
     Attributes:
         count: Number of pictures, N.
         small: Their thumbnails.
+        largest: Pixels along the longer side that no thumbnail exceeds, 32 or more.
         sizes: (N, 2) uint16 width and height, once the sheets were drawn; 0 where there is no picture.
     """
 
     count: int
     small: Small
+    largest: int = 256
     sizes: NDArray[np.uint16] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.side = side_for(self.count)
+        self.side = side_for(self.count, self.largest)
         self.across = SHEET // self.side
         self.sizes = np.zeros((self.count, 2), np.uint16)
 

@@ -81,7 +81,7 @@ function makeGallery(pictures, changed, opened) {
     const item = cards.get(picture);
     item.querySelector(".value")?.remove();
     const column = pictures.columns[$("sort-by").value];
-    const words = [column && `${column.name} ${column.text(picture)}`, ...pictures.tags.of(picture).map((tag) => `#${tag}`)].filter(Boolean);
+    const words = [pictures.captions[picture], column && `${column.name} ${column.text(picture)}`, ...pictures.tags.of(picture).map((tag) => `#${tag}`)].filter(Boolean);
     if (words.length) item.firstChild.append(Object.assign(element("span", words.join(" · ")), {className: "value"}));
     return item;
   }
@@ -118,7 +118,7 @@ function makeGallery(pictures, changed, opened) {
     if (!$("filter-groups").hidden && $("filter-value").selectedIndex < 0) $("filter-value").selectedIndex = 0;
   }
 
-  const sorts = [...(partly ? [["explained", "explained first"]] : []), ["name", "name"], ...pictures.columns.map((column, at) => [String(at), column.name])];
+  const sorts = [...(partly ? [["explained", "explained first"]] : []), ["name", pictures.order], ...pictures.columns.map((column, at) => [String(at), column.name])];
   options($("sort-by"), sorts, sorts[0][0]);
   offer();
   $("search").addEventListener("input", apply);

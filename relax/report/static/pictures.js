@@ -30,6 +30,8 @@ async function readPictures() {
     nearest: await readNeighbours(data.neighbours),
     exhibit,
     explained: data.explained,
+    captions: data.captions ? await textOf(data.captions) : [],
+    order: data.order,
     draw: await readThumbnails(data.thumbnails, exhibit),
     tags: readTags(names),
   };

@@ -17,6 +17,7 @@ async function start() {
     space = makeSpace(pictures, gallery, viewer.open);
     space.follow(...follow);
   }
+  if (!pictures.explained.length) viewer.element.classList.add("unexplained");
   await viewer.show(pictures.explained[0] ?? gallery.order()[0]);
   document.documentElement.dataset.ready = "";
 }

@@ -243,7 +243,7 @@ function makeViewer(pictures, order) {
   document.addEventListener("keydown", (event) => {
     const move = {ArrowLeft: -1, ArrowRight: 1}[event.key];
     const taken = event.target.closest("input, select, textarea, .sheet, pre, .field, .scroll, .chart") || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey;
-    if (!move || taken || !current) return;
+    if (!move || taken || !current || !viewer.checkVisibility()) return;
     event.preventDefault();
     turn(move);
   });

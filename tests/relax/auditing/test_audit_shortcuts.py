@@ -8,9 +8,10 @@ import torch
 from scipy.stats import ttest_1samp
 
 from encoders import Encoder, Preprocess
-from relax.auditing.pictures import cell_masks, in_view, shrunk
+from relax.auditing.pictures import cell_masks, in_view
 from relax.auditing.positions import compare_positions, mirror_of, mirrored_axes, standardised
 from relax.auditing.shortcuts import CellEvidence, find_shortcuts, hiding_effects, recurrences
+from relax.io.small import shrunk
 
 
 def noise(count, side=7, seed=0, mark=None, strength=8.0):

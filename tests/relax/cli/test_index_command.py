@@ -1,5 +1,6 @@
 """`relax index` and `relax search` make, update and read archives, and say in one line what failed."""
 
+import json
 import os
 import re
 import signal
@@ -69,6 +70,32 @@ def test_a_folder_is_indexed_updated_and_searched(here, capsys):
     )
     best = relax.load_archive("archive").search("photos/new\nname.png", 2)[1]
     assert lines[1] == f"{best.similarity:9.5f}  {best.path}"
+
+    assert run(["search", "archive", "photos/0.png", "-k", "2", "--json", "--sheet", "sheet.html"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)  # nothing else is on stdout
+    assert [hit["path"] for hit in found["hits"]] == [
+        hit.path for hit in relax.load_archive("archive").search("photos/0.png", 2)
+    ]
+    assert (found["images"], found["measure"], found["encoder"]) == (6, "l2", FAST[1])
+    assert err == "relax: written: sheet.html\n"
+    assert Path("sheet.html").read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("sheet", "message"),
+    [
+        ("sheet.gif", "--sheet must end in .html, .png, .svg or .pdf; got sheet.gif"),
+        ("photos.png", "--sheet must be a file; photos.png is a folder"),
+        ("photos/0.png", "--sheet photos/0.png would replace the query: choose another name"),
+    ],
+)
+def test_a_sheet_that_cannot_be_is_refused_before_anything_is_read(here, capsys, sheet, message):
+    Path("photos.png").mkdir()
+
+    assert run(["search", "no-archive", "photos/0.png", "--sheet", sheet]) == 2
+
+    assert message in capsys.readouterr().err
 
 
 def test_images_that_fail_are_named_and_the_others_are_done(here, capsys):
