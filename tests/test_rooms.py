@@ -43,7 +43,7 @@ def test_a_room_imports_only_what_the_arrows_allow(room):
 
 
 LAYERS = [  # inside relax/, lowest first: a module imports from its own layer and those below
-    {"rooms", "files", "lock", "npz", "records", "text", "maps", "provenance", "scale", "progress"},
+    {"rooms", "files", "lock", "npz", "readahead", "records", "text", "maps", "provenance", "scale", "progress"},
     {
         "baselines.methods",
         "baselines.costs",
@@ -65,6 +65,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"archive"},
     {"loading"},
     {"auditing"},
+    {"slides"},
     {"cli", "__main__"},
 ]
 LAZY = {  # imports inside functions, each for start-up time or an extra that may be missing

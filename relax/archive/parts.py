@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from hashlib import file_digest
-from os import cpu_count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,13 +23,11 @@ from relax.files import written_aside
 from relax.io.errors import ImageError
 from relax.io.images import name_of, read_image
 from relax.io.limits import sharing_memory
+from relax.readahead import READERS, ahead
 
 PART_IMAGES, PART_SECONDS = 4096, 10.0  # a part ends at whichever comes first: the most that a kill loses
-READERS = min(4, cpu_count() or 1)  # threads that decode images
 
 Vectors = NDArray[np.float32]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class Parts:
@@ -135,8 +129,8 @@ def embed_files(
 
     # Views of a fixed size are small enough to read a batch ahead; whole photographs are not.
     of_any_size = encoder.preprocess.size is None
-    ahead = READERS if of_any_size else max(READERS, 32)
-    for row, view in _ahead(lambda item: _read(*item, root, encoder), files, ahead):
+    limit_ahead = READERS if of_any_size else max(READERS, 32)
+    for row, view in ahead(lambda item: _read(*item, root, encoder), files, limit_ahead):
         if view is None:
             others.append(row)
             report(1)
@@ -190,18 +184,3 @@ def _embed_batch(batch: list[tuple[ImageRow, Tensor]], encoder: Encoder, parts: 
 
 def _failed(row: ImageRow, reason: str) -> ImageRow:
     return replace(row, status="failed", reason=reason)
-
-
-def _ahead(work: Callable[[Item], Result], items: Iterable[Item], limit: int) -> Iterator[Result]:
-    """`work` of each item, in order, by threads that are up to `limit` items ahead."""
-    running: deque[Future[Any]] = deque()
-    pool = ThreadPoolExecutor(READERS)
-    try:
-        for item in items:
-            running.append(pool.submit(work, item))
-            if len(running) >= limit:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -42,6 +42,7 @@ from relax.cli.pair import EXAMPLES as PAIR_EXAMPLES
 from relax.cli.pair import pair
 from relax.cli.report import EXAMPLES as REPORT_EXAMPLES
 from relax.cli.report import report
+from relax.cli.slide import slide_app
 from relax.files import WriteError
 from relax.io.errors import ImageError
 
@@ -70,6 +71,7 @@ app.command()(metrics)
 app.command(epilog=REPORT_EXAMPLES)(report)
 app.command(epilog=VOLUME_EXAMPLES)(volume)
 app.command(epilog=EXPORT_EXAMPLES)(export)
+app.add_typer(slide_app, name="slide")
 
 ENCODERS_EXAMPLES = """[bold]Examples[/bold]
 

@@ -1,0 +1,208 @@
+"""`relax slide tissue`, `embed`: whole slides, their tissue and the embeddings of their tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from relax.cli.console import DONE, WRONG_USAGE, Stopped, UsageError, progress_bar
+from relax.cli.options import EXECUTION, HIDING_PANEL, Debug, EncoderSpec, Quiet, option_name
+from relax.cli.usage import takes, usage_errors
+
+TISSUE_EXAMPLES = """[bold]Examples[/bold]
+
+relax slide tissue biopsy.svs --out biopsy-tissue.png
+    where tissue was found, and the tiles on it, before anything is embedded
+
+relax slide tissue biopsy.svs --saturation 0.08 --least-area 0.1 --out biopsy-tissue.png
+    a lower threshold than Otsu's, without pieces below 0.1 square millimetres
+
+relax slide tissue biopsy.svs --tissue drawn.png --out biopsy-tissue.png
+    a mask drawn by hand over a picture of the whole slide, white where tissue is
+"""
+
+EMBED_EXAMPLES = """[bold]Examples[/bold]
+
+relax slide embed biopsy.svs --out biopsy.h5
+    the tiles that hold tissue, 224 px at 0.5 micrometres per pixel; the same command continues after a kill
+
+relax slide embed biopsy.svs --encoder timm:vit_small_patch14_dinov2.lvd142m --tile-mpp 1 --out biopsy.h5
+    another encoder, at 10x
+
+relax slide embed scan.tif --mpp 0.23 --out scan.h5
+    a file that does not say how many micrometres a pixel spans
+"""
+
+OPTIONS = ("mpp", "tile_mpp", "tile_size", "least_tissue", "saturation", "least_area")
+
+slide_app = typer.Typer(
+    help="Whole slides: which tiles make the slide's embedding (extra 'pathology').",
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SlidePath = Annotated[
+    Path, typer.Argument(metavar="SLIDE", help="SVS, NDPI, MRXS, SCN, BIF, pyramid TIFF, OME-TIFF, ...")
+]
+Mpp = Annotated[
+    float | None,
+    typer.Option(metavar="UM", help="Micrometres per pixel of the slide's finest level, if the file does not say."),
+]
+TileMpp = Annotated[
+    float,
+    typer.Option("--tile-mpp", metavar="UM", help="Micrometres per pixel of a tile.", rich_help_panel=HIDING_PANEL),
+]
+TileSize = Annotated[
+    int, typer.Option("--tile-size", metavar="PX", help="Side of a tile in pixels.", rich_help_panel=HIDING_PANEL)
+]
+LeastTissue = Annotated[
+    float,
+    typer.Option(metavar="SHARE", help="Share of a tile that must be tissue.", rich_help_panel=HIDING_PANEL),
+]
+Saturation = Annotated[
+    float | None,
+    typer.Option(
+        metavar="S",
+        help="Tissue is what is more saturated than this, in [0, 1].",
+        show_default="Otsu's threshold, at least 0.05",
+        rich_help_panel=HIDING_PANEL,
+    ),
+]
+LeastArea = Annotated[
+    float,
+    typer.Option(
+        metavar="MM2", help="Least area of a piece of tissue, in square millimetres.", rich_help_panel=HIDING_PANEL
+    ),
+]
+TissueMask = Annotated[
+    Path | None,
+    typer.Option(
+        "--tissue",
+        metavar="IMAGE",
+        help="A mask over the whole slide instead of the rule, of any size; white is tissue.",
+        rich_help_panel=HIDING_PANEL,
+    ),
+]
+TILE_MPP, TILE_SIZE, LEAST_TISSUE, LEAST_AREA = 0.5, 224, 0.5, 0.02  # as in `relax.slides`, which loads torch
+
+
+@slide_app.callback()
+def _slide(context: typer.Context) -> None:
+    """Whole slides: which tiles make the slide's embedding (extra 'pathology')."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(WRONG_USAGE)
+
+
+@slide_app.command(epilog=TISSUE_EXAMPLES)
+def tissue(
+    slide: SlidePath,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The picture: .png, .svg or .pdf.")],
+    mpp: Mpp = None,
+    tile_mpp: TileMpp = TILE_MPP,
+    tile_size: TileSize = TILE_SIZE,
+    least_tissue: LeastTissue = LEAST_TISSUE,
+    saturation: Saturation = None,
+    least_area: LeastArea = LEAST_AREA,
+    mask: TissueMask = None,
+    debug: Debug = False,
+) -> int:
+    """Show where tissue is found on a slide, and which tiles would be embedded.
+
+    Tissue is what is colourful when the slide is seen from afar; pens and dyed edges are, too, so look at it.
+    """
+    with slide_errors(debug):
+        from relax.slides.drawing import draw_tissue
+        from relax.slides.opening import open_slide
+        from relax.slides.tiles import lay_tiles
+        from relax.slides.tissue import find_tissue
+
+        with open_slide(slide, mpp=mpp) as opened:
+            found = find_tissue(opened, saturation=saturation, least_area=least_area, mask=mask)
+            grid = lay_tiles(opened, found, mpp=tile_mpp, size=tile_size, least_tissue=least_tissue)
+            write_figure(draw_tissue(found, grid, opened.name), out)
+    typer.echo(f"{len(grid):,} tiles, {found.share:.1%} of the slide is tissue\nwritten: {out}")
+    return DONE
+
+
+@slide_app.command(epilog=EMBED_EXAMPLES)
+@takes(EXECUTION)
+def embed(
+    slide: SlidePath,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="The .h5 file of the tiles, continued if it is not finished.")
+    ],
+    options: dict[str, Any],
+    encoder: EncoderSpec = "default",
+    mpp: Mpp = None,
+    tile_mpp: TileMpp = TILE_MPP,
+    tile_size: TileSize = TILE_SIZE,
+    least_tissue: LeastTissue = LEAST_TISSUE,
+    saturation: Saturation = None,
+    least_area: LeastArea = LEAST_AREA,
+    mask: TissueMask = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> int:
+    """Embed the tiles of a slide that hold tissue, in a stream: memory does not grow with the slide.
+
+    Writes one HDF5 file in the layout of TRIDENT: features, and coords in pixels of level 0. It can be stopped or
+    killed at any time; the same command then continues.
+    """
+    batch_size = options.pop("batch_size")
+    try:
+        with slide_errors(debug), progress_bar("tiles", visible=not quiet) as bar:
+            from relax.scene import load_encoder
+            from relax.slides.embedding import embed_slide
+
+            task = bar.add_task("searching for tissue", total=None)
+            tiles = embed_slide(
+                slide,
+                load_encoder(encoder, **options),
+                out,
+                mpp=mpp,
+                tile_mpp=tile_mpp,
+                tile_size=tile_size,
+                least_tissue=least_tissue,
+                saturation=saturation,
+                least_area=least_area,
+                tissue=mask,
+                batch_size=batch_size,
+                progress=lambda done, total: bar.update(task, description="embedding", completed=done, total=total),
+            )
+    except KeyboardInterrupt:
+        raise Stopped("the tiles so far are kept; run the same command to continue") from None
+    if not quiet:
+        typer.echo(f"{tiles!r}\nwritten: {out}")
+    return DONE
+
+
+def write_figure(figure: Any, out: Path) -> None:
+    """Write a figure in the format that its name ends in."""
+    from relax.files import written_aside
+    from relax.plotting.drawing import file_of
+    from relax.plotting.tables import FORMATS
+
+    format = out.suffix.lstrip(".").lower()
+    if format not in FORMATS:
+        raise UsageError(f"--out must end in {', '.join('.' + name for name in FORMATS)}; got {out.name!r}")
+    content = file_of(figure, format)
+    with written_aside(out) as aside:
+        aside.write_bytes(content)
+
+
+@contextmanager
+def slide_errors(debug: bool) -> Iterator[None]:
+    """As `usage_errors`, for keywords that are options of these commands alone."""
+    try:
+        with usage_errors(debug=debug):
+            yield
+    except UsageError as error:
+        keyword, separator, text = str(error).partition(" ")
+        named = keyword in OPTIONS
+        raise UsageError(f"{option_name(keyword)}{separator}{text}" if named else str(error)) from None

@@ -1,0 +1,110 @@
+"""A slide's tiles are embedded as each would be alone, in a stream that goes on where it was stopped."""
+
+import numpy as np
+import pytest
+import torch
+
+from relax.slides.embedding import embed_slide, parts_folder
+from relax.slides.opening import open_slide
+
+h5py = pytest.importorskip("h5py")
+
+
+def test_every_tile_is_embedded_as_it_is_read(slide_path, tmp_path, mean_colours):
+    tiles = embed_slide(slide_path, mean_colours(), tmp_path / "a.h5", batch_size=5)
+
+    assert len(tiles) > 20
+    with open_slide(slide_path) as slide:
+        for corner, feature in zip(tiles.corners, tiles.features, strict=True):
+            pixels = slide.read(*corner, (448, 448), (224, 224))
+            batch = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+            np.testing.assert_allclose(feature, mean_colours()(batch)[0], atol=1e-6)
+    assert not parts_folder(tmp_path / "a.h5").exists()
+
+
+def test_the_file_is_one_of_trident(slide_path, tmp_path, mean_colours):
+    embed_slide(slide_path, mean_colours(), tmp_path / "a.h5")
+
+    with h5py.File(tmp_path / "a.h5") as file:
+        about = dict(file["coords"].attrs)
+        assert file["features"].ndim == file["coords"].ndim == 2
+    assert about == {
+        "patch_size": 224,
+        "patch_size_level0": 448,
+        "level0_magnification": 40,
+        "target_magnification": 20,
+        "overlap": 0,
+        "name": "small",
+        "level0_width": 9 * 512,
+        "level0_height": 8 * 512,
+    }
+
+
+def test_a_stopped_run_goes_on_and_gives_the_same(slide_path, tmp_path, mean_colours):
+    whole = embed_slide(slide_path, mean_colours(), tmp_path / "whole.h5", batch_size=4)
+    out, mean_colours.seen = tmp_path / "a.h5", 0
+
+    def stop(done, total):
+        if done >= 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_slide(slide_path, mean_colours(), out, batch_size=4, progress=stop)
+    assert not out.exists()
+    assert mean_colours.seen == 12
+    tiles = embed_slide(slide_path, mean_colours(), out, batch_size=4)
+
+    np.testing.assert_array_equal(tiles.features, whole.features)
+    assert mean_colours.seen == len(whole)
+
+
+def test_a_part_that_a_kill_left_half_written_is_not_taken(slide_path, tmp_path, mean_colours):
+    out = tmp_path / "a.h5"
+
+    def stop(done, total):
+        if done >= 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_slide(slide_path, mean_colours(), out, batch_size=4, progress=stop)
+    half_written = parts_folder(out) / ".000001.npy.abcdefgh.part"
+    half_written.write_bytes(b"half")
+
+    tiles = embed_slide(slide_path, mean_colours(), out, batch_size=4)
+
+    assert len(tiles) == len(tiles.features)
+    assert not half_written.exists()
+
+
+def test_a_finished_file_is_given_back_without_a_pass(slide_path, tmp_path, mean_colours):
+    made = embed_slide(slide_path, mean_colours(), tmp_path / "a.h5")
+    passes = mean_colours.seen
+
+    tiles = embed_slide(slide_path, mean_colours(), tmp_path / "a.h5")
+
+    np.testing.assert_array_equal(tiles.features, made.features)
+    assert mean_colours.seen == passes == len(made)
+
+
+def test_nothing_is_overwritten_without_a_word(slide_path, tmp_path, mean_colours):
+    out = tmp_path / "a.h5"
+    embed_slide(slide_path, mean_colours(), out)
+    before = out.read_bytes()
+
+    with pytest.raises(ValueError, match=r"a.h5 was made with another tiles: name another file .* or delete it"):
+        embed_slide(slide_path, mean_colours(), out, tile_mpp=1)
+    with pytest.raises(ValueError, match="was made with another encoder"):
+        embed_slide(slide_path, "default", out)
+    assert out.read_bytes() == before
+
+
+def test_parts_of_another_run_are_not_continued(slide_path, tmp_path, mean_colours):
+    out = tmp_path / "a.h5"
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_slide(slide_path, mean_colours(), out, batch_size=4, progress=stop)
+    with pytest.raises(ValueError, match=r"a.h5.parts was made with another tiles and tissue"):
+        embed_slide(slide_path, mean_colours(), out, saturation=0.1, least_tissue=0.2)
