@@ -15,6 +15,7 @@ from relax.cli.options import (
     HEAD,
     HIDING,
     METHOD,
+    OUT_PANEL,
     QUESTION,
     TOLERANCE,
     Debug,
@@ -38,6 +39,9 @@ relax volume brain.nii.gz --slices 20:70:10
 
 relax volume brain.nii.gz --axis sagittal --slices 45 --window 40,80
     one slice, with values from 0 (black) to 80 (white)
+
+relax volume brain.nii.gz --slices 20:70:2 --report brain.html
+    a page as well: a slider over the slices, maps over the picture, the profile from slice to slice
 
 relax explain brain.nii.gz#axial=40
     one slice as a picture, with its figure
@@ -76,6 +80,14 @@ def volume(
         typer.Option(metavar="CENTRE,WIDTH", help="Default: the header's display range, or percentiles 0.5 and 99.5."),
     ] = None,
     encoder: EncoderSpec = "default",
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a page as well, with a slider over the slices: an HTML file.",
+            rich_help_panel=OUT_PANEL,
+        ),
+    ] = None,
     out: Out = DEFAULT_OUT,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -90,6 +102,8 @@ def volume(
     done: list[VolumeExplanation] = []
     with usage_errors(debug=debug):
         choice("--axis", axis, AXES)
+        if report is not None and report.is_dir():
+            raise ValueError(f"--report must be a file; {report} is a folder")
         indices, stem = _slices(slices), stem_of(source)
         limits = parse(f"window={window}", "nifti")["window"] if window is not None else None
         progress = MaskProgress(len(indices) if isinstance(indices, list) else 1, visible=not quiet)
@@ -109,15 +123,23 @@ def volume(
                     done=done.append,
                     progress=progress.masks,
                 )
-            files = explained.save(out / stem)
+            files = _saved(explained, out / stem, report)
         except KeyboardInterrupt:
             if not done:
                 raise Stopped("0 slices are done") from None
-            done[-1].save(out / stem)
+            _saved(done[-1], out / stem, report)
             raise Stopped(f"{len(done[-1].slices)} slices are done, in {out}") from None
     if not quiet:
         typer.echo(f"{len(explained.slices)} {axis} slices: {file_names(files)}")
     return DONE
+
+
+def _saved(explained: VolumeExplanation, target: Path, report: Path | None) -> list[Path]:
+    """Write the maps, and the page if there is to be one; returns their paths."""
+    from relax.report import write_report
+
+    files = explained.save(target)
+    return files if report is None else [*files, write_report(explained.report(), report)]
 
 
 def export(

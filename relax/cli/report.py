@@ -1,4 +1,4 @@
-"""`relax report`: explanations saved by `relax explain`, as one HTML file."""
+"""`relax report`: explanations saved by `relax explain` or `relax volume`, as one HTML file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from relax.cli.usage import usage_errors
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from relax.report import Exhibit
+    from relax.report import Exhibit, Report
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -26,39 +26,53 @@ relax report relax-out/cat.npz relax-out/dog.npz
 
 relax report relax-out --title "Retinas of clinic 3" --out retinas.html
     every explanation saved in a folder
+
+relax report relax-out/brain.json --out brain.html
+    a volume of `relax volume`: a slider over its slices, and a profile; --source names the volume if it was moved
+
+relax report relax-out/scan-frame-*.npz
+    frames of one file, or slices, get that page, too
 """
 
 
 def report(
     explanations: Annotated[
         list[Path],
-        typer.Argument(metavar="NPZ|DIR", help="Files saved by `relax explain`, folders of them, or of audits."),
+        typer.Argument(
+            metavar="NPZ|DIR|JSON",
+            help="Files saved by `relax explain`, folders of them or of audits; or NAME.json of `relax volume`.",
+        ),
     ],
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="The HTML file to write.", rich_help_panel=OUT_PANEL)
     ] = DEFAULT_OUT / "report.html",
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="Heading of the page.")] = None,
+    source: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The volume of NAME.json, if it is not where it was.")
+    ] = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Collect saved explanations in one HTML file: what stands out, and a gallery with a read-out under the pointer.
 
-    The page is self-contained and works offline. Files that cannot be read are named and left out.
+    Slices of one volume and frames of one file come with a slider and a profile from slice to slice. The page is
+    self-contained and works offline. Files that cannot be read are named and left out.
     """
-    from relax.report import plain_report, write_report
+    from relax.report import write_report
 
     with usage_errors(debug=debug):
-        paths = explanation_files(explanations)
+        record = volume_record(explanations, source)
+        paths = [record] if record else explanation_files(explanations)
         if out.is_dir():
             raise ValueError(f"--out must be a file; {out} is a folder")
         if out.resolve() in {path.resolve() for path in paths}:
             raise ValueError(f"--out {out} would replace an explanation: choose another name")
     try:
         with progress_bar("pictures", visible=not quiet) as bar:
-            good = readable(paths, bar, debug=debug)
+            good = paths if record else readable(paths, bar, debug=debug)
             if good:
-                content = plain_report(SavedExhibits(good), *([] if title is None else [title]))
-                task = bar.add_task("writing", total=len(good))
+                content = volume_report(record, source, title) if record else content_of(good, title)
+                task = bar.add_task("writing", total=len(content.exhibits))
                 write_report(content, out, progress=lambda done, _: bar.update(task, completed=done))
     except (ValueError, OSError) as error:
         if debug:
@@ -69,8 +83,49 @@ def report(
         complain(f"none of the {len(paths)} files could be read, so {out} is not written")
     elif not quiet:
         size = out.stat().st_size / 1e6
-        typer.echo(f"written: {out}, {len(good)} picture{'s' * (len(good) != 1)}, {size:.1f} MB")
+        count = len(content.exhibits)
+        typer.echo(f"written: {out}, {count} picture{'s' * (count != 1)}, {size:.1f} MB")
     return DONE if len(good) == len(paths) else SOME_FAILED
+
+
+def volume_record(paths: Sequence[Path], source: Path | None) -> Path | None:
+    """The record of a volume, if that is what the page is to be of.
+
+    Raises:
+        ValueError: If it is not alone, or `--source` is given without one.
+    """
+    records = [path for path in paths if path.suffix == ".json"]
+    if records and len(paths) > 1:
+        raise ValueError(f"one volume makes one page: give {records[0]} alone")
+    if source is not None and not records:
+        raise ValueError("--source is for NAME.json of `relax volume`; saved explanations hold their pictures")
+    return records[0] if records else None
+
+
+def volume_report(record: Path, source: Path | None, title: str | None) -> Report:
+    """The page of a saved volume.
+
+    Raises:
+        ValueError, OSError: If it cannot be read.
+    """
+    from relax.questions.saved_volume import load_volume
+
+    return load_volume(record, source).report(title)
+
+
+def content_of(files: Sequence[Path], title: str | None) -> Report:
+    """The page of saved explanations: that of a stack if all are slices or frames of one file."""
+    from relax.io.choice import stack_of
+    from relax.report import plain_report, stack_report
+
+    exhibits = SavedExhibits(files)
+    titles = [] if title is None else [title]
+    stack = stack_of([str(exhibit.explanation.provenance.get("image") or "") for exhibit in exhibits])
+    if stack is None:
+        return plain_report(exhibits, *titles)
+    word, numbers = stack
+    order = sorted(range(len(files)), key=numbers.__getitem__)
+    return stack_report(SavedExhibits([files[at] for at in order]), sorted(numbers), word, *titles)
 
 
 def explanation_files(paths: Sequence[Path]) -> list[Path]:

@@ -8,7 +8,7 @@ voxels do.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,28 @@ def name_within(folder: str | Path, path: str) -> str:
     address = os.path.join(folder, path)
     name = discreet_name(address)
     return path if name == address else name
+
+
+def stack_of(addresses: Sequence[str]) -> tuple[str, list[int]] | None:
+    """What several addresses are slices of one file of, such as "axial slice" or "frame", and their numbers.
+
+    None if they are not: of several files, along several axes, or chosen in another way as well, such as by window.
+    """
+    choices: list[dict[str, Any]] = []
+    for address in addresses:
+        front, _, choice = address.rpartition("#")
+        names = _DICOM if choice.startswith("frame=") or "&frame=" in choice else _NIFTI
+        try:
+            choices.append({"file": front, **parse(choice, "dicom" if names is _DICOM else "nifti")})
+        except ImageError:
+            return None
+    words = {"frame": "frame", **{axis: f"{axis} slice" for axis in AXES}}
+    found = [next((name for name in words if name in values), None) for values in choices]
+    if len(choices) < 2 or found[0] is None or len(set(found)) > 1:
+        return None
+    numbers = [int(values.pop(found[0])) for values in choices]
+    alike = all(values == choices[0] for values in choices) and len(set(numbers)) == len(numbers)
+    return (words[found[0]], numbers) if alike and choices[0]["file"] else None
 
 
 def folder_name(folder: str | Path, images: Iterable[object], otherwise: str = "a folder") -> str:

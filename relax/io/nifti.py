@@ -160,6 +160,20 @@ class Volume:
         to_stored = ornt_transform(_CANONICAL, self.orientation)  # type: ignore[no-untyped-call]
         return np.ascontiguousarray(apply_orientation(canonical, to_stored))  # type: ignore[no-untyped-call]
 
+    def values(self, axis: str | int, index: int) -> NDArray[np.float32]:
+        """(H, W) the scaled values of one slice of a volume without colours, turned as it is shown; see `placed`.
+
+        Raises:
+            ImageError: If there is no such slice, or the values cannot be read.
+        """
+        plane = axis_number(axis)
+        if not 0 <= index < (slices := self.count(plane)):
+            raise ImageError(f"{list(AXES)[plane]} slice must be from 0 to {slices - 1}; got {index}")
+        stored_axis, descending = self._stored(plane)
+        with decoding_errors():
+            values = self._slice(stored_axis, slices - 1 - index if descending else index, plane)
+        return values[..., 0].astype(np.float32)
+
     def _slice(self, stored_axis: int, stored_slice: int, plane: int) -> NDArray[np.float64]:
         """(H, W, C) scaled values of a slice of the file, turned as it is shown."""
         index = [slice(None)] * 3

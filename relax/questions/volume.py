@@ -32,6 +32,7 @@ from relax.keywords import ExplainKeywords, shows
 from relax.maps import MAPS
 from relax.method import image_explainer
 from relax.progress import Silent, shown
+from relax.report import Exhibit, Report, stack_report
 from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
 
@@ -72,6 +73,21 @@ class VolumeExplanation:
         return self.volume.placed(
             self.axis, {index: getattr(explanation, name) for index, explanation in self.slices.items()}
         )
+
+    def report(self, title: str | None = None) -> Report:
+        """The page of the slices, for `relax.write_report`: a viewer with a slider, and the profile over them."""
+        exhibits = [
+            Exhibit(explanation, f"{self.axis} slice {index}", notes=(("Slice", f"{self.axis} {index}"),))
+            for index, explanation in sorted(self.slices.items())
+        ]
+        name = title or f"What made these embeddings, slice by slice: {self.name}"
+        return stack_report(exhibits, sorted(self.slices), f"{self.axis} slice", name)
+
+    @property
+    def name(self) -> str:
+        """The name of the volume's file, or a hash if that identifies a patient."""
+        address = str(next(iter(self.slices.values())).provenance["image"]) if self.slices else ""
+        return Path(address.rpartition("#")[0]).name
 
     def save(self, target: str | Path) -> list[Path]:
         """Write TARGET-importance.nii.gz, -uncertainty, -standard_error, and TARGET.json with their provenance."""

@@ -5,6 +5,7 @@ from relax.report.content import Chart, Exhibit, Grid, Neighbour, Report, Sectio
 from relax.report.evaluation import evaluation_report
 from relax.report.page import write_report
 from relax.report.plain import plain_report
+from relax.report.stack import stack_report
 
 __all__ = [
     "Chart",
@@ -20,5 +21,6 @@ __all__ = [
     "Thumbnail",
     "evaluation_report",
     "plain_report",
+    "stack_report",
     "write_report",
 ]

@@ -58,7 +58,7 @@ def _block(block: Chart | Grid | Strip) -> str:
 
 def _chart(chart: Chart) -> str:
     picture = f'<img src="{data_uri(chart.png, "image/png")}" alt="{escaped(chart.alt)}">'
-    return f'<figure class="chart">{picture}<figcaption>{escaped(chart.caption)}</figcaption></figure>'
+    return f'<figure class="chart" tabindex="0">{picture}<figcaption>{escaped(chart.caption)}</figcaption></figure>'
 
 
 def _grid(grid: Grid) -> str:

@@ -62,6 +62,9 @@ class Collection:
         explained: The picture of each exhibit of the report.
         captions: What stands under the card of each picture; none without any.
         order: What the order of the pictures is.
+        stack: What the pictures are slices of a volume of, in their order, such as "axial slice": the viewer gets a
+            slider. "" for pictures that are not.
+        profile: Columns of numbers that are drawn over the slices.
         small: A thumbnail (h, w, 3) uint8 of a picture, None where there is none any more. Without this function only
             the exhibits have thumbnails.
         side: Pixels along the longer side that no thumbnail exceeds; of many pictures they are smaller.
@@ -76,6 +79,8 @@ class Collection:
     explained: Sequence[int] = ()
     captions: Sequence[str] = ()
     order: str = "name"
+    stack: str = ""
+    profile: Sequence[str] = ()
     small: Callable[[int], NDArray[np.uint8] | None] | None = None
     side: int = 256
 

@@ -41,6 +41,8 @@ def packed_collection(collection: Collection) -> dict[str, Any]:
         "explained": list(map(int, collection.explained)),
         "captions": _text([plain(caption) for caption in collection.captions]) if collection.captions else None,
         "order": plain(collection.order),
+        "stack": plain(collection.stack),
+        "profile": [plain(name) for name in collection.profile],
     }
 
 

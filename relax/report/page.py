@@ -21,9 +21,9 @@ from relax.report.content import Report
 from relax.report.gallery import gallery
 from relax.report.text import escaped
 
-STYLES = ("page.css", "viewer.css", "gallery.css", "space.css", "print.css")
+STYLES = ("page.css", "viewer.css", "stack.css", "gallery.css", "space.css", "print.css")
 SCRIPTS = (
-    *("page.js", "pictures.js", "maps.js", "viewer.js", "gallery.js"),
+    *("page.js", "pictures.js", "maps.js", "viewer.js", "stack.js", "gallery.js"),
     *("dots.js", "view.js", "legend.js", "space.js", "start.js"),  # the map of the space
 )
 

@@ -32,6 +32,8 @@ async function readPictures() {
     explained: data.explained,
     captions: data.captions ? await textOf(data.captions) : [],
     order: data.order,
+    stack: data.stack,
+    profile: data.profile,
     draw: await readThumbnails(data.thumbnails, exhibit),
     tags: readTags(names),
   };

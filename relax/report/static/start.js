@@ -18,7 +18,8 @@ async function start() {
     space.follow(...follow);
   }
   if (!pictures.explained.length) viewer.element.classList.add("unexplained");
-  await viewer.show(pictures.explained[0] ?? gallery.order()[0]);
+  if (pictures.stack) makeStack(pictures, viewer);
+  await viewer.show(pictures.stack ? Math.floor((pictures.count - 1) / 2) : pictures.explained[0] ?? gallery.order()[0]);
   document.documentElement.dataset.ready = "";
 }
 

@@ -35,6 +35,7 @@ function makeViewer(pictures, order) {
     paint();
     read();
     viewer.dataset.shown = picture + 1;
+    viewer.dispatchEvent(new CustomEvent("shown", {detail: picture}));
   }
 
   // -- Words --

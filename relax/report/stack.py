@@ -1,0 +1,96 @@
+"""The report on slices of a volume, or frames of a run: one viewer with a slider, and a profile over the slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from relax.plotting.drawing import file_of
+from relax.plotting.profile import profile_figure
+from relax.report.collection import Column
+from relax.report.content import Chart, Exhibit, Report, Section
+from relax.report.plain import plain_report
+
+TITLE = "What made these embeddings, slice by slice"
+SPAN, MEAN, UNCERTAINTY = "span of the importance", "mean importance", "mean uncertainty"
+ACROSS = (
+    "Each slice is a picture of its own to the encoder: a map compares places within its slice. Across slices the "
+    "profile shows where hiding parts moves the embedding more or less, not where more of a finding is."
+)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Numbers of each slice, NaN where its map has no value.
+
+    Attributes:
+        numbers: Of the slices, ascending.
+        low, mean, high: Of the importance.
+        uncertainty: Its mean.
+    """
+
+    numbers: Sequence[int]
+    low: Sequence[float]
+    mean: Sequence[float]
+    high: Sequence[float]
+    uncertainty: Sequence[float]
+
+    @classmethod
+    def of(cls, exhibits: Sequence[Exhibit], numbers: Sequence[int]) -> Profile:
+        """Summarise the maps of each slice."""
+        maps = [(exhibit.explanation.importance, exhibit.explanation.uncertainty) for exhibit in exhibits]
+        low, mean, high, uncertainty = zip(
+            *(
+                (*(_known(importance, reduce) for reduce in (np.min, np.mean, np.max)), _known(uncertainty, np.mean))
+                for importance, uncertainty in maps
+            ),
+            strict=True,
+        )
+        return cls(numbers, low, mean, high, uncertainty)
+
+
+def stack_report(exhibits: Sequence[Exhibit], numbers: Sequence[int], word: str, title: str = TITLE) -> Report:
+    """The report on slices of one volume, for `write_report`.
+
+    Args:
+        exhibits: The slices; a lazy sequence is iterated twice here and once by `write_report`.
+        numbers: Of the slices, ascending.
+        word: What a slice is called, such as "axial slice" or "frame".
+        title: The heading.
+
+    Raises:
+        ValueError: If there is not one ascending number for each slice.
+    """
+    if len(numbers) != len(exhibits) or [*numbers] != sorted(set(numbers)):
+        raise ValueError(f"numbers must ascend, one for each of the {len(exhibits)} slices; got {[*numbers]}")
+    plain = plain_report(exhibits, title)
+    profile = Profile.of(exhibits, numbers)
+    columns = (
+        Column(MEAN, profile.mean),
+        Column(SPAN, [high - low for low, high in zip(profile.low, profile.high, strict=True)], "highest minus lowest"),
+        Column(UNCERTAINTY, profile.uncertainty),
+    )
+    assert plain.collection is not None  # noqa: S101  plain_report makes one
+    collection = replace(
+        plain.collection,
+        columns=(Column("slice", [*numbers]), *columns, *plain.collection.columns),
+        captions=[f"{word} {number}" for number in numbers],
+        order="slice",
+        stack=word,
+        profile=(MEAN, SPAN, UNCERTAINTY),
+    )
+    chart = Chart(
+        file_of(profile_figure(profile, word)),
+        f"For each {word}: the importance, its mean as a line and from its lowest to its highest value as a band; and "
+        "the mean uncertainty.",
+        f"The importance and the uncertainty over the {len(numbers)} slices; the numbers are in the table.",
+    )
+    over = Section("Over the slices", (ACROSS,), (chart,))
+    return replace(plain, collection=collection, sections=(over, *plain.sections))
+
+
+def _known(values: np.ndarray, reduce: object) -> float:
+    known = values[np.isfinite(values)]
+    return float(reduce(known)) if known.size else float("nan")  # type: ignore[operator]
