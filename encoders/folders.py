@@ -10,7 +10,7 @@ import os
 import stat
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -24,8 +24,20 @@ ALWAYS = (
 )
 BY_EXTRA = {  # what each extra of the package reads, with the module that it brings
     "heif": {".avif": "PIL.AvifImagePlugin", ".heic": "pillow_heif", ".heif": "pillow_heif", ".hif": "pillow_heif"},
-    "medical": {".dcm": "pydicom", ".nii": "nibabel", ".nii.gz": "nibabel"},
+    "medical": {
+        ".dcm": "pydicom",
+        **dict.fromkeys((".nii", ".nii.gz", ".mgz", ".mgh", ".img", ".img.gz"), "nibabel"),
+    },
 }
+DICOM = "DICOM"  # in place of an ending, of files that are recognised by content
+_FIRST_ELEMENTS = tuple(  # of a data set without a preamble: lengths of groups, character set, image type, ids
+    group + element
+    for group, elements in (
+        (b"\x02\0", (b"\0\0", b"\1\0", b"\2\0", b"\x10\0")),
+        (b"\x08\0", (b"\0\0", b"\1\0", b"\5\0", b"\x08\0", b"\x16\0", b"\x18\0")),
+    )
+    for element in elements
+)
 _NAMED = 10  # files that a warning names
 _SHORT = 5  # characters of an ending that is nobody's name
 _KINDS: dict[str, Callable[[int], bool]] = {
@@ -61,6 +73,7 @@ class Listing:
         failed: What cannot be listed, with the reason.
         special: What has such an ending and is no file, such as a pipe, which nobody may open, with what it is.
         others: How many files have another ending, by ending.
+        passed: The paths of those.
     """
 
     folder: Path
@@ -69,6 +82,7 @@ class Listing:
     failed: list[tuple[Path, str]] = field(default_factory=list)
     special: list[tuple[Path, str]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
+    passed: list[Path] = field(default_factory=list)
 
     def walk(self, root: Path | None = None, *, recursive: bool = True, leave_out: Path | None = None) -> Listing:
         """Add the images below `root`, None being the folder itself, but not those in the folder `leave_out`."""
@@ -86,8 +100,14 @@ class Listing:
         return self
 
     def _add(self, path: Path) -> None:
-        if not path.name.lower().endswith(self.endings):
-            self.others[ending_of(path)] += 1
+        name = path.name.lower()
+        if name.endswith((".hdr", ".hdr.gz")) and pair_of(path):
+            return  # the header of an image
+        by_ending = name.endswith(self.endings) and not (name.endswith((".img", ".img.gz")) and not pair_of(path))
+        by_content = not by_ending and looks_like_dicom(path)
+        if not by_ending and not (by_content and ".dcm" in self.endings):
+            self.others[DICOM if by_content else ending_of(path)] += 1
+            self.passed.append(path)
             return
         try:
             mode = path.stat().st_mode
@@ -102,24 +122,25 @@ class Listing:
         else:
             self.special.append((path, next((kind for kind, test in _KINDS.items() if test(mode)), "no file")))
 
-    def warn(self, *, failed: bool = True, discreet: bool = False) -> None:
+    def warn(self, *, failed: bool = True, discreet: bool = False, also: Sequence[str] = ()) -> None:
         """Warn of what is passed over: by name what is no file, and by ending how many files are no images here.
 
         Args:
             failed: Whether to name what cannot be listed, too; where it is told otherwise, it need not be.
             discreet: Whether names may be those of patients though no DICOM lies here.
+            also: What else is passed over, and of how many files, in words.
         """
         named = [*self.special, *(self.failed if failed else [])]
-        if not named and not self.others:
+        if not named and not self.others and not also:
             return
         discreet = discreet or any(map(is_dicom, [*self.images, *(path for path, _ in named)]))
         paths = [str(path.relative_to(self.folder)) for path, _ in named[:_NAMED]]
         names = [f"file-{hashed(path)}" for path in paths] if discreet else paths
         parts = [f"{name} ({what})" for name, (_, what) in zip(names, named, strict=False)]
-        parts += [f"{len(named) - _NAMED} more"] if len(named) > _NAMED else []
+        parts += [*([f"{len(named) - _NAMED} more"] if len(named) > _NAMED else []), *also]
         others: Counter[str] = Counter()
         for ending, count in self.others.items():
-            others["of other endings" if discreet and not _is_usual(ending) else ending] += count
+            others["of other endings" if discreet and not is_usual(ending) else ending] += count
         parts += [f"{count} {ending}{_way_out(ending)}" for ending, count in others.most_common()]
         folder = "a folder" if discreet else self.folder
         warnings.warn(f"{folder}: passed over as no images: {', '.join(parts)}", stacklevel=3)
@@ -142,6 +163,31 @@ def is_signed(path: Path) -> bool:
     return head[128:] == b"DICM" and head[:2] not in (b"II", b"MM")
 
 
+def looks_like_dicom(path: Path) -> bool:
+    """Whether a file of any name begins as DICOM does, with or without the preamble."""
+    if is_signed(path):
+        return True
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(4) in _FIRST_ELEMENTS
+    except OSError:
+        return False
+
+
+def pair_of(path: Path) -> Path | None:
+    """The other file of a NIfTI or Analyze pair, header for image and image for header, if it is there."""
+    ending = next(
+        (ending for ending in (".hdr.gz", ".img.gz", ".hdr", ".img") if path.name.lower().endswith(ending)), ""
+    )
+    if not ending:
+        return None
+    stem, wanted = path.name[: -len(ending)], "img" if ending.startswith(".hdr") else "hdr"
+    others = (f"{stem}{case}{packed}" for packed in ("", ".gz") for case in (f".{wanted}", f".{wanted.upper()}"))
+    return next((path.with_name(other) for other in others if path.with_name(other).is_file()), None)
+
+
 def hashed(path: str) -> str:
     """A name for a file that cannot be read, and whose own name is not told: a hash of that."""
     return sha256(os.fsencode(path)).hexdigest()[:12]
@@ -155,12 +201,13 @@ def ending_of(path: Path) -> str:
     return ending or "without ending"
 
 
-def _is_usual(ending: str) -> bool:
+def is_usual(ending: str) -> bool:
     """Whether an ending says what a file is, and not, as in CT.1.Quagmire, whose it is."""
-    known = (*ALWAYS, *(known for modules in BY_EXTRA.values() for known in modules), "without ending")
+    known = (*ALWAYS, *(known for modules in BY_EXTRA.values() for known in modules), "without ending", DICOM)
     return len(ending) <= _SHORT or ending in known
 
 
 def _way_out(ending: str) -> str:
     extra = next((extra for extra, modules in BY_EXTRA.items() if ending in modules), None)
+    extra = "medical" if ending == DICOM else extra
     return f' (to read them: pip install "relax-explainer[{extra}]")' if extra else ""

@@ -10,6 +10,7 @@ from .explanation import Explanation as Explanation
 from .io.errors import ImageError as ImageError
 from .io.images import read_image as read_image
 from .io.secondary_capture import write_dicom as write_dicom
+from .io.volume import read_series as read_series
 from .io.volumes import write_nifti as write_nifti
 from .loading import load as load
 from .plotting.figure import figure as figure

@@ -166,7 +166,9 @@ LATE = {
     ("relax.metrics.results", "relax.plotting.evaluation"),
     ("relax.metrics.results", "relax.plotting.drawing"),
     ("relax.io.medical", "relax.io.dicom"),  # the extra [medical]
-    ("relax.io.medical", "relax.io.nifti"),
+    ("relax.io.medical", "relax.io.volume"),
+    ("relax.io.gathering", "relax.io.inventory"),
+    ("relax.io.gathering", "relax.io.dicomdir"),
     ("relax.io.choice", "relax.io.header"),
 }
 

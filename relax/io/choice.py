@@ -1,8 +1,9 @@
 """The addresses of pictures in medical files, and names for them that do not identify the patient.
 
 An address is a path and, after a #, the choice of a picture in the file: `scan.dcm#frame=3&window=40,400`,
-`brain.nii.gz#axial=40&volume=2`. Frames and stored windows count from 1, as in DICOM; slices and volumes from 0, as
-voxels do.
+`brain.nii.gz#axial=40&volume=2`. Of the volume that a folder or a DICOMDIR holds as a DICOM series, or an object of
+several frames, it names a slice: `scans#series=3&axial=40`. Frames and stored windows count from 1, as in DICOM; slices
+and volumes from 0, as voxels do. `frame=all` and `axial=all` name several pictures at once, see `relax.io.sources`.
 """
 
 from __future__ import annotations
@@ -13,22 +14,31 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from encoders.folders import hashed, is_dicom, is_signed
+from encoders.folders import hashed, is_dicom, is_signed, looks_like_dicom
 from relax.io.errors import ImageError
 from relax.io.picture import AXES
 
-_DICOM, _NIFTI = ("frame", "window", "name"), (*AXES, "volume", "window", "name")
+NAMES = {  # of what can be chosen, by the kind of the file
+    "dicom": ("frame", *AXES, "volume", "window", "name"),
+    "nifti": (*AXES, "volume", "window", "name"),
+    "series": ("series", "frame", *AXES, "volume", "window", "name"),
+}
+ALL = "all"
+_VOLUMES = (".nii", ".nii.gz", ".mgz", ".mgh", ".img", ".img.gz", ".hdr", ".hdr.gz")
+_FOLDERS = 50  # of a folder of DICOM, whose first files are asked for the patient's name
 
 
 def split_choice(address: str) -> tuple[Path, str | None, str]:
     """The file, its kind, and the choice after the #, which may be "".
 
-    The kind is "dicom" (by the letters DICM or the ending .dcm), "nifti" (.nii, .nii.gz), or None for any other file,
-    whose path is the whole address.
+    The kind is "dicom" (by its content or the ending .dcm), "nifti" (by its ending, such as .nii.gz or .mgz), "series"
+    (a folder with a choice, or a DICOMDIR), or None for anything else, of which the path is the whole address.
     """
     front, _, choice = address.rpartition("#")
     is_path = not front or os.path.exists(address)  # unlike Path.exists, this never raises
     path = Path(address if is_path else front)
+    if os.path.isdir(path):
+        return (path, None, "") if is_path else (path, "series", choice)
     kind = _kind(path) if os.path.isfile(path) else None
     return (Path(address), None, "") if kind is None else (path, kind, "" if is_path else choice)
 
@@ -36,18 +46,20 @@ def split_choice(address: str) -> tuple[Path, str | None, str]:
 def _kind(path: Path) -> str | None:
     if not os.access(path, os.R_OK):
         return None
-    if path.name.lower().endswith((".nii", ".nii.gz")):
+    if path.name.lower().endswith(_VOLUMES):
         return "nifti"
-    return "dicom" if is_dicom(path) else None
+    if path.name.upper() == "DICOMDIR" and is_signed(path):
+        return "series"
+    return "dicom" if is_dicom(path) or looks_like_dicom(path) else None
 
 
 def parse(choice: str, kind: str) -> dict[str, Any]:
-    """The values in a choice by their names: whole numbers, a window, or name="hash".
+    """The values in a choice by their names: whole numbers or "all", a window, a series, or name="hash".
 
     Raises:
         ImageError: If a name is unknown or repeated, a value is impossible, or several slices are chosen.
     """
-    names = _DICOM if kind == "dicom" else _NIFTI
+    names = NAMES[kind]
     values: dict[str, Any] = {}
     for part in filter(None, choice.split("&")):
         name, _, text = part.partition("=")
@@ -57,7 +69,14 @@ def parse(choice: str, kind: str) -> dict[str, Any]:
         values[name] = _value(name, text)
     if len(set(AXES) & set(values)) > 1:
         raise ImageError(f"one slice at a time; got {' and '.join(name for name in AXES if name in values)}")
+    if "frame" in values and ({"volume", *AXES} & set(values)):
+        raise ImageError("a frame is a picture of its own, and a slice one of a volume; name one of the two")
     return values
+
+
+def plane_of(values: dict[str, Any]) -> str | None:
+    """The plane of the slice that a choice names, if it names one."""
+    return next((name for name in AXES if name in values), None)
 
 
 def unparse(values: dict[str, Any]) -> str:
@@ -85,6 +104,32 @@ def discreet_name(address: str) -> str:
         digest = file_digest(file, "sha256").hexdigest()
     picture = unparse({name: value for name, value in values.items() if name != "name"})
     return f"{kind}-{digest[:12]}" + (f"#{picture}" if picture else "")
+
+
+def _series_name(address: str, path: Path, choice: str) -> str:
+    """The name of a series in a folder, or a slice of its volume."""
+    try:
+        values = parse(choice, "series")
+    except ImageError:
+        values = {}
+    by_uid = "." in str(values.get("series", ""))
+    if "name" not in values and not by_uid and not any(_names_patient(str(path), file) for file in _first_files(path)):
+        return address
+    series = f"{path}{values.get('series', '')}"
+    picture = unparse({name: value for name, value in values.items() if name not in ("name", "series")})
+    return f"series-{hashed(series)}" + (f"#{picture}" if picture else "")
+
+
+def _first_files(path: Path) -> list[Path]:
+    """A DICOM file of each folder below a path, up to a limit; beside a DICOMDIR, of each below its folder."""
+    found: list[Path] = []
+    for folder, folders, names in os.walk(path if path.is_dir() else path.parent):
+        folders.sort()
+        files = (Path(folder, name) for name in sorted(names) if name.upper() != "DICOMDIR")
+        found += [first] if (first := next(filter(looks_like_dicom, files), None)) else []
+        if len(found) >= _FOLDERS:
+            break
+    return found
 
 
 def name_within(folder: str | Path, path: str) -> str:
@@ -118,10 +163,14 @@ def stack_of(addresses: Sequence[str]) -> tuple[str, list[int]] | None:
 
 def folder_name(folder: str | Path, images: Iterable[object], otherwise: str = "a folder") -> str:
     """The name of a folder in results: its path, or `otherwise` if that identifies the patient of one of the images."""
-    of_patient = (
-        kind == "dicom" and _names_patient(str(folder), path) for path, kind, _ in map(split_choice, map(str, images))
-    )
+    split = map(split_choice, map(str, images))
+    files = (file for path, kind, _ in split for file in ([path] if kind == "dicom" else _files_of(path, kind)))
+    of_patient = (_names_patient(str(folder), file) for file in files)
     return otherwise if any(of_patient) else str(folder)
+
+
+def _files_of(path: Path, kind: str | None) -> list[Path]:
+    return _first_files(path) if kind == "series" else []
 
 
 def stem_of(address: str) -> str:
@@ -132,7 +181,9 @@ def stem_of(address: str) -> str:
     name, _, picture = discreet_name(address).rpartition("#") if choice else (discreet_name(address), "", "")
     if not name:  # of #name=hash alone
         name, picture = picture, ""
-    stem = Path(Path(name).name.removesuffix(".gz")).stem
+    stem = Path(name).name.removesuffix(".gz")
+    if kind != "series" and not Path(stem).suffix[1:].isdecimal():  # as in IM.0001, which is not an ending
+        stem = Path(stem).stem
     return "-".join([stem, *(part.replace("=", "") for part in picture.split("&") if part)])
 
 
@@ -153,10 +204,16 @@ def _value(name: str, text: str) -> Any:
             if text != "hash":
                 raise ValueError
             return text
+        if name == "series":
+            return text
+        if text == ALL and name in ("frame", *AXES):
+            return ALL
         if name == "window" and "," in text:
             center, width = (float(part) for part in text.split(","))
             return center, width
         return int(text)
     except ValueError:
-        valid = {"window": "the number of a stored window or CENTRE,WIDTH", "name": "hash"}.get(name, "a whole number")
+        valid = {"window": "the number of a stored window or CENTRE,WIDTH", "name": "hash"}.get(
+            name, "a whole number" if name == "volume" else "a whole number or all"
+        )
         raise ImageError(f"{name} must be {valid}; got {text!r}") from None

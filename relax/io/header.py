@@ -79,12 +79,14 @@ _PIXELS = (
         if (part, what) != ("Alpha", "Descriptor")
     ),
 )
+_SCOPES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _GROUPS = (
     "PixelMeasuresSequence",
     "PlanePositionSequence",
     "PlaneOrientationSequence",
     "PixelValueTransformationSequence",
     "FrameVOILUTSequence",
+    "FrameContentSequence",
 )
 
 _NAMING = (  # identifiers that files and folders are often named after
@@ -134,21 +136,35 @@ def read_header(path: Path, frame: int | None) -> tuple[Dataset, int, list[str]]
     Raises:
         ImageError: If the file holds no picture, one that is too large, or several frames of which `frame` names none.
     """
-    groups = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
-    dataset = read_elements(path, (*_PIXELS, *_VALUES, *GEOMETRY, *groups))
+    dataset, notes = open_header(path)
+    frame = checked_frame(dataset, frame)
+    return frame_header(dataset, frame), frame, notes
+
+
+def open_header(path: Path, further: tuple[str, ...] = ()) -> tuple[Dataset, list[str]]:
+    """The header of a picture of one or more frames, with `further` elements, complete, and notes.
+
+    Raises:
+        ImageError: If the file holds no picture, or one of which a frame is too large.
+    """
+    dataset = read_elements(path, (*_PIXELS, *_VALUES, *GEOMETRY, *_SCOPES, *further))
     notes = _complete(dataset)
     _check_picture(dataset)
-    frame = _checked_frame(dataset, frame)
     if "TransferSyntaxUID" not in dataset.file_meta:
         notes.append(_state_syntax(path, dataset))
+    return dataset, notes
+
+
+def frame_header(dataset: Dataset, frame: int, further: tuple[str, ...] = ()) -> Dataset:
+    """Pixels and geometry of one frame, from 1, with `further` elements, as a flat data set."""
     header = Dataset()
     header.file_meta = dataset.file_meta
     header.set_original_encoding(*dataset.original_encoding)
     for level in _levels(dataset, frame):
-        for name in (*_PIXELS, *_VALUES, *GEOMETRY):
+        for name in (*_PIXELS, *_VALUES, *GEOMETRY, *further):
             if name in level:
                 header[name] = level[name]
-    return header, frame, notes
+    return header
 
 
 def names_patient(text: str, path: Path) -> bool:
@@ -261,7 +277,7 @@ def uid_name(uid: object) -> str:
 def _levels(dataset: Dataset, frame: int) -> Iterator[Dataset]:
     """The data sets that may hold elements of a frame; later ones take precedence."""
     yield dataset
-    shared, per_frame = (dataset.get(f"{scope}FunctionalGroupsSequence") or [] for scope in ("Shared", "PerFrame"))
+    shared, per_frame = (dataset.get(scope) or [] for scope in _SCOPES)
     for groups in (*shared[:1], *per_frame[frame - 1 : frame]):
         for name in _GROUPS:
             yield from (groups.get(name) or [])[:1]
@@ -301,7 +317,8 @@ def _one_of(numbers: Iterable[int | None]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def _checked_frame(dataset: Dataset, frame: int | None) -> int:
+def checked_frame(dataset: Dataset, frame: int | None) -> int:
+    """The number of the frame, from 1, which may be left out where there is one."""
     frames = number(dataset, "NumberOfFrames") or 1
     if frames < 1:
         raise ImageError(f"its element NumberOfFrames must be at least 1; got {frames}: {_WAY_OUT}")

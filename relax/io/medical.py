@@ -1,6 +1,7 @@
 """Medical images, with the extra `[medical]`: reading DICOM and NIfTI, and writing maps with the source's geometry.
 
     relax.explain("scan.dcm"), relax.explain("scan.dcm#frame=3&window=40,400"), relax.explain("brain.nii.gz#axial=40")
+    relax.explain("scans"), relax.explain("scans#series=3&axial=40"), relax.explain("us.dcm#frame=all")
     relax.explain_volume("brain.nii.gz", axis="axial", indices=range(20, 60, 5)).save("maps")
     relax.write_dicom(explanation, "scan.dcm", "map.dcm")
 
@@ -18,16 +19,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from relax.io.choice import parse
-from relax.io.picture import AXES, Picture
+from relax.io.choice import ALL, parse, plane_of
+from relax.io.errors import ImageError
+from relax.io.picture import Picture
 
 
 def read_chosen(path: Path, kind: str, choice: str) -> Picture:
-    """Read the chosen picture of a file.
+    """Read the chosen picture of a file, or of a folder of DICOM.
 
     Args:
-        path: The file.
-        kind: "dicom" or "nifti".
+        path: The file or folder.
+        kind: "dicom", "nifti" or "series".
         choice: Such as "frame=3&window=40,400"; may be "".
 
     Raises:
@@ -35,11 +37,15 @@ def read_chosen(path: Path, kind: str, choice: str) -> Picture:
         ImportError: If the extra is not installed.
     """
     values = parse(choice, kind)
-    if kind == "dicom":
+    if several := [name for name, value in values.items() if value == ALL]:
+        raise ImageError(f"names several pictures, {several[0]}=all, and one is needed here: name it by its number")
+    axis = plane_of(values)
+    if kind == "dicom" and axis is None:
         from relax.io.dicom import read_dicom
 
         return read_dicom(path, frame=values.get("frame"), window=values.get("window"))
-    from relax.io.nifti import read_nifti
+    if kind == "series" and axis is None:
+        raise ImageError("names the pictures of a series, and one is needed here: name its file, or a slice, #axial=40")
+    from relax.io.volume import volume_at
 
-    axis = next((name for name in AXES if name in values), None)
-    return read_nifti(path, axis, values.get(str(axis)), volume=values.get("volume"), window=values.get("window"))
+    return volume_at(path, kind, values).picture(axis, None if axis is None else values[axis])

@@ -1,4 +1,7 @@
-"""Read NIfTI volumes slice by slice, and place maps of slices back into the volume.
+"""Read NIfTI volumes, and their kin, slice by slice, and place maps of slices back into the volume.
+
+Read are NIfTI-1 and 2 in one file or as a pair (.img and .hdr), Analyze 7.5 pairs and FreeSurfer's .mgz and .mgh; and
+DICOM series that `relax.io.series` put together.
 
 Names and numbers of slices refer to the canonical order of a volume, x to the patient's right, y to the front, z to the
 head, whatever order the file stores. A slice is shown by radiological convention: the front of the body up in axial
@@ -23,13 +26,16 @@ from relax.io.errors import ImageError, decoding_errors
 from relax.io.extra import medical_extra
 from relax.io.limits import check_bytes
 from relax.io.picture import AXES, Picture, Window
+from relax.io.series import SeriesVolume
 
 with medical_extra():
     import nibabel as nib
     from nibabel.affines import voxel_sizes
+    from nibabel.analyze import AnalyzeImage
     from nibabel.filebasedimages import ImageFileError
+    from nibabel.freesurfer.mghformat import MGHImage
     from nibabel.imageglobals import LoggingOutputSuppressor
-    from nibabel.nifti1 import Nifti1Image
+    from nibabel.nifti1 import Nifti1Image, Nifti1Pair
     from nibabel.orientations import apply_orientation, io_orientation, ornt_transform
 
 _CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])
@@ -38,6 +44,7 @@ _SHADES = 1 / 32  # of a display range that the percentiles must span; else near
 _CONSTANT = "the only value of the volume"
 _SLAB = 1 << 20  # voxels that are read at once
 _SLAB_BYTES = 40  # that a voxel takes meanwhile: scaled, in order, chosen, and as much of the slab before
+ANALYZE = "an Analyze header states no orientation: which side is left is assumed, as nibabel does"
 _MAX_DEFLATE_RATIO = 1032  # bytes per compressed byte (zlib, "Technical Details")
 
 
@@ -52,7 +59,7 @@ def read_nifti(
     """Read one slice of a NIfTI file.
 
     Args:
-        path: A .nii or .nii.gz file.
+        path: A .nii or .nii.gz file, either file of a NIfTI or Analyze pair, or an .mgz or .mgh file.
         axis: "sagittal", "coronal" or "axial", or equivalently 0, 1 or 2. Slices are numbered from the patient's left
             to right, back to front, or feet to head, whichever axis of the file that is. None is the axis along which
             the file has a single slice, else axial.
@@ -91,7 +98,7 @@ class Volume:
         how: Record of the window and the volume, as JSON types.
     """
 
-    image: Nifti1Image
+    image: Any
     number: int | None
     orientation: NDArray[np.float64]
     low: float
@@ -114,7 +121,29 @@ class Volume:
         record |= {"volume": number, "window": {"used": used, "low": low, "high": high}}
         choice = {"volume": number, "window": None if window is None else list(window)}  # type: ignore[arg-type]
         record["asked"] = {key: value for key, value in choice.items() if value is not None}
+        record |= {"notes": [ANALYZE]} if not isinstance(image, Nifti1Pair | MGHImage) else {}
         return cls(image, number, orientation, low, high, record)
+
+    @classmethod
+    def of_series(cls, series: SeriesVolume, window: Window | None = None) -> Volume:
+        """The slices of a DICOM series, decoded when they are needed.
+
+        Args:
+            series: The series.
+            window: That with which it was opened, for the record.
+
+        Raises:
+            ImageError: If its slices are no even volume.
+        """
+        image: Any = Nifti1Image(_Decoded(series), series.affine)  # type: ignore[no-untyped-call]
+        image.header.set_xyzt_units("mm")
+        for transform in (image.set_qform, image.set_sform):
+            transform(series.affine, 1)
+        choice = {"volume": series.how["volume"], "window": list(window) if isinstance(window, tuple) else window}
+        record = {**series.how, "orientation": "".join(nib.aff2axcodes(series.affine))}  # type: ignore[no-untyped-call]
+        record["asked"] = {key: value for key, value in choice.items() if value is not None}
+        orientation = io_orientation(series.affine)  # type: ignore[no-untyped-call]
+        return cls(image, None, orientation, series.low, series.high, record)
 
     def count(self, axis: str | int) -> int:
         """Number of slices along an axis."""
@@ -189,6 +218,19 @@ class Volume:
         return axis, bool(self.orientation[axis, 1] < 0)
 
 
+class _Decoded:
+    """The values (X, Y, Z) of a series as nibabel asks for them: one slice alone, and all of them for other planes."""
+
+    def __init__(self, series: SeriesVolume) -> None:
+        self.series, self.shape, self.dtype, self.ndim = series, series.shape[::-1], np.dtype(np.float32), 3
+
+    def __getitem__(self, index: tuple[slice, ...]) -> NDArray[np.float32]:
+        wanted = range(self.shape[2])[index[2]]
+        alone = len(wanted) == 1
+        values = self.series.slices[wanted[0]].values()[None] if alone else self.series.values[index[2]]
+        return values.T[index[0], index[1]]
+
+
 def axis_number(axis: str | int) -> int:
     """0, 1 or 2, from the name or number of a plane.
 
@@ -202,15 +244,15 @@ def axis_number(axis: str | int) -> int:
     raise ValueError(f"axis must be {', '.join(AXES)} (or 0, 1, 2); got {axis!r}")
 
 
-def _opened(path: Path) -> Nifti1Image:
+def _opened(path: Path) -> Any:
     try:
         with LoggingOutputSuppressor():  # what is wrong with a header is told by the error, not on the terminal
             image = nib.load(path, keep_file_open=True)  # its slabs come one after the other, without unpacking again
     except ImageFileError:
         raise ImageError("is not a NIfTI file, or damaged") from None
-    if not isinstance(image, Nifti1Image):  # NIfTI-2 is a subclass
+    if not isinstance(image, AnalyzeImage | MGHImage):  # of which all NIfTIs are kinds
         raise ImageError("is not a NIfTI file")
-    shape, dtype = tuple(int(size) for size in image.shape), image.get_data_dtype()  # type: ignore[no-untyped-call]
+    shape, dtype = tuple(int(size) for size in image.shape), image.get_data_dtype()
     if len(shape) < 2 or min(shape) < 1:
         raise ImageError(f"has the shape {shape}; a volume has three axes, a slice two")
     if dtype.kind not in "iuf" and not _colours(image):
@@ -226,9 +268,9 @@ def _opened(path: Path) -> Nifti1Image:
     return image
 
 
-def _colours(image: Nifti1Image) -> int:
+def _colours(image: Any) -> int:
     """How many bytes of colour a voxel has: 3, 4 with alpha, or 0 for a number."""
-    names = image.get_data_dtype().names or ()  # type: ignore[no-untyped-call]
+    names = image.get_data_dtype().names or ()
     return len(names) if "".join(names) in ("RGB", "RGBA") else 0
 
 
@@ -236,11 +278,12 @@ def _three_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape, 1)[:3]
 
 
-def _check_size(path: Path, image: Nifti1Image) -> None:
+def _check_size(path: Path, image: Any) -> None:
     """Refuse a header that claims more than the file can hold, before memory is allocated."""
     stored: Any = image.dataobj
     claimed = stored.offset + math.prod(image.shape) * stored.dtype.itemsize
-    compressed = path.name.endswith("z")
+    path = Path(image.file_map["image"].filename or path)  # of a pair, which has the values
+    compressed = path.name.lower().endswith("z")
     if claimed > path.stat().st_size * (_MAX_DEFLATE_RATIO if compressed else 1):
         raise ImageError(f"is damaged or truncated (its header claims {claimed:,} bytes)")
 
@@ -257,7 +300,7 @@ def _volume_number(shape: tuple[int, ...], volume: int | None) -> int | None:
     return volume if count > 1 else None
 
 
-def _values(image: Nifti1Image, index: list[slice], number: int | None) -> NDArray[np.float64]:
+def _values(image: Any, index: list[slice], number: int | None) -> NDArray[np.float64]:
     """(x, y, z, C) the scaled values of the file at an index along its three axes."""
     shape = image.shape
     further = tuple((number or 0) if size > 1 else 0 for size in shape[3:])
@@ -270,7 +313,7 @@ def _values(image: Nifti1Image, index: list[slice], number: int | None) -> NDArr
     )
 
 
-def _slabs(image: Nifti1Image, number: int | None) -> Iterator[NDArray[np.float64]]:
+def _slabs(image: Any, number: int | None) -> Iterator[NDArray[np.float64]]:
     """All scaled values, a few slices of the last axis at a time."""
     width, height, depth = _three_axes(image.shape)
     step = max(1, _SLAB // (width * height))
@@ -278,7 +321,7 @@ def _slabs(image: Nifti1Image, number: int | None) -> Iterator[NDArray[np.float6
         yield _values(image, [slice(None), slice(None), slice(start, start + step)], number)
 
 
-def _window(image: Nifti1Image, number: int | None, window: Window | None) -> tuple[float, float, str, str | None]:
+def _window(image: Any, number: int | None, window: Window | None) -> tuple[float, float, str, str | None]:
     """The values shown black and white, the rule behind them, and what is wrong with the header's display range."""
     if _colours(image):
         if window is not None:
@@ -289,7 +332,8 @@ def _window(image: Nifti1Image, number: int | None, window: Window | None) -> tu
             raise ImageError(f"window of a NIfTI volume must be (centre, width), the width above 0; got {window}")
         return window[0] - window[1] / 2, window[0] + window[1] / 2, "window given by the caller", None
     low, high, used = _percentiles(image, number)
-    display = float(image.header["cal_min"]), float(image.header["cal_max"])
+    known = "cal_min" in image.header.keys()  # noqa: SIM118  # a header is no mapping
+    display = (float(image.header["cal_min"]), float(image.header["cal_max"])) if known else (0.0, 0.0)
     if not np.isfinite(display).all() or display[0] >= display[1]:
         return low, high, used, None
     dark, bright = ((value - display[0]) / (display[1] - display[0]) for value in (low, high))
@@ -304,7 +348,7 @@ def _window(image: Nifti1Image, number: int | None, window: Window | None) -> tu
     )
 
 
-def _percentiles(image: Nifti1Image, number: int | None) -> tuple[float, float, str]:
+def _percentiles(image: Any, number: int | None) -> tuple[float, float, str]:
     """The percentiles of the finite values, or their ends where those are equal, and which of the two."""
     values, filled = np.empty(math.prod(_three_axes(image.shape))), 0
     for slab in _slabs(image, number):

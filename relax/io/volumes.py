@@ -15,11 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relax.files import written_aside
+from relax.io.extra import medical_extra
 from relax.io.nifti import Volume
 from relax.io.picture import AXES
 from relax.io.source import checked_source
 from relax.maps import MAPS, ExplanationLike
 from relax.text import one_of
+
+with medical_extra():
+    from nibabel.nifti1 import Nifti1Image, Nifti1Pair
+    from nibabel.nifti2 import Nifti2Image, Nifti2Pair
 
 
 def write_nifti(explanation: ExplanationLike, source: str | Path, path: str | Path, *, map: str = "importance") -> Path:
@@ -56,13 +61,29 @@ def write_volume(values: NDArray[np.float32], volume: Volume, path: Path, name: 
     if ending is None:
         raise ValueError(f"a NIfTI map is written to a .nii or .nii.gz file; got {path.name}")
     source: Any = volume.image
-    image: Any = type(source)(values, source.affine)
-    image.header.set_zooms((*source.header.get_zooms(), 1.0)[:3])  # a file of one slice may have two axes
-    image.header.set_xyzt_units(*source.header.get_xyzt_units())
+    kind: Any = Nifti2Image if isinstance(source, Nifti2Pair | Nifti2Image) else Nifti1Image
+    image: Any = kind(values, source.affine)
+    if _states_transforms(source):
+        image.header.set_zooms((*source.header.get_zooms(), 1.0)[:3])  # a file of one slice may have two axes
+        image.header.set_xyzt_units(*source.header.get_xyzt_units())
+    else:
+        image.header.set_xyzt_units("mm")
     for transform in ("qform", "sform"):
-        matrix, code = getattr(source, f"get_{transform}")(coded=True)
+        matrix, code = _transform(source, transform)
         getattr(image, f"set_{transform}")(matrix, int(code), update_affine=False)
     image.header["descrip"] = f"RELAX {name}"
     data = image.to_bytes()
     with written_aside(path) as temporary:
         temporary.write_bytes(gzip.compress(data, 6, mtime=0) if ending == ".nii.gz" else data)
+
+
+def _transform(source: Any, name: str) -> tuple[Any, int]:
+    """The matrix of a transform of the source and its code; of what has none, its affine, as that of the scanner."""
+    if _states_transforms(source):
+        matrix, code = getattr(source, f"get_{name}")(coded=True)
+        return matrix, int(code)
+    return source.affine, 1
+
+
+def _states_transforms(source: object) -> bool:
+    return isinstance(source, Nifti1Pair)  # of which all NIfTIs are kinds

@@ -1,4 +1,4 @@
-"""Explain a NIfTI volume slice by slice, and write the maps as volumes that overlay it.
+"""Explain a volume, NIfTI or a DICOM series, slice by slice, and write the maps as NIfTI volumes that overlay it.
 
 Each slice is a separate picture to the encoder: a map compares positions within a slice, and across slices only as far
 as their embeddings vary alike. All slices share one window and one seed, and thus the same masks.
@@ -23,10 +23,12 @@ from encoders import Encoder
 from relax.estimators.budget import Progress
 from relax.explanation import Explanation
 from relax.files import written_aside
+from relax.io.choice import split_choice
 from relax.io.errors import ImageError
 from relax.io.images import name_of
 from relax.io.nifti import Volume, axis_number
 from relax.io.picture import AXES, Window
+from relax.io.volume import open_volume
 from relax.io.volumes import write_volume
 from relax.keywords import ExplainKeywords, shows
 from relax.maps import MAPS
@@ -117,10 +119,11 @@ def explain_volume(
     progress: Progress | Silent | None = None,
     **keywords: Unpack[ExplainKeywords],
 ) -> VolumeExplanation:
-    """Explain slices of a NIfTI volume.
+    """Explain slices of a volume.
 
     Args:
-        path: A .nii or .nii.gz file.
+        path: A NIfTI file (or a pair, Analyze, .mgz), or a DICOM series: a folder, a DICOMDIR or a file of several
+            frames, with "#series=3" where there are several, as for `relax.read_series`.
         encoder: As for `relax.explain`.
         axis: The plane of the slices: "sagittal", "coronal" or "axial", whichever axis of the file that is.
         indices: Numbers of the slices, from 0 (leftmost, rearmost, lowest); None is all of them, slice(10, 40, 5)
@@ -170,13 +173,13 @@ def explain_slices(
     progress: Progress | None = None,
 ) -> VolumeExplanation:
     """`explain_volume`, given a loaded encoder and checked settings."""
-    opened = Volume.open(path, volume, window)
+    opened = open_volume(path, volume, window)
     name = list(AXES)[axis_number(axis)]
     numbers = _slice_numbers(indices, opened.count(name), path, name)
     explain_image = image_explainer(encoder, settings)
     explained = VolumeExplanation(opened, name, {})
     for index in numbers:
-        address = f"{name_of(path)}#{name}={index}"
+        address = _address(path, name, index)
         if started is not None:
             started(address)
         picture = opened.picture(name, index)
@@ -186,6 +189,12 @@ def explain_slices(
         if done is not None:
             done(explained)
     return explained
+
+
+def _address(path: str | Path, axis: str, index: int) -> str:
+    """The name of a slice: the address of the volume, with the slice added to what it chooses."""
+    name = name_of(path)
+    return f"{name}{'&' if split_choice(str(path))[2] and '#' in name else '#'}{axis}={index}"
 
 
 def _slice_numbers(indices: slice | Iterable[int] | None, count: int, path: str | Path, axis: str) -> Sequence[int]:
