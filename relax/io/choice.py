@@ -147,14 +147,13 @@ def stack_of(addresses: Sequence[str]) -> tuple[str, list[int]] | None:
     choices: list[dict[str, Any]] = []
     for address in addresses:
         front, _, choice = address.rpartition("#")
-        names = _DICOM if choice.startswith("frame=") or "&frame=" in choice else _NIFTI
         try:
-            choices.append({"file": front, **parse(choice, "dicom" if names is _DICOM else "nifti")})
+            choices.append({"file": front, **parse(choice, "series")})  # which has the names of the other kinds, too
         except ImageError:
             return None
     words = {"frame": "frame", **{axis: f"{axis} slice" for axis in AXES}}
     found = [next((name for name in words if name in values), None) for values in choices]
-    if len(choices) < 2 or found[0] is None or len(set(found)) > 1:
+    if len(choices) < 2 or found[0] is None or len(set(found)) > 1 or ALL in [values[found[0]] for values in choices]:
         return None
     numbers = [int(values.pop(found[0])) for values in choices]
     alike = all(values == choices[0] for values in choices) and len(set(numbers)) == len(numbers)
