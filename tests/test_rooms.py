@@ -66,7 +66,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"loading"},
     {"auditing"},
     {"slides"},
-    {"cli", "__main__"},
+    {"app", "cli", "__main__"},
 ]
 LAZY = {  # imports inside functions, each for start-up time or an extra that may be missing
     "torch",

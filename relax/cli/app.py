@@ -42,6 +42,8 @@ from relax.cli.pair import EXAMPLES as PAIR_EXAMPLES
 from relax.cli.pair import pair
 from relax.cli.report import EXAMPLES as REPORT_EXAMPLES
 from relax.cli.report import report
+from relax.cli.serve import EXAMPLES as SERVE_EXAMPLES
+from relax.cli.serve import serve
 from relax.cli.slide import slide_app
 from relax.files import WriteError
 from relax.io.errors import ImageError
@@ -69,6 +71,7 @@ app.command(epilog=AUDIT_EXAMPLES)(audit)
 app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
 app.command()(metrics)
 app.command(epilog=REPORT_EXAMPLES)(report)
+app.command(epilog=SERVE_EXAMPLES)(serve)
 app.command(epilog=VOLUME_EXAMPLES)(volume)
 app.command(epilog=EXPORT_EXAMPLES)(export)
 app.add_typer(slide_app, name="slide")

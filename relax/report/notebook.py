@@ -41,19 +41,35 @@ def notebook_html(explanation: ExplanationLike) -> str:
 
     The picture has at most 640 px along its longer side, and each map 256.
     """
-    title = str(without_folders(explanation.provenance).get("image", "an image"))
+    title, page = escaped(plain(_title(explanation))), viewer_page(explanation)
+    drawing = np.asarray(Image.open(io.BytesIO(figure_file(explanation))).convert("RGB"))
+    return (
+        f'<div><iframe sandbox="allow-scripts" srcdoc="{html.escape(page)}" title="{title}" height="1" '
+        f'style="width: 100%; border: 0" onload="{html.escape(LOADED)}"></iframe>'
+        f'<img src="{jpeg(drawing, FIGURE)}" alt="{title}"></div>'
+    )
+
+
+def viewer_page(explanation: ExplanationLike) -> str:
+    """The viewer of one explanation as a page, for a frame that lets scripts run and nothing else.
+
+    It posts its height in px to the page around it, at each change and whenever it gets a message.
+    """
+    title, (style, script) = _title(explanation), viewer_parts()
     notes = tuple(("Doubt", str(doubt)) for doubt in doubts(explanation))
-    style, script = "\n".join(map(part, STYLES)), "\n".join(map(part, SCRIPTS))
-    page = Template(part("notebook.html")).substitute(
+    return Template(part("notebook.html")).substitute(
         policy=policy(style, script),
         title=escaped(title),
         body="".join(gallery([Exhibit(explanation, title, notes=notes)], None, part("viewer.html"))),
         style=style,
         script=script,
     )
-    drawing = np.asarray(Image.open(io.BytesIO(figure_file(explanation))).convert("RGB"))
-    return (
-        f'<div><iframe sandbox="allow-scripts" srcdoc="{html.escape(page)}" title="{escaped(plain(title))}" height="1" '
-        f'style="width: 100%; border: 0" onload="{html.escape(LOADED)}"></iframe>'
-        f'<img src="{jpeg(drawing, FIGURE)}" alt="{escaped(plain(title))}"></div>'
-    )
+
+
+def viewer_parts() -> tuple[str, str]:
+    """The style and the script of `viewer_page`, which are the same in all of them."""
+    return "\n".join(map(part, STYLES)), "\n".join(map(part, SCRIPTS))
+
+
+def _title(explanation: ExplanationLike) -> str:
+    return str(without_folders(explanation.provenance).get("image", "an image"))
