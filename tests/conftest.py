@@ -1,8 +1,11 @@
-"""Ctrl-C counts in the tests, also where a shell started them in the background with it ignored."""
+"""Ctrl-C counts in the tests, also where a shell started them in the background with it ignored; and one browser for all."""
 
+import shutil
 import signal
 
 import pytest
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -11,3 +14,15 @@ def ctrl_c_counts():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A real one, started when it is first needed."""
+    playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if BROWSER is None:
+        pytest.skip("there is no chromium, chromium-browser or google-chrome here")
+    with playwright_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield running
+        running.close()

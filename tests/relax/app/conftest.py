@@ -15,7 +15,6 @@ from torch import nn
 from torch.nn import functional as F
 
 import relax
-from tests.relax.report.conftest import browser  # noqa: F401  # a fixture
 
 pytest.importorskip("uvicorn", reason="the extra [app] is not installed")
 
@@ -89,7 +88,7 @@ def secret(ask):
 
 
 @pytest.fixture
-def visit(app, browser):  # noqa: F811
+def visit(app, browser):
     """Open the page; at the end: nothing failed in it, and no request left this machine."""
     noises, requests, contexts = [], [], []
 

@@ -1,23 +1,8 @@
 """A real browser without network, which may open a report and must have nothing to complain about."""
 
-import shutil
-
 import pytest
 
 from relax.report import write_report
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@pytest.fixture(scope="package")
-def browser():
-    playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if BROWSER is None:
-        pytest.skip("there is no chromium, chromium-browser or google-chrome here")
-    with playwright_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture
