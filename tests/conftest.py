@@ -1,4 +1,4 @@
-"""Ctrl-C counts in the tests, also where a shell started them in the background with it ignored; and one browser for all."""
+"""For all tests: Ctrl-C counts, also where a shell started them in the background with it ignored; and a browser."""
 
 import shutil
 import signal
@@ -16,9 +16,9 @@ def ctrl_c_counts():
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """A real one, started when it is first needed."""
+    """A real one. While it is there, nothing else can use asyncio in this thread, hence one for each module."""
     playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if BROWSER is None:
         pytest.skip("there is no chromium, chromium-browser or google-chrome here")
