@@ -70,9 +70,9 @@ def explain(visitor: Visitor, question: Asked, earlier: Explanation | None, job:
             pass
     result = visitor.result
     if result is None or (earlier is None and result.asked is not question):
-        job.tell({"kind": "stopped", "words": "stopped before there was a map"})
+        job.end({"kind": "stopped", "words": "stopped before there was a map"})
         return
-    job.tell({"kind": "done", **told(result.explanation), "notes": notes})
+    job.end({"kind": "done", **told(result.explanation), "notes": notes})
 
 
 def with_more(visitor: Visitor, more: Any, limits: Limits) -> tuple[Asked, Explanation]:

@@ -14,7 +14,7 @@ class Job:
     """One explanation, waiting or running.
 
     Args:
-        work: What it does, in a thread; it looks at `stopped` often.
+        work: What it does, in a thread; it looks at `stopped` often, and calls `end` at last.
         tell: Sends an event to whoever waits for it.
     """
 
@@ -37,12 +37,12 @@ class Job:
         """Ask it to end; one that waits ends at once."""
         self._stopped.set()
         if self.line is not None and self.line.drop(self):
-            self.end()
-            self.tell({"kind": "stopped", "words": "taken out of the line; nothing was computed"})
+            self.end({"kind": "stopped", "words": "taken out of the line; nothing was computed"})
 
-    def end(self) -> None:
-        """Mark it as over."""
+    def end(self, event: dict[str, Any]) -> None:
+        """Tell the last event; from then on the next job may be asked for."""
         self._over.set()
+        self.tell(event)
 
 
 class Line:
@@ -91,7 +91,6 @@ class Line:
         try:
             job.work(job)
         finally:
-            job.end()
             with self._lock:
                 self._running -= 1
 

@@ -150,7 +150,7 @@ class Service:
         try:
             explain(visitor, question, earlier, job)
         except Exception as error:  # of any kind: the others must be served on
-            job.tell({"kind": "failed", "words": self.words(error)})
+            job.end({"kind": "failed", "words": self.words(error)})
 
     def _asked(self, visitor: Visitor, form: Mapping[str, Any]) -> asking.Asked:
         if "image" not in visitor.pictures:

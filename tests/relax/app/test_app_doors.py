@@ -79,17 +79,19 @@ def test_a_file_beyond_the_limit_is_refused_whatever_it_claims(app, ask, secret,
 def test_a_method_without_masks_gives_its_map_and_one_that_cannot_work_says_why(ask, secret, picture):
     bring(ask, secret, picture())
 
-    status, content = ask("POST", "/explanation", {"method": "centre", "encoder": 1}, secret)
-    events = [content] if isinstance(content, dict) else [json.loads(line) for line in content.splitlines()]
-    assert status == 200
-    assert events[-1]["kind"] == "done"
-    assert "this method has no standard error" in events[-1]["words"]
-    assert not events[-1]["more"]
+    def last_event(method):
+        status, content = ask("POST", "/explanation", {"method": method, "encoder": 1}, secret)
+        assert status == 200, content
+        return content if isinstance(content, dict) else json.loads(content.splitlines()[-1])
 
-    _, content = ask("POST", "/explanation", {"method": "attention", "encoder": 1}, secret)
-    events = [json.loads(line) for line in content.splitlines()]
-    assert events[-1]["kind"] == "failed"
-    assert "attention" in events[-1]["words"]
+    event = last_event("centre")
+    assert event["kind"] == "done"
+    assert "this method has no standard error" in event["words"]
+    assert not event["more"]
+
+    event = last_event("attention")
+    assert event["kind"] == "failed"
+    assert "attention" in event["words"]
 
 
 def test_half_of_a_picture_painted_out_has_the_similarity_worked_out_by_hand(ask, secret, tmp_path):
