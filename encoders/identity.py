@@ -32,7 +32,7 @@ def identity(encoder: Encoder) -> dict[str, Any]:
         "name": encoder.name,
         "checksum": encoder.checksum,
         "pooling": encoder.pooling,
-        "preprocess": asdict(encoder.preprocess),
+        "preprocess": _preprocess(encoder),
         "architecture": _architecture(encoder),
     }
     as_json: dict[str, Any] = json.loads(json.dumps(record))
@@ -53,6 +53,11 @@ def differences(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """
     compared = COMPARED if other.get("checksum") else ("name", *COMPARED)
     return [key for key in compared if key in record and key in other and record[key] != other[key]]
+
+
+def _preprocess(encoder: Encoder) -> dict[str, Any]:
+    """Its fields; padding only where there is some, so that earlier records say the same without it."""
+    return {name: value for name, value in asdict(encoder.preprocess).items() if name != "padded" or value}
 
 
 def _architecture(encoder: Encoder) -> dict[str, Any]:

@@ -7,7 +7,7 @@ network will see, still in [0, 1], and `normalise` is the last step before the n
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -40,6 +40,8 @@ class Preprocess:
         eight_bit: Whether the network takes 8-bit pictures and normalises them by itself. They are then resized as PIL
             does it, rounding to 8 bits, and not normalised here: `mean` is the colour that the network takes to 0, and
             `std` may be left out.
+        padded: Whether the whole picture is brought into `size` with its aspect ratio kept, and what is left on two
+            sides shows the mean pixel (black without one); `resize` is None then.
 
     Raises:
         EncoderError: If the numbers cannot belong together.
@@ -52,6 +54,7 @@ class Preprocess:
     interpolation: str = "bilinear"
     rounded_down: bool = False
     eight_bit: bool = False
+    padded: bool = False
 
     def __post_init__(self) -> None:
         one_of("interpolation", self.interpolation, INTERPOLATIONS)
@@ -66,6 +69,8 @@ class Preprocess:
             raise EncoderError(f"std must be above 0 in every channel; got {self.std}")
         if self.size is not None and min(self.size) < 1:
             raise EncoderError(f"size must be at least 1 x 1 px; got {self.size}")
+        if self.padded and (self.size is None or self.resize is not None):
+            raise EncoderError(f"padded needs size and no resize; got {self.size} and {self.resize}")
         if self.resize is not None and not _covers(self.resize, self.size):
             raise EncoderError(f"resize must be at least size, here {self.size}; got {self.resize}")
 
@@ -85,14 +90,23 @@ class Preprocess:
         if resized != tuple(pixels.shape[-2:]):
             resize = _resize_levels if self.eight_bit else _resize
             pixels = resize(pixels, resized, self.interpolation)
+        if self.padded:
+            return self._padded(pixels, -top, -left)
         return pixels[..., top : top + self.size[0], left : left + self.size[1]]
+
+    def view_of_mask(self, mask: Tensor) -> Tensor:
+        """A mask (1, 1, H, W) of an image, in [0, 1], at the size that the network sees: (1, 1, h, w); padding is 0.
+
+        Resized bilinearly with antialiasing, whatever the interpolation, so that it stays between 0 and 1 by itself.
+        """
+        return replace(self, interpolation="bilinear", eight_bit=False, mean=None, std=None).view(mask)
 
     def seen(self, height: int, width: int) -> tuple[float, float, float, float]:
         """The part of an image of height x width px that `view` covers.
 
         Returns:
             (top, left, bottom, right) in image pixels, edges not centres: the whole image is
-            (0, 0, height, width). Fractions are pixels that are partly seen.
+            (0, 0, height, width). Fractions are pixels that are partly seen; beyond the image lies padding.
         """
         if self.size is None:
             return 0.0, 0.0, float(height), float(width)
@@ -112,10 +126,22 @@ class Preprocess:
         if isinstance(self.resize, int):
             longer = int(self.resize * max(height, width) / min(height, width))
             resized = (self.resize, longer) if height <= width else (longer, self.resize)
+        elif self.padded:
+            scale = min(size[0] / height, size[1] / width)
+            resized = (max(1, round(height * scale)), max(1, round(width * scale)))
         else:
             resized = self.resize or size
         rounded = int if self.rounded_down else round
         return resized, (rounded((resized[0] - size[0]) / 2), rounded((resized[1] - size[1]) / 2))
+
+    def _padded(self, pixels: Tensor, top: int, left: int) -> Tensor:
+        """Pixels (B, C, H, W) in the middle of `size`, with the mean pixel around them."""
+        channels, (height, width) = pixels.shape[1], pixels.shape[-2:]
+        colour = pixels.new_tensor(self.mean or (0.0,)).view(1, -1, 1, 1).expand(1, channels, 1, 1)
+        assert self.size is not None  # noqa: S101  # `view` saw to it
+        whole = colour.expand(len(pixels), channels, *self.size).clone()
+        whole[..., top : top + height, left : left + width] = pixels
+        return whole
 
 
 def levels_of(pixels: Tensor) -> Tensor:

@@ -3,6 +3,7 @@ from .fill import make_fill as make_fill
 from .grid import AuthorsGrid as AuthorsGrid
 from .grid import RandomGrid as RandomGrid
 from .patches import PatchMasks as PatchMasks
+from .region import Region as Region
 from .segments import GivenMasks as GivenMasks
 from .segments import SlidingWindows as SlidingWindows
 from .segments import Superpixels as Superpixels

@@ -93,6 +93,7 @@ def _differences(before: dict[str, Any], now: dict[str, Any], encoder: Encoder) 
     masks = {key: value for key, value in (before.get("masks") or {}).items() if key != "count"}
     pairs = {key: (masks.get(key), now["masks"].get(key)) for key in {**masks, **now["masks"]}}
     pairs |= {key: (before.get(key), now.get(key)) for key in COMPARED}
+    pairs["within"] = _region_in(before), _region_in(now)
     version = (before.get("versions") or {}).get("relax-explainer")
     pairs["version of relax-explainer"] = (version, version_of("relax-explainer"))
     return [
@@ -100,6 +101,11 @@ def _differences(before: dict[str, Any], now: dict[str, Any], encoder: Encoder) 
         for key, (old, new) in pairs.items()
         if old != new
     ]
+
+
+def _region_in(record: dict[str, Any]) -> str | None:
+    """What tells a region from others: its digest."""
+    return (record.get("within") or {}).get("sha256")
 
 
 def _check_scores(scores: Tensor, scene: Scene, score: Score, budget: Budget) -> None:

@@ -50,6 +50,7 @@ PROVENANCE: dict[str, Any] = {
     },
     "trust": dict,
     "read": dict,
+    "within": {"named": str, "sha256": str, "share": NUMBER},
 }
 """Types of the entries that figures and reports read."""
 
@@ -61,7 +62,7 @@ class Explanation:
     Attributes:
         importance: (H, W) float32. Mean similarity to the reference over the masks that show the pixel,
             in the measure's own unit, never rescaled. Higher: showing this pixel brings the embedding
-            closer. NaN where the encoder never saw the pixel.
+            closer. NaN where the encoder never saw the pixel, and outside `within`.
         uncertainty: (H, W) float32, 0 or more. Variance of that similarity: high where the pixel's
             effect depends on what else is visible. It does not shrink as masks are added.
         standard_error: (H, W) float32, 0 or more. Monte-Carlo error of the importance; shrinks as masks
@@ -137,7 +138,10 @@ class Explanation:
         """
         kept: dict[str, list[Any]] = self.provenance.get("convergence") or {"masks": []}
         estimator = self.provenance.get("estimator") or (self.provenance.get("settings") or {}).get("estimator") or {}
-        if len(kept["masks"]) <= 1 and self.scores is not None and estimator.get("name") == "controlled":
+        controlled = (
+            estimator.get("name") == "controlled" and "within" not in self.provenance
+        )  # no record of its pixels
+        if len(kept["masks"]) <= 1 and self.scores is not None and controlled:
             import torch  # takes a while to load, and maps are read without it
 
             from relax.estimators.convergence import Convergence

@@ -8,13 +8,38 @@ import torch
 from torch import Tensor
 
 from encoders import Encoder
-from masking import FILLS, REGIONS, GivenMasks, GridSurrogate, MaskRequest, MaskSource, RandomGrid, make_fill
+from masking import FILLS, REGIONS, GivenMasks, GridSurrogate, MaskRequest, MaskSource, RandomGrid, Region, make_fill
 from relax.io.images import ImageSource, read_named
+from relax.io.within import Within
 from relax.settings import Hiding
 
 
-def mask_source(hiding: Hiding, view: Tensor, encoder: Encoder) -> MaskSource:
-    """The masks for a view (1, C, h, w).
+def region_of(within: Within | None, hiding: Hiding, view: Tensor, encoder: Encoder, *, resized: bool) -> Region | None:
+    """The part of a view (1, C, h, w) that masks vary in, in the box that they are drawn for; None for all of it.
+
+    It is resized as the picture is, bilinearly, so that its border is about a pixel of the view wide.
+
+    Raises:
+        ValueError: If the view shows nothing of it.
+    """
+    if within is None or within.inside.all():
+        return None
+    share = torch.from_numpy(within.inside).float()[None, None]
+    if resized:
+        share = encoder.preprocess.view_of_mask(share)
+    if not share.any():
+        raise ValueError(
+            f"within must lie where the encoder looks; {within.named} is in the border that it crops away: "
+            'view="pad" or view="squash" shows it the whole picture'
+        )
+    region = Region.of(share.to(view.device))
+    if hiding.given is not None:
+        return region.whole()
+    return region.snapped(encoder.patch_grid(view)) if REGIONS[hiding.regions].patches else region
+
+
+def mask_source(hiding: Hiding, view: Tensor, encoder: Encoder, region: Region | None = None) -> MaskSource:
+    """The masks for a view (1, C, h, w), or for the box of a region in it.
 
     Raises:
         ValueError: If the regions do not fit the view, or are patches and the encoder has none.
@@ -23,6 +48,14 @@ def mask_source(hiding: Hiding, view: Tensor, encoder: Encoder) -> MaskSource:
         return GivenMasks(hiding.given)
     regions = REGIONS[hiding.regions]
     patches = encoder.patch_grid(view) if regions.patches else (0, 0)
+    if region is not None:
+        patches = region.patches(patches) if regions.patches else patches
+        view = region.cut(view)
+        if not regions.patches and hiding.cells > (least := min(region.size)):
+            raise ValueError(
+                f"cells must be at most {least} here, as within is {region.size[1]} x {region.size[0]} px where the "
+                f"encoder sees {region.view_size[1]} x {region.view_size[0]}; got {hiding.cells}"
+            )
     request = MaskRequest(view, hiding.cells, hiding.keep, hiding.seed, hiding.design, patches)
     source: MaskSource = regions.load().of(request)
     return source

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
-from relax.settings import DEFAULTS, BatchSize, Fill
+from relax.settings import DEFAULTS, BatchSize, Fill, Within
 
 if TYPE_CHECKING:
     import torch
@@ -38,36 +38,50 @@ class ExecutionKeywords(TypedDict, total=False):
     precision: str | None
 
 
-class ProbeKeywords(HidingKeywords, ExecutionKeywords, total=False):
-    """Keywords for masked embeddings and the averages over them."""
+class WithinKeywords(TypedDict, total=False):
+    """The keyword of a region of one picture, for functions that explain a picture."""
+
+    within: Within
+
+
+class MaskingKeywords(HidingKeywords, ExecutionKeywords, total=False):
+    """Keywords for masked embeddings and the averages over them, in the whole of each of several pictures."""
 
     masks: int | Tensor | None
     estimator: str
     preset: str | None
 
 
-class PairKeywords(ProbeKeywords, total=False):
-    """`ProbeKeywords` with the measure."""
+class ProbeKeywords(MaskingKeywords, WithinKeywords, total=False):
+    """`MaskingKeywords` for one picture."""
+
+
+class PairKeywords(MaskingKeywords, total=False):
+    """`MaskingKeywords` with the measure."""
 
     similarity: str
 
 
-class CompareKeywords(PairKeywords, total=False):
-    """Keywords shared by the methods or encoders of a comparison."""
+class QuestionKeywords(PairKeywords, total=False):
+    """`PairKeywords` with what is compared with, and how exactly."""
 
     tolerance: float | None
     reference: Reference
     foil: Reference
 
 
-class EvaluateKeywords(CompareKeywords, total=False):
-    """`CompareKeywords` with a head, one class of which is then explained."""
+class CompareKeywords(QuestionKeywords, WithinKeywords, total=False):
+    """Keywords shared by the methods or encoders of a comparison."""
+
+
+class EvaluateKeywords(QuestionKeywords, total=False):
+    """`QuestionKeywords` with a head, one class of which is then explained."""
 
     head: Head | None
     target: str | int | None
 
 
-class ExplainKeywords(EvaluateKeywords, total=False):
+class ExplainKeywords(EvaluateKeywords, WithinKeywords, total=False):
     """All keywords of `relax.explain`, which documents them."""
 
     method: str

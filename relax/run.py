@@ -2,7 +2,8 @@
 
 A look costs what the estimate costs: next to nothing for plain averages; with control variates a few hundredths of the
 time of all masks through a small encoder, and less through others. So looks are a quarter of the masks so far apart,
-and without a caller who watches, or a tolerance, only plain averages are looked at.
+and without a caller who watches, or a tolerance, only plain averages are looked at, and regions, which records do not
+tell well enough to look at them afterwards.
 """
 
 from __future__ import annotations
@@ -95,9 +96,9 @@ class Run:
                 count = self.moments.count
                 if self.budget.checked_at(count):
                     self._look()
-                    if self.budget.met_by(self.moments.standard_error):
+                    if self._met:
                         break
-                if self.scene.surrogate is None and count >= drawn:
+                if (self.scene.surrogate is None or self.scene.region is not None) and count >= drawn:
                     self._look()
                     drawn = 2 * count
                 if self.every is not None and watched <= count < self.total:
@@ -125,7 +126,11 @@ class Run:
     @property
     def converged(self) -> bool | None:
         """Whether the error is within the tolerance; None without one."""
-        return None if self.budget.tolerance is None else self.budget.met_by(self.moments.standard_error)
+        return None if self.budget.tolerance is None else self._met
+
+    @property
+    def _met(self) -> bool:
+        return self.budget.met_by(self.scene.asked(self.moments.standard_error))
 
     @property
     def early(self) -> bool:
@@ -143,7 +148,7 @@ class Run:
 
     def _look(self) -> None:
         if self.scene.source.independent:
-            self.curve.add(self.moments)
+            self.curve.add(self.moments, self.scene.asked(self.moments.standard_error))
 
 
 def moments_of(scene: Scene, scores: Tensor, start: int = 0) -> Estimator:

@@ -25,7 +25,7 @@ def yardsticks_in_words(provenance: dict[str, Any]) -> list[str]:
         f"{name} {_number(value)}"
         for name, value in (
             ("masked views", masked),
-            ("all hidden", cosines.get("hidden")),
+            ("region hidden" if provenance.get("within") else "all hidden", cosines.get("hidden")),
             ("pieces shuffled", cosines.get("shuffled")),
             ("references", cosines.get("references")),
         )
@@ -48,10 +48,12 @@ def doubts(explanation: ExplanationLike) -> list[Doubt]:
     """Why a map may say little; empty if nothing speaks against it, or its record has no yardsticks."""
     cosines, scale = _cosines(explanation.provenance), explanation.provenance.get("scale") or {}
     masked, shuffled, unsteady = cosines.get("masked"), cosines.get("shuffled"), scale.get("unsteady")
-    reasons = []
+    reasons, region = [], bool(explanation.provenance.get("within"))
     if masked and masked["mean"] >= HARDLY:
         ends = f"masked views have cosines of {_number(masked['min'])} to {_number(masked['max'])} to the picture"
-        reasons.append(Doubt("hiding hardly moves the embedding", f"{ends}{_compared(cosines)}{_span(explanation)}"))
+        reasons.append(
+            Doubt("hiding hardly moves the embedding", f"{ends}{_compared(cosines, region)}{_span(explanation)}")
+        )
     if masked and shuffled is not None and shuffled >= max(SHUFFLED, masked["mean"]):
         numbers = (
             f"with its pieces shuffled the picture has a cosine of {_number(shuffled)} to itself, with parts hidden "
@@ -64,9 +66,10 @@ def doubts(explanation: ExplanationLike) -> list[Doubt]:
     return reasons
 
 
-def _compared(cosines: dict[str, Any]) -> str:
+def _compared(cosines: dict[str, Any], region: bool) -> str:
     """The other yardsticks, such as ", the picture entirely hidden 0.994"."""
-    names = {"hidden": "the picture entirely hidden", "shuffled": "its pieces shuffled", "references": "the references"}
+    hidden = "the region entirely hidden" if region else "the picture entirely hidden"
+    names = {"hidden": hidden, "shuffled": "its pieces shuffled", "references": "the references"}
     return "".join(f", {text} {_number(cosines[key])}" for key, text in names.items() if cosines.get(key) is not None)
 
 

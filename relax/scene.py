@@ -18,22 +18,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 import encoders
 from encoders import Encoder
 from encoders import EncoderError as EncoderError
 from encoders.identity import recipe
 from encoders.passes import TRIAL, Passes, Score
-from masking import GridSurrogate, MaskSource, PatchMasks, RandomGrid, blend
+from masking import GridSurrogate, MaskSource, PatchMasks, RandomGrid, Region, blend
 from relax.estimators.blocks import averages
 from relax.estimators.budget import Budget, Progress, check_progress, within_memory
 from relax.estimators.control import ControlledMoments
 from relax.estimators.defaults import DEFAULT_MASKS
 from relax.estimators.moments import Estimator, RelaxMoments
 from relax.explanation import Explanation
-from relax.hiding import fill_pixels, grid_surrogate, mask_source
+from relax.frame import Frame
+from relax.hiding import fill_pixels, grid_surrogate, mask_source, region_of
 from relax.io.images import ImageSource, name_of, narrow_range, read_with_record
+from relax.io.within import Within, read_within
 from relax.maps import map_unit
 from relax.settings import Execution, Fill, Hiding
 from relax.yardsticks import Yardsticks
@@ -62,6 +63,8 @@ class Scene:
         surrogate: Exact expectations over the masks, for control variates; None for plain averages.
         drops: Whether hidden patches are withheld from the network instead of filled.
         read: How the pixels were read where the file leaves a choice (frame, window), as JSON types.
+        within: The region of the image that masks vary in; None for all of it.
+        region: The same in the view, for whose box the masks are; None for all of it.
     """
 
     name: str
@@ -75,6 +78,8 @@ class Scene:
     surrogate: GridSurrogate | None = None
     drops: bool = False
     read: dict[str, Any] = field(default_factory=dict)
+    within: Within | None = None
+    region: Region | None = None
 
     @classmethod
     def of(cls, image: ImageSource, encoder: Encoder, hiding: Hiding, estimator: str = "auto") -> Scene:
@@ -82,10 +87,10 @@ class Scene:
 
         Raises:
             ImageError: If the image cannot be used.
-            ValueError: If the masks or the fill do not fit the image.
+            ValueError: If the masks, the fill or the region do not fit the image.
 
         Warns:
-            UserWarning: If nearly all values of the image are one shade.
+            UserWarning: If nearly all values of the image are one shade, or the region is all of it, or cropped.
         """
         pixels, read = read_with_record(image, channels=encoder.channels)
         if doubt := narrow_range(pixels):
@@ -95,12 +100,17 @@ class Scene:
         if hiding.given is not None and tuple(hiding.given.shape[-2:]) != tuple(view.shape[-2:]):
             _check_frame(hiding.given, pixels, view)
             view, resized = pixels.to(encoder.device), False
-        source = mask_source(hiding, view, encoder)
+        within = read_within(hiding.within, image, pixels, read)
+        region = region_of(within, hiding, view, encoder, resized=resized)
+        if within is not None:
+            _check_seen(name_of(image), within, _frame(pixels, encoder, resized, region, within))
+        source = mask_source(hiding, view, encoder, region)
+        fill = fill_pixels(hiding, view, encoder, resized=resized)
         return cls(
             name=name_of(image),
             image=pixels,
             view=view,
-            fill=fill_pixels(hiding, view, encoder, resized=resized),
+            fill=fill if region is None else region.filled(view, fill),
             source=source,
             encoder=encoder,
             resized=resized,
@@ -108,6 +118,8 @@ class Scene:
             surrogate=grid_surrogate(hiding, estimator, source, _accumulator_device(encoder)),
             drops=hiding.drops,
             read=read,
+            within=within,
+            region=region,
         )
 
     @property
@@ -137,7 +149,7 @@ class Scene:
     def passes(
         self, budget: Budget, progress: Progress | None = None, score: Score | None = None, first: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of masks (N, 1, h, w) and the embeddings (N, D) of the image under them.
+        """Batches of masks (N, 1, h, w), of the region's box if there is one, and the embeddings (N, D) under them.
 
         A batch that exhausts the memory is repeated in halves, and later batches keep the smaller size.
 
@@ -172,7 +184,7 @@ class Scene:
         if self.drops or not self.resized or not self.run.wants_trial(expected):
             return size
         score = score or Target("cosine", self.image_embedding, None)
-        views = self._prepared(self.source.masks(0, min(TRIAL, total), self.encoder.device))
+        views = self._prepared(self.of_view(self.source.masks(0, min(TRIAL, total), self.encoder.device)))
         return within_memory(partial(self.run.settle, views, score, expected), size)[1]
 
     def _pass(self, budget: Budget, start: int, total: int, size: int) -> tuple[Tensor, Tensor]:
@@ -183,10 +195,14 @@ class Scene:
             kept = cast(PatchMasks, self.source).kept(start, stop, self.encoder.device)
             embeddings = self.encoder.embed_visible(self.view, kept)
         elif self.resized:
-            embeddings = self.run.embed(self._prepared(masks))
+            embeddings = self.run.embed(self._prepared(self.of_view(masks)))
         else:
-            embeddings = self.encoder(self.masked(masks))
+            embeddings = self.encoder(self.masked(self.of_view(masks)))
         return masks.to(self.accumulator_device), embeddings.to(self.accumulator_device)
+
+    def of_view(self, masks: Tensor) -> Tensor:
+        """(N, 1, h, w): masks of the region's box as masks of the view, which show what is around it."""
+        return masks if self.region is None else self.region.put(masks, 1.0)
 
     def masked(self, masks: Tensor) -> Tensor:
         """(N, C, h, w): the view under masks (N, 1, h, w)."""
@@ -210,7 +226,7 @@ class Scene:
             return ControlledMoments(self.surrogate, first)
         if isinstance(self.source, RandomGrid):
             return averages(self.source, self.accumulator_device)
-        return RelaxMoments.empty(self.size, self.accumulator_device)
+        return RelaxMoments.empty(self.source.image_size, self.accumulator_device)
 
     def explanation(
         self, moments: Estimator, record: dict[str, Any], scores: Tensor | None = None, *, warn: bool = True
@@ -250,7 +266,8 @@ class Scene:
         Warns:
             UserWarning: If it is NaN somewhere, with the share of the pixels.
         """
-        share = float(importance.isnan().double().mean())
+        inside = importance if self.region is None else importance[self.region.inside]
+        share = float(inside.isnan().double().mean())
         if share == 0:
             return
         keep = self.source.recipe().get("keep")
@@ -263,22 +280,17 @@ class Scene:
         )
 
     def to_image(self, values: Tensor) -> NDArray[np.float32]:
-        """Put a map of the view (h, w) into the frame of the image: (H, W) float32, NaN where it was cropped away.
+        """Put a map of the masks' size into the frame of the image, as `Frame.to_image`: (H, W) float32."""
+        return self.frame.to_image(values)
 
-        Values between the view's pixels are interpolated; a standard error is then an upper bound.
-        """
-        height, width = self.image.shape[-2:]
-        top, left, bottom, right = self.encoder.seen(height, width) if self.resized else (0.0, 0.0, height, width)
-        rows = (torch.arange(height, dtype=torch.float64) + 0.5 - top) / (bottom - top)
-        columns = (torch.arange(width, dtype=torch.float64) + 0.5 - left) / (right - left)
-        if (height, width) == tuple(values.shape) and (top, left, bottom, right) == (0, 0, height, width):
-            return values.cpu().numpy().astype(np.float32)
-        grid = torch.stack(torch.meshgrid(columns * 2 - 1, rows * 2 - 1, indexing="xy"), -1)
-        placed = F.grid_sample(
-            values.cpu()[None, None], grid[None], mode="bilinear", padding_mode="border", align_corners=False
-        )[0, 0]
-        unseen = ((rows < 0) | (rows > 1))[:, None] | ((columns < 0) | (columns > 1))[None, :]
-        return placed.masked_fill(unseen, torch.nan).numpy().astype(np.float32)
+    @cached_property
+    def frame(self) -> Frame:
+        """Where the view lies in the image."""
+        return _frame(self.image, self.encoder, self.resized, self.region, self.within)
+
+    def asked(self, values: Tensor) -> Tensor:
+        """A map of the masks' size, NaN outside the region."""
+        return values if self.region is None else values.where(self.region.inside, torch.nan)
 
     def picture(self) -> NDArray[np.uint8]:
         """(H, W, 3): the image for drawing; grey unless it has three channels."""
@@ -293,12 +305,16 @@ class Scene:
             "image": self.name,
             "image_sha256": sha256(self.image.numpy().tobytes()).hexdigest(),
             **({"read": self.read} if self.read else {}),
+            **({} if self.within is None else {"within": {**self.within.record(), **self._region_record()}}),
             "encoder": {**recipe(self.encoder), "input_size": list(self.view.shape[-2:])},
             "precision": self.run.record(),
             "masks": self.source.recipe(),
             "fill": hiding.fill if isinstance(hiding.fill, str | int | float) else _fill_name(hiding.fill),
             "seed": hiding.seed,
         }
+
+    def _region_record(self) -> dict[str, Any]:
+        return {} if self.region is None else self.region.record()
 
 
 def within_limits(importance: Tensor, unit: str) -> tuple[Tensor, dict[str, int]]:
@@ -329,6 +345,21 @@ def _fill_name(fill: Fill) -> str | list[float]:
     if isinstance(fill, list | tuple):
         return [float(value) for value in fill]
     return name_of(fill)
+
+
+def _frame(pixels: Tensor, encoder: Encoder, resized: bool, region: Region | None, within: Within | None) -> Frame:
+    height, width = pixels.shape[-2:]
+    seen = encoder.seen(height, width) if resized else (0.0, 0.0, float(height), float(width))
+    return Frame((height, width), seen, region, None if within is None or region is None else within.inside)
+
+
+def _check_seen(name: str, within: Within, frame: Frame) -> None:
+    if frame.region is None:
+        warnings.warn(f"{name}: within covers the whole picture, so that the map is the one without it", stacklevel=3)
+    elif frame.unseen >= 0.005:
+        warnings.warn(
+            f"{name}: {_percent(frame.unseen)} of what within names is cropped away by the encoder", stacklevel=3
+        )
 
 
 def _check_frame(given: Tensor, pixels: Tensor, view: Tensor) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -20,6 +21,7 @@ from encoders.values import described, is_number, is_whole, plain, unreadable
 from masking import DESIGNS, FILLS, REGIONS
 from masking.checks import check_cells, check_keep, check_seed
 from relax.baselines.methods import METHODS
+from relax.box import box_of
 from relax.estimators.defaults import DEFAULT_MASKS
 from relax.text import nearest, one_of
 from similarity.measures import MEASURES
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from relax.references import Reference
 
 Fill: TypeAlias = "str | float | Sequence[float] | ImageSource"
+Within: TypeAlias = "ImageSource | Sequence[float] | None"
 BatchSize: TypeAlias = int | Literal["auto"]
 
 MAX_MASKS = 100_000  # with a tolerance, unless `masks` is given
@@ -114,16 +117,23 @@ class Hiding(_Concern):
     fill: Fill = "mean"
     seed: int = 0
     design: str = "orthogonal"
+    within: Within = None
     given: Tensor | None = field(default=None, metadata={"keyword": False})
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "fill", _plain_fill(self.fill))
+        object.__setattr__(self, "within", _checked_within(self.within))
         one_of("regions", self.regions, REGIONS)
         one_of("design", self.design, DESIGNS)
         if self.drops and (not REGIONS[self.regions].patches or self.given is not None):
             source = "given masks" if self.given is not None else f"regions={self.regions!r}"
             raise ValueError(f'fill "drop" withholds patches, so it needs regions="patches"; got {source}')
+        if self.drops and self.within is not None:
+            raise ValueError(
+                'within leaves the rest visible, and fill "drop" withholds whole patches: take another fill with '
+                'regions="patches"'
+            )
         check_cells(self.cells)
         check_keep(self.keep)
         check_seed(self.seed)
@@ -244,8 +254,9 @@ class Settings:
         values |= {"pooling": self.execution.pooling, "precision": self.execution.precision}
         for name in ("method", "reference", "foil", "given"):
             del values[name]
-        plain = (str, int, float, bool, list, tuple, type(None))
-        return {name: value if isinstance(value, plain) else str(value) for name, value in values.items()}
+        types = (str, int, float, bool, list, tuple, type(None))
+        values["within"] = _within_record(values["within"])
+        return {name: value if isinstance(value, types) else str(value) for name, value in values.items()}
 
 
 CONCERNS: tuple[type, ...] = (Request, Hiding, Estimation, Execution)
@@ -275,6 +286,27 @@ def _plain_fill(fill: Any) -> Any:
     except Exception:  # a tensor without data, which is refused where pictures are
         return fill
     return type(colour)(map(plain, colour)) if type(colour) in (list, tuple) else colour
+
+
+def _checked_within(within: Any) -> Any:
+    """A box as four numbers; anything else that may name a region as it is."""
+    if (box := box_of(within, "within")) is not None:
+        return box
+    if within is not None and not (
+        isinstance(within, str | PathLike) or hasattr(within, "shape") or hasattr(within, "size")
+    ):
+        raise ValueError(f"within must be a mask (H, W), a box of four numbers or a file; got {described(within)}")
+    return within
+
+
+def _within_record(within: Any) -> Any:
+    """What names a region, as JSON types; of an array its digest."""
+    if within is None or isinstance(within, str | tuple):
+        return list(within) if isinstance(within, tuple) else within
+    if isinstance(within, PathLike):
+        return str(within)
+    array = within.detach().cpu().numpy() if hasattr(within, "detach") else within  # PIL images have bytes, too
+    return f"{getattr(array, 'shape', None) or array.size} {sha256(array.tobytes()).hexdigest()}"
 
 
 def _check_fill(fill: Fill) -> None:

@@ -119,7 +119,7 @@ class Baseline:
             budget=self.budget,
             samples=self.samples,
             progress=progress,
-            expected=self.method.cost(self.samples, self.hiding.cells, scene.size),
+            expected=self.method.cost(self.samples, self.hiding.cells, scene.source.image_size),
             every=every,
         )
         result = self.method.implementation(task)
@@ -214,6 +214,9 @@ def _regions(method: Method, hiding: Hiding) -> Hiding:
     """What this method hides; regions that the caller set and the method would ignore are refused."""
     if method.hides == "any":
         return hiding
+    if method.hides == "nothing" and hiding.within is not None:
+        hiders = ", ".join(name for name, other in METHODS.items() if other.hides != "nothing")
+        raise ValueError(f"within is for methods that hide parts of the picture ({hiders}); {method.name} hides none")
     if hiding.given is not None:
         raise ValueError(
             f"masks must be a number for {method.name}, which makes its own; got {tuple(hiding.given.shape)}"

@@ -8,7 +8,7 @@ import torch
 from captum.attr import FeatureAblation, Occlusion
 from torch import Tensor
 
-from masking import SlidingWindows, Superpixels
+from masking import SlidingWindows, Superpixels, blend
 from relax.baselines.costs import count_windows
 from relax.baselines.task import Maps, Task
 
@@ -31,7 +31,7 @@ def occlusion(task: Task) -> Maps:
             baselines=task.fill,
             perturbations_per_eval=task.batch,
         )
-    count = count_windows(task.scene.size, window, stride)
+    count = count_windows(windows.image_size, window, stride)
     return Maps(
         drops[0, 0], f"drop of the {task.scalar.unit}", settings={"window": window, "stride": stride}, masks=count
     )
@@ -64,11 +64,11 @@ def sbsm(task: Task) -> Maps:
     Source: Explainability for Content-Based Image Retrieval (Dong, Collins & Hoogs, CVPR workshop 2019).
     """
     windows = cast(SlidingWindows, task.scene.source)
-    score = task.scores(task.scene.view)
-    dropped, covered = torch.zeros(2, *task.scene.size, dtype=torch.float64, device=task.scene.accumulator_device)
+    score = task.scores(task.view)
+    dropped, covered = torch.zeros(2, *windows.image_size, dtype=torch.float64, device=task.scene.accumulator_device)
     for start, stop in task.budget.stretches(windows.limit, task.scene.view):
         masks = windows.masks(start, stop, task.encoder.device)
-        drops = score - task.scores(task.scene.masked(masks))
+        drops = score - task.scores(blend(task.view, masks.to(task.view.device), task.fill))
         hidden = 1 - masks[:, 0].to(dropped)
         dropped += torch.einsum("n,nij->ij", drops, hidden)
         covered += hidden.sum(0)

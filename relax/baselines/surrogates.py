@@ -115,7 +115,7 @@ def _labels(task: Task) -> tuple[Tensor, int]:
 
 def _score_change(task: Task) -> Callable[[Tensor], Tensor]:
     """The score of masked views minus that of the view with nothing hidden."""
-    score = task.scores(task.scene.view)
+    score = task.scores(task.view)
     return lambda pixels: task.scores(pixels) - score
 
 

@@ -92,7 +92,9 @@ class Task:
         return next(self.budget.stretches(2**31, self.scene.view))[1]
 
     def embed(self, pixels: Tensor) -> Tensor:
-        """(N, C, h, w) pixels in one batch to (N, D) embeddings, without gradients."""
+        """(N, C, h, w) pixels of the view, or of the region's box, in one batch to (N, D), without gradients."""
+        if self.scene.region is not None:
+            pixels = self.scene.region.put(pixels, self.scene.view)
         embeddings = self.scene.embed(pixels).to(self.scene.accumulator_device)
         self.count(len(pixels))
         return embeddings
@@ -124,13 +126,17 @@ class Task:
 
     @property
     def view(self) -> Tensor:
-        """(1, C, h, w) in [0, 1]: the view on the device of the scores, as captum needs it."""
-        return self.scene.view.to(self.scene.accumulator_device)
+        """(1, C, h, w) in [0, 1]: the view, or its part in the region's box, on the scores' device, for captum."""
+        return self._part(self.scene.view)
 
     @property
     def fill(self) -> Tensor:
-        """(1, C, h, w) in [0, 1]: the view with everything hidden, on the same device."""
-        return self.scene.fill.expand_as(self.scene.view).to(self.scene.accumulator_device)
+        """(1, C, h, w) in [0, 1]: the same with everything hidden, on the same device."""
+        return self._part(self.scene.fill.expand_as(self.scene.view))
+
+    def _part(self, pixels: Tensor) -> Tensor:
+        region = self.scene.region
+        return (pixels if region is None else region.cut(pixels)).to(self.scene.accumulator_device)
 
     def leaf(self, pixels: Tensor) -> Tensor:
         """A copy of pixels (N, C, h, w) at which gradients are taken; only inside `gradients_allowed`."""

@@ -21,6 +21,7 @@ from relax.cli.options import (
     QUESTION,
     QUESTION_PANEL,
     TOLERANCE,
+    WITHIN,
     Debug,
     EncoderSpec,
     Format,
@@ -62,7 +63,7 @@ SHOWN = ",".join(COMPARED)
 DEFAULT_METHODS = "relax,lafam,gradcam,lime,occlusion,random"
 
 
-@takes(HEAD, QUESTION, HIDING, ESTIMATION, TOLERANCE, EXECUTION)
+@takes(HEAD, QUESTION, HIDING, WITHIN, ESTIMATION, TOLERANCE, EXECUTION)
 def compare(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE|DIR", help=f"{IMAGE_HELP} Or folders of images.")],
     options: dict[str, Any],

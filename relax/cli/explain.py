@@ -22,6 +22,7 @@ from relax.cli.options import (
     QUESTION,
     RUN_PANEL,
     TOLERANCE,
+    WITHIN,
     Debug,
     EncoderSpec,
     Format,
@@ -72,6 +73,9 @@ relax explain cat.png --encoder torchvision:resnet50 --head network --method gra
 relax explain cat.png --trust --neighbours photos
     in addition: do the maps follow the picture, does the embedding stay put and keep its neighbours
 
+relax explain scan.png --within lesion.png
+    what inside the lesion matters, with the rest visible: cells are fitted to the lesion
+
 relax explain cells.tif --cells 12 --masks 8000 --fill blur
     finer detail needs more masks; hidden pixels are blurred instead of grey
 """
@@ -79,7 +83,7 @@ relax explain cells.tif --cells 12 --masks 8000 --fill blur
 SHOWN = ",".join(PANELS)
 
 
-@takes(METHOD, HEAD, QUESTION, HIDING, ESTIMATION, TOLERANCE, EXECUTION)
+@takes(METHOD, HEAD, QUESTION, HIDING, WITHIN, ESTIMATION, TOLERANCE, EXECUTION)
 def explain(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE", help=IMAGE_HELP)],
     options: dict[str, Any],
@@ -152,8 +156,7 @@ def explain(
         assess = _assess(network, settings, neighbours) if trust else None
         add_masks = None if more is None else partial(continue_file, network, settings, more)
     inputs = [path for name in ("reference", "foil") for path in options[name] or [] if not Path(path).is_dir()]
-    if isinstance(options["fill"], str):
-        inputs.append(options["fill"])
+    inputs += [options[name] for name in ("fill", "within") if isinstance(options[name], str)]
     failed = explain_files(
         images,
         explain_image,

@@ -18,6 +18,7 @@ from relax.cli.options import (
     OUT_PANEL,
     QUESTION,
     TOLERANCE,
+    WITHIN,
     Debug,
     EncoderSpec,
     Out,
@@ -60,7 +61,7 @@ relax export relax-out/brain.npz --source brain.nii.gz#axial=40 --out map.nii.gz
 """
 
 
-@takes(METHOD, HEAD, QUESTION, HIDING, ESTIMATION, TOLERANCE, EXECUTION)
+@takes(METHOD, HEAD, QUESTION, HIDING, WITHIN, ESTIMATION, TOLERANCE, EXECUTION)
 def volume(
     source: Annotated[str, typer.Argument(metavar="VOLUME", help="A .nii or .nii.gz file.")],
     options: dict[str, Any],

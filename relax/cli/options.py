@@ -147,6 +147,7 @@ HEAD = ("head", "target")
 SIMILARITY = ("similarity",)
 QUESTION = (*SIMILARITY, "reference", "foil")
 HIDING = ("regions", "cells", "keep", "fill", "design", "seed")
+WITHIN = ("within",)
 ESTIMATION = ("masks", "estimator", "preset")
 TOLERANCE = ("tolerance",)
 EXECUTION = ("device", "batch_size", "precision", "pooling")
@@ -196,6 +197,14 @@ OPTIONS = {
         "Changes the error, not what is estimated.",
         "DESIGN",
         HIDING_PANEL,
+    ),
+    "within": Option(
+        "Hide only parts of this region, the rest stays visible: a mask file of the picture's size (0 outside), a "
+        "folder of masks named as the pictures, or a box 40,60,200,180 (left, top, right, bottom in pixels). Cells are "
+        "fitted to its box.",
+        "REGION",
+        HIDING_PANEL,
+        without="the whole picture",
     ),
     "seed": Option("Same seed, same masks, same maps.", "N", RUN_PANEL, whole),
     "masks": Option(

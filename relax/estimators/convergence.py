@@ -36,9 +36,14 @@ class Convergence:
         """The points of a `record`."""
         return cls(**{name: list(values) for name, values in (record or {}).items()})
 
-    def add(self, moments: Estimator) -> None:
-        """Take a look; a second one at the same masks, or one that finds no error yet, adds no point."""
-        error = moments.standard_error
+    def add(self, moments: Estimator, error: Tensor | None = None) -> None:
+        """Take a look; a second one at the same masks, or one that finds no error yet, adds no point.
+
+        Args:
+            moments: The estimate.
+            error: (h, w) the standard error where it is asked for, NaN elsewhere; None is that of all pixels.
+        """
+        error = moments.standard_error if error is None else error
         known = error[error.isfinite()]
         if known.numel() == 0 or (self.masks and self.masks[-1] >= moments.count):
             return

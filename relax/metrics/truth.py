@@ -20,18 +20,16 @@ from typing import TypeAlias
 from xml.etree import ElementTree
 
 import numpy as np
-from PIL import Image
 
 from encoders.folders import Listing, image_endings, is_dicom
 from relax.io.choice import folder_name
 from relax.io.errors import ImageError
-from relax.io.images import name_of, read_image
-from relax.io.opening import formats
+from relax.io.images import name_of
+from relax.io.masks import is_lossy, mask_values
 from relax.metrics.maps import Mask
 
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels from 0, edges not centres
 
-LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".avif", ".heic", ".heif", ".hif")
 COLUMNS = ("image", "xmin", "ymin", "xmax", "ymax")
 XML_BYTES = 4_000_000
 
@@ -203,17 +201,12 @@ def _drawn(boxes: Sequence[Box], size: tuple[int, int], name: str) -> Mask:
 
 def _mask(path: Path, size: tuple[int, int], name: str) -> Mask:
     try:
-        values = read_image(path, channels=1)[0, 0].numpy()
-        with Image.open(path, formats=formats()) as opened:
-            see_through = "A" in opened.getbands() or "transparency" in opened.info
+        values = mask_values(path)
     except ImageError as error:
         raise TruthError(f"{name}: {str(error).removeprefix(f'{name_of(path)}: ')}") from None
-    if see_through:
-        raise TruthError(f"{name}: a mask must not be transparent, or inside is unclear: save it in black and white")
     if values.shape != size:
         raise TruthError(
             f"{name}: the mask is {values.shape[1]} x {values.shape[0]} px, and the picture {size[1]} x {size[0]} px"
         )
-    lossy = path.suffix.lower() in LOSSY
-    inside: Mask = values > (0.5 if lossy else 0)
+    inside: Mask = values > (0.5 if is_lossy(path) else 0)
     return inside

@@ -20,6 +20,7 @@ def recipe(provenance: dict[str, Any]) -> list[str]:
     phrases = [
         f"encoder {shortened(str(encoder.get('name')), 60)}",
         _explained_quantity(provenance),
+        _within(provenance.get("within")),
         f"{count:,} masks" if isinstance(count, int) else "masks",
         _stopped(provenance.get("stopped_early")),
         str(masks.get("kind", "")),
@@ -30,6 +31,13 @@ def recipe(provenance: dict[str, Any]) -> list[str]:
     if provenance.get("trust"):
         phrases += trust_in_words(provenance["trust"])
     return [phrase for phrase in phrases if phrase]
+
+
+def _within(within: dict[str, Any] | None) -> str:
+    """Which region masks vary in, and its share of the picture."""
+    if not within:
+        return ""
+    return f"within {shortened(str(within.get('named')), 60)} ({within.get('share', 0):.1%} of the picture)"
 
 
 def _stopped(early: dict[str, Any] | None) -> str:
@@ -99,7 +107,9 @@ def results(explanation: ExplanationLike) -> list[str]:
         outcome = "reached" if provenance.get("converged") else "NOT reached"
         phrases.append(f"tolerance {provenance['tolerance']:g} {outcome}")
     phrases += yardsticks_in_words(provenance)
-    if not np.isfinite(explanation.importance).all():
+    if provenance.get("within"):
+        phrases.append("the photograph: outside the region, and always visible")
+    elif not np.isfinite(explanation.importance).all():
         phrases.append("hatched: never seen by the encoder")
     return phrases
 

@@ -76,14 +76,18 @@ def overlay_panel(explanation: ExplanationLike, look: Look) -> Panel:
 def importance_panel(explanation: ExplanationLike, look: Look) -> Panel:
     """The importance."""
     scale = look.importance(explanation)
-    draw = partial(draw_map, values=explanation.importance, scale=scale, theme=look.colours)
+    draw = partial(
+        draw_map, values=explanation.importance, scale=scale, theme=look.colours, around=_around(explanation)
+    )
     return _panel("importance", scale, draw, explanation, quantity(explanation.provenance), _band(explanation, scale))
 
 
 def uncertainty_panel(explanation: ExplanationLike, look: Look) -> Panel:
     """The uncertainty."""
     scale = Scale.of("uncertainty", explanation.uncertainty, look.limits)
-    draw = partial(draw_map, values=explanation.uncertainty, scale=scale, theme=look.colours)
+    draw = partial(
+        draw_map, values=explanation.uncertainty, scale=scale, theme=look.colours, around=_around(explanation)
+    )
     return _panel(
         "uncertainty", scale, draw, explanation, f"variance of the {measure_unit(measure_of(explanation.provenance))}"
     )
@@ -92,7 +96,9 @@ def uncertainty_panel(explanation: ExplanationLike, look: Look) -> Panel:
 def standard_error_panel(explanation: ExplanationLike, look: Look) -> Panel:
     """The standard error, in the colours of the report."""
     scale = Scale.of("standard_error", explanation.standard_error)
-    draw = partial(draw_map, values=explanation.standard_error, scale=scale, theme=look.colours)
+    draw = partial(
+        draw_map, values=explanation.standard_error, scale=scale, theme=look.colours, around=_around(explanation)
+    )
     return _panel("standard error of the importance", scale, draw, explanation, quantity(explanation.provenance))
 
 
@@ -133,8 +139,14 @@ def _draw_layer(
     lines: list[NDArray[np.float64]],
     theme: Theme,
 ) -> None:
-    draw_layer(axes, explanation.image, layer, np.isfinite(explanation.importance), theme)
+    known = np.isfinite(explanation.importance) if _around(explanation) is None else np.ones(layer.shape[:2], bool)
+    draw_layer(axes, explanation.image, layer, known, theme)
     draw_outlines(axes, lines)
+
+
+def _around(explanation: ExplanationLike) -> NDArray[np.uint8] | None:
+    """What shows where the map is not known: the picture where masks vary within a region; None is hatching."""
+    return explanation.image if explanation.provenance.get("within") else None
 
 
 def _band(explanation: ExplanationLike, scale: Scale) -> str:

@@ -27,9 +27,19 @@ def draw_image(axes: Axes, image: NDArray[np.uint8]) -> None:
     axes.imshow(image, aspect="equal")
 
 
-def draw_map(axes: Axes, values: NDArray[np.floating[Any]], scale: Scale, theme: Theme) -> None:
-    """Draw values (H, W) in the colours of the scale, hatched where they are NaN."""
-    _draw_hatched(axes, values.shape, theme)
+def draw_map(
+    axes: Axes,
+    values: NDArray[np.floating[Any]],
+    scale: Scale,
+    theme: Theme,
+    around: NDArray[np.uint8] | None = None,
+) -> None:
+    """Draw values (H, W) in the colours of the scale; where they are NaN hatched, or the image (H, W, 3) around."""
+    if around is None:
+        _draw_hatched(axes, values.shape, theme)
+    else:
+        grey = np.rint(around @ _LUMA).astype(np.uint8)
+        axes.imshow(np.dstack([grey, grey, grey]), aspect="equal")
     axes.imshow(np.ma.masked_invalid(values), cmap=scale.colours, norm=scale.norm, aspect="equal")
 
 
@@ -45,7 +55,8 @@ def draw_layer(
         known: (H, W), False where the encoder never saw the pixel; those are hatched, as in the maps.
         theme: Of the hatching.
     """
-    _draw_hatched(axes, known.shape, theme)
+    if not known.all():
+        _draw_hatched(axes, known.shape, theme)
     grey = np.rint(image @ _LUMA).astype(np.uint8)
     seen = np.where(known, 255, 0).astype(np.uint8)
     axes.imshow(np.dstack([grey, grey, grey, seen]), aspect="equal")

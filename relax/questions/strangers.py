@@ -24,7 +24,7 @@ from encoders.values import described, is_whole
 from relax.estimators.budget import Progress
 from relax.files import write_files
 from relax.io.images import ImageSource, name_of, read_image
-from relax.keywords import ProbeKeywords, shows
+from relax.keywords import MaskingKeywords, shows
 from relax.method import image_explainer
 from relax.metrics.separation import auroc, auroc_interval
 from relax.progress import Silent, shown
@@ -125,7 +125,7 @@ class Strangers:
         return "\n".join(map(str, self.separations()))
 
 
-@shows(ProbeKeywords)
+@shows(MaskingKeywords)
 def strangers(
     images: Sequence[ImageSource],
     strange: Sequence[ImageSource],
@@ -133,7 +133,7 @@ def strangers(
     *,
     neighbours: int = NEIGHBOURS,
     progress: Progress | Silent | None = None,
-    **keywords: Unpack[ProbeKeywords],
+    **keywords: Unpack[MaskingKeywords],
 ) -> Strangers:
     """Does the uncertainty, or the distance to known pictures, show that a picture is of another kind?
 
@@ -149,7 +149,7 @@ def strangers(
         ImageError, EncoderError, ValueError: As for `explain`; or if there are too few pictures, or `neighbours` is
             below 1.
     """
-    settings = Settings.of(keywords, ProbeKeywords, "strangers")
+    settings = Settings.of(keywords, MaskingKeywords, "strangers")
     network = loaded(encoder, settings.execution)
     with shown(progress, "pictures") as report:
         return strangers_with(images, strange, network, settings, neighbours, report)

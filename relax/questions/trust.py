@@ -26,7 +26,8 @@ from relax.baselines.rise import predicted
 from relax.estimators.budget import Progress
 from relax.explainer import explain_images
 from relax.explanation import Explanation
-from relax.io.images import ImageSource, read_image
+from relax.io.images import ImageSource, read_with_record
+from relax.io.within import read_within
 from relax.keywords import ExplainKeywords, shows
 from relax.metrics.maps import Map, known_in_both, pearson
 from relax.plotting.caption import trust_in_words
@@ -128,17 +129,20 @@ def assess_with(
     if neighbours < 1:
         raise ValueError(f"neighbours must be 1 or more; got {neighbours}")
     seed = settings.hiding.seed
-    pixels = read_image(image, channels=encoder.channels)
+    pixels, read = read_with_record(image, channels=encoder.channels)
+    within = read_within(settings.hiding.within, image, pixels, read)
+    inside = None if within is None else torch.from_numpy(within.inside)
     head, target = settings.request.head, settings.request.target
     if head is not None and target is None:  # the changed pictures may be taken for another class
         settings = replace(settings, request=replace(settings.request, target=predicted(head, encoder(pixels)[0])))
 
-    def importance(picture: Tensor, seed: int, index: int) -> Map:
-        seeded = replace(settings, hiding=replace(settings.hiding, seed=seed))
+    def importance(picture: Tensor, seed: int, index: int, inside: Tensor | None = inside) -> Map:
+        seeded = replace(settings, hiding=replace(settings.hiding, seed=seed, within=inside))
         return explain_images([picture], encoder, seeded, _progress_of_part(progress, index))[0].importance
 
     plain, reseeded = importance(pixels, seed, 0), importance(pixels, seed + 1, 1)
-    mirrored, moved = importance(pixels.flip(-1), seed, 2), importance(shifted(pixels), seed, 3)
+    mirrored = importance(pixels.flip(-1), seed, 2, None if inside is None else inside.flip(-1))
+    moved = importance(shifted(pixels), seed, 3, None if inside is None else _shifted_region(inside))
     embeddings, names = changed_embeddings(encoder.view(pixels), encoder, seed)
     cosines = embeddings[1:] @ embeddings[0]
     kept, k = _kept(embeddings, corpus, neighbours, encoder)
@@ -164,6 +168,12 @@ def shifted(pixels: Tensor) -> Tensor:
     down, right = _strip(pixels.shape[-2:])
     padded = F.pad(pixels, (right, 0, down, 0), mode="reflect")
     return padded[..., : pixels.shape[-2], : pixels.shape[-1]]
+
+
+def _shifted_region(inside: Tensor) -> Tensor:
+    """(H, W) bool, moved as `shifted` pixels; what is laid bare is outside."""
+    down, right = _strip(inside.shape)
+    return F.pad(inside, (right, 0, down, 0))[: inside.shape[0], : inside.shape[1]]
 
 
 def moved_back(values: Map) -> Map:

@@ -52,6 +52,7 @@ class Frame:
             "maps": {name: packed(values) for name, values in maps.items()},
             "limit": _finite(uncertainty_limit(explanation.uncertainty)),
             "units": units(explanation),
+            "within": bool(provenance.get("within")),
             "recipe": plain(" · ".join(recipe(provenance))),
             "notes": [[plain(name), plain(value)] for name, value in exhibit.notes],
             "neighbours": [

@@ -106,7 +106,11 @@ def _findings(rows: Sequence[Row]) -> list[str]:
         )
     if unconverged := [row for row in rows if row.provenance.get("converged") is False]:
         sentences.append(f"The masks ran out before the tolerance was reached in {_listed(unconverged)}.")
-    if cropped := [row for row in rows if row.seen < 1]:
+    if within := [row for row in rows if row.provenance.get("within")]:
+        sentences.append(
+            f"Masks vary within a region of {_listed(within)} only: the rest is the photograph, always shown."
+        )
+    if cropped := [row for row in rows if row.seen < 1 and not row.provenance.get("within")]:
         sentences.append(f"The encoder never saw a part of {_listed(cropped)}: those pixels are hatched.")
     return sentences
 

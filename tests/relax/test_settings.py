@@ -39,7 +39,7 @@ FUNCTIONS = {
     relax.explain_pair: keywords.PairKeywords,
     relax.evaluate: keywords.EvaluateKeywords,
     relax.assess: keywords.ExplainKeywords,
-    relax.strangers: keywords.ProbeKeywords,
+    relax.strangers: keywords.MaskingKeywords,
     relax.explain_volume: keywords.ExplainKeywords,
     relax.audit: keywords.AuditKeywords,
 }

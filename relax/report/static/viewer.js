@@ -132,7 +132,7 @@ function makeViewer(pictures, order) {
       layer = drawing(canvas.width, canvas.height, (ink) => {
         if (kind === "u_relax") greyed(ink, photo, canvas.width, canvas.height);
         ink.drawImage(colours, 0, 0, canvas.width, canvas.height);
-        ink.drawImage(hatched(unknown, canvas.width, canvas.height), 0, 0);
+        if (!data.within) ink.drawImage(hatched(unknown, canvas.width, canvas.height), 0, 0);
       });
       bar(pick);
     }
@@ -175,8 +175,8 @@ function makeViewer(pictures, order) {
     const [rows, columns] = data.grid, [row, column] = place;
     const at = row * columns + column;
     const value = maps.importance[at], error = maps.standard_error[at], spread = maps.uncertainty[at];
-    const seen = !isNaN(value);
-    const [valueText, errorText] = isNaN(error) ? [seen ? number(value, rangeOf("importance") / 10) : "not seen by the encoder", ""] : withError(value, error);
+    const seen = !isNaN(value), unseen = data.within ? "outside the region" : "not seen by the encoder";
+    const [valueText, errorText] = isNaN(error) ? [seen ? number(value, rangeOf("importance") / 10) : unseen, ""] : withError(value, error);
     put("importance", value, valueText);
     put("standard-error", error, errorText);
     $("error-line").hidden = isNaN(error);
@@ -190,7 +190,7 @@ function makeViewer(pictures, order) {
     cursor.style.top = `${100 * (row + 0.5) / rows}%`;
     $("mark").hidden = isNaN(values[at]);
     if (range) $("mark").style.left = `${100 * share(values[at], range)}%`;
-    if (aloud) say(seen ? `importance ${valueText}${errorText && ` plus or minus ${errorText}`}, x ${x}, y ${y}` : `not seen by the encoder, x ${x}, y ${y}`);
+    if (aloud) say(seen ? `importance ${valueText}${errorText && ` plus or minus ${errorText}`}, x ${x}, y ${y}` : `${unseen}, x ${x}, y ${y}`);
   }
 
   const rangeOf = (map) => current.data.maps[map].high - current.data.maps[map].low;

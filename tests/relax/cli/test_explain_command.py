@@ -87,11 +87,15 @@ def test_explain_writes_the_figure_the_maps_and_how_they_were_made(here, capsys)
         (["--reference", "other.png", "--reference", "third.png"], {"reference": ["other.png", "third.png"]}),
         (["--preset", "paper", "--batch-size", "3"], {"preset": "paper"}),
         (["--regions", "superpixels"], {"regions": "superpixels"}),
+        (["--within", "15,5,45,35"], {"within": (15, 5, 45, 35)}),
+        (["--within", "masks"], {"within": "masks"}),
     ],
 )
 def test_every_option_reaches_the_library(here, options, settings):
     picture("other.png", seed=1)
     picture("third.png", seed=2)
+    Path("masks").mkdir()
+    Image.fromarray(np.pad(np.tri(30, 30, dtype=np.uint8), ((5, 5), (15, 15)))).save("masks/cat.png")
 
     assert run(["explain", "cat.png", *FAST, *options, "--quiet"]) == 0
 

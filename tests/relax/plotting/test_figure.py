@@ -182,6 +182,25 @@ def test_pixels_never_seen_are_hatched_and_named():
     assert "never seen" not in words(figure(explanation()))
 
 
+def test_around_a_region_the_photograph_shows_and_the_caption_names_the_region():
+    record = {"within": {"named": "lesion.png", "sha256": "ab", "share": 0.0312}}
+    drawing = figure(explanation(unseen=np.s_[:, :4], record=record), panels=ALL)
+
+    _, overlay, *maps, certain = panels(drawing)
+    for axes in (overlay, *maps, certain):
+        assert not axes.patches
+        around = axes.images[0].get_array()
+        np.testing.assert_array_equal(around[..., :3].std(-1), 0)
+        assert len(np.unique(around[:, :4, 0])) > 20
+        assert around.shape[-1] == 3 or (around[..., 3] == 255).all()
+    for axes in maps:
+        assert axes.images[-1].get_array().mask[:, :4].all()
+    text = words(drawing)
+    assert "within lesion.png (3.1% of the picture)" in text
+    assert "the photograph: outside the region, and always visible" in text
+    assert "never seen" not in text
+
+
 def test_the_drawn_hatch_is_visible_and_the_map_covers_it_elsewhere():
     """Right half never seen: there only greys are drawn, on the left only colours of the map."""
     given = explanation(unseen=np.s_[:, 8:], importance=np.full((12, 16), 0.5, np.float32))

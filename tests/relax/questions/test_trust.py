@@ -56,6 +56,20 @@ def test_a_map_that_follows_the_picture_is_told_from_one_that_stays_in_its_place
     assert stays.shifted < follows.shifted - 0.1
 
 
+def test_a_region_moves_with_the_picture():
+    """A mask of a fifth of the picture at its left: mirrored it lies at the right, and the maps follow."""
+    inside = np.zeros((64, 64), dtype=bool)
+    inside[24:56, 2:24] = True
+    windows = {**WINDOWS, "cells": 5, "within": inside}
+
+    follows = relax.assess(blob(), brightest, **windows)
+    stays = relax.assess(blob(), left_middle, **windows)
+
+    assert follows.mirrored == pytest.approx(1, abs=1e-3)
+    assert follows.shifted > 0.8
+    assert not stays.mirrored > 0.3
+
+
 def test_what_is_moved_comes_back_to_its_place():
     pixels = torch.rand(1, 3, 30, 40, generator=torch.Generator().manual_seed(0))
 

@@ -508,3 +508,18 @@ def test_the_command_needs_no_torch(here):
 
     assert done.returncode == 0, done.stderr
     assert (here / "relax-out" / "report.html").exists()
+
+
+def test_a_map_within_a_region_is_not_said_to_be_of_a_cropped_picture(tmp_path):
+    values = np.full((12, 16), np.nan, np.float32)
+    values[:, :8] = 0.5
+    record = {"within": {"named": "lesion.png", "sha256": "ab", "share": 0.5}}
+    exhibits = [
+        Exhibit(explanation(importance=values, record=record), "lesion"),
+        Exhibit(explanation(importance=values), "cropped"),
+    ]
+
+    text = write_report(plain_report(exhibits), tmp_path / "r.html").read_text()
+
+    assert "Masks vary within a region of lesion only: the rest is the photograph, always shown." in text
+    assert "The encoder never saw a part of cropped: those pixels are hatched." in text

@@ -90,6 +90,21 @@ def test_pixels_that_the_encoder_never_saw_say_so_and_are_hatched(visit):
     assert {0xE4} < set(np.unique(hatch)) <= set(range(0xA8, 0xE5))
 
 
+def test_around_a_region_the_photograph_shows_and_the_read_out_says_where_it_is(visit):
+    record = {"within": {"named": "lesion.png", "sha256": "ab", "share": 0.7}}
+    values = np.full((30, 40), np.nan, np.float32)
+    values[:, :30] = np.random.default_rng(1).random((30, 30))
+    explained = explanation(30, 40, record=record, importance=values, standard_error=values, uncertainty=values)
+    page = visit(Report("r", exhibits=(Exhibit(explained, "with a region"),)))
+    slide(page, 100)
+
+    point(page, 5, 35)
+
+    assert page.inner_text("#importance") == "outside the region"
+    around = pixels(page)[:, 740:]
+    assert (around.max(-1) > around.min(-1)).mean() > 0.9  # colours of the photograph
+
+
 def test_the_read_out_of_a_large_map_is_the_average_over_the_area_that_it_names(visit):
     values = np.random.default_rng(1).random((300, 1024)).astype(np.float32)
     page = visit(Report("r", exhibits=(Exhibit(explanation(300, 1024, importance=values), "large"),)))
