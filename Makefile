@@ -12,8 +12,10 @@ UV = $(BIN)/uv --quiet
 demo: $(READY)  ## explain three pictures of different kind; the pictures land in demo/
 	$(BIN)/python -m experiments.demo --out demo
 
+# A process for each core, each with one thread: those of several processes would wait for one another. The tests of a file
+# stay together, since they share what takes time to make; in their own order, because the longest files come early.
 test: lint  ## style, types and tests
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
