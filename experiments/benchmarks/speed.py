@@ -53,6 +53,7 @@ ENCODERS = (
 )
 PRECISIONS = ("exact", "auto", "fast")
 PEERS_MASKS, CELLS, KEEP = 3000, 7, 0.5
+THEIRS = 2000  # of the same masks, that tell of the error after any number: squared, it falls as 1 / N
 BLOCK, TOTAL = 256, 2048  # masks of ours: the error is the variance between blocks of the total
 BATCH = 20  # of the peers
 Run = Callable[[int], object]  # explain with so many masks
@@ -253,9 +254,9 @@ def relative(error: float, importance: np.ndarray) -> float:
 
 def masks_to_same_error(image: str, encoder: Encoder, precision: str) -> tuple[float, int]:
     """relax-xai's relative squared error after 3,000 masks, and how many masks of ours reach it, in steps of 256."""
-    theirs = relax.explain(image, encoder, masks=2000, preset="paper", precision=precision)
+    theirs = relax.explain(image, encoder, masks=THEIRS, preset="paper", precision=precision)
     squared = float(np.nanmean(np.square(theirs.standard_error, dtype=np.float64)))  # NaN: cropped away
-    goal = relative(squared, theirs.importance.astype(np.float64)) * 2000 / PEERS_MASKS
+    goal = relative(squared, theirs.importance.astype(np.float64)) * THEIRS / PEERS_MASKS
     probe = relax.probe(image, encoder, masks=TOTAL, precision=precision)
     scores = torch.cosine_similarity(probe.embeddings.double(), probe.image_embedding.double()[None])
     for count in range(BLOCK, TOTAL // 2 + 1, BLOCK):

@@ -33,6 +33,7 @@ class Runner:
         folder: Where they are written.
         seed: Of all cases.
         limit: Seconds of processor time for one case.
+        waiting: Times the limit that a case may take by the clock.
     """
 
     table: str
@@ -40,6 +41,7 @@ class Runner:
     folder: Path
     seed: int
     limit: float = LIMIT
+    waiting: float = WAITING
     _child: subprocess.Popen[str] | None = field(default=None, init=False)
 
     def run(self, numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
@@ -78,7 +80,7 @@ class Runner:
         start, used = time.monotonic(), _processor_seconds(child.pid)
         while not select.select([child.stdout], [], [], 0.2)[0]:
             waited = time.monotonic() - start
-            if waited > self.limit * WAITING:
+            if waited > self.limit * self.waiting:
                 return Verdict(HANG, f"no answer after {waited:.0f} s")
             if _processor_seconds(child.pid) - used > self.limit * 1.5:
                 return Verdict(HANG, f"no answer after {self.limit * 1.5:.0f} s of processor time")

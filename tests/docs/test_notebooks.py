@@ -20,10 +20,22 @@ def process():
         yield manager
 
 
+def shortened(path, folder):
+    """A copy with 64 masks in place of any number, an error that so many reach, and few maps in an audit."""
+    notebook = json.loads(path.read_text())
+    for cell in notebook["cells"]:
+        source = re.sub(r'\b(masks"?|n)(=|: )\d+', r"\1\g<2>64", "".join(cell["source"]))
+        source = source.replace("tolerance=0.002", "tolerance=0.02")
+        cell["source"] = re.sub(r"\b(explain|hide)=8", r"\1=2", source)
+    copy = folder / path.name
+    copy.write_text(json.dumps(notebook))
+    return copy
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path, tmp_path, process):
-    """Seconds of a processor each: the bundled encoder, few masks."""
-    notebook = run(path, tmp_path, process)
+    """With fewer masks than shown, so that it takes seconds."""
+    notebook = run(shortened(path, tmp_path), tmp_path, process)
 
     figures = [output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in str(output)]
     assert len(figures) >= 1

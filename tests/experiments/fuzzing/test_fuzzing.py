@@ -19,7 +19,7 @@ from experiments.fuzzing.structures import STRUCTURES
 from tests.experiments.fuzzing import planted
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is measured in /proc")
-CASES = 8 * len(SAMPLES)  # a few hundred; experiments/results/fuzz.json is of ten thousand
+CASES = 4 * len(SAMPLES)  # some two hundred; experiments/results/fuzz.json is of ten thousand
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,8 @@ def test_damaged_files_of_every_format_end_in_an_answer_or_a_clear_error(good):
 
 def test_the_judge_sees_every_fault_and_the_run_goes_on_after_it(tmp_path):
     write_samples(tmp_path, planted.SAMPLES)
-    runner = Runner("tests.experiments.fuzzing.planted:SAMPLES", planted.SAMPLES, tmp_path, seed=0, limit=3)
+    table = "tests.experiments.fuzzing.planted:SAMPLES"
+    runner = Runner(table, planted.SAMPLES, tmp_path, seed=0, limit=3, waiting=5)
 
     rows = list(runner.run(range(len(planted.SAMPLES))))
 

@@ -56,10 +56,19 @@ def run(monkeypatch, data, out, epochs, *methods):
     train_kvasir.main()
 
 
+@pytest.fixture
+def small_views(monkeypatch):
+    """Training on views of 32 px instead of 80."""
+    monkeypatch.setattr(train_kvasir, "TRAIN_SIZE", 32)
+
+
+@pytest.mark.usefixtures("small_views")
 def test_every_method_trains_continues_and_is_measured(monkeypatch, data, tmp_path):
     out = tmp_path / "runs"
 
-    run(monkeypatch, data, out, 1, "simclr")
+    with monkeypatch.context() as stopped:  # before anything was measured
+        stopped.setattr(train_kvasir, "measure", lambda args: None)
+        run(stopped, data, out, 1, "simclr")
     run(monkeypatch, data, out, 2, "simclr", "vicreg", "supervised", "planted")
 
     rows = list(csv.DictReader((out / "results" / "train_kvasir.csv").open()))
@@ -77,6 +86,7 @@ def test_every_method_trains_continues_and_is_measured(monkeypatch, data, tmp_pa
     assert str(tmp_path) not in (out / "results" / "train_kvasir.json").read_text()
 
 
+@pytest.mark.usefixtures("small_views")
 def test_a_run_that_was_stopped_ends_where_one_without_a_stop_does(monkeypatch, data, tmp_path):
     """Stopped after the first of two epochs, by an error in the first batch of the second."""
     pictures = [small(sample) for sample in kvasir_seg(data, "train")]
