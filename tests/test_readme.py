@@ -21,7 +21,7 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
     assert len(blocks) == 6
 
-    exec("\n".join(blocks).replace("masks=3000", "masks=100"), {})
+    exec("\n".join(blocks).replace("masks=3000", "masks=40"), {})
 
     assert (tmp_path / "cat.npz").exists()
     assert (tmp_path / "cat.pdf").stat().st_size > 10_000

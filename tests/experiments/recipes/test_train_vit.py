@@ -10,15 +10,18 @@ from experiments.recipes import train_vit
 
 @pytest.fixture(autouse=True)
 def few_pictures(monkeypatch):
+    """And batches of 20 of them and 4 photographs: two steps an epoch."""
     rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 256, (230, 32, 32, 3), dtype=np.uint8), np.arange(230) % 10
+    pictures = rng.integers(0, 256, (46, 32, 32, 3), dtype=np.uint8), np.arange(46) % 10
+    monkeypatch.setattr(train_vit, "BATCH", 24)
+    monkeypatch.setattr(train_vit, "PHOTOS", 4)
     monkeypatch.setattr(train_vit, "cifar10", lambda data, split: pictures)
     photographs = [rng.integers(0, 256, (57, 90, 3), dtype=np.uint8)] * 3
     monkeypatch.setattr(train_vit, "photographs", lambda data: photographs)
 
 
 def test_it_is_trained_judged_beside_its_teacher_and_loads_again(run_experiment, tmp_path):
-    options = ("--data", "nowhere", "--out", tmp_path / "vit", "--epochs", 2, "--bank", 100)
+    options = ("--data", "nowhere", "--out", tmp_path / "vit", "--epochs", 2, "--bank", 30)
 
     rows, summary = run_experiment(train_vit, "train_vit", *options)
 
@@ -37,7 +40,7 @@ def test_a_run_that_was_stopped_ends_where_one_without_a_stop_does(run_experimen
     """Stopped after the two steps of the first epoch."""
 
     def train(folder):
-        options = ("--data", "nowhere", "--out", tmp_path / folder, "--epochs", 2, "--bank", 50)
+        options = ("--data", "nowhere", "--out", tmp_path / folder, "--epochs", 2, "--bank", 30)
         return run_experiment(train_vit, "train_vit", *options)[1]
 
     through = train("through")

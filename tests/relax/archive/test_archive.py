@@ -21,7 +21,9 @@ import relax
 from relax.archive import files as archive_files
 from relax.archive import parts as archive_parts
 from relax.archive.archive import load_archive, make_archive
+from relax.archive.joining import _new_array
 from relax.archive.parts import kept_images, part_files, read_part
+from relax.files import WriteError, writing
 from relax.io.errors import ImageError
 from relax.io.images import read_image
 
@@ -540,23 +542,17 @@ def test_whatever_bytes_of_a_table_are_changed_the_error_is_one_line(photos, tmp
 @pytest.mark.skipif(sys.platform == "win32", reason="the size of files is not limited there")
 def test_a_full_disk_is_told_before_the_embeddings_are_mapped(photos, tmp_path):
     """A limit on the size of files stands for a full disk: writing through the map would end the process."""
-    code = """
-import resource, sys
-from pathlib import Path
-from relax.archive.joining import _new_array
-from relax.files import WriteError, writing
-resource.setrlimit(resource.RLIMIT_FSIZE, (10**7, 10**7))
-try:
-    with writing("embeddings.npy"):
-        _new_array(Path(sys.argv[1]), (10**6, 4))
-except WriteError as error:
-    print(error)
-"""
-    root = Path(relax.__file__).parents[1]
+    import resource
 
-    done = subprocess.run([sys.executable, "-c", code, tmp_path / "x.npy"], cwd=root, capture_output=True, text=True)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**7, before[1]))
+    try:
+        with pytest.raises(WriteError) as error, writing("embeddings.npy"):
+            _new_array(tmp_path / "x.npy", (10**6, 4))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    assert done.stdout == "embeddings.npy cannot be written (File too large)\n"
+    assert str(error.value) == "embeddings.npy cannot be written (File too large)"
 
 
 def test_parts_end_after_so_many_images_or_seconds(tmp_path, monkeypatch):
