@@ -30,5 +30,9 @@ from .report.page import write_report as write_report
 from .run import Interrupted as Interrupted
 from .scene import EncoderError as EncoderError
 from .scene import load_encoder as load_encoder
+from .slides.embedding import embed_slide as embed_slide
+from .slides.explaining import explain_slide as explain_slide
+from .slides.map import SlideMap as SlideMap
+from .slides.store import read_tiles as read_tiles
 
 __version__: str

@@ -1,4 +1,4 @@
-"""`relax slide tissue`, `embed`: whole slides, their tissue and the embeddings of their tiles."""
+"""`relax slide tissue`, `embed`, `explain`: whole slides, their tiles, and which of them make the slide's embedding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,20 @@ from typing import Annotated, Any
 import typer
 
 from relax.cli.console import DONE, WRONG_USAGE, Stopped, UsageError, progress_bar
-from relax.cli.options import EXECUTION, HIDING_PANEL, Debug, EncoderSpec, Quiet, option_name
+from relax.cli.options import (
+    DEFAULT_OUT,
+    EXECUTION,
+    HIDING_PANEL,
+    OUT_PANEL,
+    QUESTION_PANEL,
+    RUN_PANEL,
+    SIMILARITY,
+    Debug,
+    EncoderSpec,
+    Out,
+    Quiet,
+    option_name,
+)
 from relax.cli.usage import takes, usage_errors
 
 TISSUE_EXAMPLES = """[bold]Examples[/bold]
@@ -37,7 +50,22 @@ relax slide embed scan.tif --mpp 0.23 --out scan.h5
     a file that does not say how many micrometres a pixel spans
 """
 
-OPTIONS = ("mpp", "tile_mpp", "tile_size", "least_tissue", "saturation", "least_area")
+EXPLAIN_EXAMPLES = """[bold]Examples[/bold]
+
+relax slide explain biopsy.h5 --slide biopsy.svs
+    which tiles make the slide's embedding: a figure, biopsy.geojson and overlays for QuPath, in relax-out
+
+relax slide explain biopsy.h5 --slide biopsy.svs --reference tumour.h5 --foil normal.h5 --top 6
+    which tiles make it closer to one slide than to another, and where in the six most important ones
+
+relax slide explain trident/20x_256px/features_uni/case.h5 --reference prototype.npy
+    tiles that TRIDENT embedded, and a vector: no slide and no encoder is needed
+
+relax slide explain biopsy.h5 --weights attention.npy --drop
+    a mean weighted with a network's attention, and how the map fares against attention, alone and chance
+"""
+
+OPTIONS = ("mpp", "tile_mpp", "tile_size", "least_tissue", "saturation", "least_area", "weights", "top", "foil")
 
 slide_app = typer.Typer(
     help="Whole slides: which tiles make the slide's embedding (extra 'pathology').",
@@ -179,6 +207,109 @@ def embed(
         raise Stopped("the tiles so far are kept; run the same command to continue") from None
     if not quiet:
         typer.echo(f"{tiles!r}\nwritten: {out}")
+    return DONE
+
+
+@slide_app.command(epilog=EXPLAIN_EXAMPLES)
+@takes(SIMILARITY, ("seed",))
+def explain(
+    tiles: Annotated[Path, typer.Argument(metavar="TILES", help="A .h5 file of `relax slide embed`, TRIDENT or CLAM.")],
+    options: dict[str, Any],
+    slide: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SLIDE", help="The slide itself, for the figure and for --top.", rich_help_panel=OUT_PANEL
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            help="Another slide's .h5, an embedding (.npy), a picture or 'text:...'.",
+            show_default="the slide itself",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = None,
+    foil: Annotated[
+        str | None,
+        typer.Option(metavar="WHAT", help="Likewise; its similarity is subtracted.", rich_help_panel=QUESTION_PANEL),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="NPY", help="A number per tile, such as attention: a weighted mean.", rich_help_panel=QUESTION_PANEL
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="For pictures as reference and for --top.",
+            show_default="the one that made the tiles",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = None,
+    masks: Annotated[
+        int, typer.Option(metavar="N", help="Random subsets of the tiles.", rich_help_panel=RUN_PANEL)
+    ] = 4096,
+    keep: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the tiles in a subset.", rich_help_panel=HIDING_PANEL)
+    ] = 0.25,
+    top: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Also look inside so many of the most important tiles.", rich_help_panel=OUT_PANEL
+        ),
+    ] = 0,
+    drop: Annotated[
+        bool,
+        typer.Option(
+            "--drop", help="Also judge the map: drop the tiles in its order, and others.", rich_help_panel=OUT_PANEL
+        ),
+    ] = False,
+    mpp: Mpp = None,
+    tile_span: Annotated[
+        int | None,
+        typer.Option(
+            "--tile-span", metavar="PX", help="Side of a tile in pixels of level 0, if the file does not say."
+        ),
+    ] = None,
+    out: Out = DEFAULT_OUT,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there already.", rich_help_panel=OUT_PANEL)
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> int:
+    """Show which tiles make the slide's embedding, the mean of the tiles', or its closeness to something.
+
+    Random subsets of the tiles are shown, and no encoder is run. Writes STEM.npz (the map), STEM.geojson (a square per
+    tile, with its numbers), STEM-overlay.tif (colours) and STEM-values.ome.tif (numbers) for QuPath and other viewers,
+    and with --slide a figure, STEM.png.
+    """
+    from relax.cli.slide_outputs import explain_and_write
+
+    with slide_errors(debug):
+        lines = explain_and_write(
+            tiles,
+            slide,
+            out,
+            {"reference": reference, "foil": foil},
+            weights=weights,
+            encoder=encoder,
+            masks=masks,
+            keep=keep,
+            top=top,
+            drop=drop,
+            mpp=mpp,
+            span=tile_span,
+            overwrite=overwrite,
+            visible=not quiet,
+            **options,
+        )
+    if not quiet:
+        for line in lines:
+            typer.echo(line)
     return DONE
 
 

@@ -11,15 +11,29 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from masking import RandomGrid
 from relax.estimators.moments import RelaxMoments, weighted_sums
 
 LEAST_BLOCKS, SHORTEST = 4, 32  # blocks, and masks in one, to tell what a design saves in variance
+
+
+class MasksInBlocks(Protocol):
+    """Numbered random masks, such as those of `masking.RandomGrid`."""
+
+    @property
+    def block(self) -> int:
+        """Number of consecutive masks that depend on each other; 1 if none does."""
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) of the masks."""
+
+    def masks(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
+        """Masks number `start` to `stop - 1`, (N, 1, H, W)."""
 
 
 @dataclass
@@ -125,8 +139,8 @@ class BlockedMoments:
         return self.moments.record()
 
 
-def averages(grid: RandomGrid, device: torch.device | str = "cpu") -> RelaxMoments | BlockedMoments:
-    """Plain averages over the masks of a grid, with the error that its design asks for; no masks yet."""
+def averages(grid: MasksInBlocks, device: torch.device | str = "cpu") -> RelaxMoments | BlockedMoments:
+    """Plain averages over random masks, with the error that its design asks for; no masks yet."""
     if grid.block == 1:
         return RelaxMoments.empty(grid.image_size, device)
     return BlockedMoments.empty(grid.image_size, grid.block, device)

@@ -19,13 +19,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from masking import GridSurrogate
-from relax.estimators.blocks import averages
+from relax.estimators.blocks import MasksInBlocks, averages
 from relax.estimators.moments import Estimator, PixelMoments
 
 FOLDS = 4
@@ -34,6 +33,31 @@ KEPT = 2**25  # bytes of their features that are kept meanwhile, so that memory 
 RIDGES = (3.0, 30.0, 300.0, 3000.0)  # penalties to choose from, in masks, beside having no surrogate at all
 SINGLE = 0.1  # the penalty of single regions against that of products
 MORE, MOST_UNSEEN = 16, 32_768  # masks that no encoder sees, against those that one saw, and at most
+
+
+class Surrogate(Protocol):
+    """Numbers per mask whose means over all masks are known, such as `masking.GridSurrogate`."""
+
+    @property
+    def grid(self) -> MasksInBlocks:
+        """The masks."""
+
+    @property
+    def device(self) -> torch.device:
+        """Of the numbers and the maps."""
+
+    @property
+    def linear(self) -> int:
+        """How many of the numbers, which come first, are of single regions."""
+
+    def features(self, start: int, stop: int) -> Tensor:
+        """(N, features) of masks `start` to `stop - 1`, each with mean zero."""
+
+    def conditional_mean(self, weights: Tensor) -> Tensor:
+        """(H, W) the mask-weighted mean of features @ weights, exactly."""
+
+    def mean_of_square(self, weights: Tensor, shares: Tensor, masks: int) -> Tensor:
+        """(H, W) the mask-weighted mean of its square over several fits, by about so many masks where not exactly."""
 
 
 class ControlledMoments:
@@ -46,7 +70,7 @@ class ControlledMoments:
         first: Number of the first mask.
     """
 
-    def __init__(self, surrogate: GridSurrogate, first: int = 0) -> None:
+    def __init__(self, surrogate: Surrogate, first: int = 0) -> None:
         self.surrogate, self.first = surrogate, first
         self.scores = torch.zeros(0, dtype=torch.float64, device=surrogate.device)
         self._maps: _Maps | None = None
@@ -98,7 +122,7 @@ class ControlledMoments:
 
 @dataclass
 class _Maps:
-    surrogate: GridSurrogate
+    surrogate: Surrogate
     middle: Tensor  # of the scores
     centred_importance: Tensor
     standard_error: Tensor
@@ -129,7 +153,7 @@ class _Fold:
     weights: Tensor  # (features + 1,), the last one constant
 
 
-def _estimate(surrogate: GridSurrogate, scores: Tensor, first: int) -> _Maps:
+def _estimate(surrogate: Surrogate, scores: Tensor, first: int) -> _Maps:
     middle = scores.mean()
     centred = scores - middle
     fits = _Fits(surrogate, len(scores), first)
@@ -152,7 +176,7 @@ def _estimate(surrogate: GridSurrogate, scores: Tensor, first: int) -> _Maps:
 class _Fits:
     """Cross-fitted ridge regressions of numbers per mask on the surrogate's features."""
 
-    def __init__(self, surrogate: GridSurrogate, count: int, first: int) -> None:
+    def __init__(self, surrogate: Surrogate, count: int, first: int) -> None:
         self.surrogate, self.count, self.first = surrogate, count, first
         self._kept: dict[int, Tensor] = {}  # features, which are needed six times
         edges = _edges(count, surrogate.grid.block)
@@ -244,7 +268,7 @@ def _edges(count: int, block: int) -> list[int]:
 
 
 def _averaged(
-    surrogate: GridSurrogate, residuals: Tensor, square_residuals: Tensor, first: int
+    surrogate: Surrogate, residuals: Tensor, square_residuals: Tensor, first: int
 ) -> tuple[Estimator, PixelMoments]:
     """Mask-weighted moments of the residuals; the masks are drawn again."""
     grid, device = surrogate.grid, surrogate.device

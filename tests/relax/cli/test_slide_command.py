@@ -59,3 +59,59 @@ def test_a_picture_of_no_known_format_is_refused(slide, tmp_path, capsys):
     assert run(["slide", "tissue", str(slide), "--out", str(tmp_path / "a.gif")]) == 2
 
     assert "--out must end in .png, .svg, .pdf; got 'a.gif'" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def tiles(slide, tmp_path_factory):
+    path = tmp_path_factory.mktemp("tiles") / "biopsy.h5"
+    assert run(["slide", "embed", str(slide), "--out", str(path), "--tile-mpp", "1", "--quiet"]) == 0
+    return path
+
+
+def test_a_map_is_written_for_viewers_and_never_over_another_without_a_word(
+    slide, tiles, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("relax.cli.slide_outputs.FIGURE_PIXELS", 300)
+    reference = tmp_path / "reference.npy"
+    np.save(reference, np.linspace(0, 1, 256))
+    command = ["slide", "explain", str(tiles), "--slide", str(slide), "--reference", str(reference)]
+    command += ["--masks", "128", "--drop", "--out", str(tmp_path / "out")]
+
+    assert run(command) == 0
+    told = capsys.readouterr().out
+    assert "cosine to embedding (256,), 128 subsets" in told
+    assert "chance" in told
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["biopsy-overlay.tif", "biopsy-values.ome.tif", "biopsy.geojson", "biopsy.npz", "biopsy.png"]
+
+    assert run(command) == 2
+    assert "biopsy.npz, biopsy.geojson" in (error := capsys.readouterr().err)
+    assert "are there already: name another folder (--out), or give --overwrite" in error
+    slide_left_out = [*command[:3], *command[5:], "--overwrite", "--quiet"]
+    assert run(slide_left_out) == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--top", "2"], "relax: --top looks at the pixels of tiles: name the slide as well (--slide)"),
+        (["--reference", "gone.npy"], "relax: --reference gone.npy is not there"),
+        (["--weights", __file__], "is no .npy file"),
+        (["--masks", "3"], "relax: --masks must be 64 subsets or more; got 3"),
+    ],
+)
+def test_impossible_questions_are_one_line(tiles, tmp_path, capsys, options, message):
+    assert run(["slide", "explain", str(tiles), *options, "--out", str(tmp_path)]) == 2
+
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_another_slide_than_the_embedded_one_is_refused(tiles, tmp_path, capsys):
+    other = write_slide(tmp_path / "other.tif", blobs(3, 3, seed=0, share=0.5))
+
+    assert run(["slide", "explain", str(tiles), "--slide", str(other), "--masks", "64", "--out", str(tmp_path)]) == 2
+
+    assert "other.tif has 1536 x 1536 pixels, and the tiles are of a slide with 3072 x 3072" in capsys.readouterr().err
