@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, MaskProgress
+from relax.cli.console import DONE, MaskProgress, UsageError
 from relax.cli.options import (
     DEFAULT_OUT,
     ESTIMATION,
     EXECUTION,
     HIDING,
     IMAGE_HELP,
+    OUT_PANEL,
     SIMILARITY,
     Debug,
     EncoderSpec,
@@ -36,6 +37,9 @@ relax pair cat.png dog.png
 
 relax pair scan1.png scan2.png --encoder timm:vit_small_patch14_dinov2.lvd142m --similarity l2 --out pairs
     another encoder and measure
+
+relax pair scan1.png scan2.png --report pair.html
+    a page as well: every map in the viewer, and what carries the similarity; `relax report` makes it later, too
 """
 
 
@@ -45,6 +49,10 @@ def pair(
     b: Annotated[str, typer.Argument(metavar="B", help="The image to compare it with.")],
     options: dict[str, Any],
     encoder: EncoderSpec = "default",
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page as well: an HTML file.", rich_help_panel=OUT_PANEL),
+    ] = None,
     out: Out = DEFAULT_OUT,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -57,7 +65,10 @@ def pair(
     from relax.cli.prepare import prepared
     from relax.probing import probe_image
     from relax.questions.pairs import pair_of
+    from relax.report import pair_report, write_report
 
+    if report is not None and report.is_dir():
+        raise UsageError(f"--report must be a file; {report} is a folder")
     progress = MaskProgress(2, visible=not quiet)
     with progress.bar, usage_errors(debug=debug):
         with usage_errors(debug=debug, of_images=True):
@@ -68,6 +79,8 @@ def pair(
             probes.append(probe_image(image, network, settings, progress.masks))
         explained = pair_of(*probes, similarity=settings.request.similarity)
         files = write(explained, out, a, b)
+        if report is not None:
+            files.append(write_report(pair_report(explained), report))
     if not quiet:
         typer.echo(in_words(explained))
         typer.echo(f"written: {file_names(files)}")

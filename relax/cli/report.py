@@ -1,4 +1,4 @@
-"""`relax report`: explanations saved by `relax explain` or `relax volume`, as one HTML file."""
+"""`relax report`: explanations saved by `relax explain`, `relax volume` or `relax pair`, as one HTML file."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ relax report relax-out --title "Retinas of clinic 3" --out retinas.html
 relax report relax-out/brain.json --out brain.html
     a volume of `relax volume`: a slider over its slices, and a profile; --source names the volume if it was moved
 
+relax report relax-out/cat-dog-pair.json --out pair.html
+    a pair of `relax pair`: every map of both pictures, and what carries the similarity
+
 relax report relax-out/scan-frame-*.npz
     frames of one file, or slices, get that page, too
 """
@@ -40,7 +43,8 @@ def report(
         list[Path],
         typer.Argument(
             metavar="NPZ|DIR|JSON",
-            help="Files saved by `relax explain`, folders of them or of audits; or NAME.json of `relax volume`.",
+            help="Files saved by `relax explain`, folders of them or of audits; or NAME.json of `relax volume`, "
+            "NAME-pair.json of `relax pair`.",
         ),
     ],
     out: Annotated[
@@ -61,7 +65,7 @@ def report(
     from relax.report import write_report
 
     with usage_errors(debug=debug):
-        record = volume_record(explanations, source)
+        record = record_among(explanations, source)
         paths = [record] if record else explanation_files(explanations)
         if out.is_dir():
             raise ValueError(f"--out must be a file; {out} is a folder")
@@ -71,7 +75,7 @@ def report(
         with progress_bar("pictures", visible=not quiet) as bar:
             good = paths if record else readable(paths, bar, debug=debug)
             if good:
-                content = volume_report(record, source, title) if record else content_of(good, title)
+                content = report_of(record, source, title) if record else content_of(good, title)
                 task = bar.add_task("writing", total=len(content.exhibits))
                 write_report(content, out, progress=lambda done, _: bar.update(task, completed=done))
     except (ValueError, OSError) as error:
@@ -88,26 +92,34 @@ def report(
     return DONE if len(good) == len(paths) else SOME_FAILED
 
 
-def volume_record(paths: Sequence[Path], source: Path | None) -> Path | None:
-    """The record of a volume, if that is what the page is to be of.
+def record_among(paths: Sequence[Path], source: Path | None) -> Path | None:
+    """The record of a volume or a pair, if that is what the page is to be of.
 
     Raises:
         ValueError: If it is not alone, or `--source` is given without one.
     """
     records = [path for path in paths if path.suffix == ".json"]
     if records and len(paths) > 1:
-        raise ValueError(f"one volume makes one page: give {records[0]} alone")
+        raise ValueError(f"one volume or pair makes one page: give {records[0]} alone")
     if source is not None and not records:
         raise ValueError("--source is for NAME.json of `relax volume`; saved explanations hold their pictures")
     return records[0] if records else None
 
 
-def volume_report(record: Path, source: Path | None, title: str | None) -> Report:
-    """The page of a saved volume.
+def report_of(record: Path, source: Path | None, title: str | None) -> Report:
+    """The page of a saved volume or pair.
 
     Raises:
         ValueError, OSError: If it cannot be read.
     """
+    from relax.records import read_json
+
+    content = read_json(record.read_bytes())
+    if isinstance(content, dict) and {"a", "b"} <= set(content):
+        from relax.questions.pairs import load_pair
+        from relax.report import pair_report
+
+        return pair_report(load_pair(record), title)
     from relax.questions.saved_volume import load_volume
 
     return load_volume(record, source).report(title)

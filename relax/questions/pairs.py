@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Unpack
 
 from torch import Tensor
@@ -30,9 +31,12 @@ from relax.io.images import ImageSource
 from relax.keywords import PairKeywords, shows
 from relax.probing import Probe, probe_image
 from relax.progress import Silent, shown
+from relax.records import check_record, read_json
 from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
 from similarity import measure_named
+
+NUMBERS: dict[str, Any] = dict.fromkeys(("similarity", "offset", "slope", "correlation"), (int, float))
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,36 @@ class PairExplanation:
             }
             for name, direction in (("a", self.a), ("b", self.b))
         }
+
+
+def load_pair(path: str | Path) -> PairExplanation:
+    """Read what `relax pair` wrote: NAME-pair.json, and the six maps beside it.
+
+    Raises:
+        FileNotFoundError: If one of them is not there.
+        ValueError: If one of them is damaged.
+    """
+    path = Path(path)
+    record = read_json(path.read_bytes())
+    try:
+        check_record(record, {"a": NUMBERS, "b": NUMBERS})
+        numbers = {side: [_read(record[side][name]) for name in NUMBERS] for side in ("a", "b")}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not the record of a pair ({error})") from None
+    a, b = (
+        Towards(
+            Explanation.load(path.with_name(f"{path.stem}-{side}-to-other.npz")),
+            Explanation.load(path.with_name(f"{path.stem}-{side}-to-itself.npz")),
+            Explanation.load(path.with_name(f"{path.stem}-{side}-beyond.npz")),
+            *numbers[side],
+        )
+        for side in ("a", "b")
+    )
+    return PairExplanation(a, b)
+
+
+def _read(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 @shows(PairKeywords)

@@ -79,7 +79,7 @@ def test_the_command_makes_a_page_of_it(saved, tmp_path, capsys, monkeypatch):
     assert run(["report", str(record), "--out", "page2.html"]) == 1
     assert "name it with --source" in capsys.readouterr().err
     for arguments, message in (
-        ([str(record), "x.npz"], "one volume makes one page"),
+        ([str(record), "x.npz"], "one volume or pair makes one page"),
         ([str(tmp_path), "--source", "a.nii"], "--source is for NAME.json of `relax volume`"),
     ):
         assert run(["report", *arguments]) == 2
