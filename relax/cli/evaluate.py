@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,9 +39,10 @@ from relax.lock import sole_run
 from relax.text import shortened
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
-    from relax.metrics import Evaluation, Outcome, Truth
-    from relax.metrics.journal import Journal
+    from relax.metrics import Evaluation, Truth
+    from relax.questions.keeping import Kept
     from relax.questions.plan import Plan
+    from relax.questions.strangers import Strangers
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -64,6 +64,9 @@ relax evaluate photos --encoder torchvision:resnet50 --head network --methods ri
 relax evaluate polyps --metrics coverage --strange blood-smears --masks 500
     do the standard errors hold what they promise, and does the uncertainty tell pictures of another kind
 
+relax evaluate photos --reference query.png --methods relax,random
+    maps of what brings each picture closer to the query, judged by the similarity to it
+
 relax evaluate cats --corpus other-cats --foil dogs --metrics contrastive-insertion
     what brings the picture closer to the cats than to the dogs
 """
@@ -71,7 +74,7 @@ relax evaluate cats --corpus other-cats --foil dogs --metrics contrastive-insert
 DEFAULT_METHODS = "relax,lafam,gradcam,occlusion,random"
 
 
-@takes(SIMILARITY, HEAD, HIDING, ESTIMATION, EXECUTION)
+@takes((*SIMILARITY, "reference"), HEAD, HIDING, ESTIMATION, EXECUTION)
 def evaluate(
     images: Annotated[str, typer.Argument(metavar="DIR", help="A folder of pictures, or one picture.")],
     options: dict[str, Any],
@@ -126,11 +129,10 @@ def evaluate(
 
     Writes to --out evaluation.csv (image, method, metric, value), curves.csv (insertion and deletion), summary.csv and
     summary.json (mean, 95 % interval over the pictures, rank, which method is ahead) and evaluation.png (all of it);
-    with --strange also strange.csv and strange.json. Results are kept as they come: a run with the same settings, also
+    with --strange also strange.csv, .json and .png. Results are kept as they come: a run with the same settings, also
     after Ctrl-C, a kill or a full disk, computes only what is missing in --out.
     """
-    from relax.metrics.journal import Journal
-    from relax.questions.evaluation import evaluation_of
+    from relax.questions.keeping import Kept, digest_of
 
     with ExitStack() as stack:
         with usage_errors(debug=debug, of_images=True):
@@ -138,27 +140,27 @@ def evaluate(
                 raise ValueError(f"--report must be a file; {report} is a folder")
             paths, truths = _pictures(images, truth)
             plan = _plan(encoder, methods, metrics, (corpus, foil), options, out, len(paths), truth is not None)
-            digests = {_name(path): _digest(path, mask) for path, mask in zip(paths, truths, strict=True)}
+            digests = {_name(path): digest_of(path, mask) for path, mask in zip(paths, truths, strict=True)}
             stack.enter_context(sole_run(out, "relax evaluate"))
-            journal = Journal(out, plan.record)
-            outcomes = _existing_outcomes(out, plan, digests, journal)
+            kept = Kept.open(out, plan, digests)
         if truth is not None and None in truths:
             note = f"{truths.count(None)} of {len(paths)} pictures have no truth and are left out of localisation"
             complain(f"note: {note}")
         try:
-            stopped = _carry_out(plan, paths, truths, outcomes, (journal, digests), quiet=quiet)
-            evaluation = evaluation_of(plan, outcomes)
-            evaluation.settings["digests"] = digests
-            files = evaluation.save(out)
+            stopped = _carry_out(kept, paths, truths, quiet=quiet)
+            evaluation, files = kept.save()
             if report is not None and evaluation.metrics:
                 files.append(_page(evaluation, report))
         except WriteError as error:
-            complain(f"{error}; {len(outcomes)} maps are scored and kept: run the same command to continue")
+            complain(f"{error}; {len(kept.outcomes)} maps are scored and kept: run the same command to continue")
             return SOME_FAILED
-        journal.delete()
+        kept.forget()
         if strange is not None and not stopped:
             with usage_errors(debug=debug, of_images=True):
-                files += print_strangers(paths, strange, plan, out, quiet=quiet)
+                strangers, written = print_strangers(paths, strange, plan, out, quiet=quiet)
+                files += written
+                if report is not None and evaluation.metrics:
+                    _page(evaluation, report, strangers)
     print_failures(evaluation)
     if stopped:
         raise Stopped(f"what is done is in {out}; run the same command to continue")
@@ -179,11 +181,11 @@ def metrics() -> int:
     return DONE
 
 
-def _page(evaluation: Evaluation, path: Path) -> Path:
+def _page(evaluation: Evaluation, path: Path, strangers: Strangers | None = None) -> Path:
     """Write the report; returns its path."""
     from relax.report import evaluation_report, write_report
 
-    return write_report(evaluation_report(evaluation), path)
+    return write_report(evaluation_report(evaluation, strangers=strangers), path)
 
 
 def _pictures(images: str, truth: str | None) -> tuple[list[Path], list[Truth | None]]:
@@ -219,7 +221,8 @@ def _plan(
     if (corpus is None) != (foil is None):
         raise UsageError("--corpus and --foil belong together: give both, or neither")
     head = options["head"] is not None
-    checked = Plan.check(names, selected, contrast=corpus is not None, head=head)
+    itself = options["reference"] is None
+    checked = Plan.check(names, selected, contrast=corpus is not None, head=head, itself=itself)
     only_classes = all(judged_by_class(name, head=head) for name in names)
     check_images(checked, images, has_truth, only_classes=only_classes)
     network, settings = prepared(encoder, options, out)
@@ -228,17 +231,14 @@ def _plan(
 
 
 def _carry_out(
-    plan: Plan,
+    kept: Kept,
     paths: list[Path],
     truths: list[Truth | None],
-    outcomes: list[Outcome],
-    kept: tuple[Journal, dict[str, str]],
     *,
     quiet: bool,
 ) -> bool:
-    """Append the missing outcomes one by one, to the journal as well; whether Ctrl-C ended it early."""
-    journal, digests = kept
-    done = {(outcome.image, outcome.method) for outcome in outcomes}
+    """Add the missing outcomes one by one; whether Ctrl-C ended it early."""
+    plan, done = kept.plan, kept.done
     with progress_bar("maps", visible=not quiet) as bar:
         task = bar.add_task("", total=len(paths) * len(plan.methods), completed=len(done))
 
@@ -248,33 +248,13 @@ def _carry_out(
         names = [_name(path) for path in paths]
         try:
             for outcome in plan.outcomes(paths, truths, names, done, started):
-                if not outcome.failure:
-                    journal.add(outcome, digests[outcome.image])
-                outcomes.append(outcome)
+                kept.add(outcome)
                 bar.advance(task, 1 if outcome.method else len(plan.methods))
         except KeyboardInterrupt:
             return True
         return False
 
 
-def _existing_outcomes(out: Path, plan: Plan, digests: dict[str, str], journal: Journal) -> list[Outcome]:
-    """Outcomes of earlier runs, whole or killed, that this plan would compute again."""
-    from relax.metrics import read_outcomes
-
-    outcomes, settings = read_outcomes(out)
-    digests_then = settings.pop("digests", {})
-    settings.pop("scores", None)  # follow from the methods, of which there may be more now
-    unchanged = {image for image, digest in digests.items() if digest == digests_then.get(image)}
-    saved = [outcome for outcome in outcomes if outcome.image in unchanged] if settings == plan.record else []
-    by_map = {(outcome.image, outcome.method): outcome for outcome in [*saved, *journal.read(digests)]}
-    return [outcome for outcome in by_map.values() if outcome.method in plan.methods]
-
-
 def _name(path: Path) -> str:
     """The name of a picture in the tables: its file name, or a hash if its path identifies the patient."""
     return Path(discreet_name(str(path))).name
-
-
-def _digest(path: Path, truth: Truth | None) -> str:
-    """SHA-256 of the files of a picture and its truth."""
-    return sha256(path.read_bytes()).hexdigest() + ("" if truth is None else truth.digest)

@@ -13,6 +13,7 @@ from relax.files import file_names
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.metrics import Evaluation, Mean
     from relax.questions.plan import Plan
+    from relax.questions.strangers import Strangers
 
 
 def print_summary(evaluation: Evaluation, files: list[Path]) -> None:
@@ -45,8 +46,10 @@ def scored(evaluation: Evaluation) -> list[str]:
     return [f"faithfulness of {', '.join(names)}: to the {score}{apart}" for score, names in scores.items()]
 
 
-def print_strangers(paths: list[Path], strange: str, plan: Plan, out: Path, *, quiet: bool) -> list[Path]:
-    """Find out what tells strange pictures from the known, print it to stdout, and write it. Returns the files."""
+def print_strangers(
+    paths: list[Path], strange: str, plan: Plan, out: Path, *, quiet: bool
+) -> tuple[Strangers, list[Path]]:
+    """Find out what tells strange pictures from the known, print it, and write it. Returns it, and the files."""
     from relax.questions.strangers import strangers_with
     from relax.references import image_files
 
@@ -58,7 +61,7 @@ def print_strangers(paths: list[Path], strange: str, plan: Plan, out: Path, *, q
         )
     if not quiet:
         typer.echo(answer)
-    return answer.save(out)
+    return answer, answer.save(out)
 
 
 def print_failures(evaluation: Evaluation) -> None:

@@ -2,7 +2,7 @@
 
     evaluation = relax.evaluate(["a.jpg", "b.jpg"], ["a.png", "b.png"], methods=["relax", "lafam", "random"])
     evaluation.summary()                # means, intervals over pictures, ranks
-    evaluation.save("evaluation")       # evaluation.csv, summary.csv, summary.json
+    evaluation.save("evaluation")       # evaluation.csv, summary.csv, summary.json; out="evaluation" keeps as they come
 
 Metrics query the encoder for the quantity that each map explains: the similarity to the picture itself or to
 `reference`, minus that to `foil`, or the probability of the class of `head`. `evaluate_image` scores a single existing
@@ -12,6 +12,8 @@ map.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Unpack
 
 from torch import Tensor
@@ -20,10 +22,12 @@ from encoders.values import described, unreadable
 from relax.explanation import Explanation
 from relax.io.images import ImageSource, name_of
 from relax.keywords import EvaluateKeywords, shows
+from relax.lock import sole_run
 from relax.metrics import Case, Evaluation, Explain, Outcome, Trial, default_metrics, metrics_named
 from relax.metrics.maps import Map, Mask
 from relax.metrics.trial import subject
 from relax.progress import Silent, shown
+from relax.questions.keeping import Kept, digest_of, evaluation_of
 from relax.questions.plan import Contrast, Plan, TruthSource, check_images, judged_by_class
 from relax.scene import EncoderSource
 from relax.settings import Settings
@@ -85,6 +89,7 @@ def evaluate(
     methods: Sequence[str] = DEFAULT_METHODS,
     metrics: Sequence[str] | None = None,
     contrast: Contrast | None = None,
+    out: str | Path | None = None,
     progress: Progress | Silent | None = None,
     **keywords: Unpack[EvaluateKeywords],
 ) -> Evaluation:
@@ -101,6 +106,8 @@ def evaluate(
             named.
         contrast: (corpus, foil) for the contrastive metrics, each as the `reference` of `relax.explain`, such as a
             `relax.references.Corpus`.
+        out: A folder for the files of `Evaluation.save`, in which outcomes are kept as they come: after Ctrl-C or a
+            kill, the same call computes only what is missing. None keeps nothing.
         progress: Called with (maps done, maps in total, the next picture and method); otherwise as for `relax.explain`.
         keywords: Further keywords of `relax.explain`: masks, cells, keep, fill, seed, similarity, reference, foil,
             head, device, ... With a `head`, methods that explain a class are judged by its probability, and the
@@ -111,6 +118,7 @@ def evaluate(
 
     Raises:
         ValueError: If an argument is invalid; the message names it.
+        OSError: If `out` cannot be written to, or another run is writing to it (`relax.lock.InUse`).
     """
     _check_list("images", images)
     if truths is not None and _check_list("truths", truths) != len(images):
@@ -122,17 +130,29 @@ def evaluate(
     plan = Plan.of(encoder, methods, metrics, contrast, settings)
     only_classes = all(judged_by_class(method, head=plan.head is not None) for method in plan.methods)
     check_images(plan.metrics, len(images), any(truth is not None for truth in given), only_classes=only_classes)
+    names = unique_names(images)
     outcomes: list[Outcome] = []
-
-    with shown(progress, "maps") as report:
+    with ExitStack() as stack:
+        report = stack.enter_context(shown(progress, "maps"))
+        kept = None
+        if out is not None:
+            stack.enter_context(sole_run(Path(out), "relax.evaluate"))
+            pairs = zip(names, images, given, strict=True)
+            kept = Kept.open(out, plan, {name: digest_of(image, truth) for name, image, truth in pairs})
+            outcomes = kept.outcomes
 
         def started(name: str, method: str) -> None:
             if report is not None:
                 report(len(outcomes), len(images) * len(plan.methods), f"{name}, {method}")
 
-        for outcome in plan.outcomes(images, given, unique_names(images), started=started):
-            outcomes.append(outcome)
-    return evaluation_of(plan, outcomes)
+        add = outcomes.append if kept is None else kept.add
+        for outcome in plan.outcomes(images, given, names, kept.done if kept else (), started):
+            add(outcome)
+        if kept is None:
+            return evaluation_of(plan, outcomes)
+        evaluation, _ = kept.save()
+        kept.forget()
+        return evaluation
 
 
 def _check_trial(explanation: Explanation, trial: Trial) -> None:
@@ -156,13 +176,6 @@ def _check_list(argument: str, values: Any) -> int:
     if listed and not single:
         return len(values)
     raise ValueError(f"{argument} must be a list, one for each picture; got {described(values)}")
-
-
-def evaluation_of(plan: Plan, outcomes: Sequence[Outcome]) -> Evaluation:
-    """The evaluation that these outcomes amount to."""
-    names = dict.fromkeys(metric for outcome in outcomes for metric in outcome.values)
-    metrics = tuple(metrics_named(names)) if names else ()
-    return Evaluation(tuple(outcomes), metrics, {**plan.record, "scores": plan.scores})
 
 
 def unique_names(images: Sequence[ImageSource]) -> list[str]:

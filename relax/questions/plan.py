@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -135,10 +136,18 @@ class Plan:
             "metrics": None if self.metrics is None else [metric.name for metric in self.metrics],
             "question": self.question.record(),
             "contrast": None if self.contrast is None else self.contrast.record(),
+            **self._compared_with(),
             **self.settings.record(),
             "head": None if self.head is None else head_identity(self.head),
             "versions": versions(),
         }
+
+    def _compared_with(self) -> dict[str, str]:
+        """What tells reference, foil and contrast from others of the same name; nothing where there is none."""
+        questions = [self.question] if self.contrast is None else [self.question, self.contrast]
+        vectors = [v for question in questions for v in (question.reference, question.foil) if v is not None]
+        digest = sha256(b"".join(vector.half().cpu().numpy().tobytes() for vector in vectors)).hexdigest()
+        return {"compared_with": digest} if vectors else {}
 
     @property
     def head(self) -> Head | None:

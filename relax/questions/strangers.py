@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from encoders import Encoder
@@ -27,6 +28,8 @@ from relax.io.images import ImageSource, name_of, read_image
 from relax.keywords import MaskingKeywords, shows
 from relax.method import image_explainer
 from relax.metrics.separation import auroc, auroc_interval
+from relax.plotting.drawing import file_of
+from relax.plotting.strangers import strangers_figure
 from relax.progress import Silent, shown
 from relax.scene import EncoderSource, loaded
 from relax.settings import Request, Settings
@@ -101,8 +104,12 @@ class Strangers:
             table.append(Separation(by, auroc(known, strange), *auroc_interval(known, strange)))
         return table
 
+    def plot(self) -> Figure:
+        """Draw a dot for each picture by each number, with how well it separates the kinds."""
+        return strangers_figure(self)
+
     def save(self, folder: str | Path) -> list[Path]:
-        """Write strange.csv (a row per picture) and strange.json (the separations). Returns the paths.
+        """Write strange.csv (a row per picture), strange.json (the separations), strange.png. Returns the paths.
 
         Raises:
             OSError: If the folder cannot be written to.
@@ -118,7 +125,11 @@ class Strangers:
         }
         return write_files(
             Path(folder) / "strange",
-            {".csv": csv_text([columns, *rows]).encode(), ".json": (json.dumps(record, indent=2) + "\n").encode()},
+            {
+                ".csv": csv_text([columns, *rows]).encode(),
+                ".json": (json.dumps(record, indent=2) + "\n").encode(),
+                ".png": file_of(self.plot()),
+            },
         )
 
     def __str__(self) -> str:

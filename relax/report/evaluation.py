@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relax.plotting.drawing import file_of
+from relax.plotting.strangers import SeparationLike, StrangersLike, strangers_figure
 from relax.report.content import Chart, Grid, Report, Section
 
 if TYPE_CHECKING:
@@ -13,12 +14,13 @@ if TYPE_CHECKING:
 TITLE = "Which method explains this encoder best"
 
 
-def evaluation_report(evaluation: Evaluation, title: str = TITLE) -> Report:
+def evaluation_report(evaluation: Evaluation, title: str = TITLE, strangers: StrangersLike | None = None) -> Report:
     """The report on an evaluation, for `write_report`.
 
     Args:
         evaluation: From `relax.evaluate`, with at least one value.
         title: The heading.
+        strangers: From `relax.strangers`, for a chapter on pictures of another kind.
 
     Raises:
         ValueError: If nothing was scored.
@@ -26,8 +28,10 @@ def evaluation_report(evaluation: Evaluation, title: str = TITLE) -> Report:
     means = [mean for mean in evaluation.summary() if mean.images]
     if not means:
         raise ValueError("evaluation has no values to report: each of its maps failed")
-    sections = [_ranks(evaluation), _metrics(evaluation), _curves(evaluation), _failures(evaluation)]
-    findings = (_pictures(evaluation), *evaluation.sentences())
+    sections = [_ranks(evaluation), _metrics(evaluation), _curves(evaluation), _strange(strangers)]
+    sections.append(_failures(evaluation))
+    told = () if strangers is None else tuple(map(_sentence, strangers.separations()))
+    findings = (_pictures(evaluation), *evaluation.sentences(), *told)
     return Report(title, findings, tuple(part for part in sections if part is not None), settings=evaluation.settings)
 
 
@@ -85,6 +89,30 @@ def _curves(evaluation: Evaluation) -> Section | None:
         "What is explained against the share of pixels shown or hidden, one line for each method.",
     )
     return Section("Curves of insertion and deletion", blocks=(chart,))
+
+
+def _strange(strangers: StrangersLike | None) -> Section | None:
+    if strangers is None:
+        return None
+    separations = strangers.separations()
+    chart = Chart(
+        file_of(strangers_figure(strangers)),
+        "A dot for each picture, known ones above and strange ones below.",
+        " ".join(map(_sentence, separations)),
+    )
+    rows = tuple((s.by, s.auroc, s.low, s.high) for s in separations)
+    note = "AUROC: the share of pairs of a known and a strange picture in the expected order; 0.5 says nothing."
+    grid = Grid("What separates the kinds", ("number", "AUROC", "from", "to"), rows, note)
+    about = (
+        "Numbers that might show that a picture is of another kind than those that are known. Do not trust one to flag "
+        "strange pictures before it has shown that it can: below 0.5 it points the wrong way."
+    )
+    return Section("Pictures of another kind", (about,), (chart, grid))
+
+
+def _sentence(separation: SeparationLike) -> str:
+    text = str(separation)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _failures(evaluation: Evaluation) -> Section | None:

@@ -105,7 +105,7 @@ def test_a_command_takes_the_keywords_of_its_function_with_their_defaults(comman
     keywords = set(FUNCTIONS[function].__annotations__)
 
     missing = keywords - set(options)
-    assert missing <= {"evaluate": {"reference", "foil", "tolerance"}}.get(command, set())
+    assert missing <= {"evaluate": {"foil", "tolerance"}}.get(command, set())
     for name in keywords & set(options) - set(COMMAND_LINE_DEFAULTS):
         if name in OPTIONS and not (command == "evaluate" and name == "foil"):
             assert options[name].default == parameters[name].default, name

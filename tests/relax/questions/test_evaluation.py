@@ -221,6 +221,68 @@ def test_a_stopped_run_goes_on_where_it_was(here, capsys, monkeypatch):
     assert values == pytest.approx(expected, abs=1e-6)  # not exact: convolutions round as their memory lies
 
 
+def test_in_python_a_kill_loses_only_the_map_at_hand(here):
+    """Stopped before the fourth map: three are kept; later only the others are made, and those of a changed file."""
+    images = [
+        *sorted(map(str, Path("photos").iterdir()))[:2],
+        torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(0)),
+    ]
+    options = {"methods": ["random", "centre"], "metrics": ["entropy", "insertion"], "device": "cpu", "masks": 12}
+
+    def stopping(done, total, name):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        relax.evaluate(images, None, CNN, out="kept", progress=stopping, **options)
+    assert [file.name for file in Path("kept").glob(".evaluation-*.jsonl")]
+
+    seen = []
+    resumed = relax.evaluate(images, None, CNN, out="kept", progress=lambda *call: seen.append(call), **options)
+    assert [done for done, _, _ in seen] == [3, 4, 5]
+    assert not list(Path("kept").glob(".evaluation-*.jsonl"))
+    assert len(rows("kept")) == 3 * 2 * 3
+    fresh = relax.evaluate(images, None, CNN, progress=False, **options)
+    values = [{(o.image, o.method): dict(o.values) for o in e.outcomes} for e in (resumed, fresh)]
+    assert values[0].keys() == values[1].keys()
+    for key, expected in values[1].items():
+        assert values[0][key] == pytest.approx(expected, abs=1e-6)
+
+    Image.new("RGB", (50, 40), (9, 99, 200)).save(images[0])
+    seen.clear()
+    relax.evaluate(images, None, CNN, out="kept", progress=lambda *call: seen.append(call), **options)
+    assert [name for _, _, name in seen] == ["photos/a.png, random", "photos/a.png, centre"]
+
+
+def test_another_picture_as_reference_is_what_maps_explain_and_are_judged_by(here, capsys):
+    Image.open("photos/c.png").save("query.png")
+    arguments = [
+        "evaluate",
+        "photos/a.png",
+        *FAST,
+        "--methods",
+        "relax",
+        "--metrics",
+        "insertion",
+        "--reference",
+        "query.png",
+    ]
+    assert run(arguments) == 0
+    assert "cosine to query.png" in capsys.readouterr().out
+
+    scene = Scene.of("photos/a.png", relax.load_encoder(CNN, "cpu"), Hiding())
+    query = scene.encoder(relax.read_image("query.png"))[0]
+    explanation = relax.explain("photos/a.png", scene.encoder, reference="query.png", masks=12)
+    trial = Trial(scene, Target("cosine", query), scene.image_embedding, {})
+    (value,) = (float(row["value"]) for row in rows() if row["metric"] == "insertion")
+    assert value == pytest.approx(insertion(trial, trial.in_view(explanation.importance)), abs=1e-5)
+
+    Image.open("photos/b.png").save("query.png")  # of the same name
+    assert run(arguments) == 0
+    (changed,) = (float(row["value"]) for row in rows() if row["metric"] == "insertion")
+    assert changed != value
+
+
 KILLED = """
 import os, signal, sys
 from relax.cli.app import main
