@@ -3,6 +3,7 @@ from .catalogue import available as available
 from .checkpoints.report import CheckpointReport as CheckpointReport
 from .choices import POOLINGS as POOLINGS
 from .choices import PRECISIONS as PRECISIONS
+from .choices import VIEWS as VIEWS
 from .encoder import Encoder as Encoder
 from .errors import EncoderError as EncoderError
 from .errors import EncoderWarning as EncoderWarning

@@ -20,6 +20,14 @@ PRECISIONS = {
 }
 
 
+VIEWS = {
+    "auto": "as the encoder's own preprocessing does it",
+    "pad": "all of the picture, its aspect ratio kept, with the mean pixel around it",
+    "crop": "the middle, its aspect ratio kept: the shorter side fills the input",
+    "squash": "all of the picture, squeezed to the input's aspect ratio",
+}
+
+
 def check_pooling(pooling: str) -> str:
     """The pooling itself, if it is one of `POOLINGS`; else an EncoderError."""
     return one_of("pooling", pooling, POOLINGS)
@@ -39,6 +47,11 @@ def check_class_token(token: object, name: str) -> None:
 def check_precision(precision: str) -> str:
     """The precision itself, if it is one of `PRECISIONS`; else an EncoderError."""
     return one_of("precision", precision, PRECISIONS)
+
+
+def check_view(view: str) -> str:
+    """The view itself, if it is one of `VIEWS`; else an EncoderError."""
+    return one_of("view", view, VIEWS)
 
 
 def one_of(argument: str, value: object, names: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from encoders.checkpoints.report import CheckpointReport
 from encoders.checks import check_weights
 from encoders.checksum import network_checksum
-from encoders.choices import check_pooling, check_precision
+from encoders.choices import check_pooling, check_precision, check_view
 from encoders.contract import Network
 from encoders.devices import find_device, find_devices, out_of_memory
 from encoders.errors import EncoderError, one_line
@@ -39,6 +39,7 @@ class Encoder:
         channels: Number of channels it needs, 3 for colour; None = unknown.
         precision: "exact", "auto" or "fast": how masked views may be embedded, see `encoders.passes`.
         seed: What random weights were drawn from; None where there are none or nobody said.
+        view_kind: How pictures get to its size, a key of `encoders.choices.VIEWS`; "auto" is its own preprocessing.
         report: How the checkpoint's keys matched, for `file:` specs; None for all others.
         forms: The fast forms of the network, made on first use.
     """
@@ -64,6 +65,7 @@ class Encoder:
         self.report = report
         self.seed = seed
         self.precision = check_precision(precision)
+        self.view_kind, self._own = "auto", self.preprocess
         self.forms = Forms()
         self._dtype = torch.float32
         self.others: tuple[Encoder, ...] = ()
@@ -238,10 +240,10 @@ class Encoder:
         return (self.device, *(other.device for other in self.others))
 
     def _on(self, device: str | torch.device) -> Encoder:
-        return Encoder(
+        other = Encoder(
             copied(self.network) if isinstance(self.network, nn.Module) else self.network,
             name=self.name,
-            preprocess=self.preprocess,
+            preprocess=self._own,
             device=device,
             pooling=self.pooling,
             channels=self.channels,
@@ -249,6 +251,7 @@ class Encoder:
             precision=self.precision,
             seed=self.seed,
         )
+        return other.with_view(self.view_kind)
 
     def with_precision(self, precision: str) -> Encoder:
         """The same encoder with another precision; the network is shared."""
@@ -256,6 +259,21 @@ class Encoder:
             return self
         other = copy.copy(self)
         other.precision, other.forms = check_precision(precision), self.forms
+        return other
+
+    def with_view(self, view: str) -> Encoder:
+        """The same encoder with another way to bring pictures to its size; the network is shared.
+
+        Args:
+            view: A key of `encoders.choices.VIEWS`; "auto" leaves it as it is.
+
+        Raises:
+            EncoderError: If there is no such view, or the encoder takes pictures at their own size.
+        """
+        if check_view(view) in ("auto", self.view_kind):
+            return self
+        other = copy.copy(self)
+        other.view_kind, other.preprocess, other.forms = view, self._own.fitted(view), self.forms
         return other
 
     def __getstate__(self) -> dict[str, Any]:

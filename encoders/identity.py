@@ -1,7 +1,8 @@
 """What determines an encoder's embeddings, as a record: enough to tell two encoders apart and to make one again.
 
 `relax.load_encoder(record["name"], pooling=record["pooling"], seed=record["seed"])` makes it again where the name is a
-spec, which holds the network's arguments; a module or function of the caller's needs besides it the preprocessing.
+spec, which holds the network's arguments, with `view=record["view"]` where that is there; a module or function of the
+caller's needs besides it the preprocessing.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def identity(encoder: Encoder) -> dict[str, Any]:
         "pooling": encoder.pooling,
         "preprocess": _preprocess(encoder),
         "architecture": _architecture(encoder),
+        **({} if encoder.view_kind == "auto" else {"view": encoder.view_kind}),
     }
     as_json: dict[str, Any] = json.loads(json.dumps(record))
     return as_json

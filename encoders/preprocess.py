@@ -74,6 +74,23 @@ class Preprocess:
         if self.resize is not None and not _covers(self.resize, self.size):
             raise EncoderError(f"resize must be at least size, here {self.size}; got {self.resize}")
 
+    def fitted(self, view: str) -> Preprocess:
+        """The same with another way to bring pictures to its size, a key of `encoders.choices.VIEWS`.
+
+        Raises:
+            EncoderError: If it leaves pixels as they are.
+        """
+        if view == "auto":
+            return self
+        if self.size is None:
+            raise EncoderError(
+                f"view says how pictures get to the size of an encoder, which this one has not; got {view!r}"
+            )
+        if view == "crop":
+            resize = self.resize if isinstance(self.resize, int) else max(self.size)
+            return replace(self, resize=resize, padded=False)
+        return replace(self, resize=None, padded=view == "pad")
+
     def view(self, pixels: Tensor) -> Tensor:
         """Bring images to the size that the network sees.
 
@@ -95,11 +112,19 @@ class Preprocess:
         return pixels[..., top : top + self.size[0], left : left + self.size[1]]
 
     def view_of_mask(self, mask: Tensor) -> Tensor:
-        """A mask (1, 1, H, W) of an image, in [0, 1], at the size that the network sees: (1, 1, h, w); padding is 0.
+        """The share of each pixel that the network sees which a mask covers: (1, 1, H, W) in [0, 1] to (1, 1, h, w).
 
-        Resized bilinearly with antialiasing, whatever the interpolation, so that it stays between 0 and 1 by itself.
+        The area is averaged, whatever the interpolation of pictures, so that what a mask does not touch has 0, and so
+        has padding.
         """
-        return replace(self, interpolation="bilinear", eight_bit=False, mean=None, std=None).view(mask)
+        if self.size is None:
+            return mask
+        resized, (top, left) = self._plan(self.size, *mask.shape[-2:])
+        rows, columns = map(_overlaps, mask.shape[-2:], resized)
+        share = (rows @ mask.double() @ columns.mT).clamp(0, 1).to(mask.dtype)
+        if self.padded:
+            return replace(self, mean=None, std=None)._padded(share, -top, -left)
+        return share[..., top : top + self.size[0], left : left + self.size[1]]
 
     def seen(self, height: int, width: int) -> tuple[float, float, float, float]:
         """The part of an image of height x width px that `view` covers.
@@ -173,6 +198,14 @@ def _resize(pixels: Tensor, size: tuple[int, int], interpolation: str) -> Tensor
         return pixels[..., rows[:, None], columns]
     resized = F.interpolate(pixels, size, mode=interpolation, align_corners=False, antialias=True)
     return resized.clamp(0, 1)  # bilinear too: its weights add up to 1 only to within rounding
+
+
+def _overlaps(before: int, after: int) -> Tensor:
+    """(after, before) float64: the share of each of `after` pixels that each of `before` covers, along one side."""
+    edges = torch.arange(after + 1, dtype=torch.float64) * before / after
+    starts = torch.arange(before, dtype=torch.float64)
+    overlaps = torch.minimum(edges[1:, None], starts + 1) - torch.maximum(edges[:-1, None], starts)
+    return overlaps.clamp(min=0) * (after / before)
 
 
 def _nearest(before: int, after: int) -> Tensor:

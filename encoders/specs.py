@@ -32,6 +32,7 @@ def load(
     seed: int = 0,
     precision: str | None = None,
     *,
+    view: str = "auto",
     size: int | tuple[int, int] | None = None,
     resize: int | tuple[int, int] | None = None,
     mean: Numbers | None = None,
@@ -64,6 +65,9 @@ def load(
         seed: What random weights are drawn from; the global random state is left alone.
         precision: "exact" (float32), "auto" or "fast": how masked views may be embedded, see `encoders.passes`. None
             leaves an Encoder as it is; everything else is "exact".
+        view: How a picture gets to the size of any encoder, see `encoders.choices.VIEWS`: "pad" (all of it, with the
+            mean pixel around it), "crop" (the middle), "squash" (all of it, squeezed). "auto" is the encoder's own way,
+            and leaves an Encoder as it is.
         size: For a module or function, as all that follow: pixels that it sees, a square's side or (height, width).
             None gives it pictures at their own size.
         resize: How a picture gets to `size`. None squeezes the whole picture; a number is the shorter side before a
@@ -107,13 +111,14 @@ def load(
                 f"pooling of an Encoder cannot be changed, here {spec.pooling!r}; got {pooling!r}: load its spec again"
             )
         automatic = isinstance(device, str) and device == "auto"
-        encoder = spec if automatic else spec.to(device)
+        encoder = (spec if automatic else spec.to(device)).with_view(view)
         return encoder if precision is None else encoder.with_precision(precision)
     precision = check_precision("exact" if precision is None else precision)
     if isinstance(spec, str):
-        return _from_spec(parse_spec(spec), device, pooling, seed).with_precision(precision)
+        return _from_spec(parse_spec(spec), device, pooling, seed).with_precision(precision).with_view(view)
     if isinstance(spec, nn.Module) or (callable(spec) and not isinstance(spec, type | torch.export.ExportedProgram)):
-        return custom_encoder(spec, description, device=device, pooling=pooling, precision=precision)
+        custom = custom_encoder(spec, description, device=device, pooling=pooling, precision=precision)
+        return custom.with_view(view)
     if isinstance(spec, torch.export.ExportedProgram):
         raise EncoderError("encoder must be a module; got an ExportedProgram: pass its program.module()")
     got = f"the class {spec.__name__}, not an object of it" if isinstance(spec, type) else type(spec).__name__

@@ -112,6 +112,9 @@ def explain(
         preset: "paper" for the masks of the authors' package, "paper-rise" for independent masks of RISE; both with
             the plain estimator.
         pooling: "auto", "cls" or "mean", for encoders that return tokens or feature maps.
+        view: How the image gets to the encoder's input: "auto" (its own preprocessing), "pad" (all of it, with the mean
+            pixel around it), "crop" (the middle) or "squash" (all of it, squeezed). The record says under "unseen" what
+            share a crop hides; maps are NaN there.
         device: "auto" takes a GPU if there is one; "all" GPUs, or "cuda:0,cuda:1", share the masked views.
         batch_size: Masked images in one forward pass; it changes speed and memory, not the result. A batch that
             exhausts the memory is repeated in halves.

@@ -50,6 +50,7 @@ PROVENANCE: dict[str, Any] = {
     },
     "trust": dict,
     "read": dict,
+    "unseen": {"share": NUMBER, "way_out": str},
     "within": {"named": str, "sha256": str, "share": NUMBER},
 }
 """Types of the entries that figures and reports read."""

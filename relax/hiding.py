@@ -17,7 +17,7 @@ from relax.settings import Hiding
 def region_of(within: Within | None, hiding: Hiding, view: Tensor, encoder: Encoder, *, resized: bool) -> Region | None:
     """The part of a view (1, C, h, w) that masks vary in, in the box that they are drawn for; None for all of it.
 
-    It is resized as the picture is, bilinearly, so that its border is about a pixel of the view wide.
+    Each pixel of the view may be hidden as far as the region covers it, so what lies outside stays as it is.
 
     Raises:
         ValueError: If the view shows nothing of it.

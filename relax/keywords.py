@@ -33,6 +33,7 @@ class ExecutionKeywords(TypedDict, total=False):
     """Keywords of `Execution`."""
 
     pooling: str
+    view: str
     device: str | torch.device
     batch_size: BatchSize
     precision: str | None

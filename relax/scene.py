@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from hashlib import sha256
 from typing import Any, cast
@@ -305,6 +305,7 @@ class Scene:
             "image": self.name,
             "image_sha256": sha256(self.image.numpy().tobytes()).hexdigest(),
             **({"read": self.read} if self.read else {}),
+            **self._unseen_record(),
             **({} if self.within is None else {"within": {**self.within.record(), **self._region_record()}}),
             "encoder": {**recipe(self.encoder), "input_size": list(self.view.shape[-2:])},
             "precision": self.run.record(),
@@ -312,6 +313,11 @@ class Scene:
             "fill": hiding.fill if isinstance(hiding.fill, str | int | float) else _fill_name(hiding.fill),
             "seed": hiding.seed,
         }
+
+    def _unseen_record(self) -> dict[str, Any]:
+        """What share of the image a crop hides from the encoder, and the way out; nothing where it sees all."""
+        share = replace(self.frame, region=None, inside=None).unseen
+        return {"unseen": {"share": round(share, 4), "way_out": 'view="pad"'}} if share > 0 else {}
 
     def _region_record(self) -> dict[str, Any]:
         return {} if self.region is None else self.region.record()
@@ -334,7 +340,9 @@ def _percent(share: float) -> str:
 
 def loaded(encoder: EncoderSource, execution: Execution) -> Encoder:
     """The encoder, loaded to run under these settings."""
-    return load_encoder(encoder, execution.device, execution.pooling, precision=execution.precision)
+    return load_encoder(
+        encoder, execution.device, execution.pooling, precision=execution.precision, view=execution.view
+    )
 
 
 def _accumulator_device(encoder: Encoder) -> torch.device:

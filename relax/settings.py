@@ -16,7 +16,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from encoders import POOLINGS, PRECISIONS
+from encoders import POOLINGS, PRECISIONS, VIEWS
 from encoders.values import described, is_number, is_whole, plain, unreadable
 from masking import DESIGNS, FILLS, REGIONS
 from masking.checks import check_cells, check_keep, check_seed
@@ -182,9 +182,10 @@ class Estimation(_Concern):
 
 @dataclass(frozen=True)
 class Execution(_Concern):
-    """How the encoder is run: with which pooling, device, batch size and precision."""
+    """How the encoder is run: with which view of the picture, pooling, device, batch size and precision."""
 
     pooling: str = "auto"
+    view: str = "auto"
     device: str | torch.device = "auto"
     batch_size: BatchSize = "auto"
     precision: str | None = None
@@ -192,6 +193,7 @@ class Execution(_Concern):
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("pooling", self.pooling, POOLINGS)
+        one_of("view", self.view, VIEWS)
         if self.precision is not None:
             one_of("precision", self.precision, PRECISIONS)
         automatic = isinstance(self.batch_size, str) and self.batch_size == "auto"
@@ -251,7 +253,7 @@ class Settings:
     def record(self) -> dict[str, Any]:
         """What determines the numbers, by keyword, as JSON types; reference and foil are recorded by `Question`."""
         values = {**vars(self.request), **vars(self.hiding), **vars(self.estimation)}
-        values |= {"pooling": self.execution.pooling, "precision": self.execution.precision}
+        values |= {name: getattr(self.execution, name) for name in ("pooling", "view", "precision")}
         for name in ("method", "reference", "foil", "given"):
             del values[name]
         types = (str, int, float, bool, list, tuple, type(None))

@@ -157,7 +157,7 @@ class Archive:
             return vector
         if self.encoder is None:
             record = self.record["encoder"]
-            encoder = load_encoder(record["name"], pooling=record["pooling"])
+            encoder = load_encoder(record["name"], pooling=record["pooling"], view=record.get("view", "auto"))
             check_same_encoder(record, encoder, self.folder)
             self.encoder = encoder
         embedding: Vectors = self.encoder(read_image(query, channels=self.encoder.channels))[0].cpu().numpy()

@@ -135,15 +135,21 @@ class Pictures:
 
 
 def in_view(values: NDArray[np.float32], encoder: Encoder, cells: int) -> NDArray[np.float64]:
-    """Average a map (H, W) of a picture over a grid on the part that the encoder sees: (cells, cells)."""
+    """Average a map (H, W) of a picture over a grid on the part that the encoder sees: (cells, cells).
+
+    Where the encoder sees padding only, it is the mean of the other cells.
+    """
     height, width = values.shape
     top, left, bottom, right = encoder.seen(height, width)
     seen = torch.from_numpy(values).double()[
         max(0, round(top)) : min(height, round(bottom)), max(0, round(left)) : min(width, round(right))
     ]
     known = seen.isfinite()  # the edge of a crop may fall between pixels
+    beyond = (-left, right - width, -top, bottom - height)  # where the view is padded
+    seen, known = (F.pad(part, [max(0, round(side)) for side in beyond]) for part in (seen, known))
     sums = F.adaptive_avg_pool2d(torch.stack([seen.nan_to_num(0.0) * known, known.double()])[None], cells)[0]
-    return (sums[0] / sums[1]).numpy()
+    means = sums[0] / sums[1]
+    return means.where(sums[1] > 0, means.nanmean()).numpy()
 
 
 def cell_masks(size: tuple[int, int], cells: int = CELLS) -> Tensor:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from relax.io.images import ImageSource
     from relax.settings import Settings
 
+LEAST_UNSEEN = 0.005  # share of a picture that a crop hides, of which is told
 NAMED = 3  # images about whose maps a doubt is told
 AddMasks: TypeAlias = Callable[..., Explanation]  # `continue_file` with the encoder, the settings and a number
 Assess: TypeAlias = Callable[..., Trust]  # `relax.assess` with all arguments set but image and progress
@@ -106,7 +107,7 @@ def explain_files(
         done = f"{len(explained)} of {len(images)} images are done, in {out}"
         raise Stopped(f"{done}; {_so_far(stop)}" if isinstance(stop, Interrupted) else done) from None
     if explained and not quiet:
-        print_table(summary(explained), *_doubts(explained))
+        print_table(summary(explained), *_doubts(explained), *_cropped(explained))
     failed = len(images) - len(explained)
     if failed and len(images) > 1:
         complain(f"{failed} of {len(images)} images failed; see above")
@@ -210,6 +211,20 @@ def _doubts(rows: Sequence[ExplainedFile]) -> list[str]:
     lines = [f"{shortened(image, 400)}: {doubt}" for image, reasons in doubtful[:NAMED] for doubt in reasons]
     more = len(doubtful) - NAMED
     return [*lines, f"{more} more such images: their figures say so"] if more > 0 else lines
+
+
+def _cropped(rows: Sequence[ExplainedFile]) -> list[str]:
+    """How much of the pictures the encoder's crop hides, and the way out: one line a run, or none."""
+    shares = [(row.explanation.provenance.get("unseen") or {}).get("share", 0) for row in rows]
+    hidden = [share for share in shares if share >= LEAST_UNSEEN]
+    if not hidden:
+        return []
+    low, high = f"{min(hidden):.0%}".removesuffix("%"), f"{max(hidden):.0%}".replace("%", " %")
+    much = high if low == high.removesuffix(" %") else f"{low} to {high}"
+    which = (
+        "the picture" if len(rows) == 1 else "the pictures" if len(hidden) == len(rows) else f"{len(hidden)} pictures"
+    )
+    return [f"the encoder's crop hides {much} of {which}: --view pad shows it all"]
 
 
 def _surpassed(explanation: Explanation, target: Path) -> bool:

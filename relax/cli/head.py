@@ -48,7 +48,7 @@ def _head(context: typer.Context) -> None:
 
 
 @head_app.command(epilog=TRAIN_EXAMPLES)
-@takes(("seed", "device", "batch_size", "pooling"), batch_size=BATCH_SIZE)
+@takes(("seed", "device", "batch_size", "pooling", "view"), batch_size=BATCH_SIZE)
 def train(
     images: Annotated[
         str, typer.Argument(metavar="DIR|CSV", help="A folder per class, or a CSV with columns path,label.")
@@ -73,7 +73,7 @@ def train(
     batch_size = BATCH_SIZE if options["batch_size"] == "auto" else options["batch_size"]
     with usage_errors(debug=debug, of_images=True):
         data = _plan(images, out, kind, k)
-        network = load(encoder, device=options["device"], pooling=options["pooling"])
+        network = load(encoder, device=options["device"], pooling=options["pooling"], view=options["view"])
     try:
         embeddings, bad = embed_images(data, network, batch_size, visible=not quiet)
         readable = data.without(bad)

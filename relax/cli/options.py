@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from encoders import POOLINGS, PRECISIONS
+from encoders import POOLINGS, PRECISIONS, VIEWS
 from masking import DESIGNS, FILLS, REGIONS
 from relax.estimators.defaults import DEFAULT_MASKS
 from relax.plotting.tables import FORMATS, KINDS
@@ -150,7 +150,7 @@ HIDING = ("regions", "cells", "keep", "fill", "design", "seed")
 WITHIN = ("within",)
 ESTIMATION = ("masks", "estimator", "preset")
 TOLERANCE = ("tolerance",)
-EXECUTION = ("device", "batch_size", "precision", "pooling")
+EXECUTION = ("device", "batch_size", "precision", "pooling", "view")
 
 OPTIONS = {
     "method": Option(
@@ -180,6 +180,7 @@ OPTIONS = {
         several=True,
     ),
     "pooling": Option(f"How encoders that return tokens or maps are pooled: {_rows(POOLINGS)}.", "HOW", QUESTION_PANEL),
+    "view": Option(f"How pictures get to the encoder's input: {_rows(VIEWS)}.", "HOW", QUESTION_PANEL),
     "regions": Option(
         f"What is hidden together: {_rows({name: row.what for name, row in REGIONS.items()})}.", "KIND", HIDING_PANEL
     ),

@@ -52,14 +52,16 @@ def load_with_head(spec: str, head: str | None, keywords: dict[str, Any]) -> tup
     from encoders import load_head, network_head
 
     device, pooling, precision = (keywords.get(name) for name in ("device", "pooling", "precision"))
+    view = keywords.get("view") or "auto"
     if head == "network":
         if pooling not in (None, "auto"):
             raise ValueError(
                 f'pooling must be "auto" for --head network, whose classifier needs its own; got {pooling!r}'
             )
         encoder, classifier = network_head(spec, device=device or "auto")
+        encoder = encoder.with_view(view)
         return encoder if precision is None else encoder.with_precision(precision), classifier
-    encoder = load_encoder(spec, device or "auto", pooling or "auto", precision=precision)
+    encoder = load_encoder(spec, device or "auto", pooling or "auto", precision=precision, view=view)
     if head is None:
         return encoder, None
     classifier = load_head(head)

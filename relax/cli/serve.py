@@ -104,5 +104,6 @@ def _loaded(specs: list[str], options: dict[str, Any]) -> list[tuple[str, Encode
     """The encoders, each loaded now, so that a wrong one is an error at once."""
     from relax.scene import load_encoder
 
-    device, pooling, precision = (options.get(name) for name in ("device", "pooling", "precision"))
-    return [(spec, load_encoder(spec, device or "auto", pooling or "auto", precision=precision)) for spec in specs]
+    device, pooling, view = (options.get(name) or "auto" for name in ("device", "pooling", "view"))
+    precision = options.get("precision")
+    return [(spec, load_encoder(spec, device, pooling, precision=precision, view=view)) for spec in specs]

@@ -110,7 +110,8 @@ def results(explanation: ExplanationLike) -> list[str]:
     if provenance.get("within"):
         phrases.append("the photograph: outside the region, and always visible")
     elif not np.isfinite(explanation.importance).all():
-        phrases.append("hatched: never seen by the encoder")
+        unseen = 1 - float(np.isfinite(explanation.importance).mean())
+        phrases.append(f"hatched: never seen by the encoder ({unseen:.0%})")
     return phrases
 
 

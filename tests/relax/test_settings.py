@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import relax
-from encoders import POOLINGS, PRECISIONS
+from encoders import POOLINGS, PRECISIONS, VIEWS
 from masking import DESIGNS, FILLS, REGIONS
 from relax import keywords
 from relax import settings as module
@@ -29,6 +29,7 @@ TABLES = {
     "preset": PRESETS,
     "pooling": POOLINGS,
     "precision": PRECISIONS,
+    "view": VIEWS,
 }
 FUNCTIONS = {
     relax.explain: keywords.ExplainKeywords,
