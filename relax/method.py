@@ -46,8 +46,12 @@ class WatchImage(Protocol):
         progress: Progress | None = None,
         every: int | None = None,
         earlier: Explanation | None = None,
+        longest: int | None = None,
     ) -> Iterator[Explanation]:
-        """As `explaining`, for one image; without `every` only the finished explanation."""
+        """As `explaining`, for one image; without `every` only the finished explanation.
+
+        With `longest`, all but the last have at most so many px along a side, which takes less time for photographs.
+        """
 
 
 def image_explainer(encoder: Encoder, settings: Settings) -> ExplainImage:
@@ -73,8 +77,9 @@ def image_watcher(encoder: Encoder, settings: Settings) -> WatchImage:
         progress: Progress | None = None,
         every: int | None = None,
         earlier: Explanation | None = None,
+        longest: int | None = None,
     ) -> Iterator[Explanation]:
-        for explanation in watch_image(image, progress, every, earlier):
+        for explanation in watch_image(image, progress, every, earlier, longest):
             record = explanation.provenance
             if record["converged"] is False and "stopped_early" not in record:
                 _warn_not_converged(explanation, budget)
@@ -104,6 +109,7 @@ def _relax(
     progress: Progress | None = None,
     every: int | None = None,
     earlier: Explanation | None = None,
+    longest: int | None = None,
 ) -> Iterator[Explanation]:
     """RELAX for one image, at each look and at last."""
     start = time.perf_counter()
@@ -112,7 +118,7 @@ def _relax(
     asked = {**scene.record(settings.hiding), "method": "relax", **question.record()}
     scores = None if earlier is None else earlier_scores(earlier, scene, asked, target, budget)
     curve = None if earlier is None else Convergence.of(earlier.provenance.get("convergence"))
-    run = Run(scene, target, budget, progress, every, scores, curve)
+    run, glance = Run(scene, target, budget, progress, every, scores, curve), scene.reduced(longest)
     for moments in run.looks():
         record = {
             **asked,
@@ -124,7 +130,8 @@ def _relax(
         }
         if earlier is not None:
             record = continued(record, earlier.provenance)
-        explanation = scene.explanation(moments, record, run.scores, warn=not run.early)
+        frame = scene if run.over else glance
+        explanation = frame.explanation(moments, record, run.scores, warn=not run.early)
         if run.interrupted:
             raise Interrupted([explanation])
         yield explanation

@@ -78,7 +78,7 @@ class Run:
         self.scene, self.score, self.budget, self.progress, self.every = scene, score, budget, progress, every
         self.moments = scene.estimator() if scores is None else moments_of(scene, scores)
         self.curve = curve or Convergence()
-        self.interrupted = False
+        self.interrupted = self.over = False
         self._parts = [] if scores is None else [scores]
 
     def looks(self) -> Iterator[Estimator]:
@@ -110,6 +110,7 @@ class Run:
                 raise
             self.interrupted = True
             self.moments = moments_of(self.scene, self.scores)
+        self.over = True
         self._look()
         yield self.moments
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import encoders
 from encoders import Encoder
@@ -219,6 +220,18 @@ class Scene:
     @cached_property
     def _prepared_fill(self) -> Tensor:
         return self.run.prepare(self.fill.expand_as(self.view))
+
+    def reduced(self, longest: int | None) -> Scene:
+        """The same masks and embeddings, with maps and picture of at most `longest` px along a side; None: as it is.
+
+        Maps in the frame of a photograph take seconds, more than the masks of a look at a running explanation.
+        """
+        factor = 1.0 if longest is None else longest / max(self.image.shape[-2:])
+        if factor >= 1:
+            return self
+        size = tuple(max(1, round(side * factor)) for side in self.image.shape[-2:])
+        within = None if self.within is None else self.within.reduced(size)
+        return replace(self, image=F.interpolate(self.image, size, mode="area"), within=within)
 
     def estimator(self, first: int = 0) -> Estimator:
         """Turns the scores of masks `first`, `first + 1`, ... into maps."""

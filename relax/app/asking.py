@@ -22,7 +22,7 @@ from relax.cli.options import COMMAND_LINE_DEFAULTS, OPTIONS, fill_value
 from relax.settings import DEFAULTS, Settings
 from similarity.measures import MEASURES
 
-FIELDS = ("method", "masks", "cells", "keep", "fill", "seed", "regions", "similarity")
+FIELDS = ("method", "masks", "tolerance", "cells", "keep", "fill", "seed", "regions", "similarity")
 """Keywords of `relax.explain` that a form may set."""
 
 METHOD_NAMES = tuple(name for name, method in METHODS.items() if "head" not in method.needs)

@@ -20,14 +20,14 @@ from relax.explanation import Explanation
 from relax.maps import map_unit
 from relax.method import image_watcher
 from relax.plotting.overlay import overlay
-from relax.report.maps import data_uri, fitted
+from relax.report.maps import averaged, data_uri, fitted
 from relax.run import Interrupted
 from relax.scale import doubts
 from relax.text import number
 
 EVERY = 128  # masks between two looks at first; see `relax.run`
 PAUSE = 0.1  # seconds between two reports of progress
-LONGEST = 720  # px of the overlay that is shown while masks come in
+LONGEST = 720  # px of the maps that are shown while masks come in
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Result:
 
 
 def explain(visitor: Visitor, question: Asked, earlier: Explanation | None, job: Job) -> None:
-    """Explain the picture of a visitor; each look is told, and kept as the visitor's result.
+    """Explain the picture of a visitor; each look is told, and the last is kept as the visitor's result.
 
     Args:
         visitor: Gets the result.
@@ -59,20 +59,19 @@ def explain(visitor: Visitor, question: Asked, earlier: Explanation | None, job:
     with collected() as notes:
         watch = image_watcher(question.encoder, question.settings)
         try:
-            for explanation in watch(image, report, EVERY, earlier):
-                _keep(visitor, question, explanation)
+            for explanation in watch(image, report, EVERY, earlier, LONGEST):
                 if "stopped_early" in explanation.provenance:
                     job.tell({"kind": "look", **told(explanation)})
-                    report.check()
+            _keep(visitor, question, explanation)
         except Interrupted as stop:
             _keep(visitor, question, stop.explanation)
-        except KeyboardInterrupt:  # before the first look, or between two: the last one is kept
+        except KeyboardInterrupt:  # before there were two masks: what was there stays
             pass
     result = visitor.result
-    if result is None or (earlier is None and result.asked is not question):
+    if result is None or (result.asked is not question and earlier is None):
         job.end({"kind": "stopped", "words": "stopped before there was a map"})
-        return
-    job.end({"kind": "done", **told(result.explanation), "notes": notes})
+    else:
+        job.end({"kind": "done", **told(result.explanation), "notes": notes})
 
 
 def with_more(visitor: Visitor, more: Any, limits: Limits) -> tuple[Asked, Explanation]:
@@ -139,12 +138,10 @@ def _words(explanation: Explanation) -> str:
 
 
 def _overlay(explanation: Explanation) -> str:
-    layer = Image.fromarray(overlay(explanation))
-    height, width = fitted(explanation.importance.shape, LONGEST)
-    if layer.size != (width, height):
-        layer = layer.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    """The importance to lay over the picture, as the data URI of a PNG; drawn small, since large ones take seconds."""
+    small = averaged(explanation.importance, fitted(explanation.importance.shape, LONGEST)).astype(np.float32)
     stream = io.BytesIO()
-    layer.save(stream, "PNG")
+    Image.fromarray(overlay(replace(explanation, importance=small))).save(stream, "PNG")
     return data_uri(stream.getvalue(), "image/png")
 
 
@@ -155,11 +152,8 @@ class _Progress:
         self.job, self.told = job, 0.0
 
     def __call__(self, done: int, total: int) -> None:
-        self.check()
+        if self.job.stopped:
+            raise KeyboardInterrupt
         if time.monotonic() - self.told >= PAUSE or done >= total:
             self.told = time.monotonic()
             self.job.tell({"kind": "progress", "done": done, "of": total})
-
-    def check(self) -> None:
-        if self.job.stopped:
-            raise KeyboardInterrupt

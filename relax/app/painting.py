@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from encoders.values import is_whole
 from relax.app.asking import Asked
 from relax.app.visitors import Visitor
-from relax.references import Question
+from relax.references import embed_reference
 from relax.report.maps import jpeg
 from relax.scene import Scene
 from similarity.references import Target
@@ -57,8 +57,7 @@ def painted(visitor: Visitor, question: Asked, layer: Mapping[str, Any]) -> dict
         of_itself = Target(measure, whole)(embeddings)
         scores[measure] = {"whole": float(of_itself[0]), "all": float(of_itself[1])}
     if "reference" in question.pictures:
-        reference = Question.of("cosine", [question.pictures["reference"].source], None, question.encoder).reference
-        assert reference is not None  # noqa: S101  # there is a picture
+        reference = embed_reference([question.pictures["reference"].source], question.encoder)
         for measure in MEASURES:
             target = Target(measure, reference.to(scene.accumulator_device))
             with_whole = target(torch.stack([embeddings[0], whole]))

@@ -31,7 +31,7 @@ def saved(result: Result, ending: str) -> tuple[str, bytes]:
     Raises:
         ValueError: If there is no such file.
     """
-    stem = stem_of(str(result.asked.pictures["image"].path))
+    stem = stem_of(result.asked.pictures["image"].address)
     if ending == ALL:
         return f"{stem}.zip", _archive({f"{stem}{end}": _content(result, end) for end in WRITTEN})
     if ending not in OFFERED:
@@ -41,13 +41,13 @@ def saved(result: Result, ending: str) -> tuple[str, bytes]:
 
 def lines(result: Result) -> dict[str, str]:
     """What makes the result again, in the folder of the pictures: "command" and "python"."""
-    files = {role: picture.path.name for role, picture in result.asked.pictures.items()}
+    files = {role: picture.argument for role, picture in result.asked.pictures.items()}
     keywords = dict(result.asked.keywords)
     if result.explanation.scores is not None:
         keywords["masks"] = result.explanation.provenance["masks"]["count"]
     return {
         "command": _command(files, result.asked.spec, keywords),
-        "python": _python(files, result.asked.spec, keywords, stem_of(str(result.asked.pictures["image"].path))),
+        "python": _python(files, result.asked.spec, keywords, stem_of(result.asked.pictures["image"].address)),
     }
 
 

@@ -39,7 +39,8 @@ class Server:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self._quick = ThreadPoolExecutor(1, "answering")  # pictures are read and painted one by one
+        self._quick = ThreadPoolExecutor(1, "answering")  # pictures are read and painted one by one,
+        self._drawing = ThreadPoolExecutor(1, "drawing")  # and files, which take longer, are made one by one
 
     def app(self, hosts: Sequence[str]) -> Starlette:
         """The ASGI application, which answers under these names; "*" is any."""
@@ -53,6 +54,7 @@ class Server:
             Route("/visitor/alive", self.guarded(self.alive), methods=["POST"]),
             Route("/picture/{role}", self.guarded(self.upload), methods=["PUT"]),
             Route("/picture/{role}", self.guarded(self.remove), methods=["DELETE"]),
+            Route("/picture/{role}", self.guarded(self.choose), methods=["POST"]),
             Route("/example/{role}/{name}", self.guarded(self.example), methods=["PUT"]),
             Route("/explanation", self.guarded(self.explain), methods=["POST"]),
             Route("/explanation", self.guarded(self.stop), methods=["DELETE"]),
@@ -75,6 +77,7 @@ class Server:
         yield
         sweeping.cancel()
         self._quick.shutdown(wait=True)
+        self._drawing.shutdown(wait=True)
 
     # -- Doors --
 
@@ -113,6 +116,9 @@ class Server:
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._quick, lambda: function(*arguments))
 
+    async def _drawn(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._drawing, lambda: function(*arguments))
+
     # -- Answers --
 
     async def welcome(self, request: Request, visitor: Visitor) -> Response:
@@ -147,6 +153,11 @@ class Server:
             path.unlink(missing_ok=True)
             raise
         return JSONResponse(await self._in_thread(self.service.look_at, visitor, role, path))
+
+    async def choose(self, request: Request, visitor: Visitor) -> Response:
+        """Another frame, slice or window of the file that is there."""
+        role, choice = _role(request), str((await _form(request)).get("choice") or "")
+        return JSONResponse(await self._in_thread(self.service.choose, visitor, role, choice.strip().lstrip("#")))
 
     async def example(self, request: Request, visitor: Visitor) -> Response:
         """One of the examples as picture."""
@@ -190,7 +201,7 @@ class Server:
 
     async def viewer(self, request: Request, visitor: Visitor) -> Response:
         """The interactive viewer, for a frame without an address."""
-        return Response(await self._in_thread(self.service.viewer, visitor), media_type="text/plain")
+        return Response(await self._drawn(self.service.viewer, visitor), media_type="text/plain")
 
     async def lines(self, request: Request, visitor: Visitor) -> Response:
         """What makes the result again."""
@@ -198,7 +209,7 @@ class Server:
 
     async def file(self, request: Request, visitor: Visitor) -> Response:
         """A file of the result."""
-        name, content = await self._in_thread(self.service.file, visitor, request.path_params["ending"])
+        name, content = await self._drawn(self.service.file, visitor, request.path_params["ending"])
         return Response(content, media_type="application/octet-stream", headers={"X-Name": quote(name)})
 
 

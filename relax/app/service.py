@@ -20,6 +20,7 @@ from relax.app.painting import painted
 from relax.app.refusals import Refusal, in_words
 from relax.app.visitors import ROLES, Picture, Visitor, Visitors
 from relax.explanation import Explanation
+from relax.io.choice import split_choice
 from relax.io.errors import ImageError
 from relax.io.images import read_with_record
 from relax.report.maps import jpeg
@@ -81,11 +82,19 @@ class Service:
             ImageError: If it is no picture, or one that is too large; it is deleted then.
         """
         try:
-            picture = Picture.at(path)
-            pixels, record = read_with_record(picture.source, channels=3)
+            return self._taken(visitor, role, Picture.at(path))
         except BaseException:
             shutil.rmtree(path.parent, ignore_errors=True)
             raise
+
+    def choose(self, visitor: Visitor, role: str, choice: str) -> dict[str, Any]:
+        """As `look_at`, for another picture in the file that is there; a wrong choice changes nothing."""
+        if role not in visitor.pictures:
+            raise Refusal(409, "there is no picture yet: drop one in, or take an example")
+        return self._taken(visitor, role, Picture.at(visitor.pictures[role].path, choice))
+
+    def _taken(self, visitor: Visitor, role: str, picture: Picture) -> dict[str, Any]:
+        pixels, record = read_with_record(picture.source, channels=3)
         if visitor.job is not None and role == "image":
             visitor.job.stop()
         visitor.take(role, picture)
@@ -97,6 +106,8 @@ class Service:
             "height": height,
             "shown": jpeg(shown, PREVIEW),
             "read": "; ".join(f"{name}: {value}" for name, value in record.items()),
+            "choice": picture.choice,
+            "choices": split_choice(picture.address)[1] is not None,
         }
 
     def take_example(self, visitor: Visitor, role: str, name: str) -> dict[str, Any]:

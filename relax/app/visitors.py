@@ -19,6 +19,7 @@ from relax.app.limits import Limits
 from relax.app.refusals import Refusal
 from relax.io.choice import name_within
 from relax.io.datasets import Row
+from relax.io.errors import ImageError
 from relax.io.images import ImageSource
 from relax.text import printable
 
@@ -42,21 +43,43 @@ class Picture:
 
     Attributes:
         path: Where it lies.
+        choice: Of a picture in a medical file, such as "frame=3", see `relax.io.choice`; "" is the default one.
         name: What results call it: as `relax explain` does in the folder of the file.
     """
 
     path: Path
+    choice: str
     name: str
 
     @classmethod
-    def at(cls, path: Path) -> Picture:
-        """The picture in a file."""
-        return cls(path, name_within(path.parent, path.name))
+    def at(cls, path: Path, choice: str = "") -> Picture:
+        """The picture in a file.
+
+        Raises:
+            ImageError: If the choice could be no choice.
+        """
+        if "#" in choice or "/" in choice:
+            raise ImageError(f"the choice of a picture in a file is NAME=VALUE, joined with &; got {choice!r}")
+        return cls(path, choice, name_within(path.parent, path.name + _after(choice)))
+
+    @property
+    def address(self) -> str:
+        """As `relax.io` takes it."""
+        return str(self.path) + _after(self.choice)
+
+    @property
+    def argument(self) -> str:
+        """As the command line takes it, in the folder of the file."""
+        return self.path.name + _after(self.choice)
 
     @property
     def source(self) -> ImageSource:
         """It as `relax.io` reads it, under its name."""
-        return cast(ImageSource, Row(str(self.path), self.name))
+        return cast(ImageSource, Row(self.address, self.name))
+
+
+def _after(choice: str) -> str:
+    return f"#{choice}" if choice else ""
 
 
 @dataclass
@@ -87,9 +110,9 @@ class Visitor:
         return folder / safe_name(name)
 
     def take(self, role: str, picture: Picture | None) -> None:
-        """Put a picture in a role, or none; the one before is deleted."""
+        """Put a picture in a role, or none; the file of the one before is deleted."""
         before = self.pictures.pop(role, None)
-        if before is not None:
+        if before is not None and (picture is None or picture.path != before.path):
             shutil.rmtree(before.path.parent, ignore_errors=True)
         if picture is not None:
             self.pictures[role] = picture
@@ -163,8 +186,11 @@ class Visitors:
 
 
 def safe_name(text: str) -> str:
-    """A file name from what a browser says: no folders, no control characters, of limited length, never empty."""
+    """A file name from what a browser says: no folders, no control characters, of limited length, never empty.
+
+    Nor that of a DICOMDIR, which names further files, and would name those of this machine.
+    """
     name = printable(PurePosixPath(text.replace("\\", "/")).name).strip().lstrip(".")
     while len(name) > _LONGEST or len(name.encode()) > 2 * _LONGEST:
         name = name[1:]
-    return name or "picture"
+    return "picture" if name.upper() in ("", "DICOMDIR") else name

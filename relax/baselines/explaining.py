@@ -90,6 +90,7 @@ class Baseline:
         progress: Progress | None = None,
         every: int | None = None,
         earlier: Explanation | None = None,
+        longest: int | None = None,
     ) -> Iterator[Explanation]:
         """Explain one image, at each look and at last; methods that do not average masks have no look but the last.
 
@@ -98,6 +99,7 @@ class Baseline:
             progress: Called with (passes done, passes expected) after every batch.
             every: Masks between two looks, see `relax.run`; None for no look but the last.
             earlier: None; only RELAX itself continues an explanation.
+            longest: Px along a side of all explanations but the last, at most.
 
         Raises:
             ImageError: If the image cannot be used.
@@ -129,7 +131,8 @@ class Baseline:
                 "cost": {"passes": task.passes + passes_before, "in_words": self.method.passes_in_words},
                 **surroundings(self.encoder.device, time.perf_counter() - start),
             }
-            explanation = _explanation(scene, maps, provenance)
+            frame = scene if maps.run is None or maps.run.over else scene.reduced(longest)
+            explanation = _explanation(frame, maps, provenance)
             if maps.run is not None and maps.run.interrupted:
                 raise Interrupted([explanation])
             yield explanation

@@ -9,6 +9,8 @@ import torch
 import relax
 from relax.estimators.convergence import Convergence
 from relax.estimators.moments import RelaxMoments
+from relax.method import image_watcher
+from relax.settings import Settings
 
 MAPS = ("importance", "uncertainty", "standard_error")
 IMAGE = torch.rand(3, 40, 48, generator=torch.Generator().manual_seed(0))
@@ -48,6 +50,24 @@ def test_watching_changes_no_number():
 
     for name in (*MAPS, "scores"):
         assert np.array_equal(getattr(watched, name), getattr(alone, name)), name
+
+
+@pytest.mark.parametrize("within", [None, (12, 0, 48, 20)])
+def test_a_small_look_has_the_maps_of_the_large_one_and_the_last_is_whole(within):
+    """Half the size: the small map is interpolated at other places, so it is the mean of four values but for bends."""
+    settings = Settings.of({"masks": 300, "batch_size": 64, "cells": 3, "within": within})
+    watch = image_watcher(relax.load_encoder(weights), settings)
+
+    *whole, last = watch(IMAGE, None, 128)
+    *small, same = watch(IMAGE, None, 128, longest=24)
+
+    assert [look.importance.shape for look in small] == [(20, 24)] * 2
+    assert np.array_equal(same.importance, last.importance, equal_nan=True)
+    for few, many in zip(small, whole, strict=True):
+        assert few.image.shape == (20, 24, 3)
+        means = many.importance.reshape(20, 2, 24, 2).mean((1, 3))
+        np.testing.assert_allclose(few.importance, means, rtol=1e-3)
+        assert np.isnan(few.importance[10:]).all() == (within is not None)
 
 
 def test_all_looks_but_the_last_say_that_masks_are_missing():

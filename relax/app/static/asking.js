@@ -51,6 +51,7 @@ function settings() {
     encoder: Number($("encoder").value),
     method: $("method").value,
     masks: number("masks"),
+    tolerance: number("tolerance"),
     seed: number("seed"),
     fill: $("fill").value === OWN ? $("colour").value : $("fill").value,
     similarity: $("similarity").value,
@@ -72,6 +73,9 @@ function makeSlot(slot) {
   for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
   for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
   drop.addEventListener("drop", (event) => { event.preventDefault(); take(event.dataTransfer.files[0]); });
+  $(`${role}-choice`).addEventListener("change", tried(async () => {
+    await bring(role, json("POST", `picture/${role}`, JSON.stringify({choice: $(`${role}-choice`).value})));
+  }));
   slot.querySelector(".away")?.addEventListener("click", tried(async () => {
     await ask("DELETE", `picture/${role}`);
     delete pictures[role];
@@ -103,4 +107,6 @@ function showPicture(role) {
   if (picture) small.src = picture.shown;
   slot.querySelector(".named").textContent = picture ? [`${picture.name}, ${picture.width} × ${picture.height} px`, picture.read].filter(Boolean).join("; ") : "";
   if (away) away.hidden = !picture;
+  slot.querySelector(".choice").hidden = !picture?.choices;
+  $(`${role}-choice`).value = picture?.choice ?? "";
 }

@@ -16,6 +16,7 @@ $("stop").addEventListener("click", tried(async () => {
 const run = tried(async (form) => {
   const own = ++runs;
   busy(true);
+  $("stage").scrollIntoView({block: "nearest"});
   if (!("more" in form)) errors = [];
   hideResult("more" in form);
   try {
@@ -128,12 +129,7 @@ const blob = async (ending) => {
 async function showResult(look) {
   say(`done: ${$("words").textContent}`);
   $("adding").hidden = !look.more;
-  const [[, figure], viewer, made] = await Promise.all([blob(".png"), ask("GET", "viewer").then((answer) => answer.text()), json("GET", "lines")]);
-  URL.revokeObjectURL($("figure").src);
-  $("figure").src = URL.createObjectURL(figure);
-  $("figure").alt = `${pictures.image.name}: the picture, the importance over it, the importance and the uncertainty. ${$("words").textContent}`;
-  $("viewer").height = 1;
-  $("viewer").srcdoc = viewer;
+  const made = await json("GET", "lines");
   $("command").textContent = made.command;
   $("python").textContent = made.python;
   $("files").replaceChildren(...[".zip", ...offered.files].map((ending) => {
@@ -141,7 +137,15 @@ async function showResult(look) {
     button.addEventListener("click", tried(() => save(ending)));
     return button;
   }));
-  for (const id of ["figure-section", "viewer-section", "saving"]) $(id).hidden = false;
+  $("saving").hidden = false;
+  $("viewer").height = 1;
+  $("viewer").srcdoc = await (await ask("GET", "viewer")).text();
+  $("viewer-section").hidden = false;
+  const [, figure] = await blob(".png");
+  URL.revokeObjectURL($("figure").src);
+  $("figure").src = URL.createObjectURL(figure);
+  $("figure").alt = `${pictures.image.name}: the picture, the importance over it, the importance and the uncertainty. ${$("words").textContent}`;
+  $("figure-section").hidden = false;
   document.querySelector(".stack").dataset.done = look.masks;
 }
 

@@ -1,18 +1,24 @@
 """What the app refuses: other pages, other names, other visitors, files of this machine, too much of anything."""
 
 import base64
+import http.client
+import io
 import json
 import os
 import signal
 import threading
+import time
 import urllib.request
 import webbrowser
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from relax.app.visitors import safe_name
+from relax.app.limits import Limits
+from relax.app.refusals import Refusal
+from relax.app.visitors import Visitors, safe_name
 from relax.cli.app import run
 
 
@@ -94,6 +100,63 @@ def test_a_method_without_masks_gives_its_map_and_one_that_cannot_work_says_why(
     assert "attention" in event["words"]
 
 
+def test_a_large_picture_is_looked_at_small_and_kept_whole(ask, secret, tmp_path):
+    """Maps in the frame of a photograph take longer than their masks."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (600, 800, 3), dtype=np.uint8)).save(tmp_path / "l.png")
+    bring(ask, secret, tmp_path / "l.png")
+
+    _, content = ask("POST", "/explanation", {"encoder": 0, "masks": 160, "cells": 3}, secret)
+    events = [json.loads(line) for line in content.splitlines()]
+    looks = [event for event in events if event["kind"] in ("look", "done")]
+
+    assert [look["masks"] for look in looks] == [128, 160]
+    for look in looks:
+        layer = Image.open(io.BytesIO(base64.b64decode(look["overlay"].partition(",")[2])))
+        assert layer.size == (720, 540)
+    _, record = ask("GET", "/file/.json", None, secret)
+    assert (record["width"], record["height"]) == (800, 600)
+
+
+def test_who_leaves_while_it_runs_makes_room_for_the_next(app, ask, secret, picture):
+    """The first one asks for 4,000 masks at 1 ms and closes the page."""
+    first = ask("POST", "/visitor", secret="")[1]["visitor"]
+    for visitor in (first, secret):
+        bring(ask, visitor, picture())
+    connection = http.client.HTTPConnection(urlsplit(app.address).netloc, timeout=30)
+    connection.request("POST", "/explanation", b'{"encoder": 2, "masks": 4000}', {"X-Relax-Visitor": first})
+    answer = connection.getresponse()
+    while json.loads(answer.readline())["kind"] != "progress":
+        pass
+    start = time.monotonic()
+    answer.close()
+    connection.close()
+
+    status, content = ask("POST", "/explanation", {"encoder": 1, "masks": 8}, secret)
+
+    assert status == 200
+    assert json.loads(content.splitlines()[-1])["kind"] == "done"
+    assert time.monotonic() - start < 3
+    ask("DELETE", "/visitor", secret=first)
+
+
+def test_who_is_silent_for_too_long_is_let_go(tmp_path, picture):
+    visitors = Visitors(tmp_path / "visitors", Limits(visitors=1, silence=60))
+    secret = visitors.welcome()
+    visitor = visitors.known(secret)
+    path = visitor.room_for("cat.png")
+    path.write_bytes(b"")
+    with pytest.raises(Refusal, match="1 pages are open, and no more are served at once"):
+        visitors.welcome()
+
+    visitor.seen -= 61
+    visitors.sweep()
+
+    assert not path.exists()
+    with pytest.raises(Refusal, match="load it again"):
+        visitors.known(secret)
+    visitors.welcome()
+
+
 def test_half_of_a_picture_painted_out_has_the_similarity_worked_out_by_hand(ask, secret, tmp_path):
     """Of 8 x 8 pixels the upper half is white, and the left half is hidden in black: 4 of the 8 white blocks stay.
 
@@ -138,6 +201,17 @@ def test_a_patient_is_named_by_a_hash_in_results_and_nowhere_in_the_output(ask, 
     assert record["image"] == told["name"]
     assert "ustermann" not in json.dumps(record)
     assert ask("PUT", "/picture/image", b"DICM", secret, X_Name="Mustermann.dcm")[0] == 422
+    assert told["choices"]
+    refused(ask("POST", "/picture/image", {"choice": "frame=2"}, secret), 422, "frame")
+    refused(ask("POST", "/picture/image", {"choice": "/../a"}, secret), 422, "NAME=VALUE")
+    status, told = ask("POST", "/picture/image", {"choice": "#frame=1&window=100,50"}, secret)
+    assert status == 200, told
+    ask("POST", "/explanation", {"encoder": 1, "masks": 8, "cells": 2}, secret)
+    _, lines = ask("GET", "/lines", None, secret)
+    assert lines["command"] == (
+        "relax explain 'Mustermann.dcm#frame=1&window=100,50' --encoder blocks --cells 2 --masks 8 --batch-size 32"
+    )
+    assert ask("GET", "/file/.json", None, secret)[1]["read"]["window"]
     output = capfd.readouterr()
     assert "ustermann" not in output.out + output.err
 
@@ -151,6 +225,7 @@ def test_a_patient_is_named_by_a_hash_in_results_and_nowhere_in_the_output(ask, 
         ("..", "picture"),
         ("", "picture"),
         (".hidden.png", "hidden.png"),
+        ("dicomdir", "picture"),
         ("a" * 300 + ".nii.gz", "a" * 113 + ".nii.gz"),
     ],
 )

@@ -98,6 +98,8 @@ def test_what_is_saved_is_what_the_command_line_writes(visit, picture, tmp_path,
     drop(page, picture("cat.png"))
     page.click("#others summary")
     drop(page, picture("dog.png", 1, (2, 40)), "reference")
+    page.wait_for_selector("#similar tr[data-name=reference_whole]")
+    drop(page, picture("bird.png", 2, (20, 2)), "foil")
     explain(page, encoder="default", masks=128, cells=4, fill="blur", keep=0.6)
     with page.expect_download() as download:
         page.click("text=All as ZIP")
@@ -107,7 +109,8 @@ def test_what_is_saved_is_what_the_command_line_writes(visit, picture, tmp_path,
     monkeypatch.chdir(tmp_path)
     command = page.inner_text("#command")
     assert command == (
-        "relax explain cat.png --reference dog.png --cells 4 --keep 0.6 --fill blur --masks 128 --batch-size 32"
+        "relax explain cat.png --reference dog.png --foil bird.png --cells 4 --keep 0.6 --fill blur --masks 128 "
+        "--batch-size 32"
     )
     assert run([*shlex.split(command)[1:], "--quiet"]) == 0
 
@@ -119,7 +122,7 @@ def test_what_is_saved_is_what_the_command_line_writes(visit, picture, tmp_path,
         np.testing.assert_array_equal(ours[name], theirs[name])
     records = [json.loads(files["cat.json"]) for files in (saved, written)]
     for record in records:
-        assert record["reference"] == "dog.png"
+        assert (record["reference"], record["foil"]) == ("dog.png", "bird.png")
         assert set(record) >= VOLATILE
     assert {k: v for k, v in records[0].items() if k not in VOLATILE} == {
         k: v for k, v in records[1].items() if k not in VOLATILE
