@@ -206,17 +206,22 @@ class Explanation:
         """Draw one panel, in axes of a figure of your own if given.
 
         Args:
-            kind: One of the panels of `relax.figure`, such as "overlay", "importance" or "u_relax".
+            kind: One of the panels of `relax.figure`, such as "overlay", "importance" or "u_relax"; or "convergence",
+                the error against the number of masks.
             ax: matplotlib's Axes to draw into, with a colour bar below; None makes a figure.
             options: Further keywords of `relax.figure`, such as `cmap` and `alpha`; `width` is 3.5 inches, the column
-                of a paper, unless given.
+                of a paper, unless given. "convergence" takes `theme` alone.
 
         Returns:
             The figure.
 
         Raises:
-            ValueError: As `relax.figure` does.
+            ValueError: As `relax.figure` does; for "convergence" if there is no such curve.
         """
+        if kind == "convergence":
+            from relax.plotting.convergence import convergence_plot
+
+            return convergence_plot(self.convergence(), self.provenance, ax, **options)
         from relax.plotting.figure import figure  # matplotlib takes a while to load
 
         return figure(self, **{"panels": [kind], "ax": ax, "width": 3.5, **options})

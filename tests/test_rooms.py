@@ -159,6 +159,7 @@ LATE = {
     ("relax.method", "relax.baselines"),  # captum and grad-cam
     ("relax.explanation", "relax.plotting.figure"),  # matplotlib
     ("relax.explanation", "relax.report.notebook"),
+    ("relax.explanation", "relax.plotting.convergence"),
     ("relax.archive.hits", "relax.plotting.hits"),
     ("relax.archive.hits", "relax.report.hits"),
     ("relax.archive.hits", "relax.report.page"),

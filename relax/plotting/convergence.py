@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from encoders.values import is_number
@@ -15,7 +16,7 @@ from relax.plotting.caption import recipe
 from relax.plotting.drawing import Drawing
 from relax.plotting.lettering import PLAIN
 from relax.plotting.themes import THEMES, Theme
-from relax.text import number, shortened
+from relax.text import number, one_of, shortened
 
 LARGEST, MEDIAN = "#c0469b", "#5b7fd6"  # readable on light and dark, told apart in grey by their markers
 APART = 1.7  # ratio of two numbers of masks whose labels do not touch
@@ -41,6 +42,22 @@ def convergence_figure(
     title = f"{shortened(str(provenance.get('image')), 36)} · {recipe(provenance)[0]}"
     axes.set_title(title, size=7, color=colours.ink, loc="left", **PLAIN)
     return drawing
+
+
+def convergence_plot(
+    curve: Mapping[str, Sequence[Any]], provenance: dict[str, Any], ax: Axes | None = None, *, theme: str = "light"
+) -> Figure:
+    """`convergence_figure`, or the curve in axes of a caller's own figure, which is returned.
+
+    Raises:
+        ValueError: As `draw_convergence`, or if the theme is unknown.
+    """
+    colours = THEMES[one_of("theme", theme, THEMES)]
+    if ax is None:
+        return convergence_figure(curve, provenance, theme=theme)
+    draw_convergence(ax, curve, unit=map_unit(provenance), tolerance=provenance.get("tolerance"), theme=colours)
+    drawing: Any = ax.figure
+    return cast(Figure, drawing)
 
 
 def draw_convergence(

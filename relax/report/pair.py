@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def pair_report(pair: PairLike, title: str | None = None) -> Report:
         f"Kept in full where “beyond itself” is more than {ERRORS:g} standard errors above 0, pale elsewhere.",
     )
     chart = Chart(
-        file_of(pair_figure(pair)),
+        file_of(pair_figure(bare(pair))),
         "A row for each picture: its map for the other, for itself, and what of the former goes beyond the latter.",
         f"Maps of {names[0]} and {names[1]}; the viewer above shows each of them.",
     )
@@ -56,6 +57,36 @@ def pair_report(pair: PairLike, title: str | None = None) -> Report:
         common([without_folders(exhibit.explanation.provenance) for exhibit in exhibits]),
         _collection(exhibits, names),
     )
+
+
+def bare(pair: PairLike) -> PairLike:
+    """The pair under the names of its pictures, without the folders in which they lie."""
+    return _Pair(*(_Direction(direction) for direction in (pair.a, pair.b)))
+
+
+class _Maps:
+    """An explanation whose record has no folders."""
+
+    def __init__(self, maps: ExplanationLike) -> None:
+        self.importance, self.uncertainty, self.standard_error = maps.importance, maps.uncertainty, maps.standard_error
+        self.image, self.provenance = maps.image, without_folders(maps.provenance)
+
+
+class _Direction:
+    """A direction of such maps."""
+
+    def __init__(self, direction: DirectionLike) -> None:
+        self.to_other, self.to_itself = _Maps(direction.to_other), _Maps(direction.to_itself)
+        self.beyond = _Maps(direction.beyond)
+        self.similarity, self.slope, self.correlation = direction.similarity, direction.slope, direction.correlation
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Both directions."""
+
+    a: DirectionLike
+    b: DirectionLike
 
 
 def _names(pair: PairLike) -> tuple[str, str]:

@@ -1,11 +1,17 @@
 """A page of the site is its page in the repository, with includes and tables put in and links to the same files."""
 
+import inspect
+import re
+
 import pytest
 
+import relax
 from docs.site.pages import PageError, filled, gather, place
 from docs.site.tables import SETTINGS, TABLES
 from relax.baselines import METHODS
 from relax.metrics import METRICS
+from relax.plotting.tables import FORMATS, KINDS
+from relax.plotting.themes import THEMES
 from relax.settings import DEFAULTS
 from tests.paths import ROOT
 
@@ -104,3 +110,12 @@ def test_the_table_of_methods_has_them_all_with_cost_and_limit():
 
 def test_the_table_of_metrics_has_them_all():
     assert len(TABLES["metrics"]().splitlines()) == 2 + len(METRICS)
+
+
+def test_the_page_on_figures_shows_every_keyword_and_format():
+    text = (ROOT / "docs" / "figures.md").read_text()
+
+    for name in inspect.signature(relax.figure).parameters.keys() - {"explanation"}:
+        assert re.search(rf"## .*\b{name}\b|`{name}[=`]", text), f"docs/figures.md says nothing of {name}"
+    for name in (*KINDS, *(f".{format}" for format in FORMATS), *THEMES.keys() - {"light"}):
+        assert f"`{name}`" in text or f'"{name}"' in text, f"docs/figures.md says nothing of {name}"

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from relax.plotting.convergence import convergence_figure, draw_convergence
+from tests.relax.report.test_report import explanation
 
 CURVE = {"masks": [256, 512, 1024, 1100], "largest": [0.4, 0.3, 0.2, 0.18], "median": [0.3, 0.2, 0.1, 0.09]}
 RECORD = {"image": "cat_$1.png", "encoder": {"name": "default"}, "similarity": "cosine", "tolerance": 0.1}
@@ -58,3 +59,17 @@ def test_labels_of_masks_do_not_touch_and_the_unit_is_said(theme):
 def test_what_is_no_curve_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         draw_convergence(Figure().subplots(), {**CURVE, **changes})
+
+
+def test_an_explanation_plots_its_curve_alone_or_in_axes_of_the_caller():
+    explained = explanation(record={"convergence": CURVE, "tolerance": 0.1})
+    axes = Figure().subplots()
+
+    assert explained.plot("convergence", ax=axes) is axes.figure
+    alone = explained.plot("convergence", theme="dark").axes[0]
+
+    for panel in (axes, alone):
+        np.testing.assert_allclose(panel.lines[1].get_xydata(), np.transpose([CURVE["masks"], CURVE["largest"]]))
+        assert panel.lines[-1].get_ydata() == [0.1, 0.1]
+    with pytest.raises(ValueError, match="theme must be one of light, dark; got 'pink'"):
+        explained.plot("convergence", theme="pink")

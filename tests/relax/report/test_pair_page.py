@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from relax.cli.app import run
+from relax.plotting.questions import pair_figure
 from relax.questions.pairs import PairExplanation, Towards, load_pair
-from relax.report.pair import pair_report
+from relax.report.pair import bare, pair_report
 from tests.relax.report.conftest import wait_for_picture
 from tests.relax.report.test_report import explanation
 
@@ -47,6 +48,14 @@ def test_what_is_not_beyond_is_pale_and_the_rest_as_it_was(pair):
     np.testing.assert_array_equal(kept[:3], pair.a.beyond.image[:3])
     assert kept[3:].min() >= 255 - 255 * 0.25 - 1
     assert (kept[3:].max(-1) == kept[3:].min(-1)).all()  # grey
+
+
+def test_its_figure_names_the_pictures_without_their_folders(pair):
+    drawn = pair_figure(bare(pair))
+
+    words = " ".join(text.get_text() for text in drawn.texts)
+    assert "cat.png" in words
+    assert "somebody" not in words
 
 
 def test_two_pictures_of_one_name_are_told_apart(pair):
