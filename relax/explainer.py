@@ -102,8 +102,10 @@ def explain(
         seed: The only source of randomness; the same seed gives the same masks, whatever the batch size.
         within: The region that masks vary in; the rest stays visible, and maps are NaN there. A mask of the image's
             size (file, PIL image, array or tensor (H, W): 0 outside, one other level inside), a folder of masks named
-            as the images, or a box of pixels, (left, top, right, bottom) or "40,60,200,180". Cells are fitted to its
-            box, so that the same `cells` resolve a lesion, not the picture it lies in. None is the whole image.
+            as the images, a box of pixels, (left, top, right, bottom) or "40,60,200,180", a label of a NIfTI volume of
+            the image's voxels, "lung.nii.gz#label=2", or a segment of a DICOM SEG, "lesion.dcm#segment=1". Cells are
+            fitted to its box, so that the same `cells` resolve a lesion, not the picture it lies in. None is the whole
+            image.
         design: How the masks of the grid depend on each other; it changes the error, not what is estimated:
             "orthogonal" arrays, "sobol", "antithetic" pairs, or "independent" as in the paper.
         estimator: "auto" uses control variates where possible (the grid, at most 36 cells along a side): the same

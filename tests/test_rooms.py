@@ -156,6 +156,7 @@ def test_imports_inside_functions_are_for_start_up_time_or_for_extras():
 
 LATE = {
     ("relax.metrics.sanity", "relax.metrics.random_weights"),  # torch
+    ("relax.io.within", "relax.io.drawn"),  # the extra [medical]
     ("relax.method", "relax.baselines"),  # captum and grad-cam
     ("relax.explanation", "relax.plotting.figure"),  # matplotlib
     ("relax.explanation", "relax.report.notebook"),

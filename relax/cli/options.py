@@ -201,8 +201,9 @@ OPTIONS = {
     ),
     "within": Option(
         "Hide only parts of this region, the rest stays visible: a mask file of the picture's size (0 outside), a "
-        "folder of masks named as the pictures, or a box 40,60,200,180 (left, top, right, bottom in pixels). Cells are "
-        "fitted to its box.",
+        "folder of masks named as the pictures, a box 40,60,200,180 (left, top, right, bottom in pixels), a label "
+        "lung.nii.gz#label=2 of the picture's volume, or a segment lesion.dcm#segment=1 of a DICOM SEG that refers to "
+        "it. Cells are fitted to its box.",
         "REGION",
         HIDING_PANEL,
         without="the whole picture",

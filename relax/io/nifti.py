@@ -109,7 +109,7 @@ class Volume:
     def open(cls, path: str | Path, volume: int | None = None, window: Window | None = None) -> Volume:
         """Open a file; arguments and errors as for `read_nifti`."""
         with decoding_errors():
-            image = _opened(Path(path))
+            image = open_image(Path(path))
             number = _volume_number(image.shape, volume)
             orientation = io_orientation(image.affine)  # type: ignore[no-untyped-call]
             if not np.isfinite(orientation).all():
@@ -144,6 +144,11 @@ class Volume:
         record["asked"] = {key: value for key, value in choice.items() if value is not None}
         orientation = io_orientation(series.affine)  # type: ignore[no-untyped-call]
         return cls(image, None, orientation, series.low, series.high, record)
+
+    @property
+    def series(self) -> SeriesVolume | None:
+        """The DICOM series that it is of."""
+        return getattr(self.image.dataobj, "series", None)
 
     def count(self, axis: str | int) -> int:
         """Number of slices along an axis."""
@@ -244,7 +249,8 @@ def axis_number(axis: str | int) -> int:
     raise ValueError(f"axis must be {', '.join(AXES)} (or 0, 1, 2); got {axis!r}")
 
 
-def _opened(path: Path) -> Any:
+def open_image(path: Path) -> Any:
+    """The file as nibabel opens it, its header checked and its values not loaded; an ImageError if it is damaged."""
     try:
         with LoggingOutputSuppressor():  # what is wrong with a header is told by the error, not on the terminal
             image = nib.load(path, keep_file_open=True)  # its slabs come one after the other, without unpacking again

@@ -73,6 +73,36 @@ class Within:
         return {"named": self.named, "sha256": self.digest, "share": float(f"{self.share:.4g}")}
 
 
+def slices_of(within: object, volume: Any, axis: str, numbers: Sequence[int]) -> dict[int, Within] | None:
+    """The region in slices of a volume, by their numbers, but for those that have nothing of it.
+
+    Args:
+        within: What names it.
+        volume: The `relax.io.nifti.Volume`.
+        axis: The plane of the slices.
+        numbers: Of the slices.
+
+    Returns:
+        None where it is not drawn in a volume, so that one region is meant for each slice.
+
+    Raises:
+        ValueError: If it is of another volume, or none of the slices has anything of it.
+    """
+    if not isinstance(within, str | os.PathLike) or split_choice(os.fspath(within))[1] is None:
+        return None
+    from relax.io.drawn import labels_in
+
+    named = name_of(within)
+    try:
+        labels = labels_in(os.fspath(within), volume)
+        regions = {index: Within(labels.inside(axis, index), named) for index in numbers}
+    except ImageError as error:
+        raise ValueError(f"within: {named}: {error}") from None
+    if not (found := {index: region for index, region in regions.items() if region.inside.any()}):
+        raise ValueError(f"within must cover a pixel of a slice; {named} covers none of these {axis} slices")
+    return found
+
+
 def read_within(within: object, image: object, pixels: Tensor, read: Mapping[str, Any]) -> Within | None:
     """The region that is named, for one picture; None where none is.
 
@@ -89,6 +119,8 @@ def read_within(within: object, image: object, pixels: Tensor, read: Mapping[str
         within = image.within
     if within is None:
         return None
+    if isinstance(within, Within):  # read already
+        return within
     if isinstance(within, str | os.PathLike) and Path(within).is_dir():
         within = _in_folder(Path(within), image)
     named = _name(within, image)
@@ -117,9 +149,11 @@ def _inside(within: object, image: object, size: Sequence[int], read: Mapping[st
         return two_levels(np.asarray(within.convert("L") if within.mode not in ("1", "L", "P", "I;16") else within))
     if not isinstance(within, str | os.PathLike):
         raise ValueError(f"within must be a mask, a box or a file; got {described(within)}")
-    path, kind, choice = split_choice(os.fspath(within))
+    path, kind, _ = split_choice(os.fspath(within))
     if kind is not None:
-        return _of_medical(path, kind, choice, image, read)
+        from relax.io.drawn import drawn_on
+
+        return drawn_on(os.fspath(within), picture_of(image), read)
     return _of_file(path)
 
 
@@ -194,10 +228,6 @@ def _in_folder(folder: Path, image: object) -> Path:
         what = "has several" if found else "has none"
         raise ValueError(f"within must have one mask for the picture, named as it is; {folder} {what}")
     return found[0]
-
-
-def _of_medical(path: Path, kind: str, choice: str, image: object, read: Mapping[str, Any]) -> Inside:
-    raise ValueError("within cannot be a medical file yet")
 
 
 def _name(within: object, image: object) -> str:

@@ -11,10 +11,11 @@ header and its extensions, which may hold a patient's name or a whole DICOM head
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Unpack
+from typing import Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +25,14 @@ from relax.estimators.budget import Progress
 from relax.explanation import Explanation
 from relax.files import written_aside
 from relax.io.choice import split_choice
+from relax.io.datasets import Row
 from relax.io.errors import ImageError
-from relax.io.images import name_of
+from relax.io.images import ImageSource, name_of
 from relax.io.nifti import Volume, axis_number
 from relax.io.picture import AXES, Window
 from relax.io.volume import open_volume
 from relax.io.volumes import write_volume
+from relax.io.within import slices_of
 from relax.keywords import ExplainKeywords, shows
 from relax.maps import MAPS
 from relax.method import image_explainer
@@ -178,12 +181,19 @@ def explain_slices(
     numbers = _slice_numbers(indices, opened.count(name), path, name)
     explain_image = image_explainer(encoder, settings)
     explained = VolumeExplanation(opened, name, {})
-    for index in numbers:
+    regions = slices_of(settings.hiding.within, opened, name, numbers)
+    if regions is not None and len(regions) < len(numbers):
+        warnings.warn(
+            f"{len(numbers) - len(regions)} of {len(numbers)} {name} slices have nothing of within, and are left out",
+            stacklevel=2,
+        )
+    for index in numbers if regions is None else regions:
         address = _address(path, name, index)
         if started is not None:
             started(address)
         picture = opened.picture(name, index)
-        explanation = explain_image(picture.pixels, progress)
+        source = picture.pixels if regions is None else Row(picture.pixels, address, regions[index])
+        explanation = explain_image(cast(ImageSource, source), progress)
         record = {**explanation.provenance, "image": address, "read": picture.how}
         explained.slices[index] = replace(explanation, provenance=record)
         if done is not None:
