@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from relax.auditing import charts
 from relax.auditing.collection import collection_of
-from relax.auditing.findings import clusters_in_words, region_in_words
+from relax.auditing.findings import answer_in_words, clusters_in_words, region_in_words
 from relax.auditing.gallery import Gallery
 from relax.auditing.outliers import LIMIT
 from relax.auditing.predictability import MIN_GROUP, Value
@@ -87,16 +87,21 @@ class Contents:
         if marks is None:
             return None
         explanation = (
-            "Every two pictures were shifted onto each other until they agreed best, and so were pictures and mirror "
-            "images. What only pictures share, wherever it stands, is a label, a logo, a frame, or the same scene. A "
-            "mark that equals its mirror image, or changes its size, is not found this way. The encoder is not asked."
+            "Every two pictures were laid on each other, as they are and shifted until they agreed best, and so were "
+            "pictures and mirror images. What only pictures share is a label, a logo, a frame, or the same scene. A "
+            "mark that equals its mirror image, or changes its size, is not found this way. What is "
+            "found is hidden where it stands, and the same places are hidden elsewhere, to ask the encoder."
         )
-        result = f"{len(marks.images):,} pictures were compared; p = {marks.p:.4f}."
+        result = (
+            f"{len(marks.images):,} pictures were compared; p = {marks.one_place.p:.4f} at one place, "
+            f"{marks.anywhere.p:.4f} anywhere, {marks.p:.4f} for the two together."
+        )
+        asked = () if self.audit.answer is None else (answer_in_words(self.audit.answer),)
         note = "The clearest first; the outline is where they agree most with others."
         strip = self._strip(
             "Pictures with the detail", marks.carriers, partial(self.pictures.marked, marks=marks), note
         )
-        return Section("Details that recur anywhere", (explanation, result), (strip,) if marks.carriers else ())
+        return Section("Details that recur", (explanation, result, *asked), (strip,) if marks.carriers else ())
 
     def _power(self) -> Section | None:
         power = self.audit.power
@@ -104,9 +109,9 @@ class Contents:
             return None
         explanation = (
             "Marks were planted and the tests repeated, with these pictures and their own noise: for places, pictures "
-            "change alike when a random cell is hidden; for details, a square of random blocks is pasted at random "
-            "places, unless one was found already. Where a mark is rarely found, finding none says little: more "
-            "pictures (--hide) help."
+            "change alike when a random cell is hidden; for details, a square of random blocks is pasted at one "
+            "place or at random places, unless one was found already. Where a mark is rarely found, finding none says "
+            "little: more pictures (--hide) help."
         )
         rows = tuple((row.test, row.mark, row.share, row.found) for row in power)
         headers = ("test", "planted", "share of the pictures", "share of the draws in which it is found")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from relax.auditing.answers import Answer
 from relax.auditing.clusters import Clusters
 from relax.auditing.marks import Marks
 from relax.auditing.positions import MIN_PICTURES
@@ -28,6 +29,7 @@ def findings(
     columns: Sequence[Predictability],
     shortcuts: Shortcuts | None,
     marks: Marks | None,
+    answer: Answer | None,
     power: Sequence[Power],
 ) -> tuple[str, ...]:
     """The main results, the most surprising first."""
@@ -35,6 +37,7 @@ def findings(
     sentences = [f"{len(paths):,} images were embedded by {encoder}{unusable}."]
     sentences += _about_shortcuts(shortcuts)
     sentences += _about_marks(paths, marks)
+    sentences += [] if answer is None else [answer_in_words(answer)]
     sentences += _about_power(power)
     sentences += _about_preference(shortcuts)
     sentences += [column_in_words(column) for column in columns if column.p_corrected <= LEVEL]
@@ -124,15 +127,29 @@ def _about_marks(paths: Sequence[str], marks: Marks | None) -> list[str]:
     count = len(marks.images)
     if marks.p > LEVEL:
         return [
-            f"No detail recurs in {count} pictures that were compared with one another, wherever it stands "
-            f"(p = {marks.p:.2f} against mirror images)."
+            f"No detail recurs in {count} pictures that were compared with one another, at one place or anywhere "
+            f"(p = {marks.p:.2f})."
         ]
     clear = f"; {len(marks.carriers)} of {count} show it clearly" if marks.carriers else ""
     first = f", beginning with {paths[marks.carriers[0]]}" if marks.carriers else ""
     return [
-        f"Pictures share a detail, perhaps in different places (p = {marks.p:.4f} against mirror images){clear}. "
+        f"Pictures share a detail, {'at one place' if marks.in_place else 'perhaps at different places'} "
+        f"(p = {marks.p:.4f}){clear}. "
         f"Look at the examples{first}: labels and frames do this, and so do pictures of one scene."
     ]
+
+
+def answer_in_words(answer: Answer) -> str:
+    """Whether the encoder registers the detail."""
+    verdict = (
+        "changes the embeddings alike: the encoder registers it, so it may be a shortcut"
+        if answer.p <= LEVEL
+        else "does not change the embeddings alike: no sign that the encoder registers it"
+    )
+    return (
+        f"Hiding that detail in {answer.pictures} pictures {verdict} (p = {answer.p:.4f}); they move by a cosine "
+        f"distance of {answer.moved:.3f}, the same places without it by {answer.moved_others:.3f}."
+    )
 
 
 def _about_power(power: Sequence[Power]) -> list[str]:

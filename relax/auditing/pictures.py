@@ -115,6 +115,31 @@ class Pictures:
             np.savez(stream, how=np.array(_as_text(recipe)), own=image_embedding, hidden=hidden)
         return image_embedding, hidden
 
+    def hide_box(
+        self, path: str, box: tuple[float, float, float, float], mirror: str = ""
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embed one picture as it is, and with a box hidden.
+
+        Args:
+            path: Relative to the folder.
+            box: (top, left, bottom, right) as shares of the picture, mirrored or not.
+            mirror: See `explain`.
+
+        Returns:
+            Embeddings (D,) each.
+
+        Raises:
+            ImageError: If the picture cannot be used.
+        """
+        scene, _ = self._scene(path, mirror)
+        mask = torch.ones(1, 1, *scene.size, device=scene.view.device)
+        height, width = scene.image.shape[-2:]
+        top, left, bottom, right = self.encoder.seen(height, width)
+        rows = [round((share * height - top) / (bottom - top) * scene.size[0]) for share in box[::2]]
+        columns = [round((share * width - left) / (right - left) * scene.size[1]) for share in box[1::2]]
+        mask[..., max(0, rows[0]) : max(0, rows[1]), max(0, columns[0]) : max(0, columns[1])] = 0
+        return scene.image_embedding.cpu().numpy(), scene.embed(scene.masked(mask))[0].cpu().numpy()
+
     def _scene(self, path: str, mirror: str) -> tuple[Scene, dict[str, Any]]:
         """The picture in the encoder's view, and everything that determines its results."""
         hiding = Hiding(cells=CELLS, seed=self.seed)

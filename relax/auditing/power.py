@@ -3,21 +3,24 @@
 Marks are planted and the tests are repeated, on the audited pictures and their own noise. For the test of places, a
 mark makes some pictures change alike when one cell is hidden: their changes then have a cosine of 0.5 to each other,
 at a random cell. For details that recur, a square of random blocks is pasted into the pictures, each time at another
-place; pairs of a picture with and one without it, and mirror images, are taken to agree as they do without it.
+place or always at the same; pairs of a picture with and one without it, and mirror images, are taken to agree as they
+do without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relax.auditing.marks import Marks, compare_mirrored, fingerprints, luma_of, peaks
+from relax.auditing.marks import Marks, compare_mirrored, peaks
+from relax.auditing.one_place import agreements, compare_moved, spectra_in_place, stretched
 from relax.auditing.positions import compare_positions
 from relax.auditing.shortcuts import LEVEL, SHARPNESS, CellEvidence
+from relax.auditing.spectra import fingerprints, luma_of
 from relax.io.errors import ImageError
 from relax.text import listed
 
@@ -87,24 +90,48 @@ def power_of_details(root: Path, paths: Sequence[str], marks: Marks, *, seed: in
     except ImageError:
         return []
     for size in SIZES:
-        spectra, _ = fingerprints([pasted(luma, size, draws) for luma in lumas])
-        planted = peaks(spectra, spectra)
+        spectra, _ = fingerprints([pasted(luma, size, draws.random(2)) for luma in lumas])
+        standing, _ = spectra_in_place([pasted(luma, size, place) for luma, place in _at_one(stretched(lumas), draws)])
+        planted, in_place = peaks(spectra, spectra), agreements(standing, standing)
+        anywhere, one_place = marks.anywhere, marks.one_place
+        first, second = np.tril_indices(count, -1)
         for share in SHARES:
-            found = 0
+            found = {"anywhere": 0, "at one place": 0}
             for draw in range(DRAWS):
                 carries = draws.permutation(count) < max(2, round(share * count))
-                agreement = np.where(np.outer(carries, carries), planted, marks.agreement)
-                found += compare_mirrored(agreement, marks.control, seed=seed + draw, draws=FLIPS)[0] <= LEVEL
-            results.append(Power("details", f"anywhere (a square of {size:.0%} of the side)", share, found / DRAWS))
+                both = np.outer(carries, carries)
+                mixed = np.where(both, planted, anywhere.agreement)
+                p, _ = compare_mirrored(mixed, anywhere.control, seed=seed + draw, draws=FLIPS)
+                found["anywhere"] += 2 * p <= LEVEL
+                here = np.where(both[first, second][:, None, None], in_place, one_place.agreement)
+                p, _ = compare_moved(here, one_place.control, seed=seed + draw, draws=FLIPS)
+                found["at one place"] += 2 * p <= LEVEL
+            for where, times in found.items():
+                mark = f"{where} (a square of {size:.0%} of the side)"
+                results.append(Power("details", mark, share, times / DRAWS))
     return results
 
 
-def pasted(luma: NDArray[np.float64], size: float, draws: np.random.Generator) -> NDArray[np.float64]:
-    """A copy of a picture (h, w) with a square of 6 x 6 black and white blocks, always the same, at a random place."""
+def _at_one(
+    lumas: Sequence[NDArray[np.float64]], draws: np.random.Generator
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Every picture with one place for all."""
+    place = draws.random(2)
+    return ((luma, place) for luma in lumas)
+
+
+def pasted(luma: NDArray[np.float64], size: float, place: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A copy of a picture (h, w) with a square of 6 x 6 black and white blocks, always the same.
+
+    Args:
+        luma: In [0, 1].
+        size: Side of the square, as a share of the shorter side.
+        place: (2,) in [0, 1): from the top and left end, 0, to the bottom and right end.
+    """
     side = max(6, round(size * min(luma.shape)))
     blocks = np.random.default_rng(0).integers(0, 2, (6, 6)).astype(np.float64)
     square = blocks[np.ix_(*[np.arange(side) * 6 // side] * 2)]
-    top, left = (int(draws.integers(length - side + 1)) if length > side else 0 for length in luma.shape)
+    top, left = (int(share * max(1, length - side + 1)) for share, length in zip(place, luma.shape, strict=True))
     picture = luma.copy()
     area = picture[top : top + side, left : left + side]
     area[:] = square[: area.shape[0], : area.shape[1]]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relax.auditing.answers import Answer
 from relax.auditing.clusters import Clusters
 from relax.auditing.duplicates import Duplicates
 from relax.auditing.hubs import Hubness
@@ -60,7 +61,8 @@ class Audit:
         maps: Mean standardised importance in the view of the encoder, by cluster: (56, 56) each.
         map_counts: Number of pictures in each of them.
         shortcuts: None if there were too few pictures for the test.
-        marks: A detail that recurs anywhere in the frame; None with too few pictures.
+        marks: A detail that recurs, at one place or anywhere; None with too few pictures.
+        answer: What the encoder makes of it; None where nothing recurs.
         power: How often planted marks are found by the two tests.
         findings: The main results as sentences.
         settings: How it was made, as JSON types.
@@ -79,6 +81,7 @@ class Audit:
     map_counts: dict[int, int]
     shortcuts: Shortcuts | None
     marks: Marks | None
+    answer: Answer | None
     power: tuple[Power, ...]
     findings: tuple[str, ...]
     settings: dict[str, Any]

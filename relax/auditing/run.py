@@ -18,6 +18,7 @@ from encoders import Encoder
 from encoders.identity import identity
 from relax.archive.archive import make_archive
 from relax.archive.update import check_root
+from relax.auditing.answers import ask_encoder
 from relax.auditing.atlas import write_atlas
 from relax.auditing.contents import Contents
 from relax.auditing.findings import findings
@@ -136,6 +137,7 @@ def _audit(
     evidence, moved = hide_cells(pictures, paths, order[: options.hide], embeddings, space.clusters, failed, report)
     compared = distinct(order, space.duplicates)[:PICTURES]
     marks = find_marks(root, paths, compared, partial(report, "comparing"), level=LEVEL, seed=seed)
+    answer = ask_encoder(pictures, paths, marks, partial(report, "asking"), seed=seed) if marks else None
     shortcuts = find_shortcuts({"importance": importance, **evidence}, moved, seed=seed)
 
     report("planting", 0, 1)
@@ -157,8 +159,9 @@ def _audit(
         map_counts=counts,
         shortcuts=shortcuts,
         marks=marks,
+        answer=answer,
         power=tuple(power),
-        findings=findings(names, len(failed), network.name, space, quality, columns, shortcuts, marks, power),
+        findings=findings(names, len(failed), network.name, space, quality, columns, shortcuts, marks, answer, power),
         settings={
             **_settings(folder, network, options, space, paths, importance, evidence),
             **surroundings(network.device, time.perf_counter() - start),

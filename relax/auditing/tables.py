@@ -150,7 +150,13 @@ def _write_json(audit: Audit, file: Path) -> Path:
             "l2_agreement": float(audit.space.agreement.mean()),
             "columns": [_finite(asdict(column)) for column in audit.columns],
             "shortcut_regions": regions,
-            "marks_p": None if audit.marks is None else audit.marks.p,
+            "marks": audit.marks
+            and {
+                "p": audit.marks.p,
+                "p_anywhere": audit.marks.anywhere.p,
+                "p_one_place": audit.marks.one_place.p,
+                "answer": audit.answer and asdict(audit.answer),
+            },
         },
         "settings": audit.settings,
     }
@@ -202,7 +208,7 @@ def _outliers(audit: Audit) -> list[Row]:
 
 def _marks(paths: Sequence[str], marks: Marks) -> list[Row]:
     """One row per compared image, the highest score first; the box as shares of the picture, empty without one."""
-    rows = zip(marks.images, marks.score.tolist(), strict=True)
+    rows = zip(marks.images, marks.found.score.tolist(), strict=True)
     return [
         (paths[image], score, image in marks.boxes, *marks.boxes.get(image, ("",) * 4))
         for image, score in sorted(rows, key=lambda row: -row[1])

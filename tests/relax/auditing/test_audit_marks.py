@@ -8,21 +8,23 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from relax.auditing.duplicates import Duplicates
-from relax.auditing.marks import compare_mirrored, find_marks, fingerprints, peaks
+from relax.auditing.marks import compare_mirrored, find_marks, peaks
+from relax.auditing.one_place import agreements, compare_moved, spectra_in_place, stretched
+from relax.auditing.spectra import fingerprints
 from relax.auditing.stages import distinct
 
 MARK = np.random.default_rng(9).integers(0, 2, (6, 8)).repeat(4, 0).repeat(4, 1) * 255
 
 
-def write_pictures(folder, count, marked, seed=0):
-    """Coloured clouds; the first `marked` have the same mark, each in another place, which is returned."""
+def write_pictures(folder, count, marked, seed=0, at=None):
+    """Coloured clouds; the first `marked` have the same mark, at one place or each in another, which is returned."""
     rng = np.random.default_rng(seed)
     folder.mkdir()
     places = []
     for number in range(count):
         cloud = gaussian_filter(rng.normal(size=(100, 120)), 3) + 0.05 * rng.normal(size=(100, 120))
         pixels = np.clip(128 + 300 * cloud, 0, 255)
-        top, left = rng.integers(0, 100 - 24), rng.integers(0, 120 - 32)
+        top, left = at or (rng.integers(0, 100 - 24), rng.integers(0, 120 - 32))
         if number < marked:
             pixels[top : top + 24, left : left + 32] = MARK
         places.append((top, left))
@@ -47,6 +49,55 @@ def test_a_wandering_mark_in_half_of_the_pictures_is_found_where_it_stands(tmp_p
         row, column = 100 * (top + bottom) / 2, 120 * (left + right) / 2
         assert places[image][0] <= row <= places[image][0] + 24
         assert places[image][1] <= column <= places[image][1] + 32
+
+
+def test_a_mark_at_one_place_of_four_among_twenty_is_found_there(tmp_path):
+    """By mirror images alone p cannot be much below 1 / 8: four pictures lie alike in 2 of 16 choices."""
+    paths, _ = write_pictures(tmp_path / "pictures", 20, marked=4, at=(60, 10))
+
+    marks = find_marks(tmp_path / "pictures", paths, range(20), silent)
+
+    assert marks.one_place.p <= 0.005
+    assert marks.in_place
+    assert set(marks.carriers[:4]) == {0, 1, 2, 3}
+    top, left, bottom, right = marks.boxes[0]
+    assert 60 <= 100 * (top + bottom) / 2 <= 84
+    assert 10 <= 120 * (left + right) / 2 <= 42
+
+
+def test_agreement_at_a_shift_is_that_of_pictures_moved_so_far():
+    """The second picture shows the first one 13 px further up and 26 px further right."""
+    scene = gaussian_filter(np.random.default_rng(0).random((170, 190)), 1)
+    plain, _ = spectra_in_place(stretched([scene[20:140, 26:186], scene[33:153, 0:160]]))
+
+    heights = agreements(plain, plain)[0]
+
+    assert heights.shape == (9, 9)
+    assert {tuple(place) for place in np.argwhere(heights > 0.5 * heights.max())} == {(4 - 1, 4 + 2)}
+
+
+def test_p_is_the_share_of_all_moves_that_agree_as_well():
+    """Three pictures, of which two agree as they lie and the third agrees with the first two steps lower."""
+    agreement, control = (np.random.default_rng(seed).gamma(2, 1, (3, 9, 9)) for seed in (0, 1))
+    agreement[0, 4, 4] += 9  # pictures 1 and 0
+    agreement[1, 4 + 2, 4] += 9  # pictures 2 and 0
+
+    p, score = compare_moved(agreement, control, draws=20_000)
+
+    low, typical = np.quantile(np.concatenate([agreement, control]), [0.05, 0.4], axis=0)
+    counted = [np.clip(numbers - (typical + 2.5 * (typical - low)), 0, 5) for numbers in (agreement, control)]
+    difference = counted[0] - counted[1]
+    steps = list(product(range(5), repeat=2))
+    totals = [
+        sum(
+            difference[pair, one[0] - other[0] + 4, one[1] - other[1] + 4]
+            for pair, (one, other) in enumerate(((second, first), (third, first), (third, second)))
+        )
+        for first, second, third in product(steps, repeat=3)
+    ]
+    here = difference[:, 4, 4]
+    assert p == pytest.approx(np.mean(np.array(totals) >= here.sum() - 1e-9), abs=0.015)
+    np.testing.assert_allclose(score, [here[0] + here[1], here[0] + here[2], here[1] + here[2]])
 
 
 def test_without_a_mark_nothing_is_named(tmp_path):
@@ -83,8 +134,8 @@ def test_p_is_the_share_of_all_choices_of_mirrored_pictures_that_agree_as_well()
     p, score = compare_mirrored(agreement, control, draws=20_000)
 
     pairs = [(i, j) for i in range(8) for j in range(8) if i != j]
-    usual = np.quantile([numbers[pair] for numbers in (agreement, control) for pair in pairs], 0.95)
-    counted = [np.clip(numbers - usual, 0, 5) for numbers in (agreement, control)]
+    low, typical = np.quantile([numbers[pair] for numbers in (agreement, control) for pair in pairs], [0.05, 0.4])
+    counted = [np.clip(numbers - (typical + 3.5 * (typical - low)), 0, 5) for numbers in (agreement, control)]
     totals = [sum(counted[signs[i] != signs[j]][i, j] for i, j in pairs) for signs in product([0, 1], repeat=8)]
     assert p == pytest.approx(np.mean(np.array(totals) >= totals[0] - 1e-9), abs=0.015)
     assert score[2] == pytest.approx(sum(counted[0][2, j] - counted[1][2, j] for j in range(8) if j != 2))

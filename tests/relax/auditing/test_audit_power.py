@@ -35,18 +35,19 @@ def test_power_of_details_is_high_in_half_of_the_pictures(tmp_path):
     paths = [f"{number:02}.png" for number in range(16)]
     marks = find_marks(tmp_path, paths, range(16), lambda done, total: None)
 
-    power = {(result.mark[-16:-1], result.share): result.found for result in power_of_details(tmp_path, paths, marks)}
+    power = {(result.mark, result.share): result.found for result in power_of_details(tmp_path, paths, marks)}
 
-    assert len(power) == 6
-    assert power["20% of the side", 0.5] >= 0.9
-    assert power["20% of the side", 0.1] <= 0.5  # 2 of 16: half of all choices mirror both or neither
+    assert len(power) == 12
+    assert power["anywhere (a square of 20% of the side)", 0.5] >= 0.9
+    assert power["anywhere (a square of 20% of the side)", 0.1] == 0  # 2 of 16: half of all choices mirror both or none
+    assert power["at one place (a square of 20% of the side)", 0.25] >= 0.5  # 4 of 16, which mirroring cannot tell
     (tmp_path / "03.png").unlink()
     assert power_of_details(tmp_path, paths, marks) == []
 
 
 def test_a_square_is_pasted_whole_at_places_that_differ():
-    draws = np.random.default_rng(0)
-    pictures = [pasted(np.full((60, 90), 0.5), 0.2, draws) for _ in range(8)]
+    places = np.random.default_rng(0).random((8, 2))
+    pictures = [pasted(np.full((60, 90), 0.5), 0.2, place) for place in places]
 
     changed = [np.argwhere(picture != 0.5) for picture in pictures]
     assert all(len(pixels) == 12 * 12 for pixels in changed)
