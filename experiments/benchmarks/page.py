@@ -134,6 +134,9 @@ def measured(page: Path) -> dict[str, Any]:
         times = {}
         for name, action in ACTIONS.items():
             turns = 1 if name == "lasso" else FRAMES
+            tab.wait_for_timeout(
+                3000
+            )  # until what came before is over, such as the card of the picture under the pointer
             before = used()
             took = tab.evaluate(
                 f"async (turns) => {{ const start = performance.now(); await ({action})(turns);"

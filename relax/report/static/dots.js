@@ -27,18 +27,26 @@ function makeDots(x, y) {
     return best;
   }
 
-  /** The dots inside a polygon of [u, v]. */
+  /** The dots inside a polygon of [u, v], in ascending order: row of cells by row, asking only the edges that cross the row. */
   function inside(polygon) {
+    const edges = polygon.map((end, at) => [...polygon.at(at - 1), ...end]);
+    const [left, right] = [Math.min, Math.max].map((end) => cell(clamp(end(...polygon.map(([u]) => u)), 0, 1)));
+    const [low, high] = [Math.min, Math.max].map((end) => cell(clamp(end(...polygon.map(([, v]) => v)), 0, 1)));
     const chosen = [];
-    for (let at = 0; at < count; at++) {
-      let within = false;
-      for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
-        const [ax, ay] = polygon[i], [bx, by] = polygon[j];
-        if (ay > y[at] !== by > y[at] && x[at] < ((bx - ax) * (y[at] - ay)) / (by - ay) + ax) within = !within;
+    for (let row = low; row <= high; row++) {
+      const [floor, ceiling] = [row / cells - 1e-9, row + 1 === cells ? Infinity : (row + 1) / cells + 1e-9];
+      const near = Float64Array.from(edges.filter(([, ay, , by]) => Math.max(ay, by) >= floor && Math.min(ay, by) <= ceiling).flat());
+      for (let slot = starts[row * cells + left]; slot < starts[row * cells + right + 1]; slot++) {
+        const at = members[slot], u = x[at], v = y[at];
+        let within = false;
+        for (let edge = 0; edge < near.length; edge += 4) {
+          const ax = near[edge], ay = near[edge + 1], bx = near[edge + 2], by = near[edge + 3];
+          if (ay > v !== by > v && u < ((bx - ax) * (v - ay)) / (by - ay) + ax) within = !within;
+        }
+        if (within) chosen.push(at);
       }
-      if (within) chosen.push(at);
     }
-    return chosen;
+    return Uint32Array.from(chosen).sort();
   }
 
   return {x, y, count, nearest, inside};
@@ -66,11 +74,12 @@ function stamp(size, width) {
  * @param colours  Uint32Array, one per dot, as bytes red, green, blue from the lowest
  * @param wanted   Uint8Array: 1 for the dots to draw
  * @param view     {scale, left, top}: pixel = place * scale + left, and top - place * scale
+ * @param turns    how many of them are looked at, evenly over all
  */
-function drawDots(pixels, width, height, dots, colours, wanted, view, size) {
+function drawDots(pixels, width, height, dots, colours, wanted, view, size, turns = dots.count) {
   const {reach, offsets, cover} = stamp(size, width), {x, y, count} = dots, {scale, left, top} = view;
   const step = strideFor(count);
-  for (let turn = 0, at = 0; turn < count; turn++, at += step, at -= at >= count ? count : 0) {
+  for (let turn = 0, at = 0; turn < turns; turn++, at += step, at -= at >= count ? count : 0) {
     if (!wanted[at]) continue;
     const across = Math.round(x[at] * scale + left), down = Math.round(top - y[at] * scale);
     if (!(across >= reach && down >= reach && across < width - reach && down < height - reach)) continue;

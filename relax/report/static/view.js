@@ -1,6 +1,7 @@
 // What the map of the space draws: dots, thumbnails when there is room for them, and over them rings, lines and outlines.
 
 const ROOM = 46;  // px of a thumbnail on the map
+const DRAFT = 25_000, REST = 150;  // dots that are drawn while the map moves; ms without a move until all are
 
 function makeView(pictures, canvas, marks) {
   const ink = canvas.getContext("2d"), pen = marks.getContext("2d");
@@ -11,7 +12,7 @@ function makeView(pictures, canvas, marks) {
   let fit = 1, asked = 0, moved = true, last = {hovered: -1, neighbours: [], outline: null, cross: false};
   let filtered = false;
   const faint = new Uint32Array(pictures.count);
-  let withThumbnails = true;
+  let withThumbnails = true, resting = 0;  // the timer that draws all dots, while the map moves
   const thumbnails = new Map();
 
   // -- From places to px and back --
@@ -31,7 +32,7 @@ function makeView(pictures, canvas, marks) {
   function move(across, down) {
     camera.u = clamp(camera.u - across / camera.scale, 0, 1);
     camera.v = clamp(camera.v + down / camera.scale, 0, 1);
-    later();
+    hurry();
   }
 
   /** Zoom so that the place under a point of the screen stays there. */
@@ -40,7 +41,7 @@ function makeView(pictures, canvas, marks) {
     camera.scale = clamp(camera.scale * by, fit / 2, fit * 400);
     camera.u = u - (across - width / 2) / camera.scale;
     camera.v = v + (down - height / 2) / camera.scale;
-    later();
+    hurry();
   }
 
   // -- Drawing --
@@ -72,14 +73,23 @@ function makeView(pictures, canvas, marks) {
     });
   }
 
+  /** As `later`, of many dots only some; once the map rests, all. */
+  function hurry() {
+    clearTimeout(resting);
+    resting = setTimeout(() => { resting = 0; later(); }, REST);
+    later();
+  }
+
   function draw() {
+    const turns = resting ? Math.min(DRAFT, dots.count) : dots.count;
+    canvas.dataset.drawn = turns;
     const pixels = new Uint32Array(image.data.buffer);
     const {backgroundColor, color} = getComputedStyle(canvas);
     pixels.fill((rgb(backgroundColor) | 0xff000000) >>> 0);
     const place = {scale: camera.scale * ratio, left: (width / 2 - camera.u * camera.scale) * ratio, top: (height / 2 + camera.v * camera.scale) * ratio};
     const size = Math.round(2 * sizeNow() * ratio) / 2;
-    if (filtered) drawDots(pixels, canvas.width, canvas.height, dots, faint.fill(rgb(color)), pale, place, size);
-    drawDots(pixels, canvas.width, canvas.height, dots, colours, wanted, place, size);
+    if (filtered) drawDots(pixels, canvas.width, canvas.height, dots, faint.fill(rgb(color)), pale, place, size, turns);
+    drawDots(pixels, canvas.width, canvas.height, dots, colours, wanted, place, size, turns);
     ink.putImageData(image, 0, 0);
     drawThumbnails();
   }

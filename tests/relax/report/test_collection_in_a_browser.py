@@ -494,3 +494,44 @@ def test_on_paper_and_without_scripts_the_charts_stand_in_place_of_the_map(visit
     assert still.is_visible(".still img")
     assert still.is_hidden(".space")
     still.context.close()
+
+
+def test_of_very_many_pictures_some_are_drawn_while_the_map_moves_and_a_lasso_takes_those_inside(visit):
+    """The lasso is a star, whose middle is outside (even-odd rule); dots within a pixel of it may do either."""
+    count = 30_000
+    places = np.random.default_rng(0).random((count, 2))
+    places[:2] = [0, 0], [1, 1]
+    names = [f"{number:05}" for number in range(count)]
+    page = visit(Report("r", collection=Collection(names, (), (Plane("PCA", places),)), space=Section("Map", ("A.",))))
+    to_map(page)
+    box = page.locator("#marks").bounding_box()
+    middle, side = np.array([box["width"], box["height"]]) / 2, 0.92 * min(box["width"], box["height"])
+    star = [(0.5 + 0.45 * np.sin(4 * np.pi * turn / 5), 0.5 + 0.45 * np.cos(4 * np.pi * turn / 5)) for turn in range(5)]
+    corners = [np.round(middle + side * np.array([u - 0.5, 0.5 - v])) for u, v in star]
+
+    page.keyboard.down("Shift")
+    page.mouse.move(box["x"] + corners[0][0], box["y"] + corners[0][1])
+    page.mouse.down()
+    for corner in corners[1:]:
+        page.mouse.move(box["x"] + corner[0], box["y"] + corner[1])
+    page.mouse.up()
+    page.keyboard.up("Shift")
+
+    chosen = {int(name) for name in page.input_value("#selected-names").split("\n")}
+    dots = middle + side * (places - 0.5) * [1, -1]
+    inside, near = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+    for (ax, ay), (bx, by) in zip(corners, [*corners[1:], corners[0]], strict=True):
+        crosses = (ay > dots[:, 1]) != (by > dots[:, 1])
+        inside ^= crosses & (dots[:, 0] < (bx - ax) * (dots[:, 1] - ay) / (by - ay + (ay == by)) + ax)
+        near |= np.abs((bx - ax) * (dots[:, 1] - ay) - (by - ay) * (dots[:, 0] - ax)) < np.hypot(bx - ax, by - ay)
+    assert 4000 < inside.sum() < 12_000
+    assert set(np.flatnonzero(inside & ~near)) <= chosen <= set(np.flatnonzero(inside | near))
+
+    page.click("#clear-selected")
+    drawn = """() => new Promise((done) => {
+      document.getElementById("zoom-in").click();
+      const dots = document.getElementById("dots");
+      requestAnimationFrame(() => requestAnimationFrame(() => done(Number(dots.dataset.drawn))));
+    })"""
+    assert page.evaluate(drawn) == 25_000
+    page.wait_for_selector("#dots[data-drawn='30000']")
