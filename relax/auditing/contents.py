@@ -160,6 +160,11 @@ class Contents:
             "Close dots are similar images. t-SNE and UMAP preserve neighbourhoods; the sizes of their groups and the "
             "distances between them mean little. PCA preserves large distances."
         )
+        if arranged := [layout.arranged for layout in space.layouts if layout.arranged < len(layout.points)]:
+            explanation += (
+                f" Of so many images, t-SNE and UMAP arranged {arranged[0]:,}, drawn at random; each of the others "
+                "stands amid its nearest ones among these, so a very small group may not show as one."
+            )
         return Section("Map of the space", (explanation,), blocks)
 
     def _clusters(self) -> Section:

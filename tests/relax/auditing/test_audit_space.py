@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import skew
 from sklearn.decomposition import PCA
 
+from relax.auditing import layout as layouts
 from relax.auditing.clusters import find_clusters
 from relax.auditing.duplicates import near_duplicates
 from relax.auditing.findings import clusters_in_words
@@ -286,6 +287,23 @@ def test_tsne_keeps_blobs_apart_and_depends_on_the_seed_alone():
     within = max(np.linalg.norm(group - group.mean(0), axis=1).max() for group in (places[:12], places[12:]))
     assert np.linalg.norm(places[:12].mean(0) - places[12:].mean(0)) > within
     np.testing.assert_array_equal(places, lay_out(points, "tsne", seed=1).points)
+
+
+def test_of_a_large_set_the_others_stand_amid_their_nearest(monkeypatch):
+    monkeypatch.setattr(layouts, "SAMPLE", 40)
+    points = blobs(60, 60)
+
+    layout = lay_out(points, "tsne", seed=1)
+
+    arranged = np.sort(np.random.default_rng(1).permutation(120)[:40])
+    assert layout.arranged == 40
+    assert np.isfinite(layout.points).all()
+    directions = points / np.linalg.norm(points, axis=1, keepdims=True)
+    for image in sorted(set(range(120)) - set(arranged)):
+        squares = ((directions[arranged] - directions[image]) ** 2).sum(1)
+        closest = np.argsort(squares)[:5]
+        expected = np.average(layout.points[arranged[closest]], axis=0, weights=1 / squares[closest])
+        np.testing.assert_allclose(layout.points[image], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_an_unknown_layout_is_refused():
