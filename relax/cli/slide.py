@@ -254,7 +254,7 @@ def explain(
     ] = 4096,
     keep: Annotated[
         float, typer.Option(metavar="SHARE", help="Share of the tiles in a subset.", rich_help_panel=HIDING_PANEL)
-    ] = 0.25,
+    ] = 0.05,
     top: Annotated[
         int,
         typer.Option(
@@ -265,6 +265,14 @@ def explain(
         bool,
         typer.Option(
             "--drop", help="Also judge the map: drop the tiles in its order, and others.", rich_help_panel=OUT_PANEL
+        ),
+    ] = False,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            help="Also write a page: the map over the slide, values under the pointer.",
+            rich_help_panel=OUT_PANEL,
         ),
     ] = False,
     mpp: Mpp = None,
@@ -285,7 +293,7 @@ def explain(
 
     Random subsets of the tiles are shown, and no encoder is run. Writes STEM.npz (the map), STEM.geojson (a square per
     tile, with its numbers), STEM-overlay.tif (colours) and STEM-values.ome.tif (numbers) for QuPath and other viewers,
-    and with --slide a figure, STEM.png.
+    and with --slide a figure, STEM.png; with --report a page, STEM.html.
     """
     from relax.cli.slide_outputs import explain_and_write
 
@@ -301,6 +309,7 @@ def explain(
             keep=keep,
             top=top,
             drop=drop,
+            report=report,
             mpp=mpp,
             span=tile_span,
             overwrite=overwrite,

@@ -16,14 +16,17 @@ from relax.cli.usage import check_out
 from relax.explanation import Explanation
 from relax.files import file_names, with_ending, written_aside
 from relax.plotting.drawing import file_of
+from relax.report import write_report
 from relax.slides.drawing import draw_map
 from relax.slides.dropping import both_areas
 from relax.slides.explaining import TileReference, explain_slide, tile_score
 from relax.slides.geojson import write_geojson
+from relax.slides.inside import MASKS as TILE_MASKS
 from relax.slides.inside import explain_tiles
 from relax.slides.map import SlideMap
 from relax.slides.opening import open_slide
 from relax.slides.overlay import write_overlay, write_values
+from relax.slides.page import map_report
 from relax.slides.slide import Slide
 from relax.slides.store import read_tiles
 from relax.slides.tiles import SlideTiles
@@ -42,6 +45,7 @@ def explain_and_write(
     encoder: str | None,
     top: int,
     drop: bool,
+    report: bool,
     mpp: float | None,
     span: int | None,
     overwrite: bool,
@@ -59,11 +63,13 @@ def explain_and_write(
     """
     if top and slide_path is None:
         raise UsageError("--top looks at the pixels of tiles: name the slide as well (--slide)")
+    if report and slide_path is None:
+        raise UsageError("--report shows the slide: name it as well (--slide)")
     if top < 0:
         raise UsageError(f"--top must be a number of tiles, 0 or more; got {top}")
     check_out(out)
     target = out / path.stem
-    endings = (*ENDINGS, *((".png",) if slide_path else ()))
+    endings = (*ENDINGS, *((".png",) if slide_path else ()), *((".html",) if report else ()))
     there = [with_ending(target, ending) for ending in endings if with_ending(target, ending).exists()]
     if there and not overwrite:
         raise UsageError(f"{file_names(there)} are there already: name another folder (--out), or give --overwrite")
@@ -82,11 +88,13 @@ def explain_and_write(
         inside: list[Explanation] = []
         if slide is not None:
             _check_same(slide, tiles)
-            inside += explain_tiles(slide, tiles, slide_map, top=top, **question) if top else []
+            inside += explain_tiles(slide, tiles, slide_map, top=top, masks=TILE_MASKS, **question) if top else []
             picture = slide.picture(max(slide.width, slide.height) * slide.mpp / FIGURE_PIXELS)
             content = file_of(draw_map(slide_map, picture, inside))
             with written_aside(with_ending(target, ".png")) as aside:
                 aside.write_bytes(content)
+            if report:
+                write_report(map_report(slide_map, picture, inside), with_ending(target, ".html"))
     files = [with_ending(target, ending) for ending in ENDINGS]
     slide_map.save(files[0])
     write_geojson(slide_map, files[1])

@@ -28,7 +28,7 @@ from relax.slides.score import Pooled, TileScore
 from relax.slides.subsets import Subsets
 from relax.slides.tiles import SlideTiles
 
-MASKS, KEEP = 4096, 0.25
+MASKS, KEEP = 4096, 0.05
 LEAST_MASKS = 64
 
 TileReference: TypeAlias = "SlideTiles | Reference"

@@ -38,7 +38,7 @@ class Subsets:
     """
 
     count: int
-    keep: float = 0.25
+    keep: float = 0.05
     seed: int = 0
 
     limit: ClassVar[int | None] = None

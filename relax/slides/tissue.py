@@ -1,6 +1,6 @@
 """Where a slide holds tissue, by a stated rule: pixels that are colourful, seen from afar.
 
-The slide is looked at with 8 micrometres per pixel (coarser if it is larger than 4,096 of them). A pixel is tissue if
+The slide is looked at with 8 micrometres per pixel (coarser if it is larger than 3,072 of them). A pixel is tissue if
 its saturation (HSV) is above a threshold and it is not nearly black; the threshold is that of Otsu, but at least 0.05,
 since on empty glass Otsu would divide the noise. Pieces below the least area are left out, and holes below it closed.
 Pens and dyed edges are colourful, too: where the rule errs, another threshold or a drawn mask takes its place.
@@ -24,7 +24,8 @@ from relax.io.images import ImageSource, read_named
 from relax.slides.slide import Pixels, Slide
 
 MPP = 8.0  # of the picture that is looked at
-LARGEST = 4096  # pixels along its longer side
+LARGEST = 3072  # pixels along its longer side
+STRIP = 256  # rows whose colours are converted at once
 FLOOR = 0.05  # of the threshold
 DARKEST = 0.1  # value (HSV) of what may be tissue: the saturation of black is noise
 LEAST_AREA = 0.02  # square millimetres
@@ -97,10 +98,12 @@ def _colourful(
     picture: Pixels, saturation: float | None, least_area: float, mpp: float
 ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
     """The rule: a mask, and how it was found."""
-    colours = rgb2hsv(picture)
-    otsu = float(threshold_otsu(colours[..., 1])) if np.ptp(colours[..., 1]) > 0 else 1.0
+    saturations = np.empty(picture.shape[:2], np.float32)
+    for top in range(0, len(picture), STRIP):
+        saturations[top : top + STRIP] = rgb2hsv(picture[top : top + STRIP])[..., 1]
+    otsu = float(threshold_otsu(saturations)) if np.ptp(saturations) > 0 else 1.0
     threshold = max(otsu, FLOOR) if saturation is None else saturation
-    mask = (colours[..., 1] > threshold) & (colours[..., 2] > DARKEST)
+    mask = (saturations > threshold) & (picture.max(-1) > DARKEST * 255)
     least = least_area * 1e6 / mpp**2
     mask = _without_small(mask, least)
     mask = ~_without_small(~mask, least)

@@ -9,6 +9,8 @@ from relax.cli.app import run
 
 pytest.importorskip("openslide")
 
+ENDINGS = ("geojson", "html", "npz", "png")
+
 
 @pytest.fixture(scope="module")
 def slide(tmp_path_factory):
@@ -75,19 +77,22 @@ def test_a_map_is_written_for_viewers_and_never_over_another_without_a_word(
     reference = tmp_path / "reference.npy"
     np.save(reference, np.linspace(0, 1, 256))
     command = ["slide", "explain", str(tiles), "--slide", str(slide), "--reference", str(reference)]
-    command += ["--masks", "128", "--drop", "--out", str(tmp_path / "out")]
+    command += ["--masks", "128", "--drop", "--report", "--out", str(tmp_path / "out")]
 
     assert run(command) == 0
     told = capsys.readouterr().out
     assert "cosine to embedding (256,), 128 subsets" in told
     assert "chance" in told
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["biopsy-overlay.tif", "biopsy-values.ome.tif", "biopsy.geojson", "biopsy.npz", "biopsy.png"]
+    assert names == ["biopsy-overlay.tif", "biopsy-values.ome.tif", *(f"biopsy.{end}" for end in ENDINGS)]
+    page = (tmp_path / "out" / "biopsy.html").read_text()
+    assert "Which tiles make the embedding of biopsy.tif" in page
+    assert "The most important tiles" in page
 
     assert run(command) == 2
     assert "biopsy.npz, biopsy.geojson" in (error := capsys.readouterr().err)
     assert "are there already: name another folder (--out), or give --overwrite" in error
-    slide_left_out = [*command[:3], *command[5:], "--overwrite", "--quiet"]
+    slide_left_out = [*command[:3], *command[5:-3], *command[-2:], "--overwrite", "--quiet"]
     assert run(slide_left_out) == 0
     assert capsys.readouterr().out == ""
 

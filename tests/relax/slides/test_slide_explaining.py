@@ -64,11 +64,11 @@ def test_far_fewer_subsets_are_needed_than_for_plain_averages(small_tiles):
 
     reference = np.eye(8, dtype=np.float32)[0]
     score, _ = tile_score(small_tiles, reference)
-    plain, grid = RelaxMoments.empty((1, 30)), Subsets(30)
+    plain, grid = RelaxMoments.empty((1, 30)), Subsets(30, 0.25)
     masks = grid.masks(0, 1024)
     plain.add(score(masks[:, 0, 0]), masks)
 
-    found = explain_slide(small_tiles, reference=reference, masks=1024)
+    found = explain_slide(small_tiles, reference=reference, masks=1024, keep=0.25)
 
     assert np.median(found.standard_error) < 0.2 * float(plain.standard_error.median())
     np.testing.assert_allclose(found.importance, plain.importance[0], atol=4 * float(plain.standard_error.max()))
@@ -133,7 +133,7 @@ def test_the_same_seed_gives_the_same_map_and_the_fraction_of_many_tiles_survive
     features = (clusters + 0.3 * rng.normal(size=clusters.shape)).astype(np.float32)
     tiles = SlideTiles("many", features, np.zeros((1000, 2), np.int64), 1, None)
 
-    first, again, second = (explain_slide(tiles, masks=512, seed=seed) for seed in (0, 0, 1))
+    first, again, second = (explain_slide(tiles, masks=512, keep=0.25, seed=seed) for seed in (0, 0, 1))
 
     np.testing.assert_array_equal(first.importance, again.importance)
     assert np.corrcoef(first.effect, second.effect)[0, 1] > 0.6

@@ -26,7 +26,7 @@ def slide_map():
     corners = np.array([(x * 100, y * 100) for y in range(5) for x in range(6)], np.int64)
     record = {"slide": {"name": "made up", "mpp": 0.5}, "encoder": {"name": "none"}}
     tiles = SlideTiles("made up", (rng.normal(size=(30, 8)) + 1).astype(np.float32), corners, 100, (700, 600), record)
-    return explain_slide(tiles, reference=np.eye(8)[0], masks=256)
+    return explain_slide(tiles, reference=np.eye(8)[0], masks=256, keep=0.25)
 
 
 def test_what_is_saved_is_loaded(slide_map, tmp_path):
