@@ -7,9 +7,10 @@ from .estimators.budget import hoeffding_masks as hoeffding_masks
 from .explainer import explain as explain
 from .explainer import explaining as explaining
 from .explanation import Explanation as Explanation
+from .exports.writing import export_maps as export_maps
+from .exports.writing import write_dicom as write_dicom
 from .io.errors import ImageError as ImageError
 from .io.images import read_image as read_image
-from .io.secondary_capture import write_dicom as write_dicom
 from .io.volume import read_series as read_series
 from .io.volumes import write_nifti as write_nifti
 from .loading import load as load

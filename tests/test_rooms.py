@@ -50,6 +50,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
         "estimators.defaults",
         "settings",
         "keywords",
+        "exports.kinds",
     },  # tables and choices, free of torch
     {"plotting"},
     {"report"},
@@ -62,6 +63,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"method"},
     {"explainer"},
     {"questions"},
+    {"exports"},
     {"archive"},
     {"loading"},
     {"auditing"},

@@ -25,6 +25,7 @@ from relax.cli.options import (
     Quiet,
 )
 from relax.cli.usage import choice, takes, usage_errors
+from relax.exports.kinds import EXPORTS, KEEP
 from relax.files import file_names
 from relax.io.choice import parse, stem_of
 from relax.io.picture import AXES
@@ -32,6 +33,8 @@ from relax.maps import MAPS
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.questions.volume import VolumeExplanation
+
+_MANY = 8  # files, from which their number is said instead of their names
 
 VOLUME_EXAMPLES = """[bold]Examples[/bold]
 
@@ -50,11 +53,14 @@ relax explain brain.nii.gz#axial=40
 
 EXPORT_EXAMPLES = """[bold]Examples[/bold]
 
-relax export relax-out/scan.npz --source scan.dcm --out map.dcm
-    the importance as real values (DICOM Secondary Capture), with the geometry of scan.dcm but not its patient
+relax export relax-out/scan.npz --source scan.dcm --as parametric-map,seg --out out
+    out/parametric-map.dcm and out/seg.dcm: values and top region, which OHIF, Slim and 3D Slicer lay over scan.dcm
 
-relax export relax-out/scan.npz --source scan.dcm --out map.dcm --overlay --keep-identifiers
-    colours over the picture, filed in the study of scan.dcm, so that a viewer opens both side by side
+relax export relax-out --source scans --as secondary-capture --out out
+    a series of the pictures of a folder, with the overlay and its colour bar burned in, for any viewer
+
+relax export relax-out/scan.npz --source scan.dcm --as gsps,sr --keep patient --out out
+    outline and numbers, with patient and study, so that a PACS files them beside scan.dcm
 
 relax export relax-out/brain.npz --source brain.nii.gz#axial=40 --out map.nii.gz
     one slice of a volume; the other slices are NaN
@@ -144,41 +150,91 @@ def _saved(explained: VolumeExplanation, target: Path, report: Path | None) -> l
 
 
 def export(
-    explanation: Annotated[Path, typer.Argument(metavar="EXPLANATION", help="A .npz file of `relax explain`.")],
-    source: Annotated[
-        str, typer.Option(metavar="IMAGE", help="The DICOM or NIfTI file it explains; scan.dcm#frame=3 names a frame.")
-    ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="What to write: .dcm, .nii or .nii.gz.")],
-    map: Annotated[str, typer.Option(metavar="NAME", help="importance, uncertainty or standard_error.")] = "importance",
-    overlay: Annotated[bool, typer.Option("--overlay", help="DICOM: colours over the picture, not values.")] = False,
-    keep_identifiers: Annotated[
-        bool,
-        typer.Option(
-            "--keep-identifiers", help="DICOM: copy patient and study, so that the map opens beside its source."
+    explanations: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="EXPLANATION...",
+            help="A .npz file of `relax explain`, several or a folder of them, or the .json file of `relax volume`.",
         ),
-    ] = False,
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="PATH", help="A folder, or for a single file a name that ends in .dcm or .nii.gz.")
+    ],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="The DICOM or NIfTI file they explain (scan.dcm#frame=3 names a frame), or its folder.  "
+            "Default: where it was then.",
+        ),
+    ] = None,
+    kinds: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="KIND,...",
+            help=f"What to write: {', '.join(EXPORTS)}.  Default: nifti for a .nii or .nii.gz file, else values.",
+        ),
+    ] = None,
+    map: Annotated[str, typer.Option(metavar="NAME", help="importance, uncertainty or standard_error.")] = "importance",
+    keep: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT",
+            help="What goes with it of a DICOM source: nothing; references, the UIDs by which viewers lay it over the "
+            "source; or patient, so that a PACS files it there.",
+        ),
+    ] = "references",
+    overlay: Annotated[bool, typer.Option("--overlay", help="As --as secondary-capture.")] = False,
+    keep_identifiers: Annotated[bool, typer.Option("--keep-identifiers", help="As --keep patient.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> int:
-    """Write a map as DICOM or NIfTI with the geometry of the image it explains.
+    """Write maps as objects that viewers and archives of medical pictures understand.
 
-    Nothing that identifies the patient is copied without --keep-identifiers.
+    values and secondary-capture are series of pictures, grey or in colours; parametric-map has the values as float32,
+    seg the top region, gsps its outline, sr the numbers; nifti is a volume. Nothing that identifies the patient is
+    copied without --keep patient, but for the UIDs that references need.
     """
     with usage_errors():
-        from relax import write_dicom, write_nifti
-        from relax.explanation import Explanation
+        from relax import export_maps
 
         choice("--map", map, MAPS)
-        nifti = out.name.endswith((".nii", ".nii.gz"))
-        if not nifti and out.suffix.lower() != ".dcm":
-            raise ValueError(f"--out must end in .dcm, .nii or .nii.gz; got {out}")
-        if nifti and (overlay or keep_identifiers):
+        choice("--keep", keep, KEEP)
+        names = kinds or ("secondary-capture" if overlay else "nifti" if _is_nifti(out) else "values")
+        for name in names.split(","):
+            choice("--as", name.strip(), EXPORTS)
+        if _is_nifti(out) and (overlay or keep_identifiers):
             raise ValueError("--overlay and --keep-identifiers are for DICOM; NIfTI maps hold values only")
-        saved = Explanation.load(explanation)
-        if nifti:
-            write_nifti(saved, source, out, map=map)
-        else:
-            write_dicom(saved, source, out, map=map, overlay=overlay, keep_identifiers=keep_identifiers)
-    typer.echo(str(out))
+        if out.suffix and not out.is_dir() and not _is_nifti(out) and out.suffix.lower() != ".dcm":
+            raise ValueError(f"--out must end in .dcm, .nii or .nii.gz, or be a folder; got {out}")
+        files = export_maps(
+            _explained(explanations, source),
+            out,
+            names,
+            source=source,
+            map=map,
+            keep="patient" if keep_identifiers else keep,
+            overwrite=overwrite,
+        )
+    typer.echo(file_names(files) if len(files) < _MANY else f"{files[0].parent}: {len(files)} files")
     return DONE
+
+
+def _is_nifti(out: Path) -> bool:
+    return out.name.lower().endswith((".nii", ".nii.gz"))
+
+
+def _explained(paths: list[Path], source: str | None) -> Any:
+    """The explanation of a volume, or of pictures: those of files, and those of folders."""
+    from relax.explanation import Explanation
+    from relax.questions.saved_volume import is_saved_volume, load_volume
+
+    if len(paths) == 1 and is_saved_volume(paths[0]):
+        return load_volume(paths[0], source)
+    files = [file for path in paths for file in (sorted(path.glob("*.npz")) if path.is_dir() else [path])]
+    if not files:
+        raise ValueError(f"EXPLANATION must be .npz files of `relax explain`; {file_names(paths)} holds none")
+    return [Explanation.load(file) for file in files]
 
 
 def _slices(text: str) -> slice | list[int] | None:

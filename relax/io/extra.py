@@ -11,13 +11,13 @@ def medical_extra() -> Iterator[None]:
     """Enclose imports from the extra `[medical]`; if it is missing, the error says how to install it.
 
     Raises:
-        ImportError: If pydicom or nibabel is not installed.
+        ImportError: If pydicom, nibabel or highdicom is not installed.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name not in ("pydicom", "nibabel"):
+        if error.name not in ("pydicom", "nibabel", "highdicom"):
             raise
-        kind = "DICOM" if error.name == "pydicom" else "NIfTI"
+        kind = "NIfTI" if error.name == "nibabel" else "DICOM"
         way_out = 'pip install "relax-explainer[medical]"'
         raise ImportError(f"{kind} needs {error.name}; install it with: {way_out}", name=error.name) from None

@@ -59,6 +59,13 @@ def overlay(
         raise ValueError(f"explanation must be what relax.explain gives; got {described(explanation)}")
     values = explanation.importance
     scale = Scale.of("importance", values, None if limits is None else {"importance": limits}, cmap)
+    return layer_of(values, scale, alpha, outline=outline)
+
+
+def layer_of(
+    values: NDArray[np.float32], scale: Scale, alpha: float = ALPHA, *, outline: bool = True
+) -> NDArray[np.uint8]:
+    """(H, W, 4) the overlay of any map (H, W) in the colours of a scale, as `overlay` has it."""
     layer = tinted(values, scale, opacity(values, alpha, signed=scale.signed))
     return _outlined(layer, outlines(values)) if outline else layer
 
@@ -91,13 +98,26 @@ def opacity(values: NDArray[np.float32], alpha: float = ALPHA, *, signed: bool =
 
 def outlines(values: NDArray[np.float32]) -> list[NDArray[np.float64]]:
     """Lines (N, 2), as x and y in pixels from the centre of the first, around the pixels of the top 20 %."""
-    known = np.isfinite(values)
-    if not known.any() or min(values.shape) < 2:
+    if not np.isfinite(values).any() or min(values.shape) < 2:
         return []
-    lowest, clear, full = np.quantile(values[known], (0, CLEAR, FULL))
-    level = np.nextafter(full, lowest) if full > clear else clear  # where many pixels share a value, those above it
-    lines = contourpy.contour_generator(z=np.ma.masked_invalid(values)).lines(float(level))
+    lines = contourpy.contour_generator(z=np.ma.masked_invalid(values)).lines(_level(values))
     return [np.asarray(line) for line in lines if _area(np.asarray(line)) >= SPECK * values.size]
+
+
+def top_region(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(H, W) the pixels of the top 20 %, which `outlines` surrounds, specks included; none of a constant map."""
+    known = np.isfinite(values)
+    if not known.any():
+        return known
+    exact = np.where(known, values, -np.inf).astype(np.float64)
+    region: NDArray[np.bool_] = exact > _level(values.astype(np.float64))
+    return region
+
+
+def _level(values: NDArray[np.float32]) -> float:
+    """The value above which a pixel is of the top 20 %; where many share a value, those above it are."""
+    lowest, clear, full = np.quantile(values[np.isfinite(values)], (0, CLEAR, FULL))
+    return float(np.nextafter(full, lowest) if full > clear else clear)
 
 
 def checked_alpha(alpha: object) -> float:

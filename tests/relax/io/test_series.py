@@ -11,20 +11,15 @@ pytest.importorskip("pydicom", reason="the extra [medical] is not installed")
 nib = pytest.importorskip("nibabel")
 
 from tests.dicom_objects import AXIAL, SAGITTAL, ct, ct_series, enhanced_mr, uid, ultrasound, written  # noqa: E402
+from tests.simpleitk import read  # noqa: E402
 
 OBLIQUE = (0.8, 0.6, 0.0, -0.36, 0.48, 0.8)
 
 
-def by_simpleitk(files):
+def by_simpleitk(files, folder):
     """Values (S, H, W) and the affine of NIfTI, of files in this order, by another reader."""
-    sitk = pytest.importorskip("SimpleITK")
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([str(file) for file in files])
-    image = reader.Execute()
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
-    affine[:3, 3] = image.GetOrigin()
-    return sitk.GetArrayFromImage(image), np.diag([-1, -1, 1, 1]) @ affine
+    found = read(files, folder)
+    return found.values, np.diag([-1, -1, 1, 1]) @ found.affine
 
 
 def along(orientation, distance, number):
@@ -42,7 +37,7 @@ def test_values_and_affine_are_those_of_simpleitk(tmp_path, orientation):
 
     volume = relax.read_series(tmp_path)
 
-    values, affine = by_simpleitk(files)
+    values, affine = by_simpleitk(files, tmp_path)
     np.testing.assert_array_equal(volume.values, values)
     np.testing.assert_allclose(volume.affine, affine, atol=1e-5)
     assert [part.instance for part in volume.slices] == [uid(f"2.1.{z}") for z in range(5)]
