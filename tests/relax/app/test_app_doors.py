@@ -157,25 +157,25 @@ def test_who_is_silent_for_too_long_is_let_go(tmp_path, picture):
     visitors.welcome()
 
 
-def test_half_of_a_picture_painted_out_has_the_similarity_worked_out_by_hand(ask, secret, tmp_path):
-    """Of 8 x 8 pixels the upper half is white, and the left half is hidden in black: 4 of the 8 white blocks stay.
+def test_a_quarter_of_a_picture_painted_out_has_the_similarity_worked_out_by_hand(ask, secret, tmp_path):
+    """Of 8 x 8 pixels the upper half is white, and the left quarter is hidden in black: 6 of the 8 white blocks stay.
 
-    With three colours each, the cosine is 12 / sqrt(24 x 12), and the distance sqrt(12).
+    With three colours each, the cosine is 18 / sqrt(24 x 18), and the distance sqrt(6).
     """
     pixels = np.zeros((8, 8, 3), np.uint8)
     pixels[:4] = 255
     Image.fromarray(pixels).save(tmp_path / "half.png")
     bring(ask, secret, tmp_path / "half.png")
     hidden = np.zeros((4, 8), np.uint8)
-    hidden[:, :4] = 1
+    hidden[:, :2] = 1
     layer = {"rows": 4, "columns": 8, "hidden": base64.b64encode(hidden.tobytes()).decode()}
 
     status, answer = ask("POST", "/painted", {"form": {"encoder": 1, "fill": "0"}, "layer": layer}, secret)
 
     assert status == 200, answer
-    assert answer["share"] == pytest.approx(0.5)
-    assert answer["scores"]["cosine"] == pytest.approx({"whole": 0.5**0.5, "all": 0})
-    assert answer["scores"]["l2"] == pytest.approx({"whole": -(12**0.5), "all": -(24**0.5)})
+    assert answer["share"] == pytest.approx(0.25)
+    assert answer["scores"]["cosine"] == pytest.approx({"whole": 0.75**0.5, "all": 0})
+    assert answer["scores"]["l2"] == pytest.approx({"whole": -(6**0.5), "all": -(24**0.5)})
     refused(ask("POST", "/painted", {"layer": {**layer, "rows": 5}}, secret), 422, "must have 5 x 8 pixels; got 32")
     refused(ask("POST", "/painted", {"layer": {**layer, "rows": 10**9}}, secret), 422, "1 to 512 rows and columns")
 
