@@ -7,6 +7,7 @@ import torch
 import relax
 from encoders import VIEWS, Encoder, EncoderError, Preprocess
 from encoders.identity import differences, identity
+from relax.auditing.pictures import in_view
 from relax.cli.app import run
 
 WIDE = torch.rand(1, 3, 20, 40, generator=torch.Generator().manual_seed(0))
@@ -157,3 +158,29 @@ def test_a_mask_is_averaged_over_the_area_of_each_pixel_that_the_network_sees(pr
         assert torch.equal(share, mask[0, 0].repeat_interleave(2, 0).repeat_interleave(2, 1))
     else:
         torch.testing.assert_close(share, torch.tensor(expected))
+
+
+def test_an_archive_made_with_a_view_embeds_queries_with_it(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "photos").mkdir()
+    for number in range(4):
+        values = np.random.default_rng(number).integers(0, 256, (20, 60, 3), dtype=np.uint8)
+        Image.fromarray(values).save(tmp_path / "photos" / f"{number}.png")
+    padded = relax.load_encoder("random:timm:test_resnet", device="cpu", view="pad")
+    relax.make_archive(tmp_path / "photos", padded, tmp_path / "archive", progress=False)
+
+    (nearest, *_) = relax.load_archive(tmp_path / "archive").search(tmp_path / "photos" / "2.png", k=2)
+
+    assert nearest.path.endswith("2.png")
+    assert nearest.similarity == pytest.approx(1, abs=1e-5)
+
+
+def test_an_audit_finds_the_cells_of_a_padded_view():
+    """The view has 40 rows for 20: 8 of a bar above, 12 below, so that the last row of cells shows no picture."""
+    values = np.zeros((20, 40), dtype=np.float32)
+    values[:, 20:] = 1
+
+    cells = in_view(values, encoder().with_view("pad"), 4)
+
+    np.testing.assert_allclose(cells, [*[[0, 0, 1, 1]] * 3, [0.5] * 4])

@@ -33,9 +33,11 @@ def test_the_picture_is_that_of_the_mask_which_shows_all_outside_the_region():
 
 
 def test_outside_the_region_the_picture_is_the_view_to_the_last_bit():
-    part, view = region(), drawn(1, 3, 9, 12, seed=1)
+    share = region().share
+    share[..., 3:5, 4:6] = 0  # a hole
+    part, view = Region.of(share), drawn(1, 3, 9, 12, seed=1) ** 2  # all bits of a float; torch.rand has 24
 
-    masked = blend(view, part.put(torch.zeros(2, 1, *part.size), 1.0), part.filled(view, torch.full((1, 3, 1, 1), 0.3)))
+    masked = blend(view, part.put(torch.zeros(2, 1, *part.size), 1.0), part.filled(view, torch.full((1, 3, 1, 1), 0.9)))
 
     outside = (part.share == 0).expand(2, 3, -1, -1)
     assert torch.equal(masked[outside], view.expand(2, -1, -1, -1)[outside])
