@@ -19,7 +19,8 @@ from encoders import Encoder
 from relax.estimators.budget import CHECK, Progress
 from relax.explanation import Explanation
 from relax.io.datasets import is_dataset, is_row, rows
-from relax.io.images import ImageSource, one_by_one
+from relax.io.images import ImageSource, each_picture, one_by_one
+from relax.io.sources import names_several
 from relax.keywords import ExplainKeywords, shows
 from relax.method import image_explainer, image_watcher
 from relax.progress import Silent, shown
@@ -143,7 +144,7 @@ def explain(
             same one (three passes, not counted as masks, tell), or a module returns the logits of its classifier.
     """
     settings = Settings.of(keywords)
-    images: Any = rows(image) if is_dataset(image) else one_by_one(image)  # type: ignore[arg-type]
+    images: Any = rows(image) if is_dataset(image) else each_picture(image)  # type: ignore[arg-type]
     if earlier is not None and (is_dataset(image) or len(images) != 1):
         raise ValueError("earlier is of one image; image holds several: explain them one by one")
     network = loaded(encoder, settings.execution)
@@ -151,7 +152,8 @@ def explain(
         if earlier is not None:
             return image_explainer(network, settings)(images[0], report, earlier)
         explanations = explain_images(images, network, settings, report)
-    several = is_dataset(image) or (isinstance(image, list | tuple) and not is_row(image))
+    listed = is_dataset(image) or (isinstance(image, list | tuple) and not is_row(image))
+    several = listed or names_several(image)
     return explanations[0] if not several and len(explanations) == 1 else explanations
 
 

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoders import Encoder
-from encoders.folders import Listing
+from encoders.folders import image_endings
 from encoders.text import embed_text
 from encoders.values import described, unreadable
 from relax.estimators.budget import Progress
 from relax.io.choice import folder_name
 from relax.io.images import ImageSource, is_picture, name_of, one_by_one, read_named
+from relax.io.sources import names_several, sources_of
 from similarity.references import Target, check_reference, mean_embedding, mean_similarity
 
 TEXT = "text:"
@@ -39,8 +40,8 @@ class Corpus:
     A list of images as a reference differs: it is one vector, the mean of their embeddings.
 
     Args:
-        members: A folder (its image files by name, without subfolders), a list of images and "text:" prompts, or their
-            embeddings (K, D) as a tensor or array.
+        members: A folder (its images, with those of its subfolders, and whatever else `relax.io.sources` reads), a
+            list of images and "text:" prompts, or their embeddings (K, D) as a tensor or array.
         name: Its name in captions.
 
     Raises:
@@ -207,25 +208,27 @@ def reference_name(reference: Reference) -> str:
 
 
 def image_files(folder: str | Path) -> list[Path]:
-    """The image files in a folder, sorted by name; subfolders are ignored.
+    """The pictures in a folder and those below it, or of whatever else names several, see `relax.io.sources`.
 
     Raises:
         OSError: If the folder cannot be read.
-        ValueError: If it holds no image file.
+        ValueError: If it holds no image file, or the choice in it is malformed.
 
     Warns:
         UserWarning: If other files are passed over.
     """
-    try:
-        os.scandir(folder).close()
-    except (OSError, ValueError) as error:  # of a null byte in the name
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise OSError(f"{folder} cannot be read as a folder of images: {reason}") from None
-    listing = Listing(Path(folder)).walk(recursive=False)
-    listing.warn()
-    if not listing.images:
-        raise ValueError(f"{folder} holds no image: give a folder with files that end in {', '.join(listing.endings)}")
-    return listing.images
+    if not names_several(folder):
+        try:
+            os.scandir(folder).close()
+        except (OSError, ValueError) as error:  # of a null byte in the name
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise OSError(f"{folder} cannot be read as a folder of images: {reason}") from None
+    sources = sources_of(folder)
+    sources.warn()
+    if not sources.pictures:
+        endings = ", ".join(image_endings())
+        raise ValueError(f"{folder} holds no image: give a folder with files that end in {endings}, or with DICOM")
+    return [Path(address) for address in sources.pictures]
 
 
 def _vectors(reference: ImageSource | Sequence[ImageSource] | Corpus, encoder: Encoder, argument: str) -> Tensor:

@@ -125,11 +125,11 @@ def enhanced_mr(count=5, size=(10, 14)):
     )
 
 
-def ultrasound(count=4, size=(20, 24)):
+def ultrasound(count=4, size=(20, 24), **further):
     """An ultrasound loop in colour."""
     rng = np.random.default_rng(1)
     values = rng.integers(0, 256, (count, *size, 3), dtype=np.uint8)
-    elements = {"Modality": "US", "SeriesInstanceUID": uid("1.8"), "SeriesNumber": 8}
+    elements = {"Modality": "US", "SeriesInstanceUID": uid("1.8"), "SeriesNumber": 8, **further}
     return image(values, kind=UltrasoundMultiFrameImageStorage, photometric="RGB", frames=count, **elements)
 
 

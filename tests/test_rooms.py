@@ -173,6 +173,8 @@ LATE = {
     ("relax.io.medical", "relax.io.volume"),
     ("relax.io.gathering", "relax.io.inventory"),
     ("relax.io.gathering", "relax.io.dicomdir"),
+    ("relax.io.sources", "relax.io.inventory"),
+    ("relax.io.sources", "relax.io.volume"),
     ("relax.io.choice", "relax.io.header"),
 }
 

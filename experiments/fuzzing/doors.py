@@ -64,6 +64,17 @@ def _picture(choice: str = "") -> Callable[[Path], Answer]:
     return read
 
 
+def _series(path: Path) -> Answer:
+    """A slice across all files of the folder."""
+    import relax
+
+    return {"image": relax.read_image(f"{path.parent}#coronal=2").numpy()}
+
+
+def _series_name(path: Path) -> str:
+    return _name(Path(f"{path.parent}#coronal=2"))
+
+
 def _name(path: Path) -> str:
     from relax.io.choice import discreet_name
 
@@ -192,6 +203,7 @@ SPREAD = Limits(0, nan=True)
 COSINE = Limits(-1.0001, 1.0001)
 
 PICTURE, FRAME, SLICE = _pictured(), _pictured("#frame=1"), _pictured("#axial=2")
+SERIES = Door(_series, PICTURE.errors, PICTURE.limits, _series_name)
 EXPLANATION = Door(
     _explanation, limits={"importance": MAP, "uncertainty": SPREAD, "standard_error": SPREAD, "image": Limits(0, 255)}
 )

@@ -47,6 +47,8 @@ def _pixels(*shape: int, dtype: Any = np.uint8) -> Any:
 
 
 COLOUR = _pixels(20, 24, 3)
+JPEG_2000, JPEG_LS = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.80"  # transfer syntaxes
+RLE, DEFLATED = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1.99"
 WRITTEN = {
     "seconds": 1.0,
     "created": "2026-11-26T00:00:00+00:00",
@@ -82,7 +84,7 @@ def _deep_png(folder: Path) -> None:
     (folder / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
 
 
-def _dicom(values: Any, **elements: Any) -> Callable[[Path], object]:
+def _dicom(values: Any, file: str = "a.dcm", syntax: str = "", **elements: Any) -> Callable[[Path], object]:
     def write(folder: Path) -> None:
         from pydicom import dcmwrite
         from pydicom.dataset import Dataset, FileMetaDataset
@@ -106,7 +108,30 @@ def _dicom(values: Any, **elements: Any) -> Callable[[Path], object]:
         dataset["PixelData"].VR = "OW" if dataset.BitsAllocated > 8 else "OB"
         for name, value in elements.items():
             setattr(dataset, name, value)
-        dcmwrite(folder / "a.dcm", dataset, enforce_file_format=True)
+        if syntax and syntax != DEFLATED:
+            dataset.compress(syntax, generate_instance_uid=False)
+        dataset.file_meta.TransferSyntaxUID = syntax or dataset.file_meta.TransferSyntaxUID
+        dcmwrite(folder / file, dataset, enforce_file_format=True)
+
+    return write
+
+
+def _series(folder: Path) -> None:
+    """Three slices, of which the second is damaged."""
+    for number, name in enumerate(("x", "a", "y")):
+        place = {"ImagePositionPatient": [0, 0, 5 * number], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+        series = {"SeriesInstanceUID": "1.2.3", "SOPInstanceUID": f"1.2.3.{number}", "PixelSpacing": [1, 1]}
+        _dicom(CT // (1 + number), name, **place, **series, **HOUNSFIELD)(folder)
+
+
+def _volume(name: str) -> Callable[[Path], object]:
+    """Of FreeSurfer, or a pair."""
+
+    def write(folder: Path) -> None:
+        import nibabel
+
+        kind: Any = nibabel.MGHImage if name.endswith(".mgz") else nibabel.Nifti1Pair
+        nibabel.save(kind(_pixels(12, 10, 4).astype(np.float32), np.diag([2.0, 3.0, 4.0, 1.0])), folder / name)
 
     return write
 
@@ -223,6 +248,7 @@ def _evaluation(folder: Path) -> None:
 
 RGBA = np.dstack([COLOUR, _pixels(20, 24)])
 CT = (_pixels(20, 24, dtype=np.uint16) // 20).astype(np.int16)
+CT_64 = (_pixels(64, 64, dtype=np.uint16) // 20).astype(np.int16)  # JPEG 2000 halves it five times
 DEEP = _pixels(20, 24, 3, dtype=np.uint16)
 HOUNSFIELD = {"RescaleSlope": 1, "RescaleIntercept": -1000, "WindowCenter": 40, "WindowWidth": 400}
 GREY = Image.fromarray(COLOUR[..., 0])
@@ -253,6 +279,13 @@ SAMPLES: tuple[Sample, ...] = (
     Sample("dicom", "dicom", "a.dcm", doors.PICTURE, _dicom(CT, **HOUNSFIELD)),
     Sample("dicom_colour", "dicom", "a.dcm", doors.PICTURE, _dicom(COLOUR)),
     Sample("dicom_frames", "dicom", "a.dcm", doors.FRAME, _dicom(np.stack([CT, CT // 2]), NumberOfFrames=2)),
+    Sample("dicom_jpeg2000", "dicom", "a.dcm", doors.PICTURE, _dicom(CT_64, syntax=JPEG_2000, **HOUNSFIELD)),
+    Sample("dicom_jpegls", "dicom", "a.dcm", doors.PICTURE, _dicom(CT, syntax=JPEG_LS, **HOUNSFIELD)),
+    Sample("dicom_rle", "dicom", "a.dcm", doors.PICTURE, _dicom(CT, syntax=RLE, **HOUNSFIELD)),
+    Sample("dicom_deflated", "dicom.z", "a.dcm", doors.PICTURE, _dicom(CT, syntax=DEFLATED, **HOUNSFIELD)),
+    Sample("dicom_series", "dicom", "a", doors.SERIES, _series),
+    Sample("mgz", "mgz", "a.mgz", doors.SLICE, _volume("a.mgz")),
+    Sample("nifti_pair", "hdr", "a.hdr", doors.SLICE, _volume("a.hdr")),
     Sample("nifti", "nifti", "a.nii", doors.SLICE, _nifti("a.nii", _pixels(12, 10, 4, dtype=np.int16))),
     Sample("nifti_gz", "nifti.gz", "a.nii.gz", doors.SLICE, _nifti("a.nii.gz", _pixels(12, 10, 4).astype(np.float32))),
     Sample("explanation", "npz", "a.npz", doors.EXPLANATION, _explanation),

@@ -37,7 +37,9 @@ from relax.archive.record import check_same_encoder, read_record
 from relax.archive.stored import Changes
 from relax.archive.update import bring_up_to_date, find_images
 from relax.estimators.budget import Budget, Progress
+from relax.io.choice import name_within
 from relax.io.images import ImageSource, name_of, read_image
+from relax.io.sources import write_passed_over
 from relax.lock import sole_run
 from relax.progress import Silent, shown
 from relax.scene import EncoderSource, load_encoder
@@ -88,6 +90,10 @@ class Archive:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def unusable(self) -> list[tuple[str, str, str]]:
+        """Name, "cannot be used" and reason of each image without an embedding; a hash for a patient's name."""
+        return [(name_within(self.root, path), "cannot be used", reason) for path, reason in self.failed]
 
     def search(self, query: ImageSource, k: int = 10) -> Hits:
         """The k images closest to an image or embedding, closest first; an image of the archive finds itself.
@@ -182,8 +188,9 @@ def make_archive(
     that cannot be used is listed in `failed`, and tried again next time.
 
     Args:
-        root: The folder. Images are recognised by their file ending, whatever `read_image` can read; names and folders
-            that begin with a dot are skipped, and a warning tells what else is passed over.
+        root: The folder. Images are recognised by their file ending, whatever `read_image` can read, and DICOM by its
+            content; names and folders that begin with a dot are skipped. Or one series in it, a DICOMDIR, all frames or
+            slices of a file: see `relax.io.sources`. A warning tells what is passed over, and passed_over.csv lists it.
         encoder: A spec, an `Encoder`, a module or a function.
         out: The folder to write to, created if it does not exist.
         kind: "flat" (exact), "hnsw" (fast) or "ivfpq" (fast and small); see `similarity.index`.
@@ -201,13 +208,15 @@ def make_archive(
         OSError: If `out` cannot be written to, or another run is writing to it (`relax.lock.InUse`).
     """
     loaded, budget = load_encoder(encoder), Budget.of(None, None, batch_size)
-    source, folder = Path(os.path.abspath(root)), Path(os.path.abspath(out))
-    found = find_images(source, recursive, folder, kind, metric)
+    folder = Path(os.path.abspath(out))
+    found = find_images(os.path.abspath(root), recursive, folder, kind, metric)
+    source = found[2].root
     with sole_run(folder, "relax index"), shown(progress, "images") as report:
         changes = bring_up_to_date(
             source, loaded, folder, found, budget, kind=kind, metric=metric, recursive=recursive, progress=report
         )
-        archive = load_archive(out, root)
+        archive = load_archive(out, source)
+        write_passed_over(folder, [*found[2].passed_over(), *archive.unusable()])
     archive.changes, archive.encoder = changes, loaded
     return archive
 

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from encoders.errors import one_line
-from encoders.folders import Listing
 from relax.files import writing
+from relax.io.errors import ImageError
+from relax.io.sources import Sources, sources_of, state_of
 from relax.lock import sole_run
 
 INDEX, TABLE, EMBEDDINGS, RECORD = "index.faiss", "images.parquet", "embeddings.npy", "archive.json"
@@ -53,35 +54,41 @@ class ImageRow:
         return (self.size, self.modified) == (other.size, other.modified)
 
 
-def list_images(root: Path, recursive: bool, leave_out: Path) -> tuple[dict[str, ImageRow], list[ImageRow]]:
-    """The image files below `root`, by their ending; names that begin with a dot are skipped.
+def list_images(
+    named: str | Path, recursive: bool, leave_out: Path
+) -> tuple[dict[str, ImageRow], list[ImageRow], Sources]:
+    """The pictures of a folder, or of whatever else names several, see `relax.io.sources`.
 
     Args:
-        root: A folder; links to folders in it are not followed.
+        named: A folder, and the like; links to folders in it are not followed.
         recursive: Whether to include folders below it.
         leave_out: A folder to skip.
 
     Returns:
-        Rows by path, sorted, and rows of what cannot be listed.
+        Rows by path, sorted, rows of what cannot be listed, and the sources.
+
+    Raises:
+        ImageError: As for `relax.io.sources.sources_of`.
 
     Warns:
         UserWarning: If other files are passed over.
     """
-    listing = Listing(root).walk(recursive=recursive, leave_out=leave_out)
-    listing.warn(failed=False)
+    sources = sources_of(named, recursive=recursive, leave_out=leave_out)
+    sources.warn(failed=False)
     images: dict[str, ImageRow] = {}
-    failures = [_failure(path, root, reason) for path, reason in listing.failed]
-    for file in listing.images:
-        path = file.relative_to(root).as_posix()
+    failures = [_failure(str(path.relative_to(sources.root)), reason) for path, reason in sources.failed]
+    for address in sources.pictures:
+        path = sources.name(address)
         try:
             path.encode()  # a table holds Unicode only
-            status = file.stat()
-            images[path] = ImageRow(path, status.st_size, status.st_mtime_ns)
+            images[path] = ImageRow(path, *state_of(address))
         except UnicodeEncodeError:
-            failures.append(_failure(file, root, "the name is not valid Unicode: rename the file"))
+            failures.append(_failure(path, "the name is not valid Unicode: rename the file"))
+        except ImageError as error:
+            failures.append(_failure(path, str(error)))
         except OSError as error:
-            failures.append(_failure(file, root, f"cannot be read: {error.strerror}"))
-    return dict(sorted(images.items())), sorted(failures, key=lambda row: row.path)
+            failures.append(_failure(path, f"cannot be read: {error.strerror}"))
+    return dict(sorted(images.items())), sorted(failures, key=lambda row: row.path), sources
 
 
 def to_table(rows: Iterable[ImageRow]) -> Any:
@@ -173,6 +180,6 @@ def read_rows(path: Path) -> list[ImageRow]:
         return to_rows(read_table(path)[0])
 
 
-def _failure(path: Path, root: Path, reason: str) -> ImageRow:
-    name = path.relative_to(root).as_posix().encode(errors="backslashreplace").decode()
+def _failure(path: str, reason: str) -> ImageRow:
+    name = Path(path).as_posix().encode(errors="backslashreplace").decode()
     return ImageRow(name, None, None, status="failed", reason=reason)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from hashlib import file_digest
 from pathlib import Path
 from types import TracebackType
 
@@ -23,6 +22,7 @@ from relax.files import written_aside
 from relax.io.errors import ImageError
 from relax.io.images import name_of, read_image
 from relax.io.limits import sharing_memory
+from relax.io.sources import digest_of
 from relax.readahead import READERS, ahead
 
 PART_IMAGES, PART_SECONDS = 4096, 10.0  # a part ends at whichever comes first: the most that a kill loses
@@ -150,8 +150,7 @@ def _read(row: ImageRow, previous: str | None, root: Path, encoder: Encoder) -> 
     """Read one file. The hash comes first, so that a file which changes meanwhile counts as changed next time."""
     path = root / row.path
     try:
-        with path.open("rb") as file:
-            row = replace(row, sha256=file_digest(file, "sha256").hexdigest())
+        row = replace(row, sha256=digest_of(path))
         if row.sha256 == previous:
             return row, None
         with sharing_memory():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,10 +18,11 @@ from relax.archive.joining import join
 from relax.archive.parts import Parts, embed_files
 from relax.archive.stored import Changes, Stored
 from relax.estimators.budget import Budget, Progress
-from relax.io.choice import folder_name, name_within
+from relax.io.choice import discreet_name, folder_name, name_within
+from relax.io.sources import Sources, names_several
 from similarity.index import check_settings
 
-Found: TypeAlias = tuple[dict[str, ImageRow], list[ImageRow]]  # rows by path, and rows of what cannot be listed
+Found: TypeAlias = tuple[dict[str, ImageRow], list[ImageRow], Sources]  # as `list_images` returns them
 
 
 def bring_up_to_date(
@@ -37,7 +39,7 @@ def bring_up_to_date(
 ) -> Changes:
     """As `relax.archive.archive.make_archive`, of the images found; no other run may write to `out` meanwhile."""
     start = time.monotonic()
-    files, unlisted = found
+    files, unlisted, _ = found
     finish_replacing(out)
     stored = Stored.read(out, encoder)
     _check_same_root(stored.record, root, out)
@@ -71,25 +73,26 @@ def bring_up_to_date(
     return replace(changes, seconds=time.monotonic() - start)
 
 
-def find_images(root: Path, recursive: bool, out: Path, kind: str, metric: str) -> Found:
+def find_images(root: str, recursive: bool, out: Path, kind: str, metric: str) -> Found:
     """As `list_images`, refusing what cannot become an archive.
 
     Raises:
         ValueError: As for `relax.archive.archive.make_archive`.
     """
     check_root(root)
-    files, failed = list_images(root, recursive, out)
+    files, failed, sources = list_images(root, recursive, out)
     if not files:
-        reason = f"; {name_within(root, failed[0].path)} {failed[0].reason}" if failed else ""
+        reason = f"; {name_within(sources.root, failed[0].path)} {failed[0].reason}" if failed else ""
         raise ValueError(f"{root} holds no image ({', '.join(image_endings())}){reason}")
     check_settings(kind, metric, len(files))
-    return files, failed
+    return files, failed, sources
 
 
-def check_root(root: Path) -> None:
-    """Refuse what is not a folder."""
-    if not root.is_dir():
-        raise ValueError(f"root must be a folder of images; {root} is {'a file' if root.exists() else 'not there'}")
+def check_root(root: str | Path) -> None:
+    """Refuse what is neither a folder nor names several pictures in another way."""
+    if not names_several(root):
+        exists, root = os.path.exists(root), discreet_name(str(root))
+        raise ValueError(f"root must be a folder of images; {root} is {'a file' if exists else 'not there'}")
 
 
 def _check_same_root(record: dict[str, Any] | None, root: Path, out: Path) -> None:

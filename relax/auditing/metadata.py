@@ -76,7 +76,7 @@ class MetadataTable:
     rows: dict[str, int]
 
     def of(self, paths: Sequence[str], names: Sequence[str] | None = None) -> Metadata:
-        """Put the rows in the order of the images.
+        """Put the rows in the order of the images; a row of a file is of all its frames that have none of their own.
 
         Args:
             paths: The images, relative to the audited folder.
@@ -85,7 +85,7 @@ class MetadataTable:
         Raises:
             ValueError: If the table names none of them.
         """
-        places = [self.rows.get(_plain(path)) for path in paths]
+        places = [self.rows.get(_plain(path), self.rows.get(_plain(_file(path)))) for path in paths]
         matched = sum(place is not None for place in places)
         if not matched:
             row, path = next(iter(self.rows), "no row"), next(iter(names or paths), "no image")
@@ -237,6 +237,12 @@ def _names(columns: Iterable[str]) -> str:
 def _name(text: str) -> str:
     """A cell in a message: it may hold anything."""
     return shortened(text, 80)
+
+
+def _file(path: str) -> str:
+    """The file of a frame, such as us.dcm#frame=3."""
+    front, _, choice = path.rpartition("#")
+    return front if front and "=" in choice else path
 
 
 def _plain(path: str) -> str:

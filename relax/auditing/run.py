@@ -77,7 +77,7 @@ def audit(
     of embeddings and, in maps/, the results of single pictures. A second run reuses them.
 
     Args:
-        root: The folder, with all folders below it.
+        root: The folder, with all folders below it, or whatever else names several pictures (`relax.io.sources`).
         encoder: A spec, an `Encoder`, a module or a function; see `relax.explain`.
         out: The folder to write to, created if it does not exist.
         metadata: A CSV or Parquet with a column `path`, relative to `root`, and others to predict from the embedding.
@@ -98,7 +98,7 @@ def audit(
         ValueError: If an argument is impossible, or fewer than 10 images can be used.
         OSError: If a file cannot be read or written, or another run is writing to `out` (`relax.lock.InUse`).
     """
-    start, root, out = time.perf_counter(), Path(root), Path(out)
+    start, out = time.perf_counter(), Path(out)
     settings = Settings.of({"masks": MASKS, **keywords}, AuditKeywords, "audit")
     options = Options(metadata, colour_by, explain, hide, clusters, duplicates, tuple(layouts), settings)
     table = options.read_table()
@@ -109,7 +109,7 @@ def audit(
 
 
 def _audit(
-    root: Path,
+    named: str | Path,
     network: Encoder,
     out: Path,
     options: Options,
@@ -119,7 +119,8 @@ def _audit(
 ) -> Audit:
     """As `audit`, once its arguments are checked; no other run may write to `out` meanwhile."""
     seed = options.seed
-    archive = make_archive(root, network, out, batch_size=options.batch_size, progress=partial(report, "embedding"))
+    archive = make_archive(named, network, out, batch_size=options.batch_size, progress=partial(report, "embedding"))
+    root = archive.root
     embeddings, paths = np.asarray(archive.embeddings), tuple(row.path for row in archive.rows)
     if len(paths) < MIN_IMAGES:
         raise ValueError(f"an audit needs at least {MIN_IMAGES} images that can be used; {root} has {len(paths)}")

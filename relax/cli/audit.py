@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.cli.console import DONE, SOME_FAILED, Stopped, complain, progress_bar
-from relax.cli.options import DEFAULT_OUT, EXECUTION, HIDING_PANEL, RUN_PANEL, Debug, EncoderSpec, Out, Quiet
+from relax.cli.options import DEFAULT_OUT, EXECUTION, HIDING_PANEL, RUN_PANEL, SEVERAL, Debug, EncoderSpec, Out, Quiet
 from relax.cli.usage import listed, takes, usage_errors
+from relax.io.sources import PASSED_OVER
 from relax.text import printable
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
@@ -32,7 +33,7 @@ SPACE_PANEL = "What is examined"
 
 @takes(("masks", "seed"), EXECUTION, masks=512)
 def audit(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The images, including those in subfolders.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help=f"The images, including those in subfolders. {SEVERAL}")],
     options: dict[str, Any],
     encoder: EncoderSpec = "default",
     metadata: Annotated[
@@ -122,6 +123,8 @@ def audit(
         complain(
             f"{len(result.failed)} of {len(result.failed) + len(result.paths)} images could not be used; see above"
         )
+    if (out / PASSED_OVER).is_file():
+        complain(f"note: {out / PASSED_OVER} lists what is passed over or left out, and why")
     if not quiet:
         _print_findings(result)
     return SOME_FAILED if result.failed else DONE

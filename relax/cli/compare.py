@@ -102,6 +102,7 @@ def compare(
     from relax.baselines.methods import METHODS
     from relax.cli.compared import as_file_name, print_costs, print_likeness, write, write_likeness
     from relax.cli.outputs import targets
+    from relax.cli.prepare import keep_passed_over, named_pictures
 
     if encoders is not None and (options["head"], options["target"]) != (None, None):
         raise UsageError("--head and --target are for --methods; --encoders compares RELAX, which explains no class")
@@ -109,7 +110,7 @@ def compare(
     choice("--format", format, FORMATS)
     names = listed("--methods", methods, METHODS) if encoders is None else encoder_specs(encoders)
     with usage_errors(debug=debug):
-        pictures = _pictures(images)
+        pictures, passed_over = named_pictures(images)
     progress = MaskProgress(len(names) * len(pictures), visible=not quiet)
     compared: list[ComparedImage] = []
     with progress.bar, usage_errors(debug=debug):
@@ -136,6 +137,7 @@ def compare(
         print_likeness(compared, *written)
     elif not quiet and compared:
         print_costs(comparison, compared[0].files)
+    keep_passed_over(out, passed_over)
     failed = len(compared) < len(pictures) or any(image.failures for image in compared)
     return SOME_FAILED if failed else DONE
 
@@ -149,13 +151,6 @@ def methods() -> int:
         typer.echo(f"{method.name:<21} {method.family:<11} {needs:<27} passes: {method.passes_in_words}")
         typer.echo(f"{'':<21} {method.source}")
     return DONE
-
-
-def _pictures(images: Sequence[str]) -> list[str]:
-    """The images, with those of a folder in its place."""
-    from relax.references import image_files
-
-    return [str(path) for image in images for path in (image_files(image) if Path(image).is_dir() else [image])]
 
 
 def _by_methods(

@@ -24,6 +24,7 @@ from relax.cli.options import (
     HIDING,
     OUT_PANEL,
     QUESTION_PANEL,
+    SEVERAL,
     SIMILARITY,
     Debug,
     EncoderSpec,
@@ -34,7 +35,8 @@ from relax.cli.options import (
 from relax.cli.scores import print_failures, print_strangers, print_summary
 from relax.cli.usage import listed, takes, usage_errors
 from relax.files import WriteError
-from relax.io.choice import discreet_name
+from relax.io.choice import name_within, split_choice
+from relax.io.sources import Row, Sources
 from relax.lock import sole_run
 from relax.text import shortened
 
@@ -76,7 +78,7 @@ DEFAULT_METHODS = "relax,lafam,gradcam,occlusion,random"
 
 @takes((*SIMILARITY, "reference"), HEAD, HIDING, ESTIMATION, EXECUTION)
 def evaluate(
-    images: Annotated[str, typer.Argument(metavar="DIR", help="A folder of pictures, or one picture.")],
+    images: Annotated[str, typer.Argument(metavar="DIR", help=f"A folder of pictures, or one picture. {SEVERAL}")],
     options: dict[str, Any],
     truth: Annotated[
         str | None,
@@ -132,22 +134,24 @@ def evaluate(
     with --strange also strange.csv, .json and .png. Results are kept as they come: a run with the same settings, also
     after Ctrl-C, a kill or a full disk, computes only what is missing in --out.
     """
+    from relax.cli.prepare import keep_passed_over
     from relax.questions.keeping import Kept, digest_of
 
     with ExitStack() as stack:
         with usage_errors(debug=debug, of_images=True):
             if report is not None and report.is_dir():
                 raise ValueError(f"--report must be a file; {report} is a folder")
-            paths, truths = _pictures(images, truth)
+            paths, truths, passed_over = _pictures(images, truth)
             plan = _plan(encoder, methods, metrics, (corpus, foil), options, out, len(paths), truth is not None)
-            digests = {_name(path): digest_of(path, mask) for path, mask in zip(paths, truths, strict=True)}
+            names = _names(images, paths)
+            digests = {name: digest_of(path, mask) for name, path, mask in zip(names, paths, truths, strict=True)}
             stack.enter_context(sole_run(out, "relax evaluate"))
             kept = Kept.open(out, plan, digests)
         if truth is not None and None in truths:
             note = f"{truths.count(None)} of {len(paths)} pictures have no truth and are left out of localisation"
             complain(f"note: {note}")
         try:
-            stopped = _carry_out(kept, paths, truths, quiet=quiet)
+            stopped = _carry_out(kept, paths, names, truths, quiet=quiet)
             evaluation, files = kept.save()
             if report is not None and evaluation.metrics:
                 files.append(_page(evaluation, report))
@@ -161,6 +165,7 @@ def evaluate(
                 files += written
                 if report is not None and evaluation.metrics:
                     _page(evaluation, report, strangers)
+    keep_passed_over(out, passed_over)
     print_failures(evaluation)
     if stopped:
         raise Stopped(f"what is done is in {out}; run the same command to continue")
@@ -188,14 +193,14 @@ def _page(evaluation: Evaluation, path: Path, strangers: Strangers | None = None
     return write_report(evaluation_report(evaluation, strangers=strangers), path)
 
 
-def _pictures(images: str, truth: str | None) -> tuple[list[Path], list[Truth | None]]:
+def _pictures(images: str, truth: str | None) -> tuple[list[Path], list[Truth | None], list[Row]]:
+    """The pictures, the truth of each, and what is passed over."""
+    from relax.cli.prepare import named_pictures
     from relax.metrics import find_truths
-    from relax.references import image_files
 
-    paths = [Path(images)] if Path(images).is_file() else image_files(images)
-    if truth is not None:
-        return paths, find_truths(paths, truth)
-    return paths, [None] * len(paths)
+    pictures, passed_over = named_pictures([images], leave_out=None if truth is None else Path(truth))
+    paths = list(map(Path, pictures))
+    return paths, [None] * len(paths) if truth is None else find_truths(paths, truth), passed_over
 
 
 def _plan(
@@ -233,6 +238,7 @@ def _plan(
 def _carry_out(
     kept: Kept,
     paths: list[Path],
+    names: list[str],
     truths: list[Truth | None],
     *,
     quiet: bool,
@@ -245,7 +251,6 @@ def _carry_out(
         def started(image: str, method: str) -> None:
             bar.update(task, description=f"{shortened(image, 32)} {method}")
 
-        names = [_name(path) for path in paths]
         try:
             for outcome in plan.outcomes(paths, truths, names, done, started):
                 kept.add(outcome)
@@ -255,6 +260,8 @@ def _carry_out(
         return False
 
 
-def _name(path: Path) -> str:
-    """The name of a picture in the tables: its file name, or a hash if its path identifies the patient."""
-    return Path(discreet_name(str(path))).name
+def _names(images: str, paths: list[Path]) -> list[str]:
+    """The names of the pictures in the tables: paths in the folder, or hashes where they identify the patient."""
+    root = Path(images) if Path(images).is_dir() else split_choice(images)[0]
+    folder = root if root.is_dir() else root.parent
+    return [name_within(folder, Sources(folder, []).name(str(path))) for path in paths]

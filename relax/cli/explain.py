@@ -55,6 +55,9 @@ relax explain cat.png --overlay --format pdf
 relax explain *.jpg --encoder timm:vit_small_patch14_dinov2.lvd142m --out maps
     many images, another encoder; `relax encoders` lists what can be loaded
 
+relax explain "us.dcm#frame=all" "ct#series=3&axial=40" --out maps
+    each frame of a loop, and a slice of a DICOM series; a folder, or a DICOMDIR, is every picture in it
+
 relax explain cat.png --tolerance 0.002
     as many masks as it takes until no pixel's standard error exceeds 0.002
 
@@ -147,18 +150,20 @@ def explain(
     choice("--format", format, FORMATS)
     from relax.cli.batch import continue_file, explain_files
     from relax.cli.outputs import chosen_outputs
-    from relax.cli.prepare import prepared
+    from relax.cli.prepare import keep_passed_over, named_pictures, prepared
+    from relax.io.sources import names_several
     from relax.method import image_explainer
 
     with usage_errors(debug=debug, of_images=True):
+        pictures, passed_over = named_pictures(images)
         network, settings = prepared(encoder, options, out)
         explain_image = image_explainer(network, settings)
         assess = _assess(network, settings, neighbours) if trust else None
         add_masks = None if more is None else partial(continue_file, network, settings, more)
-    inputs = [path for name in ("reference", "foil") for path in options[name] or [] if not Path(path).is_dir()]
+    inputs = [path for name in ("reference", "foil") for path in options[name] or [] if not names_several(path)]
     inputs += [options[name] for name in ("fill", "within") if isinstance(options[name], str)]
     failed = explain_files(
-        images,
+        pictures,
         explain_image,
         out,
         add_masks=add_masks,
@@ -168,6 +173,7 @@ def explain(
         quiet=quiet,
         debug=debug,
     )
+    keep_passed_over(out, passed_over)
     return SOME_FAILED if failed else DONE
 
 

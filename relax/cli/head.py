@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 from relax.cli.console import DONE, SOME_FAILED, WRONG_USAGE, complain, plain_table, print_table, progress_bar
 from relax.cli.options import Debug, EncoderSpec, Quiet
 from relax.cli.usage import choice, takes, usage_errors
+from relax.io.sources import PASSED_OVER
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from torch import Tensor
@@ -19,6 +21,7 @@ if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from encoders import Encoder, Head
     from encoders.heads.data import LabelledImages
     from encoders.heads.training import TrainingRecord
+    from relax.io.sources import Row
 
 BATCH_SIZE = 32
 
@@ -51,7 +54,10 @@ def _head(context: typer.Context) -> None:
 @takes(("seed", "device", "batch_size", "pooling", "view"), batch_size=BATCH_SIZE)
 def train(
     images: Annotated[
-        str, typer.Argument(metavar="DIR|CSV", help="A folder per class, or a CSV with columns path,label.")
+        str,
+        typer.Argument(
+            metavar="DIR|CSV", help="A folder per class (DIR#frame=all: every frame), or a CSV with columns path,label."
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="PATH", help="Writes PATH.safetensors and PATH.json.")],
     options: dict[str, Any],
@@ -68,11 +74,12 @@ def train(
     """
     from encoders import load
     from encoders.heads.training import TRAINABLE
+    from relax.cli.prepare import keep_passed_over
 
     choice("--kind", kind, TRAINABLE)
     batch_size = BATCH_SIZE if options["batch_size"] == "auto" else options["batch_size"]
     with usage_errors(debug=debug, of_images=True):
-        data = _plan(images, out, kind, k)
+        data, passed_over = _plan(images, out, kind, k)
         network = load(encoder, device=options["device"], pooling=options["pooling"], view=options["view"])
     try:
         embeddings, bad = embed_images(data, network, batch_size, visible=not quiet)
@@ -82,6 +89,7 @@ def train(
     except (ValueError, OSError) as error:
         complain(str(error))
         return SOME_FAILED
+    keep_passed_over(out.parent, passed_over, f"{out.name}-{PASSED_OVER}")
     if not quiet:
         print_record(record, head, out)
     return SOME_FAILED if bad else DONE
@@ -169,8 +177,8 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _plan(images: str, out: Path, kind: str, k: int) -> LabelledImages:
-    """The images, once the options are checked; no image is read and no encoder loaded."""
+def _plan(images: str, out: Path, kind: str, k: int) -> tuple[LabelledImages, list[Row]]:
+    """The images, and what is passed over, once the options are checked; no picture is read and no encoder loaded."""
     from encoders.heads.data import labelled_images
     from encoders.heads.files import head_paths
     from encoders.heads.training import check_counts, validation_count
@@ -178,13 +186,36 @@ def _plan(images: str, out: Path, kind: str, k: int) -> LabelledImages:
     for path in head_paths(out):
         if path.is_dir() or path.resolve() == Path(images).resolve():
             raise ValueError(f"--out {out} would replace {path}: choose another name")
-    data = labelled_images(images)
+    source, choice = _folder_and_choice(images)
+    folder = Path(source) if Path(source).is_dir() else Path(source).parent
+    data, passed_over = expanded(labelled_images(source), folder, choice)
     check_counts(data.images)
     total = sum(count - validation_count(count) for count in data.images.values())
     if kind == "knn" and not 1 <= k < total:
         raise ValueError(f"--k must be from 1 to {total - 1}, below the number of training images {total}; got {k}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    return data
+    return data, passed_over
+
+
+def _folder_and_choice(images: str) -> tuple[str, str]:
+    """The folder or CSV, and what is chosen of each picture in it: DIR#frame=all."""
+    front, _, choice = images.rpartition("#")
+    return (images, "") if not front or Path(images).exists() else (front, choice)
+
+
+def expanded(data: LabelledImages, folder: Path, choice: str) -> tuple[LabelledImages, list[Row]]:
+    """Each picture with the label of its file, and what is passed over: DICOM that is no picture, or came before.
+
+    Raises:
+        ImageError: If the choice is malformed.
+    """
+    from relax.io.sources import of_files
+
+    found, sources = of_files(data.paths, folder, choice)
+    sources.warn()
+    paths = tuple(Path(address) for addresses in found for address in addresses)
+    labels = tuple(label for addresses, label in zip(found, data.labels, strict=True) for _ in addresses)
+    return replace(data, paths=paths, labels=labels), sources.passed_over()
 
 
 def _train(

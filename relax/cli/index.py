@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.cli.console import DONE, SOME_FAILED, Stopped, complain, plain_table, print_table, progress_bar
-from relax.cli.options import EXECUTION, OUT_PANEL, Debug, EncoderSpec, Quiet
+from relax.cli.options import EXECUTION, OUT_PANEL, SEVERAL, Debug, EncoderSpec, Quiet
 from relax.cli.usage import choice, takes, usage_errors
 from relax.io.choice import discreet_name, name_within
+from relax.io.sources import PASSED_OVER, names_several
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from rich.table import Table
@@ -22,6 +23,9 @@ INDEX_EXAMPLES = """[bold]Examples[/bold]
 
 relax index photos --out photos-archive
     embed every image in photos and its subfolders; run again later, it updates what is new, changed or gone
+
+relax index "scans#frame=all" --out scans-archive
+    DICOM of any name, each frame of a loop as a picture; what is passed over (reports, duplicates) is listed
 
 relax index scans --encoder timm:vit_small_patch14_dinov2.lvd142m --kind hnsw --out scans-archive
     another encoder, and an index that stays fast with a million images
@@ -48,7 +52,7 @@ relax search photos-archive cat.png --json | jq -r ".hits[].path"
 
 @takes(EXECUTION)
 def index(
-    images: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of images, with its subfolders.")],
+    images: Annotated[str, typer.Argument(metavar="DIR", help=f"The folder of images, with its subfolders. {SEVERAL}")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The archive: created, continued or updated.")],
     options: dict[str, Any],
     encoder: EncoderSpec = "default",
@@ -63,7 +67,8 @@ def index(
 ) -> int:
     """Embed a folder of images once, and keep the embeddings and an index over them.
 
-    Writes index.faiss, images.parquet (one row per image), embeddings.npy and archive.json. It can be stopped or killed
+    Writes index.faiss, images.parquet (one row per image), embeddings.npy, archive.json and, if need be,
+    passed_over.csv. It can be stopped or killed
     at any time; the same command then continues. Run again later, it embeds only what is new or changed. Images that
     cannot be read are named.
     """
@@ -95,7 +100,9 @@ def index(
     except KeyboardInterrupt:
         raise Stopped(f"{_kept(out)}; run the same command to continue") from None
     for path, reason in archive.failed:
-        complain(f"{name_within(images, path)}: {reason}; left out")
+        complain(f"{name_within(archive.root, path)}: {reason}; left out")
+    if (out / PASSED_OVER).is_file():
+        complain(f"note: {out / PASSED_OVER} lists what is passed over or left out, and why")
     if not quiet:
         print_table(_summary(archive), f"written: {archive.index!r} in {out}")
     return SOME_FAILED if archive.failed else DONE
@@ -103,7 +110,10 @@ def index(
 
 def search(
     archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A folder written by `relax index`.")],
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The query image; it need not be in the archive.")],
+    image: Annotated[
+        Path,
+        typer.Argument(metavar="IMAGE", help="The query image, such as us.dcm#frame=3; it need not be in the archive."),
+    ],
     k: Annotated[int, typer.Option("-k", "--k", metavar="K", help="Number of images.", min=1)] = 10,
     sheet: Annotated[
         Path | None,
@@ -125,6 +135,8 @@ def search(
     from relax.archive.archive import load_archive
 
     with usage_errors(debug=debug, of_images=True):
+        if names_several(image):
+            raise ValueError(f"IMAGE must be one picture, such as scan.dcm#frame=3; got {discreet_name(str(image))}")
         if sheet is not None:
             check_sheet(sheet, image)
         hits = load_archive(archive).search(image, k)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from encoders import Encoder, Head
 from masking import FILLS
-from relax.cli.console import UsageError, progress_bar
+from relax.cli.console import UsageError, complain, progress_bar
 from relax.cli.usage import check_out
+from relax.io.choice import discreet_name
 from relax.io.errors import ImageError
 from relax.io.images import read_image
+from relax.io.sources import PASSED_OVER, Row, names_several, sources_of, write_passed_over
 from relax.references import Corpus, image_files
 from relax.scene import load_encoder
 from relax.settings import Settings
@@ -92,9 +95,41 @@ def check_fill(fill: Any) -> None:
             ) from None
 
 
+def named_pictures(named: Iterable[str | Path], leave_out: Path | None = None) -> tuple[list[str], list[Row]]:
+    """The addresses of the pictures that are named, see `relax.io.sources`, and what is passed over.
+
+    Args:
+        named: Pictures, folders, and the like.
+        leave_out: A folder to skip.
+
+    Raises:
+        ImageError: If one names no picture that can be read, or no or several series.
+    """
+    pictures: list[str] = []
+    rows: list[Row] = []
+    names = list(map(str, named))
+    for name in names:
+        if not names_several(name):
+            pictures.append(name)
+            continue
+        sources = sources_of(name, leave_out=leave_out)
+        sources.warn()
+        if not sources.pictures and len(names) == 1:
+            raise ImageError(f"{discreet_name(name)}: holds no picture that can be read")
+        pictures += sources.pictures or [name]  # which fails in its turn
+        rows += sources.passed_over()
+    return pictures, rows
+
+
+def keep_passed_over(out: Path, rows: Sequence[Row], name: str = PASSED_OVER) -> None:
+    """Write what was passed over, and say where."""
+    if rows:
+        complain(f"note: {write_passed_over(out, rows, name)} lists what is passed over, and why")
+
+
 def _with_corpora(paths: list[str]) -> list[str] | Corpus:
     """The images, or a corpus if there is a folder among them."""
-    folders = [path for path in paths if Path(path).is_dir()]
+    folders = [path for path in paths if names_several(path)]
     if not folders:
         return paths
     if len(paths) == 1:

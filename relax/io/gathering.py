@@ -63,12 +63,12 @@ class Gathered:
         """Whether names of files may be those of patients, since DICOM lies here."""
         return bool(self.entries) or any(map(is_dicom, [*self.files, *(item.file for item in self.passed_over)]))
 
-    def warn(self) -> None:
+    def warn(self, *, failed: bool = True) -> None:
         """Warn of what is passed over, in one line."""
         counts = Counter((item.why, item.detail) for item in self.passed_over if item.why not in (OTHER, NO_FILE))
         also = [f"{count} {_in_words(why, detail, count)}" for (why, detail), count in counts.most_common()]
         also += [f"{self.missing} that the DICOMDIR lists and that are not there"] if self.missing else []
-        self.listing.warn(failed=False, discreet=bool(self.entries), also=also)
+        self.listing.warn(failed=failed, discreet=bool(self.entries), also=also)
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Name, why and detail of each file that is passed over; a hash for a name that may be a patient's."""
@@ -98,7 +98,7 @@ def gathered(
     missing = 0
     if path.is_dir():
         listing = Listing(path).walk(recursive=recursive, leave_out=leave_out)
-        files = list(listing.images)
+        files = sorted(listing.images)
     else:
         from relax.io.dicomdir import listed_files
 
@@ -107,11 +107,13 @@ def gathered(
         listing.images = files
     passed = [PassedOver(file, OTHER, _ending(file)) for file in listing.passed]
     passed += [PassedOver(file, NO_FILE, what) for file, what in listing.special]
-    pictures, entries, others = _sorted_out(files, series)
+    pictures, entries, others = sorted_out(files, series)
     return Gathered(listing.folder, pictures, entries, [*passed, *others], listing, missing)
 
 
-def _sorted_out(files: Iterable[Path], series: str | None) -> tuple[list[Path], dict[Path, Entry], list[PassedOver]]:
+def sorted_out(
+    files: Iterable[Path], series: str | None = None
+) -> tuple[list[Path], dict[Path, Entry], list[PassedOver]]:
     """Pictures, the entries of those that are DICOM, and what is none."""
     others: list[Path] = []
     entries: list[Entry] = []

@@ -323,7 +323,9 @@ def checked_frame(dataset: Dataset, frame: int | None) -> int:
     if frames < 1:
         raise ImageError(f"its element NumberOfFrames must be at least 1; got {frames}: {_WAY_OUT}")
     if frame is None and frames > 1:
-        raise ImageError(f"holds {frames:,} frames; name one, from 1, as in scan.dcm#frame={(frames + 1) // 2}")
+        raise ImageError(
+            f"holds {frames:,} frames; name one, from 1, as in scan.dcm#frame={(frames + 1) // 2}, or frame=all"
+        )
     if frame is not None and not 1 <= frame <= frames:
         raise ImageError(f"frame must be from 1 to {frames:,}; got {frame}")
     return frame or 1

@@ -28,6 +28,7 @@ from relax.io.errors import ImageError, decoding_errors
 from relax.io.medical import read_chosen
 from relax.io.pixels import Raster, array_pixels
 from relax.io.raster import read_file, read_pillow
+from relax.io.sources import names_several, sources_of
 from relax.text import printable
 
 NARROW = 1 / 16  # of the way from black to white: what 12 bits take of 16
@@ -129,6 +130,30 @@ def one_by_one(source: ImageSource | Sequence[ImageSource]) -> list[ImageSource]
     if isinstance(source, Sequence) and not isinstance(source, str) and not is_row(source):
         return list(source)
     return [cast(ImageSource, source)]
+
+
+def each_picture(source: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:
+    """As `one_by_one`, with the pictures of a folder, a DICOMDIR, or all frames or slices of a file in its place.
+
+    Raises:
+        ImageError: If there are none, or several series and none is named; see `relax.io.sources`.
+
+    Warns:
+        UserWarning: If files are passed over.
+    """
+    pictures: list[ImageSource] = []
+    for picture in one_by_one(source):
+        pictures += pictures_named(picture) if isinstance(picture, str | Path) and names_several(picture) else [picture]
+    return pictures
+
+
+def pictures_named(address: str | Path) -> list[str]:
+    """The addresses of the pictures that an address names, see `relax.io.sources`; errors and warnings as above."""
+    sources = sources_of(address)
+    sources.warn()
+    if not sources.pictures:
+        raise ImageError(f"{name_of(address)}: holds no picture that can be read")
+    return sources.pictures
 
 
 def name_of(source: object) -> str:

@@ -125,12 +125,12 @@ class Volume:
         return cls(image, number, orientation, low, high, record)
 
     @classmethod
-    def of_series(cls, series: SeriesVolume, window: Window | None = None) -> Volume:
+    def of_series(cls, series: SeriesVolume, asked: dict[str, Any]) -> Volume:
         """The slices of a DICOM series, decoded when they are needed.
 
         Args:
             series: The series.
-            window: That with which it was opened, for the record.
+            asked: Series, volume and window with which it was opened, for the record.
 
         Raises:
             ImageError: If its slices are no even volume.
@@ -139,9 +139,8 @@ class Volume:
         image.header.set_xyzt_units("mm")
         for transform in (image.set_qform, image.set_sform):
             transform(series.affine, 1)
-        choice = {"volume": series.how["volume"], "window": list(window) if isinstance(window, tuple) else window}
         record = {**series.how, "orientation": "".join(nib.aff2axcodes(series.affine))}  # type: ignore[no-untyped-call]
-        record["asked"] = {key: value for key, value in choice.items() if value is not None}
+        record["asked"] = {key: list(value) if isinstance(value, tuple) else value for key, value in asked.items()}
         orientation = io_orientation(series.affine)  # type: ignore[no-untyped-call]
         return cls(image, None, orientation, series.low, series.high, record)
 

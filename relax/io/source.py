@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from relax.io.choice import parse, split_choice, unparse
+from relax.io.choice import parse, plane_of, split_choice, unparse
 from relax.io.errors import ImageError
 from relax.io.images import name_of, read_image
 from relax.io.picture import AXES
@@ -26,7 +26,8 @@ def checked_source(explanation: ExplanationLike, source: str | Path, required_ki
         ValueError: If its pixels are not those that were explained.
     """
     path, kind, choice = split_choice(str(source))
-    if kind != required_kind:
+    of_series = required_kind == "nifti" and kind is not None and plane_of(parse(choice, kind)) is not None
+    if kind is None or (kind != required_kind and not of_series):
         name = {"dicom": "DICOM", "nifti": "NIfTI"}[required_kind]
         raise ImageError(f"{name_of(str(source))}: must be a {name} file, whose geometry a {name} map takes")
     values = _completed(parse(choice, kind), (explanation.provenance.get("read") or {}).get("asked", {}))

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from relax.io.choice import discreet_name, parse, split_choice
+from relax.io.dicomdir import is_dicomdir
 from relax.io.errors import ImageError, decoding_errors
 from relax.io.gathering import gathered
 from relax.io.inventory import Entry, entry_of, named_series
@@ -20,6 +21,7 @@ from relax.io.series import SeriesVolume, volume_of
 
 _lock = Lock()
 _last: tuple[object, Volume] | None = None
+_listed: tuple[object, list[Entry]] | None = None
 
 
 def read_series(address: str | Path, *, window: Window | None = None) -> SeriesVolume:
@@ -82,23 +84,45 @@ def volume_at(path: Path, kind: str, values: dict[str, Any]) -> Volume:
         return Volume.open(path, volume, window)
     with _lock:
         entries = _entries(path, kind, values.get("series"))
-        files = [(entry.file, *_state(entry.file)) for entry in entries]
-        key = (str(path), files, volume, window)
+        key = (str(path), _state(path), values.get("series"), volume, window)
         if _last is None or _last[0] != key:
             _last = None  # its memory goes first
             with decoding_errors():
-                _last = (key, Volume.of_series(volume_of(entries, volume, window), window))
+                asked = {name: values[name] for name in ("series", "volume", "window") if values.get(name) is not None}
+                if "series" in asked:  # whose UID is not recorded
+                    asked["series"] = entries[0].series_name
+                _last = (key, Volume.of_series(volume_of(entries, volume, window), asked))
         return _last[1]
 
 
+def files_at(path: Path, kind: str, series: str | None) -> list[Path]:
+    """The files of the series of a volume.
+
+    Raises:
+        ImageError: As for `open_volume`.
+    """
+    with _lock:
+        return [entry.file for entry in _entries(path, kind, series)]
+
+
 def _entries(path: Path, kind: str, series: str | None) -> list[Entry]:
-    """The files of one series."""
+    """The files of one series; those that were listed last are not read again while nothing changes."""
+    global _listed
     if kind == "dicom":
         return [entry_of(path)]
-    pictures = list(gathered(path, series).entries.values())
-    return pictures if series is not None else named_series(pictures, None)
+    key = (str(path), _state(path), series)
+    if _listed is None or _listed[0] != key:
+        pictures = list(gathered(path, series).entries.values())
+        _listed = (key, pictures if series is not None else named_series(pictures, None))
+    return _listed[1]
 
 
-def _state(file: Path) -> tuple[int, int]:
-    status = file.stat()
-    return status.st_size, status.st_mtime_ns
+def _state(path: Path) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of a file, or of all files below a folder or beside a DICOMDIR."""
+    if path.is_file() and not is_dicomdir(path):
+        files = [path]
+    else:
+        walk = os.walk(path if path.is_dir() else path.parent)
+        files = sorted(Path(folder, name) for folder, _, names in walk for name in names)
+    states = [(str(file), file.stat()) for file in files if file.is_file()]
+    return [(name, state.st_size, state.st_mtime_ns) for name, state in states]

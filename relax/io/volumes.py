@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relax.files import written_aside
+from relax.io.choice import split_choice
 from relax.io.extra import medical_extra
 from relax.io.nifti import Volume
 from relax.io.picture import AXES
 from relax.io.source import checked_source
+from relax.io.volume import volume_at
 from relax.maps import MAPS, ExplanationLike
 from relax.text import one_of
 
@@ -32,7 +34,7 @@ def write_nifti(explanation: ExplanationLike, source: str | Path, path: str | Pa
 
     Args:
         explanation: An explanation of a slice of `source`.
-        source: The explained NIfTI file, with its slice: "brain.nii.gz#axial=40".
+        source: The explained NIfTI file, with its slice, "brain.nii.gz#axial=40", or the DICOM series, "ct#axial=40".
         path: The .nii or .nii.gz file to write.
         map: "importance", "uncertainty" or "standard_error".
 
@@ -45,7 +47,7 @@ def write_nifti(explanation: ExplanationLike, source: str | Path, path: str | Pa
     """
     file, choice = checked_source(explanation, source, "nifti")
     axis = next(name for name in AXES if name in choice)
-    volume = Volume.open(file, choice.get("volume"), choice.get("window"))
+    volume = volume_at(file, split_choice(str(source))[1] or "nifti", choice)
     values = getattr(explanation, one_of("map", map, MAPS))
     write_volume(volume.placed(axis, {choice[axis]: values}), volume, Path(path), map)
     return Path(path)

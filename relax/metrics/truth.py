@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from encoders.folders import Listing, image_endings, is_dicom
-from relax.io.choice import folder_name
+from relax.io.choice import folder_name, split_choice, stem_of
 from relax.io.errors import ImageError
 from relax.io.images import name_of
 from relax.io.masks import is_lossy, mask_values
@@ -116,7 +116,7 @@ def _in_folder(images: Sequence[Path], folder: Path) -> list[Truth | None]:
             by_stem.setdefault(path.stem, []).append(path)
     truths: list[Truth | None] = []
     for image in images:
-        paths = by_stem.get(image.stem, [])
+        paths = by_stem.get(stem_of(str(image)), by_stem.get(split_choice(str(image))[0].stem, []))
         if len(paths) > 1:
             which = "" if _hidden(image) else f": {paths[0]} and {paths[1]}"
             raise TruthError(f"{Path(name_of(image)).name} has two truths{which}; keep one")
@@ -131,7 +131,9 @@ def _hidden(image: Path) -> bool:
 
 
 def _row_of(image: Path, boxes: dict[str, list[Box]], source: Path, name: str) -> Truth | None:
-    rows = boxes.get(image.name, boxes.get(image.stem))
+    file = split_choice(str(image))[0]
+    names = (image.name, file.name, image.stem, file.stem)
+    rows = next((boxes[called] for called in names if called in boxes), None)
     return None if rows is None else Truth(source, tuple(rows), name)
 
 

@@ -15,6 +15,7 @@ from relax.io.nifti import Volume
 from relax.io.picture import AXES
 from relax.io.small import small_picture
 from relax.io.source import checked_source
+from relax.io.volume import open_volume
 from relax.maps import MAPS
 from relax.questions.volume import VolumeExplanation
 from relax.records import check_record, read_json
@@ -58,10 +59,9 @@ def load_volume(path: str | Path, source: str | Path | None = None) -> VolumeExp
         values = {name: volume.values(axis, index) for name, volume in maps.items()}
         blank = np.zeros((*values["importance"].shape, 3), np.uint8)
         bare = Explanation(values["importance"], values["uncertainty"], values["standard_error"], blank, provenance)
-        checked_source(bare, address, "nifti")
+        checked_source(bare, address, split_choice(address)[1] or "nifti")
         explanations[index] = replace(bare, image=small_picture(address, _WHOLE))
-    window = asked.get("window")
-    opened = Volume.open(file, asked.get("volume"), None if window is None else tuple(window))
+    opened = open_volume(f"{file}#{unparse(asked)}" if asked else file)
     return VolumeExplanation(opened, axis, explanations)
 
 
@@ -78,6 +78,6 @@ def _source(record: Path, image: str) -> Path:
     recorded = Path(image.rpartition("#")[0])
     places = (recorded, record.parent / recorded.name)
     for place in places:
-        if place.is_file():
+        if place.exists():
             return split_choice(str(place))[0]
     raise FileNotFoundError(f"{record}: the volume that was explained, {recorded}, is not there: name it with --source")

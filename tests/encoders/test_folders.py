@@ -40,7 +40,7 @@ TOLD = (
 
 def test_pipes_devices_sockets_and_links_to_itself_are_named_and_the_rest_is_counted_by_ending(folder):
     with pytest.warns(UserWarning, match=TOLD.format("cat/")):
-        rows, failed = list_images(folder, True, folder / "out")
+        rows, failed, _ = list_images(folder, True, folder / "out")
     assert (list(rows), failed) == (["cat/a.jfif", "cat/b.JP2"], [])
 
     with pytest.warns(UserWarning, match=TOLD.format("cat/")):

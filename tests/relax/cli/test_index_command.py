@@ -106,7 +106,10 @@ def test_images_that_fail_are_named_and_the_others_are_done(here, capsys):
     out, err = capsys.readouterr()
     assert counts(out) == (6, 6, 0, 0, 0, 1)
     formats = "PNG, JPEG, TIFF, WebP, BMP, GIF, JPEG 2000, PPM, AVIF or HEIC"
-    assert err == f"relax: broken.png: not a {formats} image, or too damaged to tell; left out\n"
+    assert err == (
+        f"relax: broken.png: not a {formats} image, or too damaged to tell; left out\n"
+        "relax: note: archive/passed_over.csv lists what is passed over or left out, and why\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -664,8 +664,10 @@ def test_commands_over_folders_show_and_write_no_identifier(tmp_path, capsys):
     scans, out = tmp_path / "scans", tmp_path / "out"
     scans.mkdir()
     for number in range(12):
-        patient(scans / f"Quagmire-{number:02}.png", size=(40, 40), seed=number)
-    (scans / "Quagmire-99.png").write_bytes((scans / "Quagmire-00.png").read_bytes()[:-3000])
+        instance = f"{IDENTIFIERS['SOPInstanceUID']}.{number}"
+        patient(scans / f"Quagmire-{number:02}.png", size=(40, 40), seed=number, SOPInstanceUID=instance)
+    last = patient(scans / "Quagmire-99.png", size=(40, 40))
+    last.write_bytes(last.read_bytes()[:-3000])
     table = ["path,site", *(f"Quagmire-{number:02}.png,{number % 2}" for number in range(12))]
     (tmp_path / "table.csv").write_text("\n".join(table))
     few = ["--masks", "20", "--explain", "8", "--hide", "0", "--layouts", "pca"]
@@ -786,7 +788,7 @@ def test_a_folder_named_after_the_patient_is_not_named(tmp_path):
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "2.png")
 
     assert relax.Corpus(tmp_path / "Zebedee").name == "corpus of 1 images in a folder"
-    assert relax.Corpus(tmp_path).name == f"corpus of 1 images in {tmp_path}"
+    assert relax.Corpus(tmp_path).name == f"corpus of 2 images in {tmp_path}"
 
 
 @pytest.mark.parametrize("vr", ["LO", "DS", "UI", "US", "SQ"])

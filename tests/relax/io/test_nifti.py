@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import relax
+from encoders.folders import Listing
 from relax.cli.app import run
 from relax.io.errors import ImageError
 from relax.io.images import read_image, read_with_record
@@ -470,3 +471,67 @@ def test_no_more_is_taken_than_counted_and_not_much_less(tmp_path, monkeypatch, 
         read_nifti(tmp_path / "a.nii.gz", "axial", 0)
     monkeypatch.setenv("RELAX_MAX_PICTURE_BYTES", str(2 * taken))
     read_nifti(tmp_path / "a.nii.gz", "axial", 0)
+
+
+# Pairs, Analyze and FreeSurfer
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (nib.Nifti1Pair, "a.img"),
+        (nib.Nifti1Pair, "a.hdr"),
+        (nib.Nifti2Pair, "a.hdr"),
+        (nib.MGHImage, "a.mgz"),
+        (nib.MGHImage, "a.mgh"),
+    ],
+)
+def test_other_files_of_volumes_show_what_nifti_shows(tmp_path, kind, name):
+    """The same voxels and affine: the same slices, whichever file of a pair is named."""
+    affine = np.diag([-2.0, 3.0, 4.0, 1.0])
+    plain = nifti(tmp_path / "plain.nii", BODY, affine)
+    nib.save(kind(BODY, affine), tmp_path / name)
+
+    for choice in ("axial=2", "coronal=1&window=40,80", "sagittal=3"):
+        np.testing.assert_array_equal(read_image(f"{tmp_path / name}#{choice}"), read_image(f"{plain}#{choice}"))
+
+
+def test_a_map_of_an_mgz_has_its_geometry(tmp_path):
+    affine = np.diag([-2.0, 3.0, 4.0, 1.0])
+    nib.save(nib.MGHImage(np.random.default_rng(0).random((16, 18, 4)).astype(np.float32), affine), tmp_path / "a.mgz")
+
+    explained = explain_volume(tmp_path / "a.mgz", quarter_means, indices=[1], masks=32, cells=2, progress=False)
+
+    written = nib.load(explained.save(tmp_path / "map")[0])
+    np.testing.assert_allclose(written.affine, affine)
+    assert written.header.get_xyzt_units()[0] == "mm"
+
+
+def test_an_analyze_pair_says_that_it_states_no_orientation(tmp_path):
+    nib.save(nib.AnalyzeImage(BODY.astype(np.int16), np.diag([2.0, 3.0, 4.0, 1.0])), tmp_path / "a.img")
+
+    picture = read_nifti(tmp_path / "a.hdr", "axial", 2)
+
+    assert picture.how["notes"] == [
+        "an Analyze header states no orientation: which side is left is assumed, as nibabel does"
+    ]
+
+
+def test_an_image_without_its_header_and_one_cut_short_are_refused(tmp_path):
+    nib.save(nib.Nifti1Pair(BODY, np.eye(4)), tmp_path / "a.img")
+    data = (tmp_path / "a.img").read_bytes()
+    (tmp_path / "a.img").write_bytes(data[:100])
+    with pytest.raises(ImageError, match=r"a\.hdr#axial=1: is damaged or truncated \(its header claims 480 bytes\)"):
+        read_image(f"{tmp_path}/a.hdr#axial=1")
+    (tmp_path / "a.hdr").unlink()
+    with pytest.raises(ImageError, match=r"a\.img#axial=1: "):
+        read_image(f"{tmp_path}/a.img#axial=1")
+
+
+def test_a_pair_is_one_picture_of_a_folder(tmp_path):
+    nib.save(nib.Nifti1Pair(BODY[..., :1], np.eye(4)), tmp_path / "a.img")
+    (tmp_path / "disk.img").touch()  # which has no header beside it
+
+    listing = Listing(tmp_path).walk()
+
+    assert ([path.name for path in listing.images], [path.name for path in listing.passed]) == (["a.img"], ["disk.img"])

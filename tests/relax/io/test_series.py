@@ -6,6 +6,7 @@ import pytest
 import relax
 from relax.io.errors import ImageError
 from relax.io.images import read_image
+from relax.questions.saved_volume import load_volume
 
 pytest.importorskip("pydicom", reason="the extra [medical] is not installed")
 nib = pytest.importorskip("nibabel")
@@ -102,6 +103,10 @@ def test_a_map_of_slices_is_written_with_the_geometry_of_the_series(tmp_path):
     np.testing.assert_allclose(np.asarray(written_map.dataobj)[:, :, 1].T, alone.importance, rtol=1e-5)
     assert np.isnan(np.asarray(written_map.dataobj)[:, :, 0]).all()
     assert explained.slices[1].provenance["image"].endswith("ct#series=1&axial=1")
+    relax.write_nifti(alone, f"{tmp_path}/ct#axial=1", tmp_path / "one.nii.gz")
+    np.testing.assert_allclose(nib.load(tmp_path / "one.nii.gz").get_fdata()[:, :, 1].T, alone.importance, rtol=1e-6)
+    again = load_volume(tmp_path / "map.json")
+    np.testing.assert_array_equal(again.importance, explained.importance)
 
 
 # What does not fit together is said
