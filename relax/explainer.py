@@ -71,7 +71,8 @@ def explain(
     Args:
         image: A path, PIL image, array (H, W[, C]) or tensor ([C,] H, W) with values in [0, 1] or whole
             numbers of 8 or 16 bits; or a row of a data set, (picture, label, ...) or {"image": picture, ...}, whose
-            labels are ignored. A list of images, a tensor (B, C, H, W) with B above 1, a data set or a DataLoader gives
+            labels are ignored. A folder, a DICOMDIR, "us.dcm#frame=all" and the like (`relax.io.sources`), a list of
+            images, a tensor (B, C, H, W) with B above 1, a data set or a DataLoader gives
             a list of explanations; data sets are read picture by picture, and must not normalise.
         encoder: A spec ("default", "timm:NAME", ... see `encoders.load`), an `Encoder`, or any module or
             callable from pixels (B, C, H, W) in [0, 1] to (B, D), which gets the pixels as they are: size, mean,

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from encoders.values import described, unreadable
 from relax.explanation import Explanation
-from relax.io.images import ImageSource, name_of
+from relax.io.images import ImageSource, each_picture, name_of
+from relax.io.sources import names_several
 from relax.keywords import EvaluateKeywords, shows
 from relax.lock import sole_run
 from relax.metrics import Case, Evaluation, Explain, Outcome, Trial, default_metrics, metrics_named
@@ -96,7 +97,7 @@ def evaluate(
     """Score methods on pictures; failures are listed, everything else is scored.
 
     Args:
-        images: As for `relax.explain`.
+        images: As for `relax.explain`; a folder is every picture in it.
         truths: One per image: (H, W) bool, a file (mask or Pascal VOC), a `relax.metrics.Truth`, or None for an image
             without one. None instead of a list: only metrics without labels.
         encoder: As for `relax.explain`.
@@ -120,6 +121,8 @@ def evaluate(
         ValueError: If an argument is invalid; the message names it.
         OSError: If `out` cannot be written to, or another run is writing to it (`relax.lock.InUse`).
     """
+    if names_several(images) or isinstance(images, list | tuple):
+        images = each_picture(images)  # of folders, all frames of a file and the like
     _check_list("images", images)
     if truths is not None and _check_list("truths", truths) != len(images):
         raise ValueError(
