@@ -36,7 +36,7 @@ from relax.cli.scores import print_failures, print_strangers, print_summary
 from relax.cli.usage import listed, takes, usage_errors
 from relax.files import WriteError
 from relax.io.choice import name_within, split_choice
-from relax.io.sources import Row, Sources
+from relax.io.sources import Row, Sources, names_several
 from relax.lock import sole_run
 from relax.text import shortened
 
@@ -197,7 +197,10 @@ def _pictures(images: str, truth: str | None) -> tuple[list[Path], list[Truth | 
     """The pictures, the truth of each, and what is passed over."""
     from relax.cli.prepare import named_pictures
     from relax.metrics import find_truths
+    from relax.references import image_files
 
+    if not names_several(images) and not split_choice(images)[0].is_file():
+        image_files(images)  # which says why not
     pictures, passed_over = named_pictures([images], leave_out=None if truth is None else Path(truth))
     paths = list(map(Path, pictures))
     return paths, [None] * len(paths) if truth is None else find_truths(paths, truth), passed_over
