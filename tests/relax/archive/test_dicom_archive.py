@@ -1,7 +1,4 @@
-"""An archive of DICOM is indexed, stopped, continued and audited, whatever its files are called.
-
-`experiments.benchmarks.dicom_archive` kills the commands themselves over 1,000 files.
-"""
+"""An archive of DICOM is indexed, stopped, continued and audited, whatever its files are called."""
 
 import csv
 import json
