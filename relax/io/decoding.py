@@ -30,6 +30,7 @@ with medical_extra():
         JPEG2000TransferSyntaxes,
         JPEGLSTransferSyntaxes,
         JPEGTransferSyntaxes,
+        RLELossless,
     )
 
 MORE_DECODERS = (
@@ -74,6 +75,8 @@ def stored_values(path: Path, header: Dataset, frame: int) -> Values:
             "photometric_interpretation": header.PhotometricInterpretation,
             "bits_stored": int(header.BitsStored),
         }
+        if syntax == RLELossless:  # the plug-in in Rust panics at damaged data, which ends the process
+            stated["decoding_plugin"] = "pydicom"
         return pixel_array(dcmread(path) if deflated else path, index=frame - 1, **stated)
     except AttributeError as error:
         reason = f"has no pixels, or lacks elements that describe them ({in_one_line(error)})"

@@ -9,7 +9,7 @@ from relax.io.errors import ImageError
 from relax.io.images import read_image
 
 pydicom = pytest.importorskip("pydicom", reason="the extra [medical] is not installed")
-for plugin in ("openjpeg", "rle", "jpeg_ls"):
+for plugin in ("openjpeg", "jpeg_ls"):
     pytest.importorskip(plugin, reason="the extra [medical] is not installed")
 
 from pydicom.uid import (  # noqa: E402
@@ -73,6 +73,21 @@ def test_a_frame_that_claims_another_size_than_the_header_meets_no_decoder(tmp_p
     with pytest.raises(
         ImageError, match="60000 x 60000 pixels of 1 channels and 72 x 64 pixels of 1 channels: it is dam"
     ):
+        read_image(file)
+
+
+def test_damaged_rle_is_an_error_and_not_the_end_of_the_process(tmp_path):
+    """A plug-in in Rust panics where a segment is cut short; pydicom's own decoder does not."""
+    dataset = grey()
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    dataset.PixelData = dataset.PixelData[:-2000]
+    file = written(tmp_path / "a", dataset)
+    data = bytearray(file.read_bytes())
+    start = data.index(b"\xfe\xff\x00\xe0", data.index(b"\xfe\xff\x00\xe0") + 4)
+    struct.pack_into("<I", data, start + 4, len(data) - start - 8)  # the length of the frame is that of what is left
+    file.write_bytes(data)
+
+    with pytest.raises(ImageError, match=r"cannot be decoded"):
         read_image(file)
 
 
