@@ -17,7 +17,7 @@ class MaskRequest:
     """The inputs of a mask source; each source uses those it needs.
 
     Attributes:
-        view: (1, C, H, W) in [0, 1], the image to hide parts of.
+        view: (1, C, H, W) in [0, 1], the image to hide parts of, or a volume (1, C, D, H, W).
         cells: Scale of the regions: their number along a side (superpixels: the root of their number).
         keep: Probability that a region is visible, in (0, 1).
         seed: The only source of randomness.
@@ -34,7 +34,7 @@ class MaskRequest:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W) in pixels."""
+        """(H, W) in pixels, of a picture."""
         return int(self.view.shape[-2]), int(self.view.shape[-1])
 
 
@@ -42,8 +42,8 @@ class MaskSource(Protocol):
     """A numbered sequence of masks; any range of it can be drawn, in any order."""
 
     @property
-    def image_size(self) -> tuple[int, int]:
-        """(H, W) of the masks in pixels."""
+    def image_size(self) -> tuple[int, ...]:
+        """(H, W) of the masks in pixels, or (D, H, W) of a volume."""
 
     @property
     def limit(self) -> int | None:
@@ -56,7 +56,7 @@ class MaskSource(Protocol):
     def masks(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
         """Masks number `start` to `stop - 1`: (stop - start, 1, H, W) float32 in [0, 1], 1 = visible.
 
-        The same numbers give the same masks, whatever was drawn before.
+        (stop - start, 1, D, H, W) of a volume. The same numbers give the same masks, whatever was drawn before.
         """
 
     def recipe(self) -> dict[str, Any]:

@@ -11,74 +11,93 @@ with variance v = p (1 - p) and third moment v (1 - 2 p),
     E[m f] / p                = (1 - p) E[sum(h a)]
     E[m (f f' - E f f')] / p  = (1 - p) (1 - 2 p) E[sum(h a a')]
 
-where the expectations on the right are over the shift alone. They are products of one factor per axis, computed by
-the midpoint rule.
+where the expectations on the right are over the shift alone. They are products of one factor per axis, of which a
+picture has two and a volume three, computed by the midpoint rule.
 
 Source: control variates, Hammersley & Handscomb, "Monte Carlo Methods" (1964), section 5.5; formulas derived here.
 """
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, reduce
+from itertools import product
+from operator import mul
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from masking.grid import RandomGrid
+from masking.grid import RandomGrid, spread
 
 SHIFTS = 256  # points of the midpoint rule over one cell
-LATTICE = 16  # shifts along each axis, where averages are estimated
-MAX_CELLS_WITH_PAIRS = 16  # cells along a side
-NEIGHBOURS = (
-    (0, 0),
-    (0, 1),
-    (1, 0),
-    (1, 1),
-    (1, -1),
-)  # (down, right) from a region to its partner in a product: itself, right, below, two diagonals
+
+
+@dataclass(frozen=True)
+class _Dimensions:
+    """What depends on the number of axes.
+
+    Attributes:
+        neighbours: Steps from a region to its partner in a product, along each axis.
+        most_with_pairs: Cells along a side, above which products would outnumber the masks and are left out.
+        lattice: Shifts along each axis, where averages are estimated.
+        pairs: The sum over pairs of regions, as einsum writes it.
+    """
+
+    neighbours: tuple[tuple[int, ...], ...]
+    most_with_pairs: int
+    lattice: int
+    pairs: str
+
+
+DIMENSIONS = {
+    # Itself, right, below, two diagonals.
+    2: _Dimensions(((0, 0), (0, 1), (1, 0), (1, 1), (1, -1)), 16, 16, "yac,xbd,abcd->yx"),
+    # Itself, right, below, behind: with diagonals there would be ten more, and seven cells are 343 regions.
+    3: _Dimensions(((0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)), 7, 8, "zad,ybe,xcf,abcdef->zyx"),
+}
 
 
 class GridSurrogate:
     """Features of the masks of a random grid, and their averages over all possible masks.
 
-    With more than 16 cells along a side the products are left out, since they would outnumber the masks.
+    With more than 16 cells along a side, or 7 of a volume, the products are left out, since they would outnumber the
+    masks.
 
     Args:
-        grid: The masks, with at most 36 cells along a side.
+        grid: The masks, with at most 36 cells along a side, or 10 of a volume.
         device: Device of the features and maps, which are float64.
     """
 
     def __init__(self, grid: RandomGrid, device: torch.device | str = "cpu") -> None:
-        self.grid, self.device = grid, torch.device(device)
+        self.grid, self.device, self.dimensions = grid, torch.device(device), DIMENSIONS[grid.axes]
         self.spread = grid.keep * (1 - grid.keep)  # v, the variance of a cell
         self.skew = (1 - grid.keep) * (1 - 2 * grid.keep)
-        pairs = torch.tensor(_pairs(grid.cells), dtype=torch.long, device=self.device).view(-1, 2)
+        pairs = torch.tensor(_pairs(grid.cells, self.dimensions), dtype=torch.long, device=self.device).view(-1, 2)
         self.first, self.second = pairs[:, 0], pairs[:, 1]
-        self.linear = grid.cells**2  # number of single-region features, which come first, row by row
+        self.linear = grid.cells**grid.axes  # number of single-region features, which come first, row by row
         self.axes = tuple(_axis(pixels, grid.cells) for pixels in grid.image_size)
         self.pixel = tuple(axis.pixel.to(self.device) for axis in self.axes)
         self.pairs = tuple(axis.pairs.to(self.device) for axis in self.axes)
-        down = self.pairs[0][self.first // grid.cells, self.second // grid.cells]
-        right = self.pairs[1][self.first % grid.cells, self.second % grid.cells]
-        self.mean_of_products = self.spread * down * right
+        self.table = (grid.cells,) * grid.axes
+        places = (torch.unravel_index(regions, self.table) for regions in (self.first, self.second))
+        along = (pairs[first, second] for pairs, first, second in zip(self.pairs, *places, strict=True))
+        self.mean_of_products = reduce(torch.mul, along, torch.tensor(self.spread, dtype=torch.float64))
 
     def features(self, start: int, stop: int) -> Tensor:
         """(N, features) of masks `start` to `stop - 1`: regions, then products of neighbours, each with mean zero."""
         cells, shifts = (values.to(self.device).double() for values in self.grid.draw(start, stop))
-        rows, columns = (self._regions(axis, shifts[:, axis]) for axis in (0, 1))
-        return self._features(rows @ (cells - self.grid.keep) @ columns.mT)
+        regions = [self._regions(axis, shifts[:, axis]) for axis in range(self.grid.axes)]
+        return self._features(spread(cells - self.grid.keep, regions))
 
     def _features(self, table: Tensor) -> Tensor:
-        """(N, features) from the centred mean visibility of the regions, (N, cells, cells)."""
+        """(N, features) from the centred mean visibility of the regions, (N, cells, cells), or ^3 of a volume."""
         regions = table.flatten(1)
         return torch.cat([regions, regions[:, self.first] * regions[:, self.second] - self.mean_of_products], 1)
 
     def conditional_mean(self, weights: Tensor) -> Tensor:
         """The exact mask-weighted mean, E[m g] / E[m], of g = features @ weights: (features,) to (H, W)."""
-        cells = self.grid.cells
-        single = weights[: self.linear].view(cells, cells)
-        result: Tensor = (1 - self.grid.keep) * (self.pixel[0] @ single @ self.pixel[1].mT)
+        result = (1 - self.grid.keep) * spread(weights[: self.linear].view(self.table), self.pixel)
         if self.skew:
             pairs = torch.zeros(self.linear, self.linear, dtype=torch.float64, device=self.device)
             pairs[self.first, self.second] = weights[self.linear :]
@@ -100,39 +119,43 @@ class GridSurrogate:
             (H, W).
         """
         single = weights[:, : self.linear]
-        tables = single.view(-1, self.grid.cells, self.grid.cells)
-        means = self.spread * (tables * (self.pairs[0] @ tables @ self.pairs[1])).sum((1, 2))
-        result = (means @ shares).expand(self.grid.image_size)
+        tables = single.view(-1, *self.table)
+        means = self.spread * (tables * spread(tables, self.pairs)).flatten(1).sum(1)
+        result: Tensor = (means @ shares).expand(self.grid.image_size)
         if self.skew:
             result = result + self._of_pairs(single.mT @ (shares[:, None] * single))
         if not weights[:, self.linear :].any():
             return result
-        return result + self._contribution_of_products(weights, shares, -(-masks // LATTICE**2))
+        shifts = self.dimensions.lattice**self.grid.axes
+        return result + self._contribution_of_products(weights, shares, -(-masks // shifts))
 
     def _contribution_of_products(self, weights: Tensor, shares: Tensor, patterns: int) -> Tensor:
         """(H, W): mask-weighted mean of g^2 minus that of its single-region part squared; `patterns` per shift."""
-        grid, linear, points = self.grid, self.linear, self.grid.points
-        steps = (torch.arange(LATTICE, device=self.device).double() + 0.5) / LATTICE
-        rows, columns = (grid.hats(grid.positions(pixels, steps)).double() for pixels in grid.image_size)
-        down, right = (_regions(hats, grid.cells) for hats in (rows, columns))
+        grid, linear, lattice = self.grid, self.linear, self.dimensions.lattice
+        steps = (torch.arange(lattice, device=self.device).double() + 0.5) / lattice
+        hats = [grid.hats(grid.positions(pixels, steps)).double() for pixels in grid.image_size]
+        regions = [_regions(of_axis, grid.cells) for of_axis in hats]
         generator = torch.Generator().manual_seed(grid.seed)
         result = torch.zeros(grid.image_size, dtype=torch.float64, device=self.device)
-        for hats, regions in zip(rows, down, strict=True):
-            uniform = torch.rand(patterns, LATTICE, points, points, generator=generator, dtype=torch.float64)
+        # All shifts along the last axis at once, for each shift along those before it.
+        for shift in product(range(lattice), repeat=grid.axes - 1):
+            uniform = torch.rand(patterns, lattice, *grid.table, generator=generator, dtype=torch.float64)
             cells = (uniform < grid.keep).double().to(self.device)
-            features = self._features((regions @ (cells - grid.keep) @ right.mT).flatten(0, 1))
+            of_regions, of_pixels = (
+                [*(factors[axis][step] for axis, step in enumerate(shift)), factors[-1]] for factors in (regions, hats)
+            )
+            features = self._features(spread(cells - grid.keep, of_regions).flatten(0, 1))
             total, single = features @ weights.mT, features[:, :linear] @ weights[:, :linear].mT
-            difference = ((total.square() - single.square()) @ shares).view(patterns, LATTICE)
-            weighted = torch.einsum("ns,nsij->sij", difference, cells) / (patterns * grid.keep)
-            result += (hats @ weighted @ columns.mT).sum(0)
-        return result / LATTICE**2
+            difference = ((total.square() - single.square()) @ shares).view(patterns, lattice)
+            weighted = torch.einsum("ns,ns...->s...", difference, cells) / (patterns * grid.keep)
+            result += spread(weighted, of_pixels).sum(0)
+        shifts: int = lattice**grid.axes
+        return result / shifts
 
     def _of_pairs(self, weights: Tensor) -> Tensor:
         """Mask-weighted mean of sum(weights f f') minus its mean: (regions, regions) to (H, W)."""
-        cells = self.grid.cells
-        rows, columns = (axis.pixel_and_pairs.to(self.device) for axis in self.axes)
-        table = weights.view(cells, cells, cells, cells)
-        result: Tensor = self.skew * torch.einsum("yac,xbd,abcd->yx", rows, columns, table)
+        along = (axis.pixel_and_pairs.to(self.device) for axis in self.axes)
+        result: Tensor = self.skew * torch.einsum(self.dimensions.pairs, *along, weights.view(*self.table, *self.table))
         return result
 
     def _regions(self, axis: int, shifts: Tensor) -> Tensor:
@@ -166,12 +189,15 @@ def _regions(hats: Tensor, cells: int) -> Tensor:
     return F.adaptive_avg_pool1d(hats.mT, cells).mT
 
 
-def _pairs(cells: int) -> list[tuple[int, int]]:
-    if cells > MAX_CELLS_WITH_PAIRS:
+def _pairs(cells: int, dimensions: _Dimensions) -> list[tuple[int, int]]:
+    """Numbers of the regions in each product, counted row by row."""
+    if cells > dimensions.most_with_pairs:
         return []
-    return [
-        (row * cells + column, (row + down) * cells + column + right)
-        for down, right in NEIGHBOURS
-        for row in range(cells - down)
-        for column in range(max(0, -right), cells - max(0, right))
-    ]
+    pairs = []
+    for step in dimensions.neighbours:
+        weights = [cells**power for power in reversed(range(len(step)))]
+        there = sum(map(mul, step, weights))
+        for place in product(*(range(max(0, -along), cells - max(0, along)) for along in step)):
+            here = sum(map(mul, place, weights))
+            pairs.append((here, here + there))
+    return pairs

@@ -52,7 +52,7 @@ def test_a_fill_gives_pixels_for_an_image_from_a_request(name):
 def test_a_design_draws_binary_cells_and_shifts_below_one(name):
     design = DESIGNS[name].load()()
 
-    cells, shifts = design.draw(3, 10, 30, 9, 0.5)
+    cells, shifts = design.draw(3, 10, 30, 9, 0.5, 2)
 
     assert design.length(9) >= 1
     assert cells.shape == (20, 9)
