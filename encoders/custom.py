@@ -17,6 +17,7 @@ from encoders.outputs import Output, selecting
 from encoders.preprocess import Preprocess
 from encoders.transforms import read_transform
 from encoders.values import described, is_whole, plain
+from encoders.volumes import VolumePreprocess, takes_volumes
 
 MAX_SIDE = 2**15  # pixels of a view, of which a network makes many more
 Numbers = Sequence[float] | Tensor | float
@@ -26,7 +27,7 @@ Numbers = Sequence[float] | Tensor | float
 class Description:
     """The keywords of `encoders.load` that describe a module or function; None = not said."""
 
-    size: int | tuple[int, int] | None = None
+    size: int | tuple[int, ...] | None = None
     resize: int | tuple[int, int] | None = None
     mean: Numbers | None = None
     std: Numbers | None = None
@@ -46,11 +47,18 @@ class Description:
         """Names of the keywords that were given."""
         return [name for name, value in vars(self).items() if value is not None]
 
-    def preprocess(self, own: int | None) -> tuple[Preprocess, int | None]:
+    def of_volumes(self, network: nn.Module | None) -> bool:
+        """Whether what is described takes volumes: its size has three sides, or does not tell and its layers do."""
+        if isinstance(self.size, tuple | list):
+            return len(self.size) == 3
+        return network is not None and takes_volumes(network)
+
+    def preprocess(self, own: int | None, *, volumes: bool = False) -> tuple[Preprocess, int | None]:
         """The preprocessing, and the number of channels; None = unknown.
 
         Args:
             own: Channels of the network's first convolution; None = unknown.
+            volumes: Whether it takes volumes.
 
         Raises:
             EncoderError: If the keywords do not fit each other, or the network.
@@ -60,6 +68,8 @@ class Description:
         if self.transform is None:
             usual, made = Preprocess(), None
             mean, std = _numbers("mean", self.mean), _numbers("std", self.std)
+        elif volumes:
+            raise EncoderError("transform is for pictures: say size, mean and std of volumes")
         else:
             twice = [name for name in self.said if name not in ("transform", "channels", "output")]
             if twice:
@@ -72,9 +82,13 @@ class Description:
         mean, std = (_each(name, values, channels) for name, values in (("mean", mean), ("std", std)))
         if self.transform is not None:
             return replace(usual, mean=mean, std=std), channels
+        interpolation = usual.interpolation if self.interpolation is None else self.interpolation
+        if volumes:
+            if self.resize is not None:
+                raise EncoderError("resize is for pictures; a volume is brought to size as a whole: leave it out")
+            return VolumePreprocess.of(_voxels(self.size), mean, std, interpolation), channels
         size, pair = _pixels("size", self.size), _pixels("resize", self.resize)
         resize = self.resize if isinstance(self.resize, int) else pair
-        interpolation = usual.interpolation if self.interpolation is None else self.interpolation
         return Preprocess(size, resize, mean, std, interpolation), channels
 
 
@@ -95,12 +109,14 @@ def custom_encoder(
     if isinstance(network, nn.Module):
         runs = copied(bare(network))
         name = str(getattr(runs, "original_name", type(runs).__name__))  # TorchScript keeps the name of the class
-        preprocess, channels = description.preprocess(first_channels(runs))
+        volumes = description.of_volumes(runs)
+        own = first_channels(runs, "Conv3d" if volumes else "Conv2d")
+        preprocess, channels = description.preprocess(own, volumes=volumes)
         if description.output is None and not isinstance(runs, torch.jit.ScriptModule):
-            warn_of_logits(runs.eval(), name, preprocess.size, channels)
+            warn_of_logits(runs.eval(), name, preprocess.shape, channels)
     else:
         name = str(getattr(network, "__name__", type(network).__name__))
-        preprocess, channels = description.preprocess(None)
+        preprocess, channels = description.preprocess(None, volumes=description.of_volumes(None))
     if description.output is not None:
         runs = selecting(runs, description.output, name)
         name = f"{name}[{getattr(description.output, '__name__', description.output)}]"
@@ -119,12 +135,24 @@ def bare(module: nn.Module) -> nn.Module:
 
 def _pixels(name: str, value: Any) -> tuple[int, int] | None:
     """(h, w) of a number or a pair."""
+    sides = _sides(name, value, ("height", "width"))
+    return None if sides is None else (sides[0], sides[1])
+
+
+def _voxels(value: Any) -> tuple[int, int, int] | None:
+    """(d, h, w) of a number or three."""
+    sides = _sides("size", value, ("depth", "height", "width"))
+    return None if sides is None else (sides[0], sides[1], sides[2])
+
+
+def _sides(name: str, value: Any, axes: tuple[str, ...]) -> tuple[int, ...] | None:
     if value is None:
         return None
-    sides = (value, value) if is_whole(value) else tuple(value) if isinstance(value, tuple | list) else ()
-    if len(sides) != 2 or not all(is_whole(side, 1) and side <= MAX_SIDE for side in sides):
+    sides = (value,) * len(axes) if is_whole(value) else tuple(value) if isinstance(value, tuple | list) else ()
+    if len(sides) != len(axes) or not all(is_whole(side, 1) and side <= MAX_SIDE for side in sides):
+        several = f"a pair ({', '.join(axes)})" if len(axes) == 2 else f"three ({', '.join(axes)})"
         raise EncoderError(
-            f"{name} must be pixels, a whole number or a pair (height, width); got {described(value)}: take sides from "
+            f"{name} must be pixels, a whole number or {several}; got {described(value)}: take sides from "
             f"1 to {MAX_SIDE}"
         )
     return sides

@@ -20,6 +20,7 @@ from encoders.fast import FastForm, Forms
 from encoders.pooling import pool
 from encoders.preprocess import Preprocess
 from encoders.tokens import patch_grid, visible_only
+from encoders.volumes import VolumePreprocess
 
 
 class Encoder:
@@ -93,8 +94,8 @@ class Encoder:
         return network_checksum(self.network)
 
     def view(self, pixels: Tensor) -> Tensor:
-        """(B, C, H, W) in [0, 1] to (B, C, h, w) in [0, 1], as `Preprocess.view`."""
-        _check_pixels("pixels", pixels)
+        """(B, C, H, W) in [0, 1] to (B, C, h, w) in [0, 1], as `Preprocess.view`; volumes have depths before them."""
+        self._check_pixels("pixels", pixels)
         return self.preprocess.view(pixels)
 
     def seen(self, height: int, width: int) -> tuple[float, float, float, float]:
@@ -221,7 +222,7 @@ class Encoder:
                 f"encoder {self.name!r} failed on pixels of shape {shape} on {self.device}, "
                 f"{str(self._dtype).removeprefix('torch.')}: {text}"
             ) from error
-        pooled = pool(features, self.network, count or len(prepared), prepared.shape[-2:], self.pooling, self.name)
+        pooled = pool(features, self.network, count or len(prepared), prepared.shape[2:], self.pooling, self.name)
         return pooled.to(self.device, torch.float32, copy=True)
 
     def __call__(self, pixels: Tensor) -> Tensor:
@@ -233,6 +234,11 @@ class Encoder:
         if find_devices(device) == self.devices:
             return self
         return self._on(device)
+
+    @property
+    def takes_volumes(self) -> bool:
+        """Whether it embeds volumes (B, C, D, H, W) instead of pictures (B, C, H, W)."""
+        return isinstance(self.preprocess, VolumePreprocess)
 
     @property
     def devices(self) -> tuple[torch.device, ...]:
@@ -281,19 +287,38 @@ class Encoder:
         return {**self.__dict__, "forms": Forms()}
 
     def __repr__(self) -> str:
-        size = "any size" if self.preprocess.size is None else "{} x {} px".format(*self.preprocess.size)
+        shape = self.preprocess.shape
+        size = ("volumes of " if self.takes_volumes else "") + (
+            "any size" if shape is None else f"{' x '.join(map(str, shape))} {'voxels' if self.takes_volumes else 'px'}"
+        )
         return f"Encoder({self.name!r}, {size}, pooling={self.pooling!r}, device='{self.device}')"
 
     def _check_view(self, view: Tensor) -> None:
-        _check_pixels("view", view)
-        size, channels = self.preprocess.size, self.channels
+        self._check_pixels("view", view)
+        size, channels = self.preprocess.shape, self.channels
         if (size is None or view.shape[2:] == size) and (channels is None or view.shape[1] == channels):
             return
-        height, width = size or ("h", "w")
+        sides = size or ("d", "h", "w")[-view.ndim + 2 :]
         raise EncoderError(
-            f"view must be (B, {channels or 'C'}, {height}, {width}) for encoder {self.name!r}; "
+            f"view must be (B, {channels or 'C'}, {', '.join(map(str, sides))}) for encoder {self.name!r}; "
             f"got {tuple(view.shape)}: {_advice(view, channels)}"
         )
+
+    def _check_pixels(self, argument: str, pixels: Tensor) -> None:
+        axes = 3 if self.takes_volumes else 2
+        if isinstance(pixels, Tensor) and pixels.ndim == 2 + 5 - axes:
+            raise EncoderError(_other_kind(self.name, argument, tuple(pixels.shape), volumes=axes == 3))
+        if (
+            not isinstance(pixels, Tensor)
+            or pixels.ndim != 2 + axes
+            or not pixels.is_floating_point()
+            or (0 in pixels.shape)
+        ):
+            got = f"{tuple(pixels.shape)} {pixels.dtype}" if isinstance(pixels, Tensor) else type(pixels).__name__
+            sides = "D, H, W" if axes == 3 else "H, W"
+            raise EncoderError(
+                f"{argument} must be a float tensor (B, C, {sides}) in [0, 1] with B, C, {sides} >= 1; got {got}"
+            )
 
 
 def copied(module: nn.Module) -> nn.Module:
@@ -318,10 +343,17 @@ def _freeze(network: nn.Module, device: torch.device) -> torch.dtype:
     return next((weight.dtype for weight in network.parameters() if weight.is_floating_point()), torch.float32)
 
 
-def _check_pixels(argument: str, pixels: Tensor) -> None:
-    if not isinstance(pixels, Tensor) or pixels.ndim != 4 or not pixels.is_floating_point() or 0 in pixels.shape:
-        got = f"{tuple(pixels.shape)} {pixels.dtype}" if isinstance(pixels, Tensor) else type(pixels).__name__
-        raise EncoderError(f"{argument} must be a float tensor (B, C, H, W) in [0, 1] with B, C, H, W >= 1; got {got}")
+def _other_kind(name: str, argument: str, shape: tuple[int, ...], *, volumes: bool) -> str:
+    """What is wrong where a volume comes to an encoder of pictures, or a picture to one of volumes."""
+    if volumes:
+        return (
+            f"{argument} must be volumes (B, C, D, H, W), which encoder {name!r} takes; got pictures {shape}: "
+            "relax.explain_volume gives it volumes, and size=(height, width) says that it takes pictures"
+        )
+    return (
+        f"{argument} must be pictures (B, C, H, W), which encoder {name!r} takes; got volumes {shape}: "
+        "relax.explain_volume gives it slices, and size=(depth, height, width) says that it takes volumes"
+    )
 
 
 def _advice(view: Tensor, channels: int | None) -> str:

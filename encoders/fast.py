@@ -63,6 +63,7 @@ class FastForm:
         self._compiled_shape: torch.Size | None = None
         # With a single convolution, as in a ViT, there is nothing to gain.
         several = sum(isinstance(module, nn.Conv2d) for module in network.modules()) > 1
+        several &= not any(isinstance(module, nn.Conv3d) for module in network.modules())  # volumes have another layout
         self._copied = copied if several else None
         self.layout = torch.channels_last if several and device.type == "cpu" else torch.contiguous_format
 

@@ -23,6 +23,7 @@ from encoders.logits import warn_of_logits
 from encoders.networks import drawn_from
 from encoders.parsing import Spec
 from encoders.preprocess import Preprocess
+from encoders.volumes import VolumePreprocess, takes_volumes
 
 OTHER_SEED = 1_000_003  # unlikely to be the caller's: only random weights differ between two loads from other seeds
 MAX_RANDOM = 0.02  # share of the weight matrices that may be drawn at random, as an unused head
@@ -36,6 +37,9 @@ USUAL = Preprocess(size=(224, 224), resize=256, mean=(0.485, 0.456, 0.406), std=
 
 def build_hub(spec: Spec) -> Built:
     """Load REPO:NAME, where REPO is "owner/name", "owner/name:branch" or a local folder.
+
+    A network of volumes, whose first convolution is over three axes, has no usual preprocessing: its spec says it, as
+    in ?size=16x96x96&mean=0.5&std=0.25.
 
     Args:
         spec: Items that are not about preprocessing or pooling are arguments of the entry: pretrained=true,
@@ -56,7 +60,10 @@ def build_hub(spec: Spec) -> Built:
             f"encoder 'hub:{spec.name}' gave weights of which {share:.0%} differ from one call to the next, so they "
             "are random: ask for trained ones, for instance with ?pretrained=true or ?weights=DEFAULT"
         )
-    first = first_channels(network)
+    volumes = takes_volumes(network)
+    first = first_channels(network, "Conv3d" if volumes else "Conv2d")
+    if volumes:
+        return Built(network, VolumePreprocess(), channels=first)
     channels = first if first in PICTURES else 3
     warn_of_logits(network.eval(), spec.text, size_of(spec.items) or USUAL.size, channels)
     return Built(network, USUAL, channels=channels)

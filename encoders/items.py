@@ -11,6 +11,7 @@ from typing import Any
 
 from encoders.errors import EncoderError
 from encoders.preprocess import Preprocess
+from encoders.volumes import VolumePreprocess
 
 
 def with_items(usual: Preprocess, items: Mapping[str, str], channels: int | None = None) -> Preprocess:
@@ -28,6 +29,8 @@ def with_items(usual: Preprocess, items: Mapping[str, str], channels: int | None
         EncoderError: If an item is no size or number, or the result does not fit together: for any other number of
             channels, mean and std have to be said.
     """
+    if isinstance(usual, VolumePreprocess):
+        return _of_volumes(items, channels)
     changes: dict[str, Any] = {}
     size = size_of(items)
     if size is not None:
@@ -67,6 +70,20 @@ def height_and_width(text: str) -> tuple[int, int]:
     if min(sides) < 1:
         raise EncoderError(f"size and resize must be pixels, as in size=96 or size=96x128; got {text!r}")
     return sides
+
+
+def _of_volumes(items: Mapping[str, str], channels: int | None) -> VolumePreprocess:
+    """What the items say of a network of volumes: its size as depth x height x width, mean, std and interpolation."""
+    if "resize" in items:
+        raise EncoderError("resize is for pictures; a volume is brought to size as a whole: leave it out")
+    sides = [] if "size" not in items else items["size"].split("x")
+    if not all(side.isdecimal() and int(side) > 0 for side in sides) or len(sides) not in (0, 1, 3):
+        raise EncoderError(f"size of volumes must be voxels, as in size=96 or size=16x96x96; got {items['size']!r}")
+    whole = [int(side) for side in sides] * (3 if len(sides) == 1 else 1)
+    given = (numbers(name, items[name]) if name in items else None for name in ("mean", "std"))
+    mean, std = (values * channels if values and channels and len(values) == 1 else values for values in given)
+    size = (whole[0], whole[1], whole[2]) if whole else None
+    return VolumePreprocess.of(size, mean, std, items.get("interpolation", "bilinear"))
 
 
 def _of_channels(preprocess: Preprocess, channels: int | None) -> Preprocess:

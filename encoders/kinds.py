@@ -20,7 +20,7 @@ POOLING_ITEM = "pooling"
 FILE_ITEMS = ("arch", "part", "stem_stride", "stem_padding", "stem_pool")  # see `encoders.checkpoints.network`
 
 ITEMS = {
-    "size": "pixels that the network sees, 224 or 224x320; a network with positions is built for it",
+    "size": "pixels that the network sees, 224, 224x320 or 16x96x96 voxels; a network with positions is built for it",
     "resize": "pixels of the shorter side before the centre crop; 224x224 squeezes the whole image",
     "mean": "numbers in [0, 1], one a channel or one for all, which are subtracted",
     "std": "numbers, one a channel or one for all, by which the pixels are divided then",

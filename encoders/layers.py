@@ -28,12 +28,17 @@ def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d] | None:
     return None if name is None else (name, cast(nn.Conv2d, layers[name]))
 
 
-def first_channels(network: nn.Module) -> int | None:
-    """Input channels of the first convolution of any network; None where that does not tell what pixels it needs."""
+def first_channels(network: nn.Module, kind: str = "Conv2d") -> int | None:
+    """Input channels of the first convolution of any network; None where that does not tell what pixels it needs.
+
+    Args:
+        network: The network.
+        kind: "Conv2d", or "Conv3d" of a network of volumes.
+    """
     counts = [
         int(cast(Tensor, layer.weight).shape[1]) * getattr(layer, "groups", 1)
         for layer in network.modules()
-        if isinstance(layer, nn.Conv2d) or getattr(layer, "original_name", "") == "Conv2d"  # of TorchScript
+        if isinstance(layer, getattr(nn, kind)) or getattr(layer, "original_name", "") == kind  # of TorchScript
     ]
     # Layers are in the order of their definition: a decoder may come before the layer that takes pixels.
     return counts[0] if counts and (counts[0] <= 4 or 3 not in counts) else None

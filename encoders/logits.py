@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -15,7 +16,7 @@ from encoders.outputs import tensor_of
 SIDE = 224  # px, of the picture that is tried where the network does not say its size
 
 
-def warn_of_logits(network: nn.Module, name: str, size: tuple[int, int] | None, channels: int | None) -> None:
+def warn_of_logits(network: nn.Module, name: str, size: Sequence[int] | None, channels: int | None) -> None:
     """Warn if a network's answer is that of its classifier.
 
     That is a last linear layer or 1 x 1 convolution with a classifier's name. It is seen by one pass of a grey picture;
@@ -24,7 +25,7 @@ def warn_of_logits(network: nn.Module, name: str, size: tuple[int, int] | None, 
     Args:
         network: In eval mode.
         name: The encoder's name.
-        size: (h, w) that it sees; None = unknown.
+        size: (h, w) that it sees, or (d, h, w) of volumes; None = unknown.
         channels: Number of channels that it needs; None = unknown.
     """
     place = classifier_place(network)
@@ -55,7 +56,7 @@ def classifier_place(network: nn.Module) -> str | None:
     return place if len(siblings) <= 1 or part == "classifier" else None
 
 
-def _width_of_answer(network: nn.Module, place: str, name: str, size: tuple[int, int], channels: int) -> int:
+def _width_of_answer(network: nn.Module, place: str, name: str, size: Sequence[int], channels: int) -> int:
     """How many numbers the classifier makes, if these are the network's answer to a grey picture; else 0."""
     layer = network.get_submodule(place)
     weight = cast(Tensor, layer.weight)

@@ -146,7 +146,7 @@ class Passes:
         return self.encoder.forms.passes_expected * each * COMPILE_GAIN > COMPILE_SECONDS
 
     def _compile(self, views: Tensor, batch: int) -> None:
-        whole = views.repeat(-(-batch // len(views)), 1, 1, 1)[:batch]
+        whole = views.repeat(-(-batch // len(views)), *[1] * (views.ndim - 1))[:batch]
         try:
             for encoder, part in self._shares(whole):
                 encoder.compile(part)

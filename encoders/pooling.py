@@ -16,12 +16,13 @@ def pool(features: object, network: object, count: int, size: Sequence[int], poo
     """Reduce a network's output to one vector per image.
 
     Args:
-        features: (B, D) vectors, taken as they are; (B, D, h, w) or (B, h, w, D) feature maps, averaged over h and w;
-            or (B, T, D) tokens. A tensor, an array, or what holds just one, see `encoders.outputs`.
+        features: (B, D) vectors, taken as they are; (B, D, h, w) or (B, h, w, D) feature maps, averaged over h and w,
+            and (B, D, d, h, w) of volumes; or (B, T, D) tokens. A tensor, an array, or what holds just one, see
+            `encoders.outputs`.
         network: That returned them; its `num_prefix_tokens`, class and register tokens before the patch tokens, stay
             out of the mean.
         count: B, the number of images that it was given.
-        size: (h, w) of these images.
+        size: (h, w) of these images, or (d, h, w) of volumes.
         pooling: For tokens, "cls" = token 0 and "mean" = the mean of the tokens after the prefix tokens.
         name: The encoder's name, for the message.
 
@@ -42,7 +43,9 @@ def pool(features: object, network: object, count: int, size: Sequence[int], poo
             return features[:, 0]
         if len(shape) == 3 and pooling == "mean" and shape[1] > prefix_tokens:
             return features[:, prefix_tokens:].mean(1)
-        if len(shape) == 4 and pooling != "cls":
+        if len(shape) == 5 == len(size) + 2 and pooling != "cls":
+            return features.mean((2, 3, 4))
+        if len(shape) == 4 == len(size) + 2 and pooling != "cls":
             return features.mean((1, 2) if channels_last(network, shape, size) else (2, 3))
     advice_by_rank = {3: 'choose pooling="cls" or "mean"', 4: 'feature maps have no class token, choose pooling="mean"'}
     advice = advice_by_rank.get(len(shape), "wrap it in a function that returns one vector per image")

@@ -91,6 +91,11 @@ class Preprocess:
             return replace(self, resize=resize, padded=False)
         return replace(self, resize=None, padded=view == "pad")
 
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The size that the network sees, (h, w), with the depth before it for volumes; None: as it comes."""
+        return self.size
+
     def view(self, pixels: Tensor) -> Tensor:
         """Bring images to the size that the network sees.
 
@@ -103,10 +108,10 @@ class Preprocess:
         """
         if self.size is None:
             return pixels
-        resized, (top, left) = self._plan(self.size, *pixels.shape[-2:])
-        if resized != tuple(pixels.shape[-2:]):
-            resize = _resize_levels if self.eight_bit else _resize
-            pixels = resize(pixels, resized, self.interpolation)
+        sides, (top, left) = self._plan(self.size, *pixels.shape[-2:])
+        if sides != tuple(pixels.shape[-2:]):
+            resize = _resize_levels if self.eight_bit else resized
+            pixels = resize(pixels, sides, self.interpolation)
         if self.padded:
             return self._padded(pixels, -top, -left)
         return pixels[..., top : top + self.size[0], left : left + self.size[1]]
@@ -119,8 +124,8 @@ class Preprocess:
         """
         if self.size is None:
             return mask
-        resized, (top, left) = self._plan(self.size, *mask.shape[-2:])
-        rows, columns = map(_overlaps, mask.shape[-2:], resized)
+        sides, (top, left) = self._plan(self.size, *mask.shape[-2:])
+        rows, columns = map(_overlaps, mask.shape[-2:], sides)
         share = (rows @ mask.double() @ columns.mT).clamp(0, 1).to(mask.dtype)
         if self.padded:
             return replace(self, mean=None, std=None)._padded(share, -top, -left)
@@ -135,8 +140,8 @@ class Preprocess:
         """
         if self.size is None:
             return 0.0, 0.0, float(height), float(width)
-        resized, (top, left) = self._plan(self.size, height, width)
-        down, across = height / resized[0], width / resized[1]
+        sides, (top, left) = self._plan(self.size, height, width)
+        down, across = height / sides[0], width / sides[1]
         return top * down, left * across, (top + self.size[0]) * down, (left + self.size[1]) * across
 
     def normalise(self, pixels: Tensor) -> Tensor:
@@ -150,14 +155,14 @@ class Preprocess:
         """(h, w) after resizing and (top, left) of the centre crop in it, the sides rounded as torchvision does."""
         if isinstance(self.resize, int):
             longer = int(self.resize * max(height, width) / min(height, width))
-            resized = (self.resize, longer) if height <= width else (longer, self.resize)
+            sides = (self.resize, longer) if height <= width else (longer, self.resize)
         elif self.padded:
             scale = min(size[0] / height, size[1] / width)
-            resized = (max(1, round(height * scale)), max(1, round(width * scale)))
+            sides = (max(1, round(height * scale)), max(1, round(width * scale)))
         else:
-            resized = self.resize or size
+            sides = self.resize or size
         rounded = int if self.rounded_down else round
-        return resized, (rounded((resized[0] - size[0]) / 2), rounded((resized[1] - size[1]) / 2))
+        return sides, (rounded((sides[0] - size[0]) / 2), rounded((sides[1] - size[1]) / 2))
 
     def _padded(self, pixels: Tensor, top: int, left: int) -> Tensor:
         """Pixels (B, C, H, W) in the middle of `size`, with the mean pixel around them."""
@@ -192,12 +197,13 @@ def _covers(resize: int | tuple[int, int], size: tuple[int, int] | None) -> bool
     return height >= size[0] and width >= size[1]
 
 
-def _resize(pixels: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
+def resized(pixels: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
+    """(B, C, H, W) in [0, 1] at another size, with antialiasing unless it is "nearest"."""
     if interpolation == "nearest":
         rows, columns = map(_nearest, pixels.shape[-2:], size)
         return pixels[..., rows[:, None], columns]
-    resized = F.interpolate(pixels, size, mode=interpolation, align_corners=False, antialias=True)
-    return resized.clamp(0, 1)  # bilinear too: its weights add up to 1 only to within rounding
+    smooth = F.interpolate(pixels, size, mode=interpolation, align_corners=False, antialias=True)
+    return smooth.clamp(0, 1)  # bilinear too: its weights add up to 1 only to within rounding
 
 
 def _overlaps(before: int, after: int) -> Tensor:
@@ -218,8 +224,8 @@ def _resize_levels(pixels: Tensor, size: tuple[int, int], interpolation: str) ->
     """By PIL itself, which rounds between rows and columns too: a network of 8-bit numbers notices a single level."""
     resampling = Image.Resampling[interpolation.upper()]
     bands = map(Image.fromarray, levels_of(pixels.detach()).cpu().flatten(0, 1).numpy())
-    resized = np.stack([np.asarray(band.resize((size[1], size[0]), resampling)) for band in bands])
-    return (torch.from_numpy(resized).view(*pixels.shape[:2], *size) / LEVELS).to(pixels)
+    levels = np.stack([np.asarray(band.resize((size[1], size[0]), resampling)) for band in bands])
+    return (torch.from_numpy(levels).view(*pixels.shape[:2], *size) / LEVELS).to(pixels)
 
 
 @lru_cache(maxsize=64)

@@ -33,7 +33,7 @@ def load(
     precision: str | None = None,
     *,
     view: str = "auto",
-    size: int | tuple[int, int] | None = None,
+    size: int | tuple[int, ...] | None = None,
     resize: int | tuple[int, int] | None = None,
     mean: Numbers | None = None,
     std: Numbers | None = None,
@@ -69,7 +69,8 @@ def load(
             mean pixel around it), "crop" (the middle), "squash" (all of it, squeezed). "auto" is the encoder's own way,
             and leaves an Encoder as it is.
         size: For a module or function, as all that follow: pixels that it sees, a square's side or (height, width).
-            None gives it pictures at their own size.
+            None gives it pictures at their own size. (depth, height, width) says that it takes volumes
+            (B, C, D, H, W), as does a first convolution over three axes, of which a number is the side of a cube.
         resize: How a picture gets to `size`. None squeezes the whole picture; a number is the shorter side before a
             centre crop; a pair (height, width) is what the whole picture is squeezed to before the crop.
         mean: Subtracted from pixels in [0, 1], one number per channel or one for all. Without mean and std, which

@@ -33,7 +33,7 @@ from torch import Tensor
 from masking.source import BLOCK, block_words, random_rows
 from masking.tables import DESIGNS
 
-BITS = 3  # leading bits of each shift that an orthogonal array balances together with the cells
+BITS = 6  # leading bits of all shifts that an orthogonal array balances together with the cells
 
 Uniform = NDArray[np.float64]
 
@@ -152,12 +152,12 @@ class Orthogonal(BlockDesign):
 
     def block_size(self, cells: int, axes: int) -> int:
         """Rows of the array and of its complement."""
-        return 2 * _order(cells, axes * BITS)
+        return 2 * _order(cells)
 
     def block(self, cells: int, axes: int, rng: np.random.Generator) -> tuple[Uniform, Uniform]:
         """The rows of the folded array, in random order."""
-        order = _order(cells, axes * BITS)
-        bits = 1 << np.arange(axes * BITS)  # independent columns: a block has every pattern of the shifts' bits
+        order = _order(cells)
+        bits = 1 << np.arange(BITS)  # independent columns: a block has every pattern of the shifts' bits
         columns = np.concatenate([rng.permutation(np.setdiff1d(np.arange(order), bits))[:cells], bits])
         # Sylvester's Hadamard matrix: the parity of the bits that the row and column numbers share.
         signs = np.bitwise_count(np.arange(order)[:, None] & columns) & 1
@@ -181,8 +181,8 @@ class Sobol(BlockDesign):
 
 
 def _points_in(box: NDArray[np.int64], axes: int, rng: np.random.Generator) -> Uniform:
-    """(N, axes) points in the unit cube, evenly spread inside the boxes (N,), numbers of 2^BITS along each axis."""
-    side = 1 << BITS
+    """(N, axes) points in the unit cube, evenly spread inside the boxes (N,), of which there are 2^BITS."""
+    side = 1 << BITS // axes
     shifts = _places(box, [side] * axes).astype(np.float64)
     by_box = np.argsort(box, kind="stable")
     shifts[by_box] += np.concatenate([_stratified(len(box) // side**axes, axes, rng) for _ in range(side**axes)])
@@ -205,6 +205,6 @@ def _places(number: NDArray[np.int64], sides: Sequence[int]) -> NDArray[np.int64
     return np.stack(np.unravel_index(number, sides, order="F"), 1)
 
 
-def _order(cells: int, bits: int) -> int:
+def _order(cells: int) -> int:
     """The smallest power of two with a column for every cell and every leading bit of the shifts."""
-    return 1 << max(bits, (cells + bits - 1).bit_length())
+    return 1 << max(BITS, (cells + BITS - 1).bit_length())

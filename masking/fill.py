@@ -5,6 +5,7 @@ A fill is itself an image: (1, C, H, W) in [0, 1]. An image whose every pixel is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ def blend(image: Tensor, masks: Tensor, fill: Tensor) -> Tensor:
         fill: (1, C, H, W) or (1, C, 1, 1) in [0, 1].
 
     Returns:
-        (N, C, H, W) in [0, 1].
+        (N, C, H, W) in [0, 1]. All may have a depth before H.
     """
     return torch.addcmul(fill, masks, image - fill)
 
@@ -87,11 +88,15 @@ def mean_pixel(request: FillRequest) -> Tensor:
 
 
 def blurred(request: FillRequest) -> Tensor:
-    """(1, C, H, W): the image after a Gaussian blur."""
-    height, width = request.image.shape[-2:]
-    sigma = max(min(height, width) * BLUR_SHARE, 0.5)
+    """(1, C, H, W), or (1, C, D, H, W): the image after a Gaussian blur, along all its axes."""
+    sides = request.image.shape[2:]
+    sigma = max(min(sides) * BLUR_SHARE, 0.5)
     # Three standard deviations to each side, but no further than reflection at the border allows.
-    rows, columns = (2 * min(round(3 * sigma), side - 1) + 1 for side in (height, width))
+    *depth, rows, columns = (2 * min(round(3 * sigma), side - 1) + 1 for side in sides)
+    if depth:  # each plane is a channel; then each row of planes
+        planes = V.gaussian_blur(request.image.flatten(0, 1), [columns, rows], [sigma, sigma]).transpose(1, 2)
+        volume: Tensor = V.gaussian_blur(planes, [1, *depth], [sigma, sigma]).transpose(1, 2)
+        return volume.view(request.image.shape).clamp(0, 1)
     pixels: Tensor = V.gaussian_blur(request.image, [columns, rows], [sigma, sigma])
     return pixels.clamp(0, 1)
 
@@ -99,9 +104,9 @@ def blurred(request: FillRequest) -> Tensor:
 def noise(request: FillRequest) -> Tensor:
     """(1, C, H, W): uniform noise in [0, 1)."""
     check_seed(request.seed)
-    channels, height, width = request.image.shape[1:]
-    values = random_rows(request.seed, 0, channels * height, width, stream=1)
-    return values.view(1, channels, height, width).to(request.image.device)
+    *sides, width = request.image.shape[1:]
+    values = random_rows(request.seed, 0, math.prod(sides), width, stream=1)
+    return values.view(request.image.shape).to(request.image.device)
 
 
 def _colour(values: Sequence[float], image: Tensor) -> Tensor:
@@ -110,7 +115,11 @@ def _colour(values: Sequence[float], image: Tensor) -> Tensor:
         raise ValueError(f"fill must have one value or one per channel, here {channels}; got {len(values)}")
     if not all(0 <= value <= 1 for value in values):
         raise ValueError(f"fill must lie in [0, 1], as the image's pixels do; got {list(values)}")
-    return torch.tensor(values, dtype=torch.float32, device=image.device).expand(channels).view(1, -1, 1, 1)
+    return (
+        torch.tensor(values, dtype=torch.float32, device=image.device)
+        .expand(channels)
+        .view(1, -1, *[1] * (image.ndim - 2))
+    )
 
 
 def _image(fill: Tensor, image: Tensor) -> Tensor:

@@ -134,7 +134,7 @@ class GivenMasks:
     """Masks given by the caller, treated as independent draws.
 
     Args:
-        masks: (N, 1, H, W) or (N, H, W) in [0, 1]; 1 = visible.
+        masks: (N, 1, H, W) or (N, H, W) in [0, 1]; 1 = visible. (N, 1, D, H, W) of volumes.
 
     Raises:
         ValueError: If the masks have another shape, or a value lies outside [0, 1].
@@ -146,7 +146,7 @@ class GivenMasks:
         masks = masks.detach()
         if masks.ndim == 3:
             masks = masks.unsqueeze(1)
-        if masks.ndim != 4 or masks.shape[1] != 1 or masks.numel() == 0:
+        if masks.ndim not in (4, 5) or masks.shape[1] != 1 or masks.numel() == 0:
             raise ValueError(f"masks must have the shape (N, 1, H, W) with N at least 1; got {tuple(masks.shape)}")
         if masks.is_complex():
             raise ValueError(f"masks must be real numbers; got {masks.dtype}")
@@ -155,11 +155,11 @@ class GivenMasks:
         if not (low >= 0 and high <= 1):
             raise ValueError(f"masks must lie in [0, 1], 1 = visible; got values from {low:g} to {high:g}")
         self.stack = masks
-        self.image_size = (int(masks.shape[2]), int(masks.shape[3]))
+        self.image_size = tuple(masks.shape[2:])
         self.limit = int(masks.shape[0])
 
     def masks(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
-        """Masks number `start` to `stop - 1`: (N, 1, H, W) float32 in [0, 1]."""
+        """Masks number `start` to `stop - 1`: (N, 1, H, W) float32 in [0, 1], or (N, 1, D, H, W)."""
         return self.stack[start:stop].to(device)
 
     def recipe(self) -> dict[str, Any]:

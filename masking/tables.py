@@ -40,10 +40,12 @@ class Regions(Choice):
         patches: Whether the regions are the patches of a vision transformer, whatever the cells.
         controlled_cells: Largest number of cells per side for which averages over all masks are known
             (`masking.surrogate`), so that control variates can be used; 0 where they are never known.
+        volumes: Whether volumes have them too.
     """
 
     patches: bool = False
     controlled_cells: int = 0
+    volumes: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Design(Choice):
 REGIONS = {
     row.name: row
     for row in (
-        Regions("grid", "RISE's soft random grid", "grid:RandomGrid", controlled_cells=36),
+        Regions("grid", "RISE's soft random grid", "grid:RandomGrid", controlled_cells=36, volumes=True),
         Regions("authors-grid", "the grid of the authors' package", "grid:AuthorsGrid"),
         Regions("windows", "one square after the other, not random", "segments:SlidingWindows"),
         Regions("superpixels", "segments of the image (SLIC)", "segments:Superpixels"),

@@ -11,6 +11,32 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from masking import Region
+from masking.grid import spread
+
+
+@dataclass(frozen=True)
+class VolumeFrame:
+    """How the view of an encoder of volumes lies in its volume, all of which it sees.
+
+    Attributes:
+        size: (D, H, W) of the volume.
+    """
+
+    size: tuple[int, ...]
+
+    def to_image(self, values: Tensor) -> NDArray[np.float32]:
+        """Put a map of the view, (d, h, w), into the frame of the volume, (D, H, W), interpolated between voxels."""
+        if tuple(values.shape) == self.size:
+            return values.cpu().numpy().astype(np.float32)
+        placed = spread(values.cpu().float(), [*map(_between, self.size, values.shape)])
+        return placed.numpy()
+
+
+def _between(pixels: int, of: int) -> Tensor:
+    """(pixels, of) float32: the weights of values along an axis in each pixel of it, linear between their centres."""
+    places = (torch.arange(pixels, dtype=torch.float64) + 0.5) * (of / pixels) - 0.5
+    away = places.clamp(0, of - 1)[:, None] - torch.arange(of)
+    return (1 - away.abs()).clamp_(min=0).float()
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,9 @@ def mask_source(hiding: Hiding, view: Tensor, encoder: Encoder, region: Region |
     if hiding.given is not None:
         return GivenMasks(hiding.given)
     regions = REGIONS[hiding.regions]
+    if view.ndim == 5 and not regions.volumes:
+        known = " or ".join(repr(row.name) for row in REGIONS.values() if row.volumes)
+        raise ValueError(f"regions must be {known} for an encoder of volumes; got {hiding.regions!r}")
     patches = encoder.patch_grid(view) if regions.patches else (0, 0)
     if region is not None:
         patches = region.patches(patches) if regions.patches else patches
@@ -64,6 +67,12 @@ def mask_source(hiding: Hiding, view: Tensor, encoder: Encoder, region: Region |
 def grid_surrogate(hiding: Hiding, estimator: str, source: MaskSource, device: torch.device) -> GridSurrogate | None:
     """What is known exactly about these masks, for control variates; None for plain averages."""
     if estimator == "plain" or not hiding.controllable or not isinstance(source, RandomGrid):
+        return None
+    regions, most = source.cells**source.axes, REGIONS[hiding.regions].controlled_cells ** 2
+    if regions > most:  # of a volume
+        if estimator == "controlled":
+            cells = int(most ** (1 / source.axes))
+            raise ValueError(f'estimator "controlled" takes at most {cells} cells for volumes; got {source.cells}')
         return None
     return GridSurrogate(source, device)
 
@@ -83,5 +92,7 @@ def fill_pixels(hiding: Hiding, view: Tensor, encoder: Encoder, *, resized: bool
     fill = hiding.fill
     if isinstance(fill, int | float | list | tuple) or (isinstance(fill, str) and fill in FILLS):
         return make_fill(fill, view, mean=encoder.mean, seed=hiding.seed)
+    if view.ndim == 5:
+        raise ValueError(f"fill must be {', '.join(FILLS)} or a value for an encoder of volumes; got a picture")
     image = read_named(cast(ImageSource, fill), "fill", channels=view.shape[1])
     return make_fill((encoder.view(image) if resized else image).to(view.device), view)

@@ -32,9 +32,10 @@ from relax.estimators.control import ControlledMoments
 from relax.estimators.defaults import DEFAULT_MASKS
 from relax.estimators.moments import Estimator, RelaxMoments
 from relax.explanation import Explanation
-from relax.frame import Frame
+from relax.frame import Frame, VolumeFrame
 from relax.hiding import fill_pixels, grid_surrogate, mask_source, region_of
 from relax.io.images import ImageSource, name_of, narrow_range, read_with_record
+from relax.io.picture import Voxels
 from relax.io.within import Within, read_within
 from relax.maps import map_unit
 from relax.settings import Execution, Fill, Hiding
@@ -93,15 +94,16 @@ class Scene:
         Warns:
             UserWarning: If nearly all values of the image are one shade, or the region is all of it, or cropped.
         """
-        pixels, read = read_with_record(image, channels=encoder.channels)
+        pixels, read = _read(image, encoder)
         if doubt := narrow_range(pixels):
             warnings.warn(f"{name_of(image)}: {doubt}", stacklevel=2)
         view = encoder.view(pixels).to(encoder.device)
         resized = True
-        if hiding.given is not None and tuple(hiding.given.shape[-2:]) != tuple(view.shape[-2:]):
+        axes = view.ndim - 2
+        if hiding.given is not None and tuple(hiding.given.shape[-axes:]) != tuple(view.shape[-axes:]):
             _check_frame(hiding.given, pixels, view)
             view, resized = pixels.to(encoder.device), False
-        within = read_within(hiding.within, image, pixels, read)
+        within = None if encoder.takes_volumes else read_within(hiding.within, image, pixels, read)
         region = region_of(within, hiding, view, encoder, resized=resized)
         if within is not None:
             _check_seen(name_of(image), within, _frame(pixels, encoder, resized, region, within))
@@ -297,8 +299,10 @@ class Scene:
         return self.frame.to_image(values)
 
     @cached_property
-    def frame(self) -> Frame:
+    def frame(self) -> Frame | VolumeFrame:
         """Where the view lies in the image."""
+        if self.encoder.takes_volumes:
+            return VolumeFrame(tuple(self.image.shape[2:]))
         return _frame(self.image, self.encoder, self.resized, self.region, self.within)
 
     def asked(self, values: Tensor) -> Tensor:
@@ -306,11 +310,8 @@ class Scene:
         return values if self.region is None else values.where(self.region.inside, torch.nan)
 
     def picture(self) -> NDArray[np.uint8]:
-        """(H, W, 3): the image for drawing; grey unless it has three channels."""
-        pixels = self.image[0]
-        if pixels.shape[0] != 3:
-            pixels = pixels.mean(0, keepdim=True).expand(3, -1, -1)
-        return (pixels * 255).round().byte().permute(1, 2, 0).numpy()
+        """(H, W, 3), or (D, H, W, 3): the image for drawing; grey unless it has three channels."""
+        return drawn(self.image)
 
     def record(self, hiding: Hiding) -> dict[str, Any]:
         """How the masked images are made, as JSON types."""
@@ -320,7 +321,7 @@ class Scene:
             **({"read": self.read} if self.read else {}),
             **self._unseen_record(),
             **({} if self.within is None else {"within": {**self.within.record(), **self._region_record()}}),
-            "encoder": {**recipe(self.encoder), "input_size": list(self.view.shape[-2:])},
+            "encoder": {**recipe(self.encoder), "input_size": list(self.view.shape[2:])},
             "precision": self.run.record(),
             "masks": self.source.recipe(),
             "fill": hiding.fill if isinstance(hiding.fill, str | int | float) else _fill_name(hiding.fill),
@@ -329,11 +330,21 @@ class Scene:
 
     def _unseen_record(self) -> dict[str, Any]:
         """What share of the image a crop hides from the encoder, and the way out; nothing where it sees all."""
+        if isinstance(self.frame, VolumeFrame):
+            return {}
         share = replace(self.frame, region=None, inside=None).unseen
         return {"unseen": {"share": round(share, 4), "way_out": 'view="pad"'}} if share > 0 else {}
 
     def _region_record(self) -> dict[str, Any]:
         return {} if self.region is None else self.region.record()
+
+
+def drawn(image: Tensor) -> NDArray[np.uint8]:
+    """(H, W, 3) of pixels (1, C, H, W), or (D, H, W, 3) of (1, C, D, H, W); grey unless there are three channels."""
+    pixels = image[0]
+    if pixels.shape[0] != 3:
+        pixels = pixels.mean(0, keepdim=True).expand(3, *pixels.shape[1:])
+    return (pixels * 255).round().byte().movedim(0, -1).numpy()
 
 
 def within_limits(importance: Tensor, unit: str) -> tuple[Tensor, dict[str, int]]:
@@ -368,6 +379,22 @@ def _fill_name(fill: Fill) -> str | list[float]:
     return name_of(fill)
 
 
+def _read(image: ImageSource, encoder: Encoder) -> tuple[Tensor, dict[str, Any]]:
+    """Pixels of a picture, or voxels of a volume, with the record of how they were read.
+
+    Raises:
+        EncoderError: If the encoder takes the other.
+    """
+    if isinstance(image, Voxels) and encoder.takes_volumes:
+        return image.pixels, image.how
+    if encoder.takes_volumes:
+        raise EncoderError(
+            f"encoder {encoder.name!r} takes volumes (B, C, D, H, W); {name_of(image)} is a picture: explain volumes "
+            "with relax.explain_volume, or relax volume on the command line"
+        )
+    return read_with_record(image, channels=encoder.channels)
+
+
 def _frame(pixels: Tensor, encoder: Encoder, resized: bool, region: Region | None, within: Within | None) -> Frame:
     height, width = pixels.shape[-2:]
     seen = encoder.seen(height, width) if resized else (0.0, 0.0, float(height), float(width))
@@ -384,8 +411,6 @@ def _check_seen(name: str, within: Within, frame: Frame) -> None:
 
 
 def _check_frame(given: Tensor, pixels: Tensor, view: Tensor) -> None:
-    size, seen = tuple(pixels.shape[-2:]), tuple(view.shape[-2:])
-    if tuple(given.shape[-2:]) != size:
-        raise ValueError(
-            f"masks must have the image's size {size} or the encoder's input size {seen}; got {tuple(given.shape[-2:])}"
-        )
+    size, seen = tuple(pixels.shape[2:]), tuple(view.shape[2:])
+    if (got := tuple(given.shape[-len(size) :])) != size:
+        raise ValueError(f"masks must have the image's size {size} or the encoder's input size {seen}; got {got}")

@@ -136,17 +136,22 @@ class Yardsticks:
 def shuffled(view: Tensor) -> Tensor:
     """(1, C, h, w) cut into `PIECES` x `PIECES` pieces in a random order, the same for every picture of its size.
 
-    A rest of the sides that the pieces do not divide stays where it is.
+    A volume (1, C, d, h, w) is cut along its depth, too. A rest of the sides that the pieces do not divide stays where
+    it is.
     """
-    rows, columns = (min(PIECES, side) for side in view.shape[-2:])
-    height, width = view.shape[-2] // rows, view.shape[-1] // columns
-    inside = view[..., : rows * height, : columns * width]
-    order = torch.randperm(rows * columns, generator=torch.Generator().manual_seed(0)).to(view.device)
-    pieces = inside.reshape(-1, rows, height, columns, width).permute(1, 3, 0, 2, 4).flatten(0, 1)[order]
-    mixed = view.clone()
-    mixed[..., : rows * height, : columns * width] = (
-        pieces.unflatten(0, (rows, columns)).permute(2, 0, 3, 1, 4).reshape(inside.shape)
-    )
+    counts = [min(PIECES, side) for side in view.shape[2:]]
+    sizes = [side // count for side, count in zip(view.shape[2:], counts, strict=True)]
+    mixed, axes = view.clone(), range(len(counts))
+    inside = mixed
+    for axis, (count, size) in enumerate(zip(counts, sizes, strict=True), 2):
+        inside = inside.narrow(axis, 0, count * size)
+    order = torch.randperm(math.prod(counts), generator=torch.Generator().manual_seed(0)).to(view.device)
+    # (C, count, size, count, size, ...) to pieces (counts, C, sizes), and back.
+    apart = [*(1 + 2 * axis for axis in axes), 0, *(2 + 2 * axis for axis in axes)]
+    cut = inside.reshape(-1, *(side for both in zip(counts, sizes, strict=True) for side in both)).permute(apart)
+    pieces = cut.reshape(len(order), *cut.shape[len(counts) :])[order]
+    back = pieces.unflatten(0, counts).permute([apart.index(place) for place in range(len(apart))])
+    inside.copy_(back.reshape(inside.shape))
     return mixed
 
 

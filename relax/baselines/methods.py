@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from relax.baselines.task import Maps, Task
 
 Family = Literal["masking", "gradient", "cam", "surrogate", "activation", "attention", "control"]
-Passes = Callable[[int, int, tuple[int, int]], int | None]  # of samples, cells, and (h, w) of the view
+Passes = Callable[[int, int, tuple[int, ...]], int | None]  # of samples, cells, and (h, w) of the view
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Method:
         """Whether a head makes a difference."""
         return self.explains in ("class", "either")
 
-    def cost(self, masks: int | None = None, cells: int = 7, size: tuple[int, int] = (224, 224)) -> int | None:
+    def cost(self, masks: int | None = None, cells: int = 7, size: tuple[int, ...] = (224, 224)) -> int | None:
         """Encoder passes for one image; a backward pass counts as two.
 
         Args:

@@ -29,7 +29,7 @@ class MasksInBlocks(Protocol):
         """Number of consecutive masks that depend on each other; 1 if none does."""
 
     @property
-    def image_size(self) -> tuple[int, int]:
+    def image_size(self) -> tuple[int, ...]:
         """(H, W) of the masks."""
 
     def masks(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
@@ -55,7 +55,7 @@ class BlockSums:
     count: int = 0
 
     @classmethod
-    def of(cls, size: tuple[int, int], block: int, device: torch.device | str = "cpu") -> BlockSums:
+    def of(cls, size: tuple[int, ...], block: int, device: torch.device | str = "cpu") -> BlockSums:
         """No masks yet, of a design with blocks of `block` masks, a power of two."""
         zeros = partial(torch.zeros, dtype=torch.float64, device=device)
         return cls(max(block, SHORTEST), zeros(3, *size), zeros(2, *size))
@@ -105,7 +105,7 @@ class BlockedMoments:
     blocks: BlockSums
 
     @classmethod
-    def empty(cls, size: tuple[int, int], block: int, device: torch.device | str = "cpu") -> BlockedMoments:
+    def empty(cls, size: tuple[int, ...], block: int, device: torch.device | str = "cpu") -> BlockedMoments:
         """Moments of no masks at all, for an image of `size` (H, W) and blocks of `block` masks."""
         return cls(RelaxMoments.empty(size, device), BlockSums.of(size, block, device))
 

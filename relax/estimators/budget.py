@@ -97,6 +97,7 @@ class Budget:
 def _batch_size(view: Tensor) -> int:
     """As many views as suit a device: enough to keep it busy, few enough for its cache and memory."""
     pixels, least, maximum = BATCHES.get(view.device.type, BATCHES["cpu"])
+    least = 1 if view.ndim == 5 else least  # a volume alone may fill what many pictures do
     return max(least, min(maximum, pixels // view[0, 0].numel()))
 
 

@@ -15,6 +15,7 @@ double machine learning, Chernozhukov et al. (2018).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -29,6 +30,7 @@ from relax.estimators.moments import Estimator, PixelMoments
 
 FOLDS = 4
 STRETCH = 256  # masks that are drawn again at once
+DRAWN = 2**24  # voxels of masks of volumes that are drawn again at once
 KEPT = 2**25  # bytes of their features that are kept meanwhile, so that memory does not grow with the masks
 RIDGES = (3.0, 30.0, 300.0, 3000.0)  # penalties to choose from, in masks, beside having no surrogate at all
 SINGLE = 0.1  # the penalty of single regions against that of products
@@ -273,7 +275,8 @@ def _averaged(
     """Mask-weighted moments of the residuals; the masks are drawn again."""
     grid, device = surrogate.grid, surrogate.device
     moments, square_moments = averages(grid, device), PixelMoments.empty(grid.image_size, device)
-    for start, stop in pairwise([*range(0, len(residuals), STRETCH), len(residuals)]):
+    stretch = STRETCH if len(grid.image_size) == 2 else max(1, min(STRETCH, DRAWN // math.prod(grid.image_size)))
+    for start, stop in pairwise([*range(0, len(residuals), stretch), len(residuals)]):
         masks = grid.masks(first + start, first + stop, device)
         moments.add(residuals[start:stop], masks)
         square_moments.add(square_residuals[start:stop], masks.squeeze(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,12 +80,12 @@ class Convergence:
 
 def _grid(recipe: Mapping[str, Any]) -> RandomGrid:
     size = recipe.get("image_size")
-    if recipe.get("kind") != RandomGrid.kind or not isinstance(size, list) or len(size) != 2:
+    if recipe.get("kind") != RandomGrid.kind or not isinstance(size, list) or len(size) not in (2, 3):
         raise ValueError(f"masks must be those of a {RandomGrid.kind}; got {recipe.get('kind')}")
-    if not all(is_whole(side, 1) and side <= LARGEST for side in size):
+    if not all(is_whole(side, 1) and side <= LARGEST for side in size) or math.prod(size) > LARGEST**2:
         raise ValueError(f"masks must be at most {LARGEST} pixels high and wide; got {size}")
     names = ("cells", "keep", "seed", "design")
-    return RandomGrid((size[0], size[1]), **{name: recipe[name] for name in names if name in recipe})
+    return RandomGrid(tuple(size), **{name: recipe[name] for name in names if name in recipe})
 
 
 def _rounded(value: float) -> float:

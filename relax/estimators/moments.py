@@ -55,7 +55,7 @@ class PixelMoments:
     spread: Tensor  # (H, W) weighted sum of squared distances to the mean
 
     @classmethod
-    def empty(cls, size: tuple[int, int], device: torch.device | str = "cpu") -> PixelMoments:
+    def empty(cls, size: tuple[int, ...], device: torch.device | str = "cpu") -> PixelMoments:
         """Moments of no masks at all, for an image of `size` (H, W)."""
         # float64: thousands of float32 additions visibly drift.
         return cls(*torch.zeros(3, *size, dtype=torch.float64, device=device))
@@ -96,7 +96,7 @@ class RelaxMoments:
     count: int = field(default=0)  # masks so far
 
     @classmethod
-    def empty(cls, size: tuple[int, int], device: torch.device | str = "cpu") -> RelaxMoments:
+    def empty(cls, size: tuple[int, ...], device: torch.device | str = "cpu") -> RelaxMoments:
         """Moments of no masks at all, for an image of `size` (H, W)."""
         return cls(PixelMoments.empty(size, device), PixelMoments.empty(size, device))
 

@@ -26,6 +26,7 @@ from relax.io.choice import discreet_name, split_choice
 from relax.io.datasets import Row, is_row, picture_of
 from relax.io.errors import ImageError, decoding_errors
 from relax.io.medical import read_chosen
+from relax.io.picture import Voxels
 from relax.io.pixels import Raster, array_pixels
 from relax.io.raster import read_file, read_pillow
 from relax.io.sources import names_several, sources_of
@@ -34,8 +35,8 @@ from relax.text import printable
 NARROW = 1 / 16  # of the way from black to white: what 12 bits take of 16
 _SAMPLE = 1 << 20  # values, by which the range is told
 
-ImageSource: TypeAlias = str | Path | Image.Image | NDArray[Any] | Tensor
-"""One image, as `read_image` takes it."""
+ImageSource: TypeAlias = str | Path | Image.Image | NDArray[Any] | Tensor | Voxels
+"""One image, as `read_image` takes it, or a volume for an encoder of volumes."""
 
 
 def read_image(source: ImageSource, *, channels: int | None = 3) -> Tensor:
@@ -162,7 +163,7 @@ def name_of(source: object) -> str:
     A hash of the file replaces a DICOM or NIfTI path that ends in #name=hash, and a DICOM path that tells one of the
     identifiers in the file (a name, a number, a date, a UID, the institution), in any form: see `relax.io.identity`.
     """
-    if isinstance(source, Row):
+    if isinstance(source, Row | Voxels):
         return source.name
     source = picture_of(source)
     if isinstance(source, str | os.PathLike):

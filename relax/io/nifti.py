@@ -170,13 +170,25 @@ class Volume:
         finite = np.isfinite(values)
         if not finite.any():
             raise ImageError(f"{name} slice {index} has no finite value")
-        unit = (np.where(finite, values, self.low) - self.low) / (self.high - self.low)
         sizes = [float(voxel_sizes(self.image.affine)[self._stored(other)[0]]) for other in range(3) if other != plane]  # type: ignore[no-untyped-call]
         record = {**self.how, "axis": name, "slice": index, "slices": slices}
         record |= {"stored_axis": stored_axis, "stored_slice": stored_slice}
         record |= {"pixel_spacing_mm": sizes[::-1], "square_pixels": bool(np.isclose(sizes[0], sizes[1]))}
         record |= {"not_finite": int(np.count_nonzero(~finite)), "asked": {name: index, **self.how["asked"]}}
-        return Picture(unit.clip(0, 1).astype(np.float32), record)
+        return Picture(self._shown(values), record)
+
+    def shown(self, axis: str | int) -> NDArray[np.float32]:
+        """(S, H, W, C) in [0, 1]: all slices along an axis as they are shown, values that are not finite black."""
+        plane = axis_number(axis)
+        with decoding_errors():
+            stored = np.concatenate([self._shown(slab) for slab in _slabs(self.image, self.number)], axis=2)
+        canonical = np.moveaxis(apply_orientation(stored, self.orientation), plane, 0)  # type: ignore[no-untyped-call]
+        return np.ascontiguousarray(canonical[:, ::-1, ::-1].swapaxes(1, 2))
+
+    def _shown(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Values between black, 0, and white, 1; black where they are not finite."""
+        unit = (np.where(np.isfinite(values), values, self.low) - self.low) / (self.high - self.low)
+        return unit.clip(0, 1).astype(np.float32)
 
     def _only_plane(self) -> int:
         """The plane of which the file has a single slice; axial if there is none, or several."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Window: TypeAlias = int | tuple[float, float]
 """Number of a window stored in the file, from 1, or (centre, width) in the unit of the values."""
@@ -26,4 +29,19 @@ class Picture:
     """
 
     pixels: NDArray[np.float32]
+    how: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """A volume for an encoder of volumes.
+
+    Attributes:
+        name: Of its source.
+        pixels: (1, C, D, H, W) float32 in [0, 1].
+        how: Record, as for a `Picture`.
+    """
+
+    name: str
+    pixels: Tensor
     how: dict[str, Any]

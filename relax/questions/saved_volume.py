@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from relax.io.picture import AXES
 from relax.io.small import small_picture
 from relax.io.source import checked_source
 from relax.io.volume import open_volume
+from relax.io.voxels import voxels_of
 from relax.maps import MAPS
-from relax.questions.volume import VolumeExplanation
+from relax.questions.volume import VolumeExplanation, sliced
 from relax.records import check_record, read_json
+from relax.scene import drawn
 
 TYPES: dict[str, Any] = {"axis": str, "volume": dict, "slices": list}
 _WHOLE = 1 << 30  # px: no picture is reduced
@@ -53,6 +56,9 @@ def load_volume(path: str | Path, source: str | Path | None = None) -> VolumeExp
         raise ValueError(f"{path} is not the record of a volume ({error})") from None
     maps = {name: Volume.open(_map_file(path, name), window=(0.5, 1.0)) for name in MAPS}
     file = Path(source) if source is not None else _source(path, str(next(iter(slices.values()))["image"]))
+    opened = open_volume(f"{file}#{unparse(asked)}" if asked else file)
+    if record.get("whole") is True:
+        return _whole(opened, axis, next(iter(slices.values())), maps, file)
     explanations = {}
     for index, provenance in sorted(slices.items()):
         address = f"{file}#{unparse({**asked, axis: index})}"
@@ -61,8 +67,19 @@ def load_volume(path: str | Path, source: str | Path | None = None) -> VolumeExp
         bare = Explanation(values["importance"], values["uncertainty"], values["standard_error"], blank, provenance)
         checked_source(bare, address, split_choice(address)[1] or "nifti")
         explanations[index] = replace(bare, image=small_picture(address, _WHOLE))
-    opened = open_volume(f"{file}#{unparse(asked)}" if asked else file)
     return VolumeExplanation(opened, axis, explanations)
+
+
+def _whole(volume: Volume, axis: str, record: dict[str, Any], maps: dict[str, Volume], file: Path) -> VolumeExplanation:
+    """The maps of a whole volume, if its voxels are those that were explained."""
+    voxels = voxels_of(volume, axis, str(file), record["encoder"].get("channels"))
+    if sha256(voxels.pixels.numpy().tobytes()).hexdigest() != record["image_sha256"]:
+        raise ValueError(f"{file} shows other voxels than were explained: name the volume that was, with --source")
+    importance, uncertainty, error = (
+        np.stack([maps[name].values(axis, index) for index in range(maps[name].count(axis))]) for name in MAPS
+    )
+    explanation = Explanation(importance, uncertainty, error, drawn(voxels.pixels), record)
+    return sliced(explanation, volume, axis, file)
 
 
 def _map_file(record: Path, name: str) -> Path:

@@ -1,7 +1,8 @@
-"""Explain a volume, NIfTI or a DICOM series, slice by slice, and write the maps as NIfTI volumes that overlay it.
+"""Explain a volume, NIfTI or a DICOM series, and write the maps as NIfTI volumes that overlay it.
 
-Each slice is a separate picture to the encoder: a map compares positions within a slice, and across slices only as far
-as their embeddings vary alike. All slices share one window and one seed, and thus the same masks.
+An encoder of volumes sees it at once, through masks in three axes: the map compares all its voxels. To an encoder of
+pictures each slice is a picture of its own: a map compares positions within a slice, and across slices only as far as
+their embeddings vary alike. All slices share one window and one seed, and thus the same masks.
 
 Written volumes are float32 with the affine, both transforms with their codes, and the voxel sizes and units of the
 source, so that viewers overlay them voxel by voxel. Slices that were not explained are NaN. Free text of the source's
@@ -32,12 +33,14 @@ from relax.io.nifti import Volume, axis_number
 from relax.io.picture import AXES, Window
 from relax.io.volume import open_volume
 from relax.io.volumes import write_volume
+from relax.io.voxels import voxels_of
 from relax.io.within import slices_of
 from relax.keywords import ExplainKeywords, shows
 from relax.maps import MAPS
 from relax.method import image_explainer
 from relax.progress import Silent, shown
 from relax.report import Exhibit, Report, stack_report
+from relax.run import Interrupted
 from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
 
@@ -49,12 +52,14 @@ class VolumeExplanation:
     Attributes:
         volume: The volume.
         axis: "sagittal", "coronal" or "axial".
-        slices: The explanation of each slice, by slice number.
+        slices: The explanation of each slice, by slice number; of an encoder of volumes, the slices of its one map.
+        whole: Whether an encoder of volumes saw them at once, so that their values can be compared.
     """
 
     volume: Volume
     axis: str
     slices: dict[int, Explanation]
+    whole: bool = False
 
     @property
     def importance(self) -> NDArray[np.float32]:
@@ -85,8 +90,9 @@ class VolumeExplanation:
             Exhibit(explanation, f"{self.axis} slice {index}", notes=(("Slice", f"{self.axis} {index}"),))
             for index, explanation in sorted(self.slices.items())
         ]
-        name = title or f"What made these embeddings, slice by slice: {self.name}"
-        return stack_report(exhibits, sorted(self.slices), f"{self.axis} slice", name)
+        made = "What made this embedding" if self.whole else "What made these embeddings, slice by slice"
+        name = title or f"{made}: {self.name}"
+        return stack_report(exhibits, sorted(self.slices), f"{self.axis} slice", name, whole=self.whole)
 
     @property
     def name(self) -> str:
@@ -101,8 +107,9 @@ class VolumeExplanation:
         for name, path in zip(MAPS, written, strict=True):
             write_volume(self.map(name), self.volume, path, name)
         record = target.with_name(f"{target.name}.json")
-        slices = [{"slice": index, **explanation.provenance} for index, explanation in sorted(self.slices.items())]
-        content = {"axis": self.axis, "volume": self.volume.how, "slices": slices}
+        every = sorted(self.slices)[:1] if self.whole else sorted(self.slices)  # one record is that of all
+        slices = [{"slice": index, **self.slices[index].provenance} for index in every]
+        content = {"axis": self.axis, "whole": self.whole, "volume": self.volume.how, "slices": slices}
         with written_aside(record) as aside:
             aside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         return [*written, record]
@@ -122,21 +129,27 @@ def explain_volume(
     progress: Progress | Silent | None = None,
     **keywords: Unpack[ExplainKeywords],
 ) -> VolumeExplanation:
-    """Explain slices of a volume.
+    """Explain a volume at once, through an encoder of volumes, or its slices, through an encoder of pictures.
+
+    The encoder decides: one that `relax.load_encoder` knows to take volumes (B, C, D, H, W) sees all of it, as
+    `relax.read_volume` reads it, through masks that are soft random grids in three axes.
 
     Args:
         path: A NIfTI file (or a pair, Analyze, .mgz), or a DICOM series: a folder, a DICOMDIR or a file of several
             frames, with "#series=3" where there are several, as for `relax.read_series`.
         encoder: As for `relax.explain`.
-        axis: The plane of the slices: "sagittal", "coronal" or "axial", whichever axis of the file that is.
-        indices: Numbers of the slices, from 0 (leftmost, rearmost, lowest); None is all of them, slice(10, 40, 5)
-            every fifth from 10 to 35.
+        axis: The plane of the slices: "sagittal", "coronal" or "axial", whichever axis of the file that is. For an
+            encoder of volumes, they lie one behind the other along D.
+        indices: For an encoder of pictures. Numbers of the slices, from 0 (leftmost, rearmost, lowest); None is all of
+            them, slice(10, 40, 5) every fifth from 10 to 35.
         volume: Which volume of a 4-D file, from 0.
         window: (centre, width), the same for all slices; None as for `read_nifti`.
         started: Called with the name of each slice before it starts.
         done: Called after each slice with everything explained so far, so that an interrupted run need not lose it.
         progress: As for `relax.explain`, starting over with each slice.
-        keywords: Keywords of `relax.explain`.
+        keywords: Keywords of `relax.explain`. An encoder of volumes takes method "relax", regions "grid", a fill that
+            is a word or a value, a reference that is an embedding, and masks (N, 1, D, H, W); `cells` is along each of
+            the three axes, and control variates are used up to 10.
 
     Returns:
         The maps, stacked back into the volume.
@@ -178,6 +191,10 @@ def explain_slices(
     """`explain_volume`, given a loaded encoder and checked settings."""
     opened = open_volume(path, volume, window)
     name = list(AXES)[axis_number(axis)]
+    if encoder.takes_volumes:
+        if indices is not None:
+            raise ValueError(f"indices are for slices, and encoder {encoder.name!r} sees whole volumes: leave them out")
+        return explain_whole(opened, encoder, settings, name, path, started=started, done=done, progress=progress)
     numbers = _slice_numbers(indices, opened.count(name), path, name)
     explain_image = image_explainer(encoder, settings)
     explained = VolumeExplanation(opened, name, {})
@@ -199,6 +216,64 @@ def explain_slices(
         if done is not None:
             done(explained)
     return explained
+
+
+def explain_whole(
+    volume: Volume,
+    encoder: Encoder,
+    settings: Settings,
+    axis: str,
+    path: str | Path,
+    *,
+    started: Callable[[str], None] | None = None,
+    done: Callable[[VolumeExplanation], None] | None = None,
+    progress: Progress | None = None,
+) -> VolumeExplanation:
+    """`explain_volume` through an encoder of volumes."""
+    _check_whole(settings)
+    explain_image = image_explainer(encoder, settings)
+    voxels = voxels_of(volume, axis, name_of(path), encoder.channels)
+    if started is not None:
+        started(voxels.name)
+    stopped = None
+    try:
+        explanation = explain_image(voxels, progress)
+    except Interrupted as stop:
+        explanation, stopped = stop.explanation, stop
+    explained = sliced(explanation, volume, axis, path)
+    if done is not None:
+        done(explained)
+    if stopped is not None:
+        stopped.explanations[:] = explained.slices.values()
+        raise stopped
+    return explained
+
+
+def sliced(explanation: Explanation, volume: Volume, axis: str, path: str | Path) -> VolumeExplanation:
+    """The slices along an axis of maps (D, H, W) of a whole volume."""
+    record = explanation.provenance
+    slices = {
+        index: Explanation(*of_slice, {**record, "image": _address(path, axis, index)})
+        for index, of_slice in enumerate(
+            zip(
+                explanation.importance,
+                explanation.uncertainty,
+                explanation.standard_error,
+                explanation.image,
+                strict=True,
+            )
+        )
+    }
+    return VolumeExplanation(volume, axis, slices, whole=True)
+
+
+def _check_whole(settings: Settings) -> None:
+    """Refuse what there is for pictures only; regions and fill are checked with the masks."""
+    request, within = settings.request, settings.hiding.within
+    if (request.method, request.head) != ("relax", None):
+        raise ValueError(f'method must be "relax", without a head, for an encoder of volumes; got {request.method!r}')
+    if within is not None:
+        raise ValueError("within is for pictures, and the encoder takes volumes: leave it out")
 
 
 def _address(path: str | Path, axis: str, index: int) -> str:

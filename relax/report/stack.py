@@ -19,6 +19,10 @@ ACROSS = (
     "Each slice is a picture of its own to the encoder: a map compares places within its slice. Across slices the "
     "profile shows where hiding parts moves the embedding more or less, not where more of a finding is."
 )
+AT_ONCE = (
+    "The encoder saw the volume at once, and the masks hid parts of it in three axes: values can be compared within "
+    "slices and across them."
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,9 @@ class Profile:
         return cls(numbers, low, mean, high, uncertainty)
 
 
-def stack_report(exhibits: Sequence[Exhibit], numbers: Sequence[int], word: str, title: str = TITLE) -> Report:
+def stack_report(
+    exhibits: Sequence[Exhibit], numbers: Sequence[int], word: str, title: str = TITLE, *, whole: bool = False
+) -> Report:
     """The report on slices of one volume, for `write_report`.
 
     Args:
@@ -59,6 +65,7 @@ def stack_report(exhibits: Sequence[Exhibit], numbers: Sequence[int], word: str,
         numbers: Of the slices, ascending.
         word: What a slice is called, such as "axial slice" or "frame".
         title: The heading.
+        whole: Whether the encoder saw the slices at once, as one volume.
 
     Raises:
         ValueError: If there is not one ascending number for each slice.
@@ -87,7 +94,7 @@ def stack_report(exhibits: Sequence[Exhibit], numbers: Sequence[int], word: str,
         "the mean uncertainty.",
         f"The importance and the uncertainty over the {len(numbers)} slices; the numbers are in the table.",
     )
-    over = Section("Over the slices", (ACROSS,), (chart,))
+    over = Section("Over the slices", (AT_ONCE if whole else ACROSS,), (chart,))
     return replace(plain, collection=collection, sections=(over, *plain.sections))
 
 

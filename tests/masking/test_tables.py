@@ -54,7 +54,7 @@ def test_a_design_draws_binary_cells_and_shifts_below_one(name):
 
     cells, shifts = design.draw(3, 10, 30, 9, 0.5, 2)
 
-    assert design.length(9) >= 1
+    assert design.length(9, 2) >= 1
     assert cells.shape == (20, 9)
     assert set(cells.unique().tolist()) == {0.0, 1.0}
     assert shifts.shape == (20, 2)
