@@ -13,6 +13,7 @@ from .io.errors import ImageError as ImageError
 from .io.images import read_image as read_image
 from .io.volume import read_series as read_series
 from .io.volumes import write_nifti as write_nifti
+from .io.voxels import read_volume as read_volume
 from .loading import load as load
 from .plotting.figure import figure as figure
 from .plotting.overlay import overlay as overlay

@@ -47,6 +47,9 @@ relax volume brain.nii.gz --axis sagittal --slices 45 --window 40,80
 relax volume brain.nii.gz --slices 20:70:2 --report brain.html
     a page as well: a slider over the slices, maps over the picture, the profile from slice to slice
 
+relax volume brain.nii.gz --encoder "hub:nets:encoder3d?size=96x96x96&mean=0.2&std=0.3"
+    the volume at once, through a network of volumes: the function encoder3d of nets/hubconf.py makes it
+
 relax explain brain.nii.gz#axial=40
     one slice as a picture, with its figure
 """
@@ -99,9 +102,10 @@ def volume(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
-    """Explain a NIfTI volume slice by slice; the maps are volumes that viewers can overlay on it.
+    """Explain a volume, NIfTI or a DICOM series; the maps are volumes that viewers can overlay on it.
 
-    Slices that were not explained are NaN. On Ctrl-C, the slices done so far are written.
+    An encoder of volumes sees it at once, through masks in three axes; any other sees slice by slice, and slices that
+    were not explained are NaN. On Ctrl-C, what is done so far is written.
     """
     from relax.cli.prepare import prepared
     from relax.questions.volume import explain_slices
@@ -137,7 +141,8 @@ def volume(
             _saved(done[-1], out / stem, report)
             raise Stopped(f"{len(done[-1].slices)} slices are done, in {out}") from None
     if not quiet:
-        typer.echo(f"{len(explained.slices)} {axis} slices: {file_names(files)}")
+        at_once = "the volume at once, as " if explained.whole else ""
+        typer.echo(f"{at_once}{len(explained.slices)} {axis} slices: {file_names(files)}")
     return DONE
 
 
