@@ -17,7 +17,7 @@ from encoders.outputs import Output, selecting
 from encoders.preprocess import Preprocess
 from encoders.transforms import read_transform
 from encoders.values import described, is_whole, plain
-from encoders.volumes import VolumePreprocess, takes_volumes
+from encoders.volumes import VolumePreprocess, convolved_axes
 
 MAX_SIDE = 2**15  # pixels of a view, of which a network makes many more
 Numbers = Sequence[float] | Tensor | float
@@ -48,10 +48,14 @@ class Description:
         return [name for name, value in vars(self).items() if value is not None]
 
     def of_volumes(self, network: nn.Module | None) -> bool:
-        """Whether what is described takes volumes: its size has three sides, or does not tell and its layers do."""
+        """Whether what is described takes volumes: its size has three sides, or does not tell and its layers do.
+
+        Three sides of a module for pictures, perhaps channels, height and width, are refused later.
+        """
+        axes = None if network is None else convolved_axes(network)
         if isinstance(self.size, tuple | list):
-            return len(self.size) == 3
-        return network is not None and takes_volumes(network)
+            return len(self.size) == 3 and axes != 2
+        return axes == 3
 
     def preprocess(self, own: int | None, *, volumes: bool = False) -> tuple[Preprocess, int | None]:
         """The preprocessing, and the number of channels; None = unknown.

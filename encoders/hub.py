@@ -23,7 +23,7 @@ from encoders.logits import warn_of_logits
 from encoders.networks import drawn_from
 from encoders.parsing import Spec
 from encoders.preprocess import Preprocess
-from encoders.volumes import VolumePreprocess, takes_volumes
+from encoders.volumes import VolumePreprocess, convolved_axes
 
 OTHER_SEED = 1_000_003  # unlikely to be the caller's: only random weights differ between two loads from other seeds
 MAX_RANDOM = 0.02  # share of the weight matrices that may be drawn at random, as an unused head
@@ -60,7 +60,7 @@ def build_hub(spec: Spec) -> Built:
             f"encoder 'hub:{spec.name}' gave weights of which {share:.0%} differ from one call to the next, so they "
             "are random: ask for trained ones, for instance with ?pretrained=true or ?weights=DEFAULT"
         )
-    volumes = takes_volumes(network)
+    volumes = convolved_axes(network) == 3
     first = first_channels(network, "Conv3d" if volumes else "Conv2d")
     if volumes:
         return Built(network, VolumePreprocess(), channels=first)

@@ -80,7 +80,7 @@ class VolumePreprocess(Preprocess):
         return planes.reshape(pixels.shape)
 
 
-def takes_volumes(network: nn.Module) -> bool:
-    """Whether the first convolution of a network is over three axes."""
+def convolved_axes(network: nn.Module) -> int | None:
+    """Along how many axes the first convolution of a network goes, 2 for pictures; None where there is none."""
     kinds = (getattr(layer, "original_name", type(layer).__name__) for layer in network.modules())  # of TorchScript too
-    return next((kind for kind in kinds if kind in ("Conv1d", "Conv2d", "Conv3d")), None) == "Conv3d"
+    return next((axes for kind in kinds for axes in (1, 2, 3) if kind == f"Conv{axes}d"), None)
