@@ -237,6 +237,8 @@ def _explained(paths: list[Path], source: str | None) -> Any:
     if len(paths) == 1 and is_saved_volume(paths[0]):
         return load_volume(paths[0], source)
     files = [file for path in paths for file in (sorted(path.glob("*.npz")) if path.is_dir() else [path])]
+    if missing := [path for path in files if not path.exists()]:
+        raise FileNotFoundError(f"EXPLANATION {missing[0]} is not there")
     if not files:
         raise ValueError(f"EXPLANATION must be .npz files of `relax explain`; {file_names(paths)} holds none")
     return [Explanation.load(file) for file in files]
