@@ -13,6 +13,7 @@ from relax.exports.maker import Choices
 from relax.exports.matching import matched
 from relax.exports.patient import checked_keep
 from relax.exports.sheaf import Sheaf, sheaf_of, sheaf_of_volume
+from relax.exports.slices import volume_of_slices
 from relax.files import written_together
 from relax.io.choice import split_choice
 from relax.io.extra import medical_extra
@@ -175,7 +176,8 @@ def _sheaf(explanations: Any, source: Any) -> Sheaf:
     if isinstance(explanations, VolumeExplanation):
         return sheaf_of_volume(explanations)
     several = _several(explanations)
-    return sheaf_of(several, matched(several, source))
+    volume = volume_of_slices(several, source)
+    return sheaf_of(several, matched(several, source)) if volume is None else sheaf_of_volume(volume)
 
 
 def _built(kind: ExportKind, sheaf: Sheaf, choices: Choices) -> list[Any]:

@@ -240,6 +240,24 @@ def test_slices_of_a_volume_along_any_axis_are_laid_over_the_pictures_of_the_ser
         relax.export_maps(across, tmp_path / "out", "sr")
 
 
+def test_slices_explained_one_by_one_are_laid_over_their_pictures(scans, tmp_path):
+    folder = scans[0].parent
+    slices = [relax.explain(f"{folder}#axial={index}", dots, masks=64) for index in (3, 1)]
+
+    (file,) = relax.export_maps(slices, tmp_path / "given", "parametric-map", source=folder)
+    (again,) = relax.export_maps(slices, tmp_path / "recorded", "parametric-map")
+
+    for made in (pydicom.dcmread(file), pydicom.dcmread(again)):
+        for frame, values in zip(made.PerFrameFunctionalGroupsSequence, made.pixel_array, strict=True):
+            (reference,) = frame.DerivationImageSequence[0].SourceImageSequence
+            index = [pydicom.dcmread(scan).SOPInstanceUID for scan in scans].index(reference.ReferencedSOPInstanceUID)
+            np.testing.assert_array_equal(values, slices[0 if index == 3 else 1].importance)
+            assert index in (1, 3)
+    across = relax.explain(f"{folder}#coronal=20", lambda x: x.mean(1)[:, :, ::4].flatten(1), cells=3, masks=64)
+    with pytest.raises(ValueError, match="slices along one axis of one volume, or pictures: export them apart"):
+        relax.export_maps([*slices, across], tmp_path / "c", "values", source=folder)
+
+
 def test_nothing_is_overwritten_without_a_word(scans, explained, tmp_path, capsys):
     explained[0].save(tmp_path / "maps" / "a.npz")
     command = ["export", str(tmp_path / "maps"), "--source", str(scans[0]), "--out", str(tmp_path / "a.dcm")]
