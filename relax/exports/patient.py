@@ -10,13 +10,14 @@ Retain UIDs Option), PS3.3, C.12.1.1.7 (how an object says so).
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from relax.exports.kinds import KEEP
 from relax.exports.sheaf import Frame, Sheaf
 from relax.io.extra import medical_extra
 from relax.io.header import GEOMETRY, read_elements
-from relax.text import one_of
+from relax.text import listed, one_of
 
 with medical_extra():
     from pydicom.dataset import Dataset
@@ -98,9 +99,11 @@ class Identity:
         if self.keep != "patient":
             return elements
         source = read_elements(sheaf.frames[0].file, (*PATIENT, *_IN_FRAME, "SpecificCharacterSet"))
-        for name in (*PATIENT, *_IN_FRAME):
-            if name in source:  # decoded, to be encoded as UTF-8
-                setattr(elements, name, _valid(name, str(source[name].value or "")))
+        present = [name for name in (*PATIENT, *_IN_FRAME) if name in source]
+        if dropped := [name for name in present if not _copied(elements, source, name)]:
+            warnings.warn(
+                f"left out, since no object may hold them as the source does: {listed(dropped)}", stacklevel=2
+            )
         return elements
 
 
@@ -127,16 +130,22 @@ def place(dataset: Dataset, frame: Frame, identity: Identity) -> None:
         dataset.PositionReferenceIndicator = identity.elements.get("PositionReferenceIndicator", "")
 
 
-def _valid(name: str, value: str) -> str:
-    """The value; empty where it is none that an object may hold."""
+def _copied(elements: Dataset, source: Dataset, name: str) -> bool:
+    """Copy an element, decoded, to be encoded as UTF-8; whether it is a value that an object may hold."""
     try:
-        if name.endswith("Date") and value:
-            return str(DA(value))
-        if name.endswith("Time") and value:
-            return str(TM(value))
-    except ValueError:
-        return ""
-    return value if name != "PatientSex" or value in _SEXES else ""
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # by which pydicom tells, with the value in it
+            value = str(source[name].value or "")
+            if value and name.endswith("Date"):
+                DA(value)
+            if value and name.endswith("Time"):
+                TM(value)
+            if value and name == "PatientSex" and value not in _SEXES:
+                return False
+            setattr(elements, name, value)
+    except (ValueError, TypeError, UserWarning):
+        return False
+    return True
 
 
 def _code(code: Any) -> Dataset:

@@ -124,17 +124,24 @@ def test_the_patient_goes_with_the_maps_on_request(scans, volume, tmp_path):
             assert name not in made
 
 
-def test_what_an_object_may_not_hold_is_left_empty(scans, tmp_path):
-    """Patients in archives have dates of birth such as "unknown"; a map is made of their pictures as well."""
+def test_what_an_object_may_not_hold_is_left_out_and_named_without_its_value(tmp_path):
+    """Archives have weights such as "about 70", and dates that are none; a map is made of their pictures as well."""
     folder = tmp_path / "odd"
-    for file in ct_series(folder, 3, size=(24, 30)):
+    for file in ct_series(folder, 2, size=(24, 30)):
         dataset = pydicom.dcmread(file)
         with pydicom.config.disable_value_validation():
-            dataset.PatientSex, dataset.StudyDate = "FEMALE", "19.4"
+            dataset.PatientSex, dataset.StudyDate, dataset.AccessionNumber = "FEMALE", "19.4", SECRET * 9
+            dataset.add(pydicom.DataElement(0x00101030, "LO", f"about {SECRET}"))
             dataset.save_as(file)
     odd = relax.explain_volume(folder, lambda x: x.mean(1)[:, ::3, ::3].flatten(1), cells=5, masks=64)
 
-    (file,) = relax.export_maps(odd, tmp_path / "out", "seg", keep="patient")
+    with pytest.warns(UserWarning, match="left out") as told:
+        (file,) = relax.export_maps(odd, tmp_path / "out", "seg", keep="patient")
 
+    names = "PatientSex, StudyDate, AccessionNumber and PatientWeight"
+    assert [str(one.message) for one in told] == [
+        f"left out, since no object may hold them as the source does: {names}"
+    ]
     made = pydicom.dcmread(file)
-    assert (made.PatientSex, made.StudyDate, made.PatientID) == ("", "", "PID-77031")
+    assert (made.PatientSex, made.StudyDate, made.AccessionNumber, made.PatientID) == ("", "", "", "PID-77031")
+    assert "PatientWeight" not in made
