@@ -66,7 +66,9 @@ def main() -> None:
         rows.append({"pixels": side * SIDE, "reader": "tifffile" if ome else "openslide", **written, **found})
         print(rows[-1], flush=True)
     write_results(
-        "slides", rows, {"embedding_mib": {f"{row['pixels']} {row['reader']}": row["embedding_mib"] for row in rows}}
+        "slide_memory",
+        rows,
+        {"embedding_mib": {f"{row['pixels']} {row['reader']}": row["embedding_mib"] for row in rows}},
     )
 
 

@@ -80,7 +80,7 @@ def map_in_words(slide_map: SlideMap) -> list[str]:
         f"{record.get('similarity')} of the mean of the tiles to {shortened(reference, 60)}{minus}: "
         f"{number(slide_map.score, FINE)} with all tiles",
         f"{len(slide_map):,} tiles" + (", weighted" if record.get("weights") == "given" else ""),
-        f"{masks['count']:,} subsets of {masks.get('visible'):,} tiles",
+        f"{masks['count']:,} subsets of {masks.get('visible', 0):,} tiles",
         f"seed {record.get('seed')}",
         *([f"{min(explained, 0.9999):.2%} of the variance known exactly"] if isinstance(explained, float) else []),
         f"mean importance {number(float(slide_map.importance.mean()), FINE)}",

@@ -30,7 +30,7 @@ _RECORD: dict[str, Any] = {
     "span": int,
     "score": (int, float),
     "slide_size": list,
-    "provenance": {"similarity": str, "encoder": dict, "masks": dict},
+    "provenance": {"similarity": str, "encoder": dict, "slide": dict, "masks": {"count": int, "visible": int}},
 }
 
 Values = NDArray[np.float64]
@@ -164,6 +164,10 @@ class SlideMap:
             check_record(record, _RECORD)
             if record.get("format") != FORMAT:
                 raise ValueError(f"its format is {record.get('format')}, and this version reads {FORMAT}")
+            if missing := [key for key in _RECORD if key != "slide_size" and record.get(key) is None]:
+                raise ValueError(f"its record lacks {', '.join(missing)}")
+            if (record["provenance"].get("masks") or {}).get("count") is None:
+                raise ValueError("its record does not say how many subsets were drawn")
             corners = arrays.pop("corners")
             count = len(corners)
             if corners.shape != (count, 2) or corners.dtype != np.int64:
@@ -182,5 +186,5 @@ class SlideMap:
             )
         except FileNotFoundError:
             raise
-        except (ValueError, KeyError, TypeError, IndexError) as reason:
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError) as reason:
             raise ValueError(f"{path} is not a saved map of a slide: {reason}") from None

@@ -43,11 +43,16 @@ def test_what_is_no_map_says_so(slide_map, tmp_path):
     (tmp_path / "b.npz").write_bytes(slide_map.save(tmp_path / "a.npz").read_bytes()[:500])
     np.savez(tmp_path / "c.npz", how=np.array("{}"), corners=np.zeros((2, 2)), **{name: np.zeros(3) for name in VALUES})
 
-    for name in ("b.npz", "c.npz"):
+    arrays = dict(np.load(tmp_path / "a.npz"))
+    record = json.loads(str(arrays.pop("how")))
+    for name, change in (("d", {"score": 10**400}), ("e", {"provenance": {"masks": {}}}), ("f", {"provenance": None})):
+        np.savez(tmp_path / f"{name}.npz", how=np.array(json.dumps({**record, **change})), **arrays)
+
+    for name in ("b.npz", "c.npz", "d.npz", "e.npz", "f.npz"):
         with pytest.raises(ValueError, match=f"{name} is not a saved map of a slide: "):
             SlideMap.load(tmp_path / name)
     with pytest.raises(FileNotFoundError):
-        SlideMap.load(tmp_path / "d.npz")
+        SlideMap.load(tmp_path / "gone.npz")
 
 
 def test_values_lie_where_the_tiles_lie(slide_map):
