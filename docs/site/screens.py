@@ -15,6 +15,7 @@ import skimage.data
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from docs.site.build import build
 from docs.site.pages import ROOT
 from relax.cli.app import run
 
@@ -57,6 +58,7 @@ SCREENS: dict[str, tuple[str, Step]] = {
     "evaluation": ("evaluation.html", top),
     "audit-gallery": ("audit/report.html", at(".browse")),
     "viewer": ("audit/report.html", at("#pictures")),
+    "site": ("site/methods/index.html", top),
 }
 
 
@@ -69,6 +71,7 @@ def main() -> None:
     for page, command in COMMANDS.items():
         if not (FOLDER / page).is_file():
             run(command.format(FOLDER).split())
+    build(FOLDER)
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
