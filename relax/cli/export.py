@@ -26,10 +26,11 @@ from relax.cli.options import (
 )
 from relax.cli.usage import choice, takes, usage_errors
 from relax.exports.kinds import EXPORTS, KEEP
-from relax.files import file_names
+from relax.files import file_names, written_aside
 from relax.io.choice import parse, stem_of
 from relax.io.picture import AXES
 from relax.maps import MAPS
+from relax.plotting.tables import FORMATS
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.questions.volume import VolumeExplanation
@@ -44,8 +45,8 @@ relax volume brain.nii.gz --slices 20:70:10
 relax volume brain.nii.gz --axis sagittal --slices 45 --window 40,80
     one slice, with values from 0 (black) to 80 (white)
 
-relax volume brain.nii.gz --slices 20:70:2 --report brain.html
-    a page as well: a slider over the slices, maps over the picture, the profile from slice to slice
+relax volume brain.nii.gz --slices 20:70:2 --report brain.html --montage brain.png
+    a page as well, with a slider over the slices and window and level, and a montage of slices
 
 relax volume brain.nii.gz --encoder "hub:nets:encoder3d?size=96x96x96&mean=0.2&std=0.3"
     the volume at once, through a network of volumes: the function encoder3d of nets/hubconf.py makes it
@@ -98,6 +99,14 @@ def volume(
             rich_help_panel=OUT_PANEL,
         ),
     ] = None,
+    montage: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a montage of slices as well: a .png, .svg or .pdf file.",
+            rich_help_panel=OUT_PANEL,
+        ),
+    ] = None,
     out: Out = DEFAULT_OUT,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -115,6 +124,8 @@ def volume(
         choice("--axis", axis, AXES)
         if report is not None and report.is_dir():
             raise ValueError(f"--report must be a file; {report} is a folder")
+        if montage is not None:
+            ending_of(montage)
         indices, stem = _slices(slices), stem_of(source)
         limits = parse(f"window={window}", "nifti")["window"] if window is not None else None
         progress = MaskProgress(len(indices) if isinstance(indices, list) else 1, visible=not quiet)
@@ -134,11 +145,11 @@ def volume(
                     done=done.append,
                     progress=progress.masks,
                 )
-            files = _saved(explained, out / stem, report)
+            files = _saved(explained, out / stem, report, montage)
         except KeyboardInterrupt:
             if not done:
                 raise Stopped("0 slices are done") from None
-            _saved(done[-1], out / stem, report)
+            _saved(done[-1], out / stem, report, montage)
             raise Stopped(f"{len(done[-1].slices)} slices are done, in {out}") from None
     if not quiet:
         at_once = "the volume at once, as " if explained.whole else ""
@@ -146,12 +157,25 @@ def volume(
     return DONE
 
 
-def _saved(explained: VolumeExplanation, target: Path, report: Path | None) -> list[Path]:
-    """Write the maps, and the page if there is to be one; returns their paths."""
+def _saved(explained: VolumeExplanation, target: Path, report: Path | None, montage: Path | None) -> list[Path]:
+    """Write the maps, and the page and the montage if there are to be any; returns their paths."""
+    from relax.plotting.figure import figure_file
     from relax.report import write_report
 
     files = explained.save(target)
+    if montage is not None:
+        content = figure_file(explained, ending_of(montage))
+        with written_aside(montage) as aside:
+            aside.write_bytes(content)
+        files.append(montage)
     return files if report is None else [*files, write_report(explained.report(), report)]
+
+
+def ending_of(montage: Path) -> str:
+    """The format of a figure, by the ending of its file."""
+    if (ending := montage.suffix.lower().lstrip(".")) not in FORMATS:
+        raise ValueError(f"--montage must end in {', '.join(f'.{name}' for name in FORMATS)}; got {montage}")
+    return ending
 
 
 def export(

@@ -16,10 +16,11 @@ from relax.plotting.caption import recipe, results, u_relax_in_words
 from relax.plotting.comparison import ComparisonLike, comparison_sheet
 from relax.plotting.drawing import file_of
 from relax.plotting.kinds import Look
+from relax.plotting.montage import VolumeLike, montage_sheet
 from relax.plotting.overlay import ALPHA
 from relax.plotting.scales import Limits, common_limits
 from relax.plotting.sheet import WIDTH, Row, Sheet
-from relax.plotting.tables import COMPARED, KINDS, PANELS
+from relax.plotting.tables import COMPARED, KINDS, PANELS, VOLUMES
 from relax.scale import doubts
 from relax.text import names_of, one_of, shortened
 
@@ -27,9 +28,10 @@ SCALES = {"own": "each map has a colour scale of its own", "shared": "maps of a 
 
 
 def figure(
-    explanation: ExplanationLike | Sequence[ExplanationLike] | ComparisonLike,
+    explanation: ExplanationLike | Sequence[ExplanationLike] | ComparisonLike | VolumeLike,
     *,
     panels: Sequence[str] | None = None,
+    every: int | None = None,
     cmap: str | None = None,
     alpha: float = ALPHA,
     scales: str = "own",
@@ -47,17 +49,19 @@ def figure(
     print says how the maps were made. Files are the same, byte for byte, whenever they are written.
 
     Args:
-        explanation: What to draw: an explanation, a list of them (a row each), or what `relax.compare_methods` and
-            `relax.compare_encoders` give (the image, and the panels of each method or encoder).
+        explanation: What to draw: an explanation, a list of them (a row each), what `relax.compare_methods` and
+            `relax.compare_encoders` give (the image, and the panels of each method or encoder), or what
+            `relax.explain_volume` gives (a montage of slices).
         panels: What to show, in this order: "image", "overlay" (the importance over the image, see `relax.overlay`),
             "importance", "uncertainty", "standard_error" and "u_relax" (the importance over the image where it is
             certain, see `Explanation.u_relax`). None is image, overlay, importance and uncertainty; of a comparison
-            the overlay.
+            or a volume, which has one kind, the overlay.
+        every: Of a volume every so many slices, 1 for all; None is as many as give up to 16.
         cmap: Name of a matplotlib colour map for the importance instead of viridis. One that diverges, such as
             "RdBu_r", is centred on 0.
         alpha: Opacity of the colours over the image, in [0, 1].
         scales: "own": each map has a colour scale of its own. "shared": importance, uncertainty and standard error
-            each have one scale for all explanations, which must then be in one unit.
+            each have one scale for all explanations, which must then be in one unit, as slices of a volume always have.
         limits: Ends of the colour scale by map, such as {"importance": (0.4, 0.9)}, in the unit of the map, so that
             several figures can share a scale. The scale of a map that is not named spans its own range.
         threshold: Largest uncertainty that U-RELAX keeps; this and the next two as for `Explanation.u_relax`.
@@ -78,6 +82,12 @@ def figure(
             panels, or what `Explanation.u_relax` raises.
     """
     look = Look(cmap, alpha, limits, threshold, quantile, gamma, theme)
+    if hasattr(explanation, "slices"):
+        kind = _only(_kinds(VOLUMES if panels is None else panels))
+        sheet = montage_sheet(explanation, kind, every, look, width)  # type: ignore[arg-type]
+        return sheet.draw() if ax is None else draw_into(ax, sheet)
+    if every is not None:
+        raise ValueError(f"every is for volumes, of which it picks slices; got {every}: leave it out")
     compared = hasattr(explanation, "explanations")
     several = _several(explanation.explanations.values() if compared else explanation)  # type: ignore[union-attr]
     if one_of("scales", scales, SCALES) == "shared":
@@ -92,7 +102,7 @@ def figure(
     return sheet.draw() if ax is None else draw_into(ax, sheet)
 
 
-def figure_file(explanation: ExplanationLike, format: str = "png", **options: Any) -> bytes:
+def figure_file(explanation: ExplanationLike | VolumeLike, format: str = "png", **options: Any) -> bytes:
     """The bytes of `figure`, with the same options, as a file of a format from `relax.plotting.tables.FORMATS`."""
     return file_of(figure(explanation, **options), format)
 
@@ -111,6 +121,13 @@ def _several(explanation: Any) -> list[ExplanationLike]:
 
 def _kinds(panels: Sequence[str]) -> list[str]:
     return [one_of("panels", name, KINDS) for name in names_of("panels", panels)]
+
+
+def _only(kinds: Sequence[str]) -> str:
+    """The one kind of panel of a montage."""
+    if len(kinds) != 1:
+        raise ValueError(f"panels must be one kind for the slices of a volume; got {', '.join(kinds)}")
+    return kinds[0]
 
 
 def _shared(explanations: Sequence[ExplanationLike]) -> dict[str, Limits]:

@@ -33,6 +33,7 @@ class Look:
     quantile: float | None = None
     gamma: float | None = None
     theme: str = "light"
+    levels: Limits | None = None  # median and 80th percentile of a volume, where a slice of it is drawn
 
     def __post_init__(self) -> None:
         checked_alpha(self.alpha)
@@ -65,8 +66,8 @@ def image_panel(explanation: ExplanationLike, look: Look) -> Panel:
 def overlay_panel(explanation: ExplanationLike, look: Look) -> Panel:
     """The importance over the picture, by the rule of `relax.overlay`, with the rule in words."""
     values, scale = explanation.importance, look.importance(explanation)
-    layer = tinted(values, scale, opacity(values, look.alpha, signed=scale.signed))
-    lines = outlines(values)
+    layer = tinted(values, scale, opacity(values, look.alpha, signed=scale.signed, levels=look.levels))
+    lines = outlines(values, look.levels)
     draw = partial(_draw_layer, explanation=explanation, layer=layer, lines=lines, theme=look.colours)
     return _panel(
         "importance over the image", scale, draw, explanation, quantity(explanation.provenance), rule(look.alpha, scale)

@@ -82,25 +82,40 @@ def tinted(values: NDArray[np.float32], scale: Scale, opacities: NDArray[np.floa
     return np.dstack([scale.rgb(values), np.rint(255 * opacities).astype(np.uint8)])
 
 
-def opacity(values: NDArray[np.float32], alpha: float = ALPHA, *, signed: bool = False) -> NDArray[np.float64]:
-    """(H, W) the opacity of each pixel by the rule of `overlay`, in [0, alpha]; 0 where the value is NaN."""
+def opacity(
+    values: NDArray[np.float32], alpha: float = ALPHA, *, signed: bool = False, levels: Limits | None = None
+) -> NDArray[np.float64]:
+    """(H, W) the opacity of each pixel by the rule of `overlay`, in [0, alpha]; 0 where the value is NaN.
+
+    `levels` are the median and the 80th percentile of a larger map, such as a volume of which these are a slice.
+    """
     alpha = checked_alpha(alpha)
     strength = np.abs(values) if signed else values
     known = np.isfinite(strength)
     if not known.any():
         return np.zeros(values.shape)
-    clear, full = np.quantile(strength[known].astype(np.float64), (CLEAR, FULL))
+    clear, full = levels_of(strength) if levels is None else levels
     strength = np.where(known, strength, clear).astype(np.float64)
     share = (strength - clear) / (full - clear) if full > clear else (strength > clear).astype(np.float64)
     opacities: NDArray[np.float64] = alpha * np.clip(share, 0, 1)
     return opacities
 
 
-def outlines(values: NDArray[np.float32]) -> list[NDArray[np.float64]]:
-    """Lines (N, 2), as x and y in pixels from the centre of the first, around the pixels of the top 20 %."""
+def levels_of(values: NDArray[np.float32]) -> Limits:
+    """The median and the 80th percentile of a map of any shape, which has a value somewhere."""
+    clear, full = np.quantile(values[np.isfinite(values)].astype(np.float64), (CLEAR, FULL))
+    return float(clear), float(full)
+
+
+def outlines(values: NDArray[np.float32], levels: Limits | None = None) -> list[NDArray[np.float64]]:
+    """Lines (N, 2), as x and y in pixels from the centre of the first, around the pixels of the top 20 %.
+
+    `levels` are as for `opacity`.
+    """
     if not np.isfinite(values).any() or min(values.shape) < 2:
         return []
-    lines = contourpy.contour_generator(z=np.ma.masked_invalid(values)).lines(_level(values))
+    level = _level(values) if levels is None else levels[1]
+    lines = contourpy.contour_generator(z=np.ma.masked_invalid(values)).lines(level)
     return [np.asarray(line) for line in lines if _area(np.asarray(line)) >= SPECK * values.size]
 
 

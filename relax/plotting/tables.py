@@ -39,6 +39,7 @@ KINDS = {
 
 PANELS = ("image", "overlay", "importance", "uncertainty")  # of an explanation, unless chosen
 COMPARED = ("overlay",)  # of each method or encoder in a comparison
+VOLUMES = ("overlay",)  # of each slice of a volume
 
 
 @dataclass(frozen=True)
