@@ -149,6 +149,11 @@ class Volume:
         """The DICOM series that it is of."""
         return getattr(self.image.dataobj, "series", None)
 
+    @property
+    def colours(self) -> bool:
+        """Whether its voxels are colours, which have no window."""
+        return bool(_colours(self.image))
+
     def count(self, axis: str | int) -> int:
         """Number of slices along an axis."""
         return int(_three_axes(self.image.shape)[self._stored(axis_number(axis))[0]])

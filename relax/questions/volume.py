@@ -85,14 +85,23 @@ class VolumeExplanation:
         )
 
     def report(self, title: str | None = None) -> Report:
-        """The page of the slices, for `relax.write_report`: a viewer with a slider, and the profile over them."""
+        """The page of the slices, for `relax.write_report`: a viewer with a slider, and the profile over them.
+
+        It holds the values of grey slices, at up to 320 px, so that window and level can be changed in it.
+        """
         exhibits = [
-            Exhibit(explanation, f"{self.axis} slice {index}", notes=(("Slice", f"{self.axis} {index}"),))
+            Exhibit(
+                explanation,
+                f"{self.axis} slice {index}",
+                notes=(("Slice", f"{self.axis} {index}"),),
+                values=None if self.volume.colours else self.volume.values(self.axis, index),
+            )
             for index, explanation in sorted(self.slices.items())
         ]
+        window = (self.volume.low, self.volume.high, self.volume.series.unit if self.volume.series else "")
         made = "What made this embedding" if self.whole else "What made these embeddings, slice by slice"
         name = title or f"{made}: {self.name}"
-        return stack_report(exhibits, sorted(self.slices), f"{self.axis} slice", name, whole=self.whole)
+        return stack_report(exhibits, sorted(self.slices), f"{self.axis} slice", name, whole=self.whole, window=window)
 
     @property
     def name(self) -> str:

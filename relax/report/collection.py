@@ -49,6 +49,25 @@ class Plane:
 
 
 @dataclass(frozen=True)
+class Windowing:
+    """A window on the values of slices, and what else there is to see.
+
+    Attributes:
+        low, high: Values shown black and white at first; low above high where white is low.
+        least, most: Of all values.
+        unit: Of the values; "" if unknown.
+        presets: Further windows: name, level and width.
+    """
+
+    low: float
+    high: float
+    least: float
+    most: float
+    unit: str = ""
+    presets: tuple[tuple[str, float, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class Collection:
     """N pictures.
 
@@ -65,6 +84,8 @@ class Collection:
         stack: What the pictures are slices of a volume of, in their order, such as "axial slice": the viewer gets a
             slider. "" for pictures that are not.
         profile: Columns of numbers that are drawn over the slices.
+        alike: Whether the colours of maps span all pictures at first, as slices of one map do.
+        window: Through which the values of the slices are shown at first; None where the exhibits hold none.
         small: A thumbnail (h, w, 3) uint8 of a picture, None where there is none any more. Without this function only
             the exhibits have thumbnails.
         side: Pixels along the longer side that no thumbnail exceeds; of many pictures they are smaller.
@@ -81,6 +102,8 @@ class Collection:
     order: str = "name"
     stack: str = ""
     profile: Sequence[str] = ()
+    alike: bool = False
+    window: Windowing | None = None
     small: Callable[[int], NDArray[np.uint8] | None] | None = None
     side: int = 256
 

@@ -113,16 +113,21 @@ class Exhibit:
         title: Its title, such as a file name.
         neighbours: The closest images, closest first.
         notes: Further notes, as (name, value).
+        values: (H, W) what the picture shows through a window, in its own unit, so that the page can show it through
+            others; None for pictures without.
     """
 
     explanation: ExplanationLike
     title: str
     neighbours: tuple[Neighbour, ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
+    values: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         _check_pixels("the image of an explanation", self.explanation.image)
         shape = self.explanation.image.shape[:2]
+        if self.values is not None and self.values.shape != shape:
+            raise ValueError(f"values must have the shape of the image, {shape}; got {self.values.shape}")
         for name in MAPS:
             map_shape = getattr(self.explanation, name).shape
             if map_shape != shape:

@@ -25,6 +25,7 @@ from relax.report.text import embedded, escaped, named, plain, visible, without_
 from relax.text import number
 
 PICTURE, SMALL = 640, 160  # px of the longer side of a picture, and of a thumbnail
+VALUES = 320  # px of that of values behind a window
 TABLES = COLOURS
 PACKING = {"steps": STEPS, "never": NEVER}
 GREY = (0xE4, 0xE4, 0xE4)  # pixels that the encoder never saw, as in the figures
@@ -50,6 +51,7 @@ class Frame:
             "grid": size,
             "image": jpeg(explanation.image, PICTURE),
             "maps": {name: packed(values) for name, values in maps.items()},
+            **({} if exhibit.values is None else {"values": _windowed(exhibit.values)}),
             "limit": _finite(uncertainty_limit(explanation.uncertainty)),
             "units": units(explanation),
             "within": bool(provenance.get("within")),
@@ -66,6 +68,13 @@ class Frame:
             "how": "\n".join(map(visible, json.dumps(provenance, indent=2, ensure_ascii=False).split("\n"))),
         }
         return cls(data, _entry(exhibit, data, maps["importance"]))
+
+
+def _windowed(values: NDArray[np.float32]) -> dict[str, Any] | None:
+    """Values behind a window, reduced and packed as a map is, with their rows and columns."""
+    size = fitted(values.shape, VALUES)
+    reduced = packed(averaged(values, size))
+    return None if reduced is None else {"grid": size, **reduced}
 
 
 def units(explanation: ExplanationLike) -> dict[str, str]:

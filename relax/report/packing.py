@@ -6,6 +6,7 @@ import base64
 import json
 import zlib
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,8 @@ def packed_collection(collection: Collection) -> dict[str, Any]:
         "order": plain(collection.order),
         "stack": plain(collection.stack),
         "profile": [plain(name) for name in collection.profile],
+        "alike": collection.alike,
+        "window": None if collection.window is None else asdict(collection.window),
     }
 
 

@@ -38,6 +38,8 @@ async function readPictures() {
     order: data.order,
     stack: data.stack,
     profile: data.profile,
+    alike: data.alike,
+    window: data.window,
     draw: await readThumbnails(data.thumbnails, exhibit),
     tags: readTags(names),
   };

@@ -19,6 +19,8 @@ async function start() {
   }
   if (!pictures.explained.length) viewer.element.classList.add("unexplained");
   if (pictures.stack) makeStack(pictures, viewer);
+  if (pictures.window) makeWindow(pictures, viewer);
+  $("shared").checked = Boolean(pictures.alike);
   await viewer.show(pictures.stack ? Math.floor((pictures.count - 1) / 2) : pictures.explained[0] ?? gallery.order()[0]);
   document.documentElement.dataset.ready = "";
 }

@@ -23,9 +23,11 @@ function makeViewer(pictures, order) {
     const data = source ? JSON.parse(source.textContent) : null;
     const kinds = Object.keys(data?.maps ?? {});
     const photo = data ? photograph(data.image) : pictures.draw(picture).ready;
-    const [drawn, ...maps] = await Promise.all([photo, ...kinds.map((kind) => decoded(data.maps[kind], data.grid))]);
+    const raw = data?.values ? decoded(data.values, data.values.grid) : null;
+    const [drawn, values, ...maps] = await Promise.all([photo, raw, ...kinds.map((kind) => decoded(data.maps[kind], data.grid))]);
     if (picture !== target) return;  // another picture was requested meanwhile
-    current = {picture, data, photo: drawn, maps: Object.fromEntries(kinds.map((kind, at) => [kind, maps[at]]))};
+    current = {picture, data, photo: drawn, values, maps: Object.fromEntries(kinds.map((kind, at) => [kind, maps[at]]))};
+    if (values && pictures.windowed) current.photo = pictures.windowed(values, data.values.grid);
     viewer.classList.toggle("plain", !data);
     if (data) {
       const peak = current.maps.importance.reduce((best, value, at, all) => (value > all[best] || isNaN(all[best]) ? at : best), 0);
@@ -288,5 +290,13 @@ function makeViewer(pictures, order) {
   if (pictures.count === 1) viewer.classList.add("alone");
   steer(false);
   viewer.hidden = false;
-  return {show, open, redescribe: () => current && describe(), element: viewer};
+  /** Draw the slice again, after its window was changed. */
+  function rewindow() {
+    if (!current?.values) return;
+    current.photo = pictures.windowed(current.values, current.data.values.grid);
+    if (chosen().kind === "u_relax") paint();
+    else blend();
+  }
+
+  return {show, open, rewindow, redescribe: () => current && describe(), element: viewer};
 }

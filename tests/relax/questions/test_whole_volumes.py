@@ -71,6 +71,9 @@ def test_d_h_and_w_are_slices_as_they_are_shown_and_maps_go_back_to_where_they_c
     for index in range(shown.shape[2]):
         picture = relax.read_image(f"{file}#{axis}={index}&window=59.5,119", channels=1)
         torch.testing.assert_close(shown[:, :, index], picture)
+    if axis == "axial":  # as docs/volumes.md says of networks that were trained in RAS order
+        canonical = nib.as_closest_canonical(nib.load(file)).get_fdata() / 119
+        np.testing.assert_allclose(shown.permute(0, 1, 4, 3, 2).flip(2, 3)[0, 0], canonical, atol=1e-6)
     place = tuple(int(at) for at in np.unravel_index(77, shown.shape[2:]))
     encoder = relax.load_encoder(lambda volumes: one_voxel(volumes, place), size=shown.shape[2:])
 

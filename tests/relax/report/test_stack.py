@@ -159,3 +159,76 @@ def test_the_slider_goes_along_when_a_slice_is_opened_from_its_card(visit):
 
     assert page.is_visible("#lightbox #slice")
     assert value(page)[:2] == ("4", "15")
+
+
+def valued():
+    """Slices of Hounsfield units from -1000 to 1000, row by row, under a map that is hidden by an opacity of 0."""
+    ramp = np.repeat(np.linspace(-1000, 1000, 21, dtype=np.float32)[:, None], 21, 1)
+    slices = [Exhibit(explanation(21, 21), f"axial slice {number}", values=ramp + number) for number in NUMBERS]
+    return stack_report(slices, NUMBERS, "axial slice", window=(-1000.0, 1000.0, "HU"))
+
+
+def grey(page, row):
+    """The grey of the picture in the middle of a row of 21."""
+    return page.evaluate(
+        """(share) => {
+            const pen = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+            pen.drawImage(canvas, canvas.width / 2, Math.floor(canvas.height * share), 1, 1, 0, 0, 1, 1);
+            return pen.getImageData(0, 0, 1, 1).data[0];
+        }""",
+        (row + 0.5) / 21,
+    )
+
+
+def test_window_and_level_are_set_by_sliders_keys_presets_and_the_mouse(visit):
+    page = visit(valued())
+    page.fill("#opacity", "0")
+    shown = page.locator(".window > output").last
+    assert shown.inner_text() == "black −1000, white 1000 HU"
+    assert abs(grey(page, 10) - 128) <= 3  # 8 HU in the middle slice
+    assert page.locator(".window .presets button").all_inner_texts() == [
+        *("as explained", "lung", "soft tissue", "bone", "brain", "liver")
+    ]
+
+    page.get_by_role("button", name="soft tissue").click()
+    assert shown.inner_text() == "black −160, white 240 HU"
+    assert abs(grey(page, 10) - 255 * (8 + 160) / 400) <= 4
+    assert (grey(page, 2), grey(page, 18)) == (0, 255)
+    page.evaluate("slice.value = 4; slice.dispatchEvent(new Event('input'))")
+    wait_for_picture(page, 5)
+    assert abs(grey(page, 10) - 255 * (15 + 160) / 400) <= 4  # the next slice has the same window
+
+    page.focus("#canvas")
+    page.keyboard.press("]")
+    page.keyboard.press(".")
+    assert shown.inner_text() == "black −158, white 282 HU"  # 440 wide, and a twentieth of it higher
+    box = page.locator("#canvas").bounding_box()
+    page.mouse.move(box["x"] + 50, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 75, box["y"] + 50)
+    page.mouse.up()
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    assert page.input_value("#width") == "640"  # 25 px of 250 of the first window, 2000
+    page.evaluate("level.value = 300; level.dispatchEvent(new Event('input'))")
+    assert shown.inner_text() == "black −20, white 620 HU"
+    page.get_by_role("button", name="as explained").click()
+    assert abs(grey(page, 0) - 255 * 15 / 2000) <= 3
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    assert [fault["help"] for fault in axe.Axe().run(page).response["violations"]] == []
+
+
+def test_slices_of_one_map_share_a_scale_and_a_finding():
+    report = stack_report(tuple(exhibits()), NUMBERS, "axial slice", whole=True)
+
+    assert report.collection.alike
+    assert len(report.findings) == 1
+    assert "its importance spans 0.00 to 1.00: 250 of its standard errors." in report.findings[0]  # of 0.004
+
+
+def test_a_page_without_values_has_no_window():
+    assert stack().collection.window is None
+    assert valued().collection.window.presets[0] == ("lung", -600.0, 1500.0)
+    other = stack_report(tuple(exhibits()), NUMBERS, "axial slice", window=(0.0, 1.0, ""))
+    assert other.collection.window is None
+    with pytest.raises(ValueError, match="values must have the shape of the image"):
+        Exhibit(explanation(4, 5), "a", values=np.zeros((5, 4), np.float32))
