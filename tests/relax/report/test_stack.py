@@ -222,7 +222,7 @@ def test_slices_of_one_map_share_a_scale_and_a_finding():
 
     assert report.collection.alike
     assert len(report.findings) == 1
-    assert "its importance spans 0.00 to 1.00: 250 of its standard errors." in report.findings[0]  # of 0.004
+    assert "its importance spans 0 to 1.0: 250 of its standard errors." in report.findings[0]  # of 0.004
 
 
 def test_a_page_without_values_has_no_window():
