@@ -109,15 +109,15 @@ def importance_chart(maps: dict[int, NDArray[np.float64]], counts: dict[int, int
 def shortcuts_chart(shortcuts: Shortcuts) -> bytes:
     """The mean difference by question, and how often hiding a cell changes the cluster; regions are outlined."""
     titles = {
-        "importance": "importance, against mirrored",
-        "hiding": "hiding, against mirrored",
-        "recurrence": "hiding, in one direction",
+        "importance": "importance,\nagainst mirrored",
+        "hiding": "hiding,\nagainst mirrored",
+        "recurrence": "hiding,\nin one direction",
     }
     units = {"importance": "standard deviations in a map", "hiding": "cosine", "recurrence": "agreement"}
     panels = [(titles[name], test.difference, units[name]) for name, test in shortcuts.tests.items()]
     if np.isfinite(shortcuts.moved).all():
-        panels.append(("hiding changes the cluster", 100 * shortcuts.moved, "% of the pictures"))
-    figure, axes = _panels(len(panels), height=2.8, width=8.6 / len(panels))
+        panels.append(("hiding changes\nthe cluster", 100 * shortcuts.moved, "% of the pictures"))
+    figure, axes = _panels(len(panels), height=2.5, width=8.6 / len(panels))
     for panel, (title, values, unit) in zip(axes, panels, strict=True):
         signed = "%" not in unit
         ends = max(float(np.abs(values).max()), 1e-9 if signed else 1.0)
@@ -129,7 +129,7 @@ def shortcuts_chart(shortcuts: Shortcuts) -> bytes:
                 panel.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor="black", linewidth=1.6))
         panel.set(xticks=[], yticks=[])
         _titled(panel, title)
-        bar = figure.colorbar(drawn, ax=panel, shrink=0.75)
+        bar = figure.colorbar(drawn, ax=panel, fraction=0.046)  # as high as the square beside it
         bar.set_label(unit, fontsize=8)
         bar.ax.tick_params(labelsize=7)
     return _png(figure)
