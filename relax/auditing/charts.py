@@ -117,7 +117,7 @@ def shortcuts_chart(shortcuts: Shortcuts) -> bytes:
     panels = [(titles[name], test.difference, units[name]) for name, test in shortcuts.tests.items()]
     if np.isfinite(shortcuts.moved).all():
         panels.append(("hiding changes\nthe cluster", 100 * shortcuts.moved, "% of the pictures"))
-    figure, axes = _panels(len(panels), height=2.5, width=8.6 / len(panels))
+    figure, axes = _panels(len(panels), height=2.2, width=8.6 / len(panels))
     for panel, (title, values, unit) in zip(axes, panels, strict=True):
         signed = "%" not in unit
         ends = max(float(np.abs(values).max()), 1e-9 if signed else 1.0)
