@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -218,3 +219,9 @@ def test_an_unknown_name_lists_the_known_ones():
 
     with pytest.raises(AttributeError, match=r"module 'relax' has no attribute 'explian'; it has .*explain"):
         relax.explian  # noqa: B018
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """Pytest imports them by name, and collects only the first."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
