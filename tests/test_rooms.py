@@ -55,7 +55,10 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     },  # tables and choices, free of torch
     {"plotting"},
     {"report"},
-    {"io"},
+    {
+        "io",
+        *(f"slides.{name}" for name in ("extra", "slide", "openslides", "tiffs", "opening", "tiles", "store")),
+    },  # what reads a slide is what reads its tiles as pictures
     {"estimators"},
     {"explanation", "frame", "hiding", "references"},
     {"scene", "yardsticks"},
@@ -177,6 +180,8 @@ LATE = {
     ("relax.io.sources", "relax.io.inventory"),
     ("relax.io.sources", "relax.io.volume"),
     ("relax.io.choice", "relax.io.header"),
+    ("relax.io.tiles", "relax.slides.opening"),  # the extra [pathology]
+    ("relax.io.tiles", "relax.slides.store"),
 }
 
 

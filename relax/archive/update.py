@@ -42,7 +42,7 @@ def bring_up_to_date(
     files, unlisted, _ = found
     finish_replacing(out)
     stored = Stored.read(out, encoder)
-    _check_same_root(stored.record, root, out)
+    check_same_root(stored.record, root, out)
 
     outdated = [(row, stored.checksum(path)) for path, row in files.items() if not stored.is_current(row)]
     with Parts(out, json.dumps(identity(encoder))) as parts:
@@ -95,8 +95,12 @@ def check_root(root: str | Path) -> None:
         raise ValueError(f"root must be a folder of images; {root} is {'a file' if exists else 'not there'}")
 
 
-def _check_same_root(record: dict[str, Any] | None, root: Path, out: Path) -> None:
-    """A folder that was moved is fine; another folder would replace everything."""
+def check_same_root(record: dict[str, Any] | None, root: Path, out: Path) -> None:
+    """Refuse another folder, which would replace everything; one that was moved is fine.
+
+    Raises:
+        ValueError: Naming both.
+    """
     if record and record["root"] != str(root) and Path(record["root"]).is_dir():
         raise ValueError(f"{out} is the archive of {record['root']}; for {root} choose another folder to write to")
 

@@ -30,7 +30,7 @@ QUESTION_PANEL, HIDING_PANEL, RUN_PANEL, OUT_PANEL = (
 
 DEFAULT_OUT = Path("relax-out")
 
-SEVERAL = "Or a DICOMDIR, or DIR#series=3, FILE#frame=all, FILE#axial=all."
+SEVERAL = "Or a DICOMDIR, or DIR#series=3, FILE#frame=all, FILE#axial=all, SLIDE#tiles=FILE.h5."
 IMAGE_HELP = (
     "PNG, JPEG, TIFF, WebP or BMP, 8 or 16 bits; DICOM and NIfTI with the extra 'medical': scan.dcm#frame=3 or "
     "#frame=all, brain.nii.gz#axial=40, a folder, DIR#series=3, a DICOMDIR."

@@ -1,4 +1,4 @@
-"""`relax slide tissue`, `embed`, `explain`: whole slides, their tiles, and which of them make the slide's embedding."""
+"""`relax slide tissue`, `embed`, `index`, `explain`: whole slides, and which of their tiles make the embedding."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from relax.cli.options import (
     Quiet,
     option_name,
 )
-from relax.cli.usage import takes, usage_errors
+from relax.cli.usage import choice, takes, usage_errors
 
 TISSUE_EXAMPLES = """[bold]Examples[/bold]
 
@@ -65,6 +65,18 @@ relax slide explain biopsy.h5 --weights attention.npy --drop
     a mean weighted with a network's attention, and how the map fares against attention, alone and chance
 """
 
+INDEX_EXAMPLES = """[bold]Examples[/bold]
+
+relax slide index biopsy.h5 --slide biopsy.svs --out biopsy-archive
+    its tiles as an archive; nothing is embedded again
+
+relax search biopsy-archive "biopsy.svs#x=4480&y=448&mpp=0.5" --sheet alike.html
+    the tiles closest to one of them, or to any picture
+
+relax audit "biopsy.svs#tiles=biopsy.h5" --metadata biopsy-archive/tiles.csv --out biopsy-archive
+    clusters, outliers and duplicates among them, with the embeddings of the archive
+"""
+
 OPTIONS = ("mpp", "tile_mpp", "tile_size", "least_tissue", "saturation", "least_area", "weights", "top", "foil")
 
 slide_app = typer.Typer(
@@ -76,6 +88,11 @@ slide_app = typer.Typer(
 
 SlidePath = Annotated[
     Path, typer.Argument(metavar="SLIDE", help="SVS, NDPI, MRXS, SCN, BIF, pyramid TIFF, OME-TIFF, ...")
+]
+TilesPath = Annotated[Path, typer.Argument(metavar="TILES", help="A .h5 file of `relax slide embed`, TRIDENT or CLAM.")]
+TileSpan = Annotated[
+    int | None,
+    typer.Option("--tile-span", metavar="PX", help="Side of a tile in pixels of level 0, if the file does not say."),
 ]
 Mpp = Annotated[
     float | None,
@@ -210,10 +227,42 @@ def embed(
     return DONE
 
 
+@slide_app.command(epilog=INDEX_EXAMPLES)
+def index(
+    tiles: TilesPath,
+    slide: Annotated[Path, typer.Option(metavar="SLIDE", help="The slide itself, for the pictures of tiles.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The archive: created or updated.")],
+    encoder: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="Of tiles that do not say it.", show_default="the one that made the tiles"),
+    ] = None,
+    kind: Annotated[str, typer.Option(metavar="KIND", help="As for `relax index`: flat, hnsw or ivfpq.")] = "flat",
+    metric: Annotated[str, typer.Option(metavar="METRIC", help="cosine, or l2 (negative distance).")] = "cosine",
+    tile_span: TileSpan = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> int:
+    """Make an archive of embedded tiles, to search and audit them as a folder of pictures.
+
+    The embeddings are those of the file; one tile is embedded, to see that slide and encoder are those of the tiles.
+    Writes an archive as `relax index` does, and tiles.csv: the slide, x, y and span of each tile.
+    """
+    with slide_errors(debug):
+        from relax.slides.indexing import index_tiles
+        from similarity.index import KINDS, METRICS
+
+        choice("--kind", kind, KINDS)
+        choice("--metric", metric, METRICS)
+        archive = index_tiles(tiles, slide, out, encoder=encoder, span=tile_span, kind=kind, metric=metric)
+    if not quiet:
+        typer.echo(f"{archive!r}\nwritten: {out}")
+    return DONE
+
+
 @slide_app.command(epilog=EXPLAIN_EXAMPLES)
 @takes(SIMILARITY, ("seed",))
 def explain(
-    tiles: Annotated[Path, typer.Argument(metavar="TILES", help="A .h5 file of `relax slide embed`, TRIDENT or CLAM.")],
+    tiles: TilesPath,
     options: dict[str, Any],
     slide: Annotated[
         Path | None,
@@ -276,12 +325,7 @@ def explain(
         ),
     ] = False,
     mpp: Mpp = None,
-    tile_span: Annotated[
-        int | None,
-        typer.Option(
-            "--tile-span", metavar="PX", help="Side of a tile in pixels of level 0, if the file does not say."
-        ),
-    ] = None,
+    tile_span: TileSpan = None,
     out: Out = DEFAULT_OUT,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that are there already.", rich_help_panel=OUT_PANEL)

@@ -4,6 +4,9 @@ An address is a path and, after a #, the choice of a picture in the file: `scan.
 `brain.nii.gz#axial=40&volume=2`. Of the volume that a folder or a DICOMDIR holds as a DICOM series, or an object of
 several frames, it names a slice: `scans#series=3&axial=40`. Frames and stored windows count from 1, as in DICOM; slices
 and volumes from 0, as voxels do. `frame=all` and `axial=all` name several pictures at once, see `relax.io.sources`.
+
+A tile of a whole slide is named by its corner in pixels of the finest level, `biopsy.svs#x=4480&y=448&mpp=0.5`, and all
+tiles that a .h5 file lists are `biopsy.svs#tiles=biopsy.h5`: see `relax.io.tiles`.
 """
 
 from __future__ import annotations
@@ -22,9 +25,11 @@ NAMES = {  # of what can be chosen, by the kind of the file
     "dicom": ("frame", *AXES, "volume", "window", "name"),
     "nifti": (*AXES, "volume", "window", "name"),
     "series": ("series", "frame", *AXES, "volume", "window", "name"),
+    "slide": ("x", "y", "span", "size", "mpp", "tiles", "name"),
 }
 ALL = "all"
 _VOLUMES = (".nii", ".nii.gz", ".mgz", ".mgh", ".img", ".img.gz", ".hdr", ".hdr.gz")
+_TILES = ("x=", "y=", "tiles=")  # with which the choice of tiles begins
 _FOLDERS = 50  # of a folder of DICOM, whose first files are asked for the patient's name
 
 
@@ -32,13 +37,16 @@ def split_choice(address: str) -> tuple[Path, str | None, str]:
     """The file, its kind, and the choice after the #, which may be "".
 
     The kind is "dicom" (by its content or the ending .dcm), "nifti" (by its ending, such as .nii.gz or .mgz), "series"
-    (a folder with a choice, or a DICOMDIR), or None for anything else, of which the path is the whole address.
+    (a folder with a choice, or a DICOMDIR), "slide" (any file with the choice of a tile, or of tiles), or None for
+    anything else, of which the path is the whole address.
     """
     front, _, choice = address.rpartition("#")
     is_path = not front or os.path.exists(address)  # unlike Path.exists, this never raises
     path = Path(address if is_path else front)
     if os.path.isdir(path):
         return (path, None, "") if is_path else (path, "series", choice)
+    if not is_path and choice.startswith(_TILES) and os.path.isfile(path):
+        return path, "slide", choice
     kind = _kind(path) if os.path.isfile(path) else None
     return (Path(address), None, "") if kind is None else (path, kind, "" if is_path else choice)
 
@@ -98,12 +106,16 @@ def discreet_name(address: str) -> str:
         values = parse(choice, kind)
     except ImageError:  # raised again when the file is read
         values = {}
-    if "name" not in values and not (kind == "dicom" and _names_patient(str(path), path)):
+    if "name" not in values and not (_is_dicom(kind, path) and _names_patient(str(path), path)):
         return address
     with path.open("rb") as file:
         digest = file_digest(file, "sha256").hexdigest()
     picture = unparse({name: value for name, value in values.items() if name != "name"})
     return f"{kind}-{digest[:12]}" + (f"#{picture}" if picture else "")
+
+
+def _is_dicom(kind: str | None, path: Path) -> bool:
+    return kind == "dicom" or (kind == "slide" and looks_like_dicom(path))
 
 
 def _series_name(address: str, path: Path, choice: str) -> str:
@@ -203,8 +215,10 @@ def _value(name: str, text: str) -> Any:
             if text != "hash":
                 raise ValueError
             return text
-        if name == "series":
+        if name == "series" or (name == "tiles" and text):
             return text
+        if name == "mpp":
+            return float(text)
         if text == ALL and name in ("frame", *AXES):
             return ALL
         if name == "window" and "," in text:
@@ -212,7 +226,10 @@ def _value(name: str, text: str) -> Any:
             return center, width
         return int(text)
     except ValueError:
-        valid = {"window": "the number of a stored window or CENTRE,WIDTH", "name": "hash"}.get(
-            name, "a whole number" if name == "volume" else "a whole number or all"
-        )
+        valid = {
+            "window": "the number of a stored window or CENTRE,WIDTH",
+            "name": "hash",
+            "tiles": "a .h5 file",
+            "mpp": "micrometres per pixel",
+        }.get(name, "a whole number or all" if name in ("frame", *AXES) else "a whole number")
         raise ImageError(f"{name} must be {valid}; got {text!r}") from None

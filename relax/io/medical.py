@@ -22,6 +22,7 @@ from pathlib import Path
 from relax.io.choice import ALL, parse, plane_of
 from relax.io.errors import ImageError
 from relax.io.picture import Picture
+from relax.io.tiles import read_tile
 
 
 def read_chosen(path: Path, kind: str, choice: str) -> Picture:
@@ -29,7 +30,7 @@ def read_chosen(path: Path, kind: str, choice: str) -> Picture:
 
     Args:
         path: The file or folder.
-        kind: "dicom", "nifti" or "series".
+        kind: "dicom", "nifti", "series", or "slide", whose tiles are `relax.io.tiles`.
         choice: Such as "frame=3&window=40,400"; may be "".
 
     Raises:
@@ -39,6 +40,10 @@ def read_chosen(path: Path, kind: str, choice: str) -> Picture:
     values = parse(choice, kind)
     if several := [name for name, value in values.items() if value == ALL]:
         raise ImageError(f"names several pictures, {several[0]}=all, and one is needed here: name it by its number")
+    if kind == "slide":
+        if "tiles" in values:
+            raise ImageError("names several pictures, tiles=, and one is needed here: name it by its corner, x= and y=")
+        return read_tile(path, values)
     axis = plane_of(values)
     if kind == "dicom" and axis is None:
         from relax.io.dicom import read_dicom

@@ -7,6 +7,7 @@
     us.dcm#frame=all             each frame; of a folder, each frame of each file
     brain.nii.gz#axial=all       each slice of a volume; scans#series=3&axial=all of a DICOM series
     scans#window=40,400          with a choice for each
+    biopsy.svs#tiles=biopsy.h5   the tiles of a whole slide that a .h5 lists
 
 Each picture has an address, which stays the same as long as its file does: `us.dcm#frame=3`. What is passed over, and
 why, is told by number, and file by file in passed_over.csv.
@@ -27,6 +28,7 @@ from relax.files import written_aside
 from relax.io.choice import ALL, discreet_name, parse, plane_of, split_choice, unparse
 from relax.io.errors import ImageError
 from relax.io.gathering import Gathered, gathered, sorted_out
+from relax.io.tiles import tile_addresses
 from relax.text import csv_text
 
 Row: TypeAlias = tuple[str, str, str]
@@ -87,7 +89,7 @@ def sources_of(named: str | Path, *, recursive: bool = True, leave_out: Path | N
         return Sources(path.parent, [address])
     try:
         values = parse(choice, kind or "series")
-        if kind in ("dicom", "nifti"):
+        if kind in ("dicom", "nifti", "slide"):
             return Sources(path.parent, _of_file(path, kind, values, address))
         found = gathered(path, values.get("series"), recursive=recursive, leave_out=leave_out)
         return Sources(found.folder, _of_folder(path, found, values), found)
@@ -133,7 +135,7 @@ def names_several(source: object) -> bool:
     except ImageError:  # raised again when it is read
         return False
     plane = plane_of(values)
-    return ALL in values.values() or (kind == "series" and plane is None)
+    return ALL in values.values() or "tiles" in values or (kind == "series" and plane is None)
 
 
 def files_of(address: str | Path) -> list[Path]:
@@ -199,11 +201,13 @@ def write_passed_over(folder: Path, rows: Iterable[Row], name: str = PASSED_OVER
 
 
 def _of_file(path: Path, kind: str, values: dict[str, Any], address: str) -> list[str]:
-    """The frames or slices of a file that are named, or what was named itself."""
+    """The frames, slices or tiles of a file that are named, or what was named itself."""
     if values.get("frame") == ALL:
         from relax.io.inventory import entry_of
 
         return _frames(path, entry_of(path).frames, values)
+    if "tiles" in values:
+        return tile_addresses(path, values)
     plane = plane_of(values)
     return _slices(path, kind, values, plane) if plane and values[plane] == ALL else [address]
 

@@ -32,9 +32,9 @@ from relax.records import read_json
 from relax.scene import EncoderSource, load_encoder
 from relax.settings import BatchSize
 from relax.slides.opening import open_slide
-from relax.slides.slide import Slide
+from relax.slides.slide import TILE_MPP, TILE_SIZE, Slide
 from relax.slides.store import read_tiles, write_tiles
-from relax.slides.tiles import LEAST_TISSUE, TILE_MPP, TILE_SIZE, SlideTiles, TileGrid, lay_tiles
+from relax.slides.tiles import LEAST_TISSUE, SlideTiles, TileGrid, lay_tiles
 from relax.slides.tissue import LEAST_AREA, Tissue, find_tissue
 
 PART_SECONDS, PART_BYTES = 10.0, 16_000_000  # a part ends at whichever comes first

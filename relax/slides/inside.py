@@ -75,7 +75,7 @@ def explain_tiles(
     """
     network = encoder_of(tiles, encoder)
     score, _ = tile_score(tiles, reference, foil, similarity, weights, network)
-    size = tile_size(tiles)
+    size = tiles.size
     goal, against = _as_argument(score.target.reference), _as_argument(score.target.foil)
     numbers = slide_map.top(top).tolist()
     for done, number in enumerate(numbers):
@@ -95,19 +95,6 @@ def explain_tiles(
         if progress is not None:
             progress(done + 1, len(numbers))
         yield replace(explanation, provenance=record)
-
-
-def tile_size(tiles: SlideTiles) -> int:
-    """Side of a tile in pixels as it was embedded.
-
-    Raises:
-        ValueError: If the file does not say it.
-    """
-    made, other = tiles.record.get("tiles") or {}, tiles.record.get("attributes") or {}
-    size = made.get("size") or other.get("patch_size")
-    if not isinstance(size, int) or size < 8:
-        raise ValueError(f"the tiles of {tiles.name} do not say how many pixels were embedded: leave out --top")
-    return size
 
 
 def _as_argument(vectors: Tensor | None) -> Tensor | Corpus | None:

@@ -6,17 +6,18 @@ Tiles are squares of level-0 pixels on a regular grid from the upper left corner
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encoders.values import described, is_number, is_whole
 from relax.io.errors import ImageError
-from relax.slides.slide import Pixels, Slide
-from relax.slides.tissue import Tissue
+from relax.slides.slide import TILE_MPP, TILE_SIDES, TILE_SIZE, Pixels, Slide
 
-TILE_MPP, TILE_SIZE = 0.5, 224  # micrometres per pixel of a tile, and its side in pixels
+if TYPE_CHECKING:
+    from relax.slides.tissue import Tissue
+
 LEAST_TISSUE = 0.5  # share of a tile that must be tissue
 FINER = 0.95  # a tile may be this much finer than the slide: scanners differ by a few per cent
 
@@ -80,6 +81,19 @@ class SlideTiles:
     def __len__(self) -> int:
         return len(self.corners)
 
+    @property
+    def size(self) -> int:
+        """Their side in pixels as they were embedded.
+
+        Raises:
+            ValueError: If the file does not say it.
+        """
+        made, other = self.record.get("tiles") or {}, self.record.get("attributes") or {}
+        size = made.get("size") or other.get("patch_size")
+        if not isinstance(size, int) or size < TILE_SIDES[0]:
+            raise ValueError(f"the tiles of {self.name} do not say how many pixels were embedded")
+        return size
+
     def __repr__(self) -> str:
         encoder = (self.record.get("encoder") or {}).get("name")
         by = f", by {encoder}" if encoder else ""
@@ -112,8 +126,8 @@ def lay_tiles(
             f"tile_mpp must be micrometres per pixel, at least the slide's {slide.mpp:g}, beyond which there is no "
             f"detail; got {described(mpp)}"
         )
-    if not is_whole(size, 8) or size > 8192:
-        raise ValueError(f"tile_size must be pixels, from 8 to 8192; got {described(size)}")
+    if not is_whole(size, TILE_SIDES[0]) or size > TILE_SIDES[1]:
+        raise ValueError(f"tile_size must be pixels, from {TILE_SIDES[0]} to {TILE_SIDES[1]}; got {described(size)}")
     if not is_number(least_tissue) or not 0 <= least_tissue <= 1:
         raise ValueError(f"least_tissue is a share, from 0 to 1; got {described(least_tissue)}")
     span = max(1, round(size * mpp / slide.mpp))

@@ -34,12 +34,13 @@ def test_what_the_page_shows_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("relax.cli.slide_outputs.TILE_MASKS", 16)
 
     shown = [*commands()]
-    assert len(shown) == 5
+    assert len(shown) == 7
     for number, command in enumerate(shown):
         if command[1] == "embed":
             (tmp_path / "biopsy.h5").unlink()
-        more = {"explain": ["--masks", "64", "--out", f"out{number}"], "embed": small, "tissue": []}[command[1]]
+        more = {"explain": ["--masks", "64", "--out", f"out{number}"], "embed": small}.get(command[1], [])
         assert run([*command, *more]) == 0, capsys.readouterr().err
+    assert (tmp_path / "alike.html").is_file()
 
     blocks = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     assert len(blocks) == 2
