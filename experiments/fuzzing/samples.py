@@ -47,6 +47,11 @@ def _pixels(*shape: int, dtype: Any = np.uint8) -> Any:
 
 
 COLOUR = _pixels(20, 24, 3)
+JPEG_OPTIONS: dict[str, dict[str, Any]] = {
+    "1.2.840.10008.1.2.4.70": {"lossless": True, "predictor": 1},
+    "1.2.840.10008.1.2.4.51": {"bitspersample": 12, "level": 95},
+}
+JPEG_LOSSLESS, JPEG_12 = JPEG_OPTIONS
 JPEG_2000, JPEG_LS = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.80"  # transfer syntaxes
 RLE, DEFLATED = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1.99"
 WRITTEN = {
@@ -86,8 +91,10 @@ def _deep_png(folder: Path) -> None:
 
 def _dicom(values: Any, file: str = "a.dcm", syntax: str = "", **elements: Any) -> Callable[[Path], object]:
     def write(folder: Path) -> None:
+        import imagecodecs
         from pydicom import dcmwrite
         from pydicom.dataset import Dataset, FileMetaDataset
+        from pydicom.encaps import encapsulate
         from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
         dataset = Dataset()
@@ -108,7 +115,11 @@ def _dicom(values: Any, file: str = "a.dcm", syntax: str = "", **elements: Any) 
         dataset["PixelData"].VR = "OW" if dataset.BitsAllocated > 8 else "OB"
         for name, value in elements.items():
             setattr(dataset, name, value)
-        if syntax and syntax != DEFLATED:
+        if syntax in JPEG_OPTIONS:
+            codestream = imagecodecs.jpeg8_encode(values, **JPEG_OPTIONS[syntax])
+            dataset.PixelData = encapsulate([codestream])
+            dataset["PixelData"].VR = "OB"
+        elif syntax and syntax != DEFLATED:
             dataset.compress(syntax, generate_instance_uid=False)
         dataset.file_meta.TransferSyntaxUID = syntax or dataset.file_meta.TransferSyntaxUID
         dcmwrite(folder / file, dataset, enforce_file_format=True)
@@ -248,6 +259,7 @@ def _evaluation(folder: Path) -> None:
 
 RGBA = np.dstack([COLOUR, _pixels(20, 24)])
 CT = (_pixels(20, 24, dtype=np.uint16) // 20).astype(np.int16)
+CT_12 = (CT.astype(np.uint16) & 0xFFF).astype(np.uint16)
 CT_64 = (_pixels(64, 64, dtype=np.uint16) // 20).astype(np.int16)  # JPEG 2000 halves it five times
 DEEP = _pixels(20, 24, 3, dtype=np.uint16)
 HOUNSFIELD = {"RescaleSlope": 1, "RescaleIntercept": -1000, "WindowCenter": 40, "WindowWidth": 400}
@@ -281,6 +293,9 @@ SAMPLES: tuple[Sample, ...] = (
     Sample("dicom_frames", "dicom", "a.dcm", doors.FRAME, _dicom(np.stack([CT, CT // 2]), NumberOfFrames=2)),
     Sample("dicom_jpeg2000", "dicom", "a.dcm", doors.PICTURE, _dicom(CT_64, syntax=JPEG_2000, **HOUNSFIELD)),
     Sample("dicom_jpegls", "dicom", "a.dcm", doors.PICTURE, _dicom(CT, syntax=JPEG_LS, **HOUNSFIELD)),
+    Sample("dicom_lossless", "dicom", "a.dcm", doors.PICTURE, _dicom(CT.astype(np.uint16), syntax=JPEG_LOSSLESS)),
+    Sample("dicom_lossless_rgb", "dicom", "a.dcm", doors.PICTURE, _dicom(COLOUR, syntax=JPEG_LOSSLESS)),
+    Sample("dicom_jpeg12", "dicom", "a.dcm", doors.PICTURE, _dicom(CT_12, syntax=JPEG_12, BitsStored=12, HighBit=11)),
     Sample("dicom_rle", "dicom", "a.dcm", doors.PICTURE, _dicom(CT, syntax=RLE, **HOUNSFIELD)),
     Sample("dicom_deflated", "dicom.z", "a.dcm", doors.PICTURE, _dicom(CT, syntax=DEFLATED, **HOUNSFIELD)),
     Sample("dicom_series", "dicom", "a", doors.SERIES, _series),

@@ -3,8 +3,7 @@
 The header of a compressed frame states its size once more, and a decoder believes that, not the header of the file: the
 two are compared before a decoder sees the frame.
 
-Source: ISO/IEC 15444-1, A.5.1 (SIZ of JPEG 2000); ITU-T T.81, B.2.2, and ISO/IEC 14495-1, C.2.2 (SOF of JPEG and
-JPEG-LS).
+Source: ISO/IEC 15444-1, A.5.1 (SIZ of JPEG 2000).
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from relax.io.bounded import BoundedReader
 from relax.io.errors import ImageError, in_one_line
 from relax.io.extra import medical_extra
 from relax.io.header import number, uid_name
+from relax.io.jpeg import LOSSLESS, SYNTAXES, decoded, jpeg_frame
 from relax.io.windows import Values
 
 with medical_extra():
@@ -33,17 +33,12 @@ with medical_extra():
         RLELossless,
     )
 
-MORE_DECODERS = (
-    'pip install "relax-explainer[medical]" has all but that of lossless JPEG, pip install pylibjpeg-libjpeg, whose '
-    "licence is the GPL"
-)
+MORE_DECODERS = 'pip install "relax-explainer[medical]" has the decoders'
 
 _SIZ = b"\xff\x4f\xff\x51"  # the markers SOC and SIZ, with which a JPEG 2000 codestream begins
 _HTJ2K = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
 _JPEG_2000 = (*JPEG2000TransferSyntaxes, *_HTJ2K)
 _JPEG = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes)
-_SOF = {0xF7, *range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of a frame's size, JPEG-LS's among them
-_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
 _OFFSETS = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 
 
@@ -63,12 +58,16 @@ def stored_values(path: Path, header: Dataset, frame: int) -> Values:
         decoder = get_decoder(syntax)
     except NotImplementedError:
         raise ImageError(f"its transfer syntax, {uid_name(syntax)}, is not supported by pydicom") from None
-    if not decoder.is_available:
+    if not decoder.is_available and syntax not in LOSSLESS:
         missing = "; or ".join(" ".join(text.split()) for text in decoder.missing_dependencies)
         raise ImageError(f"its transfer syntax, {uid_name(syntax)}, has no decoder here ({missing}); {MORE_DECODERS}")
     try:
         if syntax in _JPEG_2000 or syntax in _JPEG:
-            _check_codestream(_compressed(path, header, frame), syntax, header)
+            data = _compressed(path, header, frame)
+            _check_codestream(data, syntax, header)
+            jpeg = jpeg_frame(data) if syntax in SYNTAXES else None
+            if jpeg is not None and (syntax in LOSSLESS or jpeg.bits > 8):
+                return decoded(data, jpeg, header)
         deflated = syntax == DeflatedExplicitVRLittleEndian  # whose frames pydicom finds in a data set only, not a file
         stated = {
             "transfer_syntax_uid": syntax,
@@ -117,14 +116,5 @@ def _size_of_jpeg_2000(data: bytes) -> tuple[int, int, int] | None:
 
 
 def _size_of_jpeg(data: bytes) -> tuple[int, int, int] | None:
-    at = 0
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker in _SOF and at + 10 <= len(data):
-            height, width, channels = struct.unpack_from(">HHB", data, at + 5)
-            return width, height, channels
-        if marker == 0xFF:  # filling
-            at += 1
-        else:
-            at += 2 if marker in _ALONE else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
+    frame = jpeg_frame(data)
+    return None if frame is None else (frame.width, frame.height, frame.channels)

@@ -38,7 +38,6 @@ from pydicom.uid import (  # noqa: E402
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
-    JPEGLosslessSV1,
     RLELossless,
     generate_uid,
 )
@@ -386,13 +385,6 @@ def test_files_without_a_picture_say_what_they_are():
     for name, kind in [("reportsi.dcm", "Basic Text SR Storage"), ("rtplan.dcm", "RT Plan Storage")]:
         with pytest.raises(ImageError, match=rf"is a DICOM file without a picture \({kind}\)"):
             read_image(get_testdata_file(name, download=False))
-
-
-def test_a_syntax_without_decoder_is_named_with_the_way_out():
-    if pydicom.pixels.get_decoder(JPEGLosslessSV1).is_available:
-        pytest.skip("a decoder of lossless JPEG is installed")
-    with pytest.raises(ImageError, match=r"First-Order .* has no decoder here .*pip install pylibjpeg-libjpeg, .* GPL"):
-        read_image(get_testdata_file("SC_rgb_jpeg_gdcm.dcm", download=False))
 
 
 def test_the_missing_extra_is_named_with_the_command(tmp_path, monkeypatch):
