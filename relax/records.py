@@ -32,6 +32,17 @@ def check_record(record: Any, types: Mapping[str, Any], name: str = "record") ->
             raise ValueError(f"{name}.{key} must be {wanted}; got {_kind(value)}")
 
 
+def missing_entries(record: Mapping[str, Any], types: Mapping[str, Any], inside: str = "") -> list[str]:
+    """Names of the entries of `types` that a checked record lacks, such as "encoder.name", also in records inside."""
+    missing: list[str] = []
+    for key, expected in types.items():
+        if record.get(key) is None:
+            missing.append(f"{inside}{key}")
+        elif isinstance(expected, Mapping):
+            missing += missing_entries(record[key], expected, f"{inside}{key}.")
+    return missing
+
+
 WORDS: dict[type, str] = {
     str: "text",
     int: "a whole number",

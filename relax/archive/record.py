@@ -8,7 +8,7 @@ from typing import Any
 from encoders import Encoder
 from encoders.identity import differences, identity
 from relax.archive.files import RECORD
-from relax.records import check_record, read_json
+from relax.records import check_record, missing_entries, read_json
 
 FORMAT = 1
 TYPES: dict[str, Any] = {
@@ -35,7 +35,7 @@ def read_record(out: Path) -> dict[str, Any]:
         version = record.get("format", FORMAT)
         if version == FORMAT:
             check_record(record, TYPES)
-            if missing := [key for key in TYPES if record.get(key) is None]:
+            if missing := missing_entries(record, TYPES):
                 raise ValueError(f"it lacks {', '.join(missing)}")
     except ValueError as error:
         raise ValueError(f"{out / RECORD} is damaged ({error}): delete {out} and make the archive again") from None

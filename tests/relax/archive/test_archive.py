@@ -487,6 +487,11 @@ def test_damaged_or_mixed_files_are_refused_in_words(photos, tmp_path):
     [
         (b"[" * 100_000, "nested too deeply"),
         (b'{"format": 1}', "it lacks root"),
+        (
+            b'{"format": 1, "root": "a", "encoder": {"pooling": "cls"}, "metric": "cosine", "kind": "flat",'
+            b' "next_id": 3, "dimension": 12}',
+            r"it lacks encoder\.name",
+        ),
         (b"[]", "must be a record; got a list"),
     ],
 )
