@@ -13,6 +13,7 @@ from encoders.errors import EncoderWarning
 from encoders.layers import CLASSIFIERS, timm_config
 from encoders.outputs import tensor_of
 
+NAMES = (*CLASSIFIERS, "class_layers", "last_linear", "_fc")  # monai's, and others'
 SIDE = 224  # px, of the picture that is tried where the network does not say its size
 
 
@@ -47,7 +48,7 @@ def classifier_place(network: nn.Module) -> str | None:
     if not isinstance(place, str) or place not in layers:
         place = next(reversed(layers), "")
     parts = place.split(".")
-    part = next((part for part in CLASSIFIERS if part in parts), None)
+    part = next((part for part in NAMES if part in parts), None)
     if part is None or (isinstance(layers[place], nn.Conv2d) and layers[place].kernel_size != (1, 1)):
         return None
     inside = ".".join(parts[: parts.index(part) + 1])

@@ -100,6 +100,8 @@ def discreet_name(address: str) -> str:
     DICOM file that cannot be read, it is that of its path.
     """
     path, kind, choice = split_choice(address)
+    if kind == "series":
+        return _series_name(address, path, choice)
     if kind is None:
         return f"dicom-{hashed(address)}" if path.suffix.lower() == ".dcm" and os.path.lexists(path) else address
     try:

@@ -24,6 +24,8 @@ from relax.records import check_record, read_json
 from relax.scene import drawn
 
 TYPES: dict[str, Any] = {"axis": str, "volume": dict, "slices": list}
+SLICE: dict[str, Any] = {"image": str, "image_sha256": str, "encoder": {"channels": int}}
+"""Of each slice, or of a whole volume; all of them are needed."""
 _WHOLE = 1 << 30  # px: no picture is reduced
 
 
@@ -52,6 +54,10 @@ def load_volume(path: str | Path, source: str | Path | None = None) -> VolumeExp
         axis, asked = str(record["axis"]), record["volume"].get("asked") or {}
         if axis not in AXES or not slices:
             raise ValueError("it names no slices of a plane")
+        for index, entry in slices.items():
+            check_record(entry, SLICE, f"slice {index}")
+            if missing := [name for name in SLICE if entry.get(name) is None]:
+                raise ValueError(f"slice {index} lacks {', '.join(missing)}")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not the record of a volume ({error})") from None
     maps = {name: Volume.open(_map_file(path, name), window=(0.5, 1.0)) for name in MAPS}

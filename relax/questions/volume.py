@@ -61,6 +61,23 @@ class VolumeExplanation:
     slices: dict[int, Explanation]
     whole: bool = False
 
+    def __repr__(self) -> str:
+        numbers = sorted(self.slices)
+        if not numbers:
+            return f"VolumeExplanation of no {self.axis} slice yet"
+        record = self.slices[numbers[0]].provenance
+        span = f" {numbers[0]}" if len(numbers) == 1 else f"s {numbers[0]} to {numbers[-1]}"
+        count = "" if len(numbers) == 1 or self.whole else f" ({len(numbers)} of them)"
+        seen = f"at once, {self.axis} slice{span}" if self.whole else f"slice by slice, {self.axis} slice{span}{count}"
+        values = np.concatenate([explanation.importance.ravel() for explanation in self.slices.values()])
+        finite = values[np.isfinite(values)]
+        importance = f"{finite.min():.5g} to {finite.max():.5g}" if finite.size else "nowhere defined"
+        return (
+            f"VolumeExplanation of {self.name}, {seen}, through {(record.get('encoder') or {}).get('name')}: "
+            f"{record.get('similarity')}, {(record.get('masks') or {}).get('count')} masks, seed {record.get('seed')}\n"
+            f"importance {importance}"
+        )
+
     @property
     def importance(self) -> NDArray[np.float32]:
         """(X, Y, Z) in the stored order of the file; NaN in slices that were not explained."""

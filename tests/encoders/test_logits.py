@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,20 @@ class LikeAlexNet(nn.Module):
         return self.classifier(self.features(pixels))
 
 
+class LikeMonai(nn.Module):
+    """Its classifier is called as in one of monai's networks."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.name, _, inner = place.partition(".")
+        last = nn.Linear(8, 5)
+        self.add_module(self.name, nn.Sequential(OrderedDict({inner: last})) if inner else last)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.get_submodule(self.name)(self.features(pixels))
+
+
 def averaged(features: Tensor) -> Tensor:
     return features.mean((2, 3)) if features.ndim == 4 else features
 
@@ -66,6 +81,9 @@ CLASSIFIERS = {
     "timm convnext": (lambda: seeded(timm.create_model, "test_convnext", num_classes=10), "head.fc", 10, 160),
     "inside another module": (sequential, "1.fc", 1000, 160),
     "torchvision squeezenet": (lambda: seeded(torchvision.models.squeezenet1_1), "classifier.1", 1000, 64),
+    "monai's DenseNet121": (lambda: seeded(LikeMonai, "class_layers.out"), "class_layers.out", 5, 32),
+    "monai's SEResNet50": (lambda: seeded(LikeMonai, "last_linear"), "last_linear", 5, 32),
+    "monai's EfficientNetBN": (lambda: seeded(LikeMonai, "_fc"), "_fc", 5, 32),
     "transformers": (huggingface, "classifier", 7, 32),
 }  # fmt: skip
 

@@ -1,11 +1,13 @@
 """A DICOM series becomes a volume by the positions of its slices, equal to SimpleITK's; what does not fit is said."""
 
+import re
+
 import numpy as np
 import pytest
 
 import relax
 from relax.io.errors import ImageError
-from relax.io.images import read_image
+from relax.io.images import name_of, read_image
 from relax.questions.saved_volume import load_volume
 
 pytest.importorskip("pydicom", reason="the extra [medical] is not installed")
@@ -210,3 +212,13 @@ def test_slices_with_windows_of_their_own_share_that_of_the_middle(tmp_path):
 
 def test_colours_are_no_volume(tmp_path):
     refused(f"{written(tmp_path / 'us', ultrasound())}#axial=0", "has colours, of which no volume is made")
+
+
+def test_a_series_in_a_folder_that_tells_the_patient_is_called_by_a_hash(tmp_path):
+    told, other = tmp_path / "zebedee quagmire", tmp_path / "ct"
+    for folder in (told, other):
+        ct_series(folder, 3)
+
+    assert re.fullmatch(r"series-[0-9a-f]{12}#axial=1", name_of(f"{told}#series=1&axial=1"))
+    assert name_of(f"{other}#series=1&axial=1") == f"{other}#series=1&axial=1"
+    assert re.fullmatch(r"series-[0-9a-f]{12}#axial=1", name_of(f"{other}#series=1&axial=1&name=hash"))

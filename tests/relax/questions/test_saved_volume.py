@@ -1,10 +1,13 @@
 """The explanation of a volume is read back with its pictures, from the volume where it was, beside it, or named."""
 
+import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import relax
 from relax.cli.app import run
 
 pytest.importorskip("nibabel", reason="the extra [medical] is not installed")
@@ -62,6 +65,26 @@ def test_another_volume_and_a_damaged_record_are_refused(saved, tmp_path):
         record.write_text(content)
         with pytest.raises(ValueError, match=r"a\.json is not the record of a volume"):
             load_volume(record)
+
+
+def test_a_volume_prints_as_two_lines_and_a_record_without_its_parts_is_refused(saved):
+    slices, file, path = saved
+    encoder = relax.load_encoder(lambda volumes: volumes[:, 0, :2, 0, 0], size=(3, 3, 3), mean=0.0, std=1.0)
+    whole = explain_volume(
+        file, encoder, axis="coronal", window=(0.5, 1), masks=8, cells=2, similarity="l2", progress=False
+    )
+
+    assert repr(slices).startswith("VolumeExplanation of a.nii.gz, slice by slice, coronal slices 1 to 9 (4 of them), ")
+    assert repr(whole).startswith("VolumeExplanation of a.nii.gz, at once, coronal slices 0 to ")
+    assert "l2, 8 masks, seed 0\nimportance -" in repr(whole)
+    assert repr(replace(slices, slices={})) == "VolumeExplanation of no coronal slice yet"
+
+    for name in ("image", "image_sha256", "encoder"):
+        record = json.loads(whole.save(path.with_suffix(""))[3].read_text())
+        del record["slices"][0][name]
+        path.write_text(json.dumps(record))
+        with pytest.raises(ValueError, match=rf"a\.json is not the record of a volume \(slice 0 lacks {name}\)"):
+            load_volume(path)
 
 
 def test_the_command_makes_a_page_of_it(saved, tmp_path, capsys, monkeypatch):
