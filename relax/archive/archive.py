@@ -39,7 +39,7 @@ from relax.archive.update import bring_up_to_date, find_images
 from relax.estimators.budget import Budget, Progress
 from relax.io.choice import name_within
 from relax.io.images import ImageSource, name_of, read_image
-from relax.io.sources import write_passed_over
+from relax.io.sources import CANNOT_BE_USED, write_passed_over
 from relax.lock import sole_run
 from relax.progress import Silent, shown
 from relax.scene import EncoderSource, load_encoder
@@ -93,7 +93,7 @@ class Archive:
 
     def unusable(self) -> list[tuple[str, str, str]]:
         """Name, "cannot be used" and reason of each image without an embedding; a hash for a patient's name."""
-        return [(name_within(self.root, path), "cannot be used", reason) for path, reason in self.failed]
+        return [(name_within(self.root, path), CANNOT_BE_USED, reason) for path, reason in self.failed]
 
     def search(self, query: ImageSource, k: int = 10) -> Hits:
         """The k images closest to an image or embedding, closest first; an image of the archive finds itself.

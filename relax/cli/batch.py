@@ -18,6 +18,7 @@ from relax.cli.outputs import OUTPUTS, Output, targets, write_outputs
 from relax.explanation import Explanation
 from relax.files import file_names, with_ending
 from relax.io.choice import discreet_name
+from relax.io.sources import Row, unusable
 from relax.method import ExplainImage, image_explainer
 from relax.questions.trust import Trust
 from relax.run import Interrupted
@@ -66,6 +67,7 @@ def explain_files(
     assess: Assess | None = None,
     quiet: bool,
     debug: bool,
+    left_out: list[Row] | None = None,
 ) -> int:
     """Explain each image on its own; failures are reported on stderr, the other images are done.
 
@@ -79,6 +81,7 @@ def explain_files(
         assess: Assesses how far a map can be trusted; None = not assessed.
         quiet: No progress and no table.
         debug: Show the traceback of each failure.
+        left_out: Takes a row for each image that failed.
 
     Returns:
         How many images failed.
@@ -100,6 +103,8 @@ def explain_files(
                         complain(f"note: {note}")
                 except Exception as error:  # of any kind: the other images must still be explained
                     complain(_reason(discreet_name(image), error))
+                    if left_out is not None:
+                        left_out.append(unusable(image, error))
                     if debug:
                         traceback.print_exc()
                 progress.finish()

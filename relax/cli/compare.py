@@ -103,6 +103,7 @@ def compare(
     from relax.cli.compared import as_file_name, print_costs, print_likeness, write, write_likeness
     from relax.cli.outputs import targets
     from relax.cli.prepare import keep_passed_over, named_pictures
+    from relax.io.sources import unusable
 
     if encoders is not None and (options["head"], options["target"]) != (None, None):
         raise UsageError("--head and --target are for --methods; --encoders compares RELAX, which explains no class")
@@ -129,6 +130,7 @@ def compare(
                 if len(pictures) == 1:
                     raise
                 complain(prefixed(discreet_name(picture), error))
+                passed_over.append(unusable(picture, error))
                 continue
             for name, reason in comparison.failures.items():
                 complain(prefixed(name, reason))

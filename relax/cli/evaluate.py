@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -165,7 +166,7 @@ def evaluate(
                 files += written
                 if report is not None and evaluation.metrics:
                     _page(evaluation, report, strangers)
-    keep_passed_over(out, passed_over)
+    keep_passed_over(out, [*passed_over, *_left_out(evaluation, dict(zip(names, paths, strict=True)))])
     print_failures(evaluation)
     if stopped:
         raise Stopped(f"what is done is in {out}; run the same command to continue")
@@ -184,6 +185,14 @@ def metrics() -> int:
         typer.echo(f"{metric.name:<25} {metric.family:<13} {metric.direction} is better; costs {cost}")
         typer.echo(f"{'':<25} needs {NEEDS[metric.needs]}; {metric.source}")
     return DONE
+
+
+def _left_out(evaluation: Evaluation, paths: Mapping[str, Path]) -> list[Row]:
+    """Each picture that cannot be used for any method, and why."""
+    from relax.io.sources import unusable
+
+    failures = [outcome for outcome in evaluation.failures if not outcome.method]
+    return [unusable(paths[each.image], each.failure.removeprefix(f"{each.image}: ")) for each in failures]
 
 
 def _page(evaluation: Evaluation, path: Path, strangers: Strangers | None = None) -> Path:

@@ -172,6 +172,7 @@ def explain(
         assess=assess,
         quiet=quiet,
         debug=debug,
+        left_out=passed_over if len(pictures) > 1 else None,
     )
     keep_passed_over(out, passed_over)
     return SOME_FAILED if failed else DONE

@@ -13,6 +13,7 @@ import typer
 from relax.cli.console import DONE, SOME_FAILED, WRONG_USAGE, complain, plain_table, print_table, progress_bar
 from relax.cli.options import Debug, EncoderSpec, Quiet
 from relax.cli.usage import choice, takes, usage_errors
+from relax.io.errors import ImageError
 from relax.io.sources import PASSED_OVER
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
@@ -75,6 +76,7 @@ def train(
     from encoders import load
     from encoders.heads.training import TRAINABLE
     from relax.cli.prepare import keep_passed_over
+    from relax.io.sources import unusable
 
     choice("--kind", kind, TRAINABLE)
     batch_size = BATCH_SIZE if options["batch_size"] == "auto" else options["batch_size"]
@@ -89,6 +91,7 @@ def train(
     except (ValueError, OSError) as error:
         complain(str(error))
         return SOME_FAILED
+    passed_over += [unusable(data.paths[index], error) for index, error in bad.items()]
     keep_passed_over(out.parent, passed_over, f"{out.name}-{PASSED_OVER}")
     if not quiet:
         print_record(record, head, out)
@@ -97,7 +100,7 @@ def train(
 
 def embed_images(
     data: LabelledImages, encoder: Encoder, batch_size: int = BATCH_SIZE, *, visible: bool = False
-) -> tuple[Tensor, list[int]]:
+) -> tuple[Tensor, dict[int, ImageError]]:
     """Embed every image that can be read; name those that cannot on stderr, with their number.
 
     Args:
@@ -107,17 +110,17 @@ def embed_images(
         visible: Whether to draw a progress bar, if stderr is a terminal.
 
     Returns:
-        (M, D) float32 on the CPU, in the order of the images that could be read, and the positions of the others.
+        (M, D) float32 on the CPU, in the order of the images that could be read, and why each of the
+        others, by its position, could not.
 
     Raises:
         ValueError: If no image can be read, or the encoder fails.
     """
     import torch
 
-    from relax.io.errors import ImageError
     from relax.io.images import read_image
 
-    bad: list[int] = []
+    bad: dict[int, ImageError] = {}
 
     def views() -> Iterator[Tensor]:
         for index, path in enumerate(data.paths):
@@ -125,7 +128,7 @@ def embed_images(
                 yield encoder.view(read_image(path, channels=encoder.channels))
             except ImageError as error:
                 complain(f"{error}; left out")
-                bad.append(index)
+                bad[index] = error
             bar.advance(task)
 
     embeddings = []

@@ -124,7 +124,7 @@ def named_pictures(named: Iterable[str | Path], leave_out: Path | None = None) -
 def keep_passed_over(out: Path, rows: Sequence[Row], name: str = PASSED_OVER) -> None:
     """Write what was passed over, and say where."""
     if rows:
-        complain(f"note: {write_passed_over(out, rows, name)} lists what is passed over, and why")
+        complain(f"note: {write_passed_over(out, rows, name)} lists what is passed over or left out, and why")
 
 
 def _with_corpora(paths: list[str]) -> list[str] | Corpus:

@@ -33,6 +33,8 @@ from relax.text import csv_text
 
 Row: TypeAlias = tuple[str, str, str]
 """Name, why and detail of a file that is passed over."""
+CANNOT_BE_USED = "cannot be used"
+"""Why a picture is left out that is damaged, too large or the like."""
 PASSED_OVER = "passed_over.csv"
 """The file of a result that lists what was passed over."""
 
@@ -183,6 +185,12 @@ def _digest(file: Path, size: int, modified: int) -> str:
     """Of a file in this state: several pictures may lie in it."""
     with file.open("rb") as stream:
         return file_digest(stream, "sha256").hexdigest()
+
+
+def unusable(address: str | Path, error: object) -> Row:
+    """The row of a picture that cannot be used, with the reason; a hash for a name that may be a patient's."""
+    name = discreet_name(os.fspath(address))
+    return name, CANNOT_BE_USED, " ".join(str(error).removeprefix(f"{name}: ").split())
 
 
 def write_passed_over(folder: Path, rows: Iterable[Row], name: str = PASSED_OVER) -> Path | None:

@@ -106,7 +106,11 @@ def test_damaged_images_are_named_counted_and_left_out(here, capsys):
     assert code == 1
     assert lines[0] == "relax: photos/blue/empty.jpg: the file is empty; left out"
     assert lines[1].startswith("relax: photos/red/broken.png: ")
-    assert lines[2:] == ["relax: 2 of 20 images could not be read and are left out"]
+    assert lines[2:] == [
+        "relax: 2 of 20 images could not be read and are left out",
+        "relax: note: probe-passed_over.csv lists what is passed over or left out, and why",
+    ]
+    assert "photos/blue/empty.jpg,cannot be used,the file is empty" in Path("probe-passed_over.csv").read_text()
     assert re.search(r"^red +10$", out, re.MULTILINE)
     assert load_head("probe").training["images"] == {"blue": 8, "red": 10}
 
