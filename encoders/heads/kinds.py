@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from encoders.errors import EncoderError, one_line
 from encoders.heads.base import Head
 from encoders.heads.files import head_paths, read_head_files
+from encoders.values import described, is_number, is_whole, plain
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -109,6 +110,9 @@ class KnnHead(Head):
     def __post_init__(self) -> None:
         _check_temperature(self.temperature)
         count = len(self.bank)
+        object.__setattr__(self, "k", plain(self.k))
+        if not is_whole(self.k):
+            raise EncoderError(f"k must be a whole number; got {described(self.k)}")
         if not 1 <= self.k <= count:
             raise EncoderError(
                 f"k must be from 1 to {count}, the number of embeddings to choose from; got {self.k}: choose a "
@@ -197,5 +201,6 @@ def _check_unit(name: str, vectors: Tensor) -> None:
 
 
 def _check_temperature(temperature: float) -> None:
-    if not 0 < temperature < float("inf"):
-        raise EncoderError(f"temperature must be above 0; got {temperature}")
+    temperature = plain(temperature)
+    if not is_number(temperature) or not 0 < temperature < float("inf"):
+        raise EncoderError(f"temperature must be above 0; got {described(temperature)}")

@@ -282,6 +282,9 @@ def test_a_write_that_fails_leaves_the_old_head(tmp_path: Path, monkeypatch: pyt
         (lambda: PrototypeHead(CLASSES, torch.ones(3, 4)), "prototypes must be unit vectors; got lengths from 2 to 2"),
         (lambda: PrototypeHead(CLASSES, torch.eye(3), 0), "temperature must be above 0; got 0"),
         (lambda: KnnHead(CLASSES, torch.eye(3), torch.arange(3), k=4), "k must be from 1 to 3, .*; got 4: choose a"),
+        (lambda: KnnHead(CLASSES, torch.eye(3), torch.arange(3), k=True), "k must be .* whole number; got True"),
+        (lambda: KnnHead(CLASSES, torch.eye(3), torch.arange(3), k=2.5), "k must be .* whole number; got 2.5"),
+        (lambda: KnnHead(CLASSES, torch.eye(3), torch.arange(3), temperature=True), "temperature must be .* got True"),
         (lambda: KnnHead(CLASSES, torch.eye(3), torch.arange(3) + 1, k=1), "labels must be class numbers from 0 to 2"),
     ],
 )
