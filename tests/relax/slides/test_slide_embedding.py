@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
+from experiments.data.slides import SIDE, blobs, write_slide
 from relax.slides.embedding import embed_slide, parts_folder
 from relax.slides.opening import open_slide
 
@@ -20,6 +22,28 @@ def test_every_tile_is_embedded_as_it_is_read(slide_path, tmp_path, mean_colours
             batch = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
             np.testing.assert_allclose(feature, mean_colours()(batch)[0], atol=1e-6)
     assert not parts_folder(tmp_path / "a.h5").exists()
+
+
+def test_a_slide_of_50_176_pixels_a_side_gives_tiles_of_its_tissue_and_of_nothing_else(tmp_path, mean_colours):
+    """Read once more by openslide itself. How much memory that takes is in `experiments.benchmarks.slide_memory`."""
+    openslide = pytest.importorskip("openslide")
+    layout = blobs(98, 98, seed=3, share=0.002)
+    path = write_slide(tmp_path / "large.tif", layout)
+
+    tiles = embed_slide(path, mean_colours(), tmp_path / "large.h5")
+
+    own = openslide.OpenSlide(path)
+    assert own.dimensions == tiles.slide_size == (98 * SIDE, 98 * SIDE)
+    share = sliding_window_view(np.kron(layout >= 0, np.ones((8, 8))), (7, 7)).mean((2, 3))[::7, ::7]  # of 64 px
+    chosen = np.zeros(share.shape, bool)
+    chosen[tuple((tiles.corners // tiles.span)[:, ::-1].T)] = True
+    assert (share > 0.7).sum() > 10
+    assert chosen[share > 0.7].all()  # half is asked for, of a picture in which a pixel is some 16 px wide
+    assert not chosen[share < 0.3].any()
+    for corner, feature in list(zip(tiles.corners.tolist(), tiles.features, strict=True))[::9]:
+        region = own.read_region(tuple(corner), 0, (tiles.span, tiles.span)).convert("RGB")
+        quarters = np.asarray(region, np.float64).reshape(2, tiles.span // 2, 2, tiles.span // 2, 3).mean((1, 3)) / 255
+        np.testing.assert_allclose(feature, quarters.transpose(2, 0, 1).ravel(), atol=0.01)
 
 
 def test_the_file_is_one_of_trident(slide_path, tmp_path, mean_colours):
