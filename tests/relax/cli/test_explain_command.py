@@ -146,8 +146,9 @@ def test_what_fails_is_named_and_the_others_are_done(here, capsys):
     assert lines[0] == "relax: missing.png: no such file"
     assert lines[1].startswith("relax: text.png: not a PNG")
     assert lines[2] == "relax: folder: is a folder; name the images in it, such as FOLDER/*.png"
-    assert lines[3:] == ["relax: 3 of 5 images failed; see above"]
-    assert written("relax-out") == files_of("cat", "dog [b]x[-b].v2")
+    assert lines[3] == "relax: 3 of 5 images failed; see above"
+    assert lines[4:] == ["relax: note: relax-out/passed_over.csv lists what is passed over or left out, and why"]
+    assert written("relax-out") == sorted([*files_of("cat", "dog [b]x[-b].v2"), "passed_over.csv"])
     assert "dog [b]x[-b].v2.png" in out
 
 
