@@ -17,6 +17,7 @@ from torch import Tensor
 
 from encoders.errors import EncoderError, one_line
 from encoders.files import read_json, written_together
+from encoders.values import described
 
 WEIGHTS, CARD = ".safetensors", ".json"
 FORMAT = "relax-head"
@@ -71,7 +72,8 @@ def read_head_files(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
         raise EncoderError(f"head {card_path} must be written by Head.save; its format is not {FORMAT!r}")
     if card.get("version") != VERSION:
         raise EncoderError(
-            f"head {card_path} must have version {VERSION}; got {card.get('version')!r}: use the release that made it"
+            f"head {card_path} must have version {VERSION}; got {described(card.get('version'))}: use the release that "
+            "made it"
         )
     if card.get("weights_sha256") != hashlib.sha256(weights).hexdigest():
         raise EncoderError(

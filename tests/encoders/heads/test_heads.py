@@ -247,6 +247,7 @@ def test_files_that_are_no_head_are_refused(tmp_path: Path) -> None:
     for change, message in [
         ({"format": "x"}, "its format is not 'relax-head'"),
         ({"version": 2}, "must have version 1; got 2"),
+        ({"version": "a" * 5000}, r"must have version 1; got 'a{20,200}\.\.\.: use the release"),
         ({"kind": "tree"}, "does not fit its kind"),
         ({"classes": ["a", "b"]}, "does not fit its kind"),
     ]:
