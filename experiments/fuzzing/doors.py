@@ -190,6 +190,32 @@ def _resumed(path: Path) -> Answer:
     return {"values": [value for outcome in outcomes for value in (*outcome.values.values(), outcome.passes)] or 0}
 
 
+def _slide(path: Path) -> Answer:
+    from relax.slides.opening import open_slide
+
+    with open_slide(path) as slide:
+        return {"picture": slide.picture(4.0), "tile": slide.read(64, 64, (128, 128), (64, 64)), "mpp": slide.mpp}
+
+
+def _slide_tiles(path: Path) -> Answer:
+    import relax
+
+    tiles = relax.read_tiles(path)
+    return {"features": tiles.features, "corners": tiles.corners, "span": tiles.span}
+
+
+def _slide_map(path: Path) -> Answer:
+    import relax
+
+    found = relax.SlideMap.load(path)
+    repr(found)
+    return {name: getattr(found, name) for name in ("importance", "uncertainty", "standard_error", "alone", "without")}
+
+
+def _file_name(path: Path) -> str:
+    return path.name
+
+
 def _folder(path: Path) -> str:
     return str(path.parent)
 
@@ -215,3 +241,8 @@ CHECKPOINT = Door(_checkpoint)
 METADATA, LABELS = Door(_metadata), Door(_labels)
 EVALUATION = Door(_evaluation, limits={"values": MAP}, named=_folder)
 RESUMED = Door(_resumed, limits={"values": MAP})
+SLIDE = Door(
+    _slide, limits={"picture": Limits(0, 255), "tile": Limits(0, 255), "mpp": Limits(0.02, 20)}, named=_file_name
+)
+SLIDE_TILES = Door(_slide_tiles, limits={"span": Limits(1)})
+SLIDE_MAP = Door(_slide_map)

@@ -268,6 +268,36 @@ PICTURE = Image.fromarray(COLOUR)
 EXIF = Image.Exif()
 EXIF[274] = 6  # turned by a right angle
 
+
+def _slide(folder: Path) -> None:
+    """An OME-TIFF with its second level in a SubIFD, of four tiles."""
+    import tifffile
+
+    pixels, about = _pixels(256, 256, 3), {"axes": "YXS", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    options: dict[str, Any] = {"tile": (128, 128), "photometric": "rgb", "compression": "adobe_deflate"}
+    with tifffile.TiffWriter(folder / "a.ome.tif", ome=True) as tiff:
+        tiff.write(pixels, subifds=1, metadata=about, **options)
+        tiff.write(pixels[::2, ::2], subfiletype=1, **options)
+
+
+def _slide_tiles(folder: Path) -> None:
+    from relax.slides.store import write_tiles
+
+    features = np.random.default_rng(0).normal(size=(6, doors.D)).astype(np.float32)
+    corners = np.arange(12, dtype=np.int64).reshape(6, 2) * 100
+    write_tiles(folder / "a.h5", [features], features.shape, corners, {"patch_size_level0": 100}, {"slide": {}})
+
+
+def _slide_map(folder: Path) -> None:
+    from relax.slides.map import VALUES, SlideMap
+
+    rng = np.random.default_rng(0)
+    values = {name: rng.uniform(size=6) for name in VALUES}
+    corners = np.arange(12, dtype=np.int64).reshape(6, 2) * 100
+    record = {"similarity": "cosine", "reference": "itself", "masks": {"count": 64}}
+    SlideMap("a slide", corners, 100, (700, 700), **values, score=1.0, provenance=record).save(folder / "a.npz")
+
+
 SAMPLES: tuple[Sample, ...] = (
     Sample("png_grey", "png", "a.png", doors.PICTURE, _saved("a.png", GREY)),
     Sample("png_rgba", "png", "a.png", doors.PICTURE, _saved("a.png", Image.fromarray(RGBA))),
@@ -320,6 +350,9 @@ SAMPLES: tuple[Sample, ...] = (
     Sample("metadata", "csv", "a.csv", doors.METADATA, _metadata),
     Sample("metadata_parquet", "parquet", "a.parquet", doors.METADATA, _metadata),
     Sample("labels", "csv", "a.csv", doors.LABELS, _labels),
+    Sample("slide", "tiff", "a.ome.tif", doors.SLIDE, _slide),
+    Sample("slide_tiles", "h5", "a.h5", doors.SLIDE_TILES, _slide_tiles),
+    Sample("slide_map", "npz", "a.npz", doors.SLIDE_MAP, _slide_map),
     Sample("evaluation", "csv", "evaluation.csv", doors.EVALUATION, _evaluation),
     Sample("evaluation_settings", "json", "summary.json", doors.EVALUATION, _evaluation),
     Sample("journal", "jsonl", doors.JOURNAL, doors.RESUMED, _evaluation),
