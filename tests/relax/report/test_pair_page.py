@@ -72,6 +72,7 @@ def test_each_map_is_in_the_viewer_with_the_other_picture_beside_it(pair, visit)
     wait_for_picture(page, 5)
     assert page.inner_text("#name") == "dog.png beyond itself, to cat.png"
     page.keyboard.press("Escape")
+    page.wait_for_selector("#pictures > .viewer")  # back in its place: a dialog tells of its closing a moment later
     page.keyboard.press("ArrowRight")
     wait_for_picture(page, 6)
 
