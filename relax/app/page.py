@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from functools import cache
 from importlib.resources import files
 
 from relax.report.notebook import viewer_parts
-from relax.report.page import part
+from relax.report.page import hash_source, part
 
 STYLES = ("app.css",)
 SCRIPTS = ("app.js", "asking.js", "running.js", "painting.js")
@@ -38,7 +36,7 @@ def headers() -> dict[str, str]:
 
     The viewer stands in a frame without an address, to which the policy of the page applies too: hence its hashes.
     """
-    style_hash, script_hash = (f"'sha256-{_hash(text)}'" for text in viewer_parts())
+    style_hash, script_hash = map(hash_source, viewer_parts())
     policy = [
         "default-src 'none'",
         "connect-src 'self'",
@@ -62,7 +60,3 @@ def headers() -> dict[str, str]:
 def own(name: str) -> str:
     """A static file of this room."""
     return (files("relax.app") / "static" / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
