@@ -57,7 +57,10 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"report"},
     {
         "io",
-        *(f"slides.{name}" for name in ("extra", "slide", "openslides", "tiffs", "opening", "tiles", "store")),
+        *(
+            f"slides.{name}"
+            for name in ("defaults", "extra", "slide", "openslides", "tiffs", "opening", "tiles", "store")
+        ),
     },  # what reads a slide is what reads its tiles as pictures
     {"estimators"},
     {"explanation", "frame", "hiding", "references"},

@@ -20,7 +20,8 @@ import numpy as np
 from relax.io.errors import ImageError
 from relax.io.limits import check_size
 from relax.io.picture import Picture
-from relax.slides.slide import TILE_MPP, TILE_SIDES, TILE_SIZE, Slide
+from relax.slides.defaults import TILE_MPP, TILE_SIZE
+from relax.slides.slide import TILE_SIDES, Slide
 
 BYTES = 7  # of a pixel while it is read, beside the result
 _ANY_MPP = 1.0  # for files that do not say it, where it does not matter

@@ -31,11 +31,12 @@ from relax.readahead import ahead
 from relax.records import read_json
 from relax.scene import EncoderSource, load_encoder
 from relax.settings import BatchSize
+from relax.slides.defaults import LEAST_AREA, LEAST_TISSUE, TILE_MPP, TILE_SIZE
 from relax.slides.opening import open_slide
-from relax.slides.slide import TILE_MPP, TILE_SIZE, Slide
+from relax.slides.slide import Slide
 from relax.slides.store import read_tiles, write_tiles
-from relax.slides.tiles import LEAST_TISSUE, SlideTiles, TileGrid, lay_tiles
-from relax.slides.tissue import LEAST_AREA, Tissue, find_tissue
+from relax.slides.tiles import SlideTiles, TileGrid, lay_tiles
+from relax.slides.tissue import Tissue, find_tissue
 
 PART_SECONDS, PART_BYTES = 10.0, 16_000_000  # a part ends at whichever comes first
 MAGNIFICATION = 10.0  # of an objective, times micrometres per pixel: 40x has 0.25

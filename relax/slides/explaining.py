@@ -23,12 +23,12 @@ from relax.progress import Silent, shown
 from relax.provenance import surroundings
 from relax.references import Question, Reference, reference_name
 from relax.scene import EncoderSource, load_encoder
+from relax.slides.defaults import KEEP, MASKS
 from relax.slides.map import SlideMap
 from relax.slides.score import Pooled, TileScore
 from relax.slides.subsets import Subsets
 from relax.slides.tiles import SlideTiles
 
-MASKS, KEEP = 4096, 0.05
 LEAST_MASKS = 64
 
 TileReference: TypeAlias = "SlideTiles | Reference"

@@ -20,7 +20,6 @@ from relax.io.errors import ImageError, decoding_errors
 
 Pixels = NDArray[np.uint8]
 
-TILE_MPP, TILE_SIZE = 0.5, 224  # micrometres per pixel of a tile, and its side in pixels
 TILE_SIDES = (8, 8192)  # that a tile may have
 WHITE = 255
 PLAUSIBLE_MPP = (0.02, 20.0)  # micrometres per pixel; a scanner at 40x has about 0.25

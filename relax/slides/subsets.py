@@ -24,6 +24,7 @@ from torch import Tensor
 
 from masking.checks import check_keep, check_seed
 from masking.source import random_rows
+from relax.slides.defaults import KEEP
 
 SQUARES = 4096  # subsets over which the square of the surrogate is averaged, at most
 STRETCH = 256  # of them that are held at once
@@ -38,7 +39,7 @@ class Subsets:
     """
 
     count: int
-    keep: float = 0.05
+    keep: float = KEEP
     seed: int = 0
 
     limit: ClassVar[int | None] = None

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from encoders.values import described, is_number, is_whole
 from relax.io.errors import ImageError
-from relax.slides.slide import TILE_MPP, TILE_SIDES, TILE_SIZE, Pixels, Slide
+from relax.slides.defaults import LEAST_TISSUE, TILE_MPP, TILE_SIZE
+from relax.slides.slide import TILE_SIDES, Pixels, Slide
 
 if TYPE_CHECKING:
     from relax.slides.tissue import Tissue
 
-LEAST_TISSUE = 0.5  # share of a tile that must be tissue
 FINER = 0.95  # a tile may be this much finer than the slide: scanners differ by a few per cent
 
 

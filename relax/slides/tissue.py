@@ -21,6 +21,7 @@ from skimage.filters import threshold_otsu
 
 from encoders.values import described, is_number
 from relax.io.images import ImageSource, read_named
+from relax.slides.defaults import LEAST_AREA
 from relax.slides.slide import Pixels, Slide
 
 MPP = 8.0  # of the picture that is looked at
@@ -28,7 +29,6 @@ LARGEST = 3072  # pixels along its longer side
 STRIP = 256  # rows whose colours are converted at once
 FLOOR = 0.05  # of the threshold
 DARKEST = 0.1  # value (HSV) of what may be tissue: the saturation of black is noise
-LEAST_AREA = 0.02  # square millimetres
 
 
 @dataclass(frozen=True)
