@@ -13,6 +13,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from experiments.data.dicom_pixels import set_pixels
+
 AXIAL = (1.0, 0, 0, 0, 1, 0)
 SAGITTAL = (0.0, 1, 0, 0, 0, -1)
 PATIENT = {"PatientName": "Quagmire^Zebedee", "PatientID": "PID-77031", "PatientBirthDate": "19510423"}
@@ -38,19 +40,7 @@ def image(
     dataset = item(SOPClassUID=kind, SOPInstanceUID=generate_uid(), Modality="CT", **PATIENT)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
-    shape = values.shape[1:] if frames else values.shape
-    dataset.Rows, dataset.Columns = shape[:2]
-    dataset.SamplesPerPixel = 3 if len(shape) == 3 else 1
-    if len(shape) == 3:
-        dataset.PlanarConfiguration = 0
-    if frames:
-        dataset.NumberOfFrames = frames
-    dataset.PhotometricInterpretation = photometric
-    dataset.BitsAllocated = dataset.BitsStored = values.dtype.itemsize * 8
-    dataset.HighBit = dataset.BitsStored - 1
-    dataset.PixelRepresentation = int(values.dtype.kind == "i")
-    dataset.PixelData = values.tobytes() + b"\0" * (values.nbytes % 2)
-    dataset["PixelData"].VR = "OW" if dataset.BitsAllocated > 8 else "OB"
+    set_pixels(dataset, values, frames=frames, photometric=photometric)
     for name, value in elements.items():
         setattr(dataset, name, value)
     return dataset

@@ -7,11 +7,9 @@ frames in colour; 2 are structured reports, one is a second copy of a slice, and
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydicom
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     BasicTextSRStorage,
@@ -23,6 +21,8 @@ from pydicom.uid import (
     RLELossless,
     UltrasoundMultiFrameImageStorage,
 )
+
+from experiments.data.dicom_pixels import set_pixels
 
 SYNTAXES = (ExplicitVRLittleEndian, RLELossless, JPEGLSLossless, JPEG2000Lossless, DeflatedExplicitVRLittleEndian)
 SERIES = 46  # slices of each
@@ -60,7 +60,7 @@ def _slice(number: int, size: int) -> Dataset:
     body = (x / 0.8) ** 2 + (y / 0.6) ** 2 < 1 - 0.3 * (place / SERIES - 0.5) ** 2
     blob = (x - 0.5 * np.sin(series)) ** 2 + (y - 0.3 * np.cos(series)) ** 2 < 0.02
     values = np.where(body, 1064 + 300 * blob, 24) + rng.integers(-20, 20, (size, size))
-    dataset = _with_pixels(_dataset(number, series=series), values.astype(np.int16))
+    dataset = set_pixels(_dataset(number, series=series), values.astype(np.int16))
     dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [0, 0, 5.0 * place], [1, 0, 0, 0, 1, 0]
     dataset.PixelSpacing, dataset.RescaleSlope, dataset.RescaleIntercept = [1.5, 1.5], 1, -1024
     dataset.WindowCenter, dataset.WindowWidth = 40, 400
@@ -81,7 +81,7 @@ def _loop(number: int, size: int) -> Dataset:
     ]
     values = np.stack(frames)[..., None].repeat(3, -1).astype(np.uint8)
     dataset = _dataset(number, kind=UltrasoundMultiFrameImageStorage, modality="US", series=10_000 + number)
-    return _with_pixels(dataset, values, frames=FRAMES)
+    return set_pixels(dataset, values, frames=FRAMES)
 
 
 def _dataset(number: int, *, kind: str = CTImageStorage, modality: str = "CT", series: int = 0) -> Dataset:
@@ -92,22 +92,6 @@ def _dataset(number: int, *, kind: str = CTImageStorage, modality: str = "CT", s
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"{ROOT}.2", f"{ROOT}.3.{series}"
     dataset.SeriesNumber, dataset.Modality = series, modality
     dataset.PatientName, dataset.PatientID = "Nobody^Nowhere", "N-000000"
-    return dataset
-
-
-def _with_pixels(dataset: Dataset, values: NDArray[Any], frames: int = 0) -> Dataset:
-    shape = values.shape[1:] if frames else values.shape
-    dataset.Rows, dataset.Columns = shape[:2]
-    dataset.SamplesPerPixel = 3 if len(shape) == 3 else 1
-    if len(shape) == 3:
-        dataset.PlanarConfiguration = 0
-    if frames:
-        dataset.NumberOfFrames = frames
-    dataset.PhotometricInterpretation = "RGB" if len(shape) == 3 else "MONOCHROME2"
-    dataset.BitsAllocated = dataset.BitsStored = values.dtype.itemsize * 8
-    dataset.HighBit, dataset.PixelRepresentation = dataset.BitsStored - 1, int(values.dtype.kind == "i")
-    dataset.PixelData = values.tobytes()
-    dataset["PixelData"].VR = "OW" if dataset.BitsAllocated > 8 else "OB"
     return dataset
 
 

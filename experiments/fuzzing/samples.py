@@ -97,22 +97,14 @@ def _dicom(values: Any, file: str = "a.dcm", syntax: str = "", **elements: Any) 
         from pydicom.encaps import encapsulate
         from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+        from experiments.data.dicom_pixels import set_pixels
+
         dataset = Dataset()
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, "1.2.826.0.1.3680043.8.498.1"
         dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = "Quagmire^Zebedee", "PID-77031", "19510423"
-        is_colour = values.shape[-1] == 3
-        dataset.Rows, dataset.Columns = values.shape[-3:-1] if is_colour else values.shape[-2:]
-        dataset.SamplesPerPixel = 3 if is_colour else 1
-        dataset.PhotometricInterpretation = "RGB" if is_colour else "MONOCHROME2"
-        if is_colour:
-            dataset.PlanarConfiguration = 0
-        dataset.BitsAllocated = dataset.BitsStored = values.dtype.itemsize * 8
-        dataset.HighBit = dataset.BitsStored - 1
-        dataset.PixelRepresentation = int(values.dtype.kind == "i")
-        dataset.PixelData = values.tobytes()
-        dataset["PixelData"].VR = "OW" if dataset.BitsAllocated > 8 else "OB"
+        set_pixels(dataset, values, frames=elements.get("NumberOfFrames", 0))
         for name, value in elements.items():
             setattr(dataset, name, value)
         if syntax in JPEG_OPTIONS:

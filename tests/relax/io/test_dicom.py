@@ -42,6 +42,7 @@ from pydicom.uid import (  # noqa: E402
     generate_uid,
 )
 
+from experiments.data.dicom_pixels import set_pixels  # noqa: E402
 from relax.exports.writing import write_dicom  # noqa: E402
 from relax.io import header  # noqa: E402
 from relax.io.dicom import read_dicom  # noqa: E402
@@ -78,19 +79,7 @@ def dicom(
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
     dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, generate_uid()
-    dataset.Rows, dataset.Columns = values.shape[1:3] if frames else values.shape[:2]
-    dataset.SamplesPerPixel = 3 if values.ndim - bool(frames) == 3 else 1
-    if dataset.SamplesPerPixel == 3:
-        dataset.PlanarConfiguration = 0
-    if frames:
-        dataset.NumberOfFrames = frames
-    dataset.PhotometricInterpretation = photometric
-    dataset.BitsAllocated = values.dtype.itemsize * 8
-    dataset.BitsStored = bits or dataset.BitsAllocated
-    dataset.HighBit = dataset.BitsStored - 1
-    dataset.PixelRepresentation = int(values.dtype.kind == "i")
-    dataset.PixelData = values.tobytes() + b"\0" * (values.nbytes % 2)
-    dataset["PixelData"].VR = "OW" if dataset.BitsAllocated > 8 else "OB"
+    set_pixels(dataset, values, frames=frames or 0, photometric=photometric, bits=bits or 0)
     for name, value in elements.items():
         setattr(dataset, name, value)
     pydicom.dcmwrite(path, dataset, enforce_file_format=True)
