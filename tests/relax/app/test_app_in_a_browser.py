@@ -66,7 +66,7 @@ def test_what_is_painted_over_moves_the_similarity_and_clearing_brings_it_back(v
     page = visit()
     page.select_option("#encoder", "blocks")
     drop(page, picture())
-    expect(page.locator("#painted")).to_have_text("Nothing is painted yet.")
+    expect(page.locator("#painted")).to_have_text("Nothing is painted yet.")  # said by the first answer, not before
     assert similarity(page) == (1, 0)
 
     page.locator("#easel").scroll_into_view_if_needed()
