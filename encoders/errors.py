@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from encoders.values import printable
 
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+(?=>)")
 STEADY = 0.05  # largest difference of two embeddings of one picture, as a share of their length, without a warning
 
 
@@ -20,11 +20,15 @@ class EncoderWarning(UserWarning):
     """An encoder was loaded, but with a flaw to know about before its maps are trusted."""
 
 
+def without_addresses(text: str) -> str:
+    """The text without the places in memory of the objects in it, which say nothing: <Thing at 0x7f3c> is <Thing>."""
+    return _ADDRESS.sub("", text)
+
+
 def one_line(error: BaseException, limit: int = 200) -> str:
     """The first line of an error's text, cut to `limit` characters, or its type where it has no text.
 
-    A file may have put control characters into it: question marks stand for them. Where an object lies in memory says
-    nothing, and is left out.
+    A file may have put control characters into it: question marks stand for them. Addresses in memory are left out.
 
     A first line that ends with a colon only announces the second, which then follows it; a key alone says nothing.
     """
@@ -37,7 +41,7 @@ def one_line(error: BaseException, limit: int = 200) -> str:
         text = f"KeyError {text}"
     if text.endswith(":"):
         text = " ".join([text, *(line.strip() for line in lines[1:2])])
-    text = printable(_ADDRESS.sub("", text))
+    text = printable(without_addresses(text))
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

@@ -11,9 +11,9 @@ from .exports.writing import export_maps as export_maps
 from .exports.writing import write_dicom as write_dicom
 from .io.errors import ImageError as ImageError
 from .io.images import read_image as read_image
-from .io.volume import read_series as read_series
-from .io.volumes import write_nifti as write_nifti
-from .io.voxels import read_volume as read_volume
+from .io.volumes.opening import read_series as read_series
+from .io.volumes.voxels import read_volume as read_volume
+from .io.volumes.writing import write_nifti as write_nifti
 from .loading import load as load
 from .plotting.figure import figure as figure
 from .plotting.overlay import overlay as overlay

@@ -10,7 +10,7 @@ from torch import Tensor
 from encoders import Encoder
 from masking import FILLS, REGIONS, GivenMasks, GridSurrogate, MaskRequest, MaskSource, RandomGrid, Region, make_fill
 from relax.io.images import ImageSource, read_named
-from relax.io.within import Within
+from relax.io.regions.within import Within
 from relax.settings import Hiding
 
 

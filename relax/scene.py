@@ -36,7 +36,7 @@ from relax.frame import Frame, VolumeFrame
 from relax.hiding import fill_pixels, grid_surrogate, mask_source, region_of
 from relax.io.images import ImageSource, name_of, narrow_range, read_with_record
 from relax.io.picture import Voxels
-from relax.io.within import Within, read_within
+from relax.io.regions.within import Within, read_within
 from relax.maps import map_unit
 from relax.settings import Execution, Fill, Hiding
 from relax.yardsticks import Yardsticks

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -26,3 +27,42 @@ def browser():
         running = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         yield running
         running.close()
+
+
+@dataclass
+class Pages:
+    """Pages of a browser, each in a context of its own, with what they complained about and what they asked for."""
+
+    browser: object
+    noises: list = field(default_factory=list)
+    requests: list = field(default_factory=list)
+    contexts: list = field(default_factory=list)
+
+    def open(self, address, **options):
+        """A page at an address; `options` are those of a context, such as viewport."""
+        self.contexts.append(self.browser.new_context(**options))
+        page = self.contexts[-1].new_page()
+        page.set_default_timeout(30_000)  # a busy machine is not a fault
+        page.on("console", lambda message: self.noises.append(message.text))
+        page.on("pageerror", lambda error: self.noises.append(str(error)))
+        page.on("dialog", lambda dialog: (self.noises.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(address)
+        return page
+
+    def close(self):
+        """Close all; afterwards nothing is added to noises and requests."""
+        while self.contexts:
+            self.contexts.pop().close()
+
+    def asked_beside(self, *allowed):
+        """The addresses that were asked for and do not begin in one of these ways."""
+        return {url for url in self.requests if not url.startswith(allowed)}
+
+
+@pytest.fixture
+def pages(browser):
+    """A `Pages` for one test."""
+    opened = Pages(browser)
+    yield opened
+    opened.close()

@@ -151,6 +151,27 @@ def test_the_layers_inside_relax_are_in_order():
                 assert layer_of(name) <= layer_of(module), f"{module} imports {name}, which is above it"
 
 
+SUB_ROOMS = {  # of relax/io, with those that each may import
+    "raster": set(),
+    "dicom": set(),
+    "volumes": {"dicom"},
+    "regions": {"raster", "dicom", "volumes"},
+}
+
+
+@pytest.mark.parametrize("room", SUB_ROOMS)
+def test_the_sub_rooms_of_io_import_only_what_the_arrows_allow(room):
+    known = modules("relax")
+    prefix = f"relax.io.{room}."
+    own = {module: path for module, path in known.items() if module.startswith(prefix)}
+    assert own
+
+    for module, path in own.items():
+        for name, _ in imports(path, known):
+            other = name.removeprefix("relax.io.").split(".")[0]
+            assert other not in SUB_ROOMS or other in SUB_ROOMS[room] | {room}, f"{module} imports {name}"
+
+
 def test_imports_inside_functions_are_for_start_up_time_or_for_extras():
     """The command line waits for torch only where it needs it, so its commands may import the library late."""
     known = modules("relax", "encoders", "masking", "similarity")
@@ -165,7 +186,7 @@ def test_imports_inside_functions_are_for_start_up_time_or_for_extras():
 
 LATE = {
     ("relax.metrics.sanity", "relax.metrics.random_weights"),  # torch
-    ("relax.io.within", "relax.io.drawn"),  # the extra [medical]
+    ("relax.io.regions.within", "relax.io.regions.drawn"),  # the extra [medical]
     ("relax.method", "relax.baselines"),  # captum and grad-cam
     ("relax.explanation", "relax.plotting.figure"),  # matplotlib
     ("relax.explanation", "relax.report.notebook"),
@@ -176,13 +197,13 @@ LATE = {
     ("relax.explanation", "relax.estimators.convergence"),  # torch
     ("relax.metrics.results", "relax.plotting.evaluation"),
     ("relax.metrics.results", "relax.plotting.drawing"),
-    ("relax.io.medical", "relax.io.dicom"),  # the extra [medical]
-    ("relax.io.medical", "relax.io.volume"),
-    ("relax.io.gathering", "relax.io.inventory"),
-    ("relax.io.gathering", "relax.io.dicomdir"),
-    ("relax.io.sources", "relax.io.inventory"),
-    ("relax.io.sources", "relax.io.volume"),
-    ("relax.io.choice", "relax.io.header"),
+    ("relax.io.medical", "relax.io.dicom.frame"),  # the extra [medical]
+    ("relax.io.medical", "relax.io.volumes.opening"),
+    ("relax.io.gathering", "relax.io.dicom.inventory"),
+    ("relax.io.gathering", "relax.io.dicom.dicomdir"),
+    ("relax.io.sources", "relax.io.dicom.inventory"),
+    ("relax.io.sources", "relax.io.volumes.opening"),
+    ("relax.io.choice", "relax.io.dicom.naming"),
     ("relax.io.tiles", "relax.slides.opening"),  # the extra [pathology]
     ("relax.io.tiles", "relax.slides.store"),
 }

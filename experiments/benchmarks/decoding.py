@@ -34,7 +34,7 @@ from experiments.options import Options
 from experiments.record import write_results
 from relax.io.errors import ImageError
 from relax.io.limits import PICTURES, RESULT, sharing_memory
-from relax.io.opening import formats
+from relax.io.raster.opening import formats
 
 READERS = 4
 

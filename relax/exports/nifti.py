@@ -10,7 +10,7 @@ from relax.exports.maker import Choices
 from relax.exports.sheaf import Sheaf
 from relax.io.errors import ImageError
 from relax.io.extra import medical_extra
-from relax.io.stack import affine_of, arranged, stacks
+from relax.io.volumes.stack import affine_of, arranged, stacks
 
 with medical_extra():
     from nibabel.nifti1 import Nifti1Image

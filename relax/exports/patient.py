@@ -15,8 +15,9 @@ from typing import Any
 
 from relax.exports.kinds import KEEP
 from relax.exports.sheaf import Frame, Sheaf
+from relax.io.dicom.elements import GEOMETRY
+from relax.io.dicom.reading import read_elements
 from relax.io.extra import medical_extra
-from relax.io.header import GEOMETRY, read_elements
 from relax.text import listed, one_of
 
 with medical_extra():

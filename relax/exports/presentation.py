@@ -18,8 +18,8 @@ from relax.exports.maker import Choices, Series, device, recipe
 from relax.exports.patient import Identity, checked_keep
 from relax.exports.references import StandIns
 from relax.exports.sheaf import Sheaf
+from relax.io.dicom.elements import GREY
 from relax.io.extra import medical_extra
-from relax.io.header import GREY
 from relax.maps import ExplanationLike
 from relax.plotting.overlay import outlines
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relax.io.dicom.header import checked_frame, frame_header, open_header
+from relax.io.dicom.inventory import Entry, entry_of
 from relax.io.errors import ImageError, decoding_errors
+from relax.io.explained import checked_source
 from relax.io.extra import medical_extra
-from relax.io.header import checked_frame, frame_header, open_header
-from relax.io.inventory import Entry, entry_of
-from relax.io.series import SeriesVolume
-from relax.io.source import checked_source
-from relax.io.stack import PLACING, Place, arranged, stacks
+from relax.io.volumes.series import SeriesVolume
+from relax.io.volumes.stack import PLACING, Place, arranged, stacks
 from relax.maps import MAPS, ExplanationLike
 from relax.questions.volume import VolumeExplanation
 from relax.text import one_of
@@ -38,7 +38,7 @@ class Frame:
         several: Whether the file may hold more than one.
         kind: UID of the kind of object, its SOP class.
         instance: UID of the object, its SOP instance.
-        header: Pixels and geometry, see `relax.io.header`.
+        header: Pixels and geometry, see `relax.io.dicom.header`.
     """
 
     file: Path = field(repr=False)

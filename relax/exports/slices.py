@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from relax.io.choice import parse, split_choice, unparse
+from relax.io.explained import checked_source
 from relax.io.picture import AXES
-from relax.io.source import checked_source
-from relax.io.volume import open_volume
+from relax.io.volumes.opening import open_volume
 from relax.maps import ExplanationLike
 from relax.questions.volume import VolumeExplanation
 

@@ -17,7 +17,7 @@ from relax.exports.slices import volume_of_slices
 from relax.files import written_together
 from relax.io.choice import split_choice
 from relax.io.extra import medical_extra
-from relax.io.volumes import write_nifti, write_volume
+from relax.io.volumes.writing import write_nifti, write_volume
 from relax.maps import MAPS, ExplanationLike
 from relax.questions.volume import VolumeExplanation
 from relax.text import one_of

@@ -202,7 +202,7 @@ def stem_of(address: str) -> str:
 
 def _names_patient(text: str, path: Path) -> bool:
     try:
-        from relax.io.header import names_patient
+        from relax.io.dicom.naming import names_patient
 
         return names_patient(text, path)
     except ImportError:

@@ -31,7 +31,7 @@ class Row:
     Attributes:
         picture: As `relax.io.images.read_image` takes it.
         name: Of the data set, and the number in it, from 0.
-        within: What names the region in it that masks vary in, where it has its own; see `relax.io.within`.
+        within: What names the region in it that masks vary in, where it has its own; see `relax.io.regions.within`.
     """
 
     picture: Any

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from encoders.errors import without_addresses
 from relax.text import printable
 
 
@@ -14,18 +15,18 @@ class ImageError(ValueError):
     """An image cannot be used. The message is one line: the image, the problem, the way out."""
 
 
-_QUOTED = re.compile(r"""b?(['"])(?:\\.|(?!\1).)*\1|<[^<>]* at 0x[0-9a-f]+>""")  # or an object of Python
+_QUOTED = re.compile(r"""b?(['"])(?:\\.|(?!\1).)*\1""")
 
 
 def in_one_line(error: Exception, limit: int = 200) -> str:
     """The message of a library's error on one line of at most `limit` characters, or its type if it has none.
 
     What it quotes is left out, since it may be text of the file's header, and with it the name of a patient; but an
-    AttributeError quotes names of types and elements only. Objects with their address in memory are left out, too.
+    AttributeError quotes names of types and elements only. Addresses in memory are left out, too.
     """
     text = " ".join(str(error).split())
     text = text if isinstance(error, AttributeError) else _QUOTED.sub("…", text)
-    return printable(text)[:limit] or type(error).__name__
+    return printable(without_addresses(text))[:limit] or type(error).__name__
 
 
 @contextmanager

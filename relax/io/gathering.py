@@ -17,7 +17,7 @@ from relax.io.choice import name_within
 from relax.io.errors import ImageError
 
 if TYPE_CHECKING:  # an extra comes with it, and folders without DICOM need none
-    from relax.io.inventory import Entry
+    from relax.io.dicom.inventory import Entry
 
 NO_PICTURE, DUPLICATE, LOCALISER = "no picture", "duplicate", "localiser"
 OTHER, NO_FILE = "of another ending", "no file"
@@ -87,7 +87,7 @@ def gathered(
 
     Args:
         path: The folder, with those below it, or the DICOMDIR.
-        series: Number, UID or name (`relax.io.inventory.Entry.series_name`) of the only series that counts.
+        series: Number, UID or name (`relax.io.dicom.inventory.Entry.series_name`) of the only series that counts.
         recursive: Whether to include folders below it.
         leave_out: A folder to skip.
 
@@ -100,7 +100,7 @@ def gathered(
         listing = Listing(path).walk(recursive=recursive, leave_out=leave_out)
         files = sorted(listing.images)
     else:
-        from relax.io.dicomdir import listed_files
+        from relax.io.dicom.dicomdir import listed_files
 
         listing = Listing(path.parent)
         files, missing = listed_files(path)
@@ -131,7 +131,7 @@ def sorted_out(
             seen.add(entry.instance)
             entries.append(entry)
     if series is not None:
-        from relax.io.inventory import named_series
+        from relax.io.dicom.inventory import named_series
 
         entries, others = named_series(entries, series), []
         passed = [item for item in passed if item.why != NO_PICTURE]
@@ -146,7 +146,7 @@ def _entry(file: Path) -> Entry | None:
     """The entry of a DICOM file; None for other files, and for what cannot be read, which is told when it is."""
     if ".dcm" not in image_endings() or not looks_like_dicom(file):
         return None
-    from relax.io.inventory import entry_of
+    from relax.io.dicom.inventory import entry_of
 
     try:
         return entry_of(file)

@@ -28,7 +28,7 @@ from relax.io.errors import ImageError, decoding_errors
 from relax.io.medical import read_chosen
 from relax.io.picture import Voxels
 from relax.io.pixels import Raster, array_pixels
-from relax.io.raster import read_file, read_pillow
+from relax.io.raster.reading import read_file, read_pillow
 from relax.io.sources import names_several, sources_of
 from relax.text import printable
 
@@ -161,7 +161,8 @@ def name_of(source: object) -> str:
     """The name of an image in messages and provenance: its path as given, or its type and shape.
 
     A hash of the file replaces a DICOM or NIfTI path that ends in #name=hash, and a DICOM path that tells one of the
-    identifiers in the file (a name, a number, a date, a UID, the institution), in any form: see `relax.io.identity`.
+    identifiers in the file (a name, a number, a date, a UID, the institution), in any form: see
+    `relax.io.dicom.identity`.
     """
     if isinstance(source, Row | Voxels):
         return source.name

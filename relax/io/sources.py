@@ -148,7 +148,7 @@ def files_of(address: str | Path) -> list[Path]:
     """
     path, kind, choice = split_choice(os.fspath(address))
     if kind == "series":
-        from relax.io.volume import files_at
+        from relax.io.volumes.opening import files_at
 
         return files_at(path, kind, parse(choice, kind).get("series"))
     other = pair_of(path) if kind == "nifti" else None
@@ -211,7 +211,7 @@ def write_passed_over(folder: Path, rows: Iterable[Row], name: str = PASSED_OVER
 def _of_file(path: Path, kind: str, values: dict[str, Any], address: str) -> list[str]:
     """The frames, slices or tiles of a file that are named, or what was named itself."""
     if values.get("frame") == ALL:
-        from relax.io.inventory import entry_of
+        from relax.io.dicom.inventory import entry_of
 
         return _frames(path, entry_of(path).frames, values)
     if "tiles" in values:
@@ -248,7 +248,7 @@ def _frames(file: Path, count: int, values: dict[str, Any]) -> list[str]:
 
 def _slices(path: Path, kind: str, values: dict[str, Any], plane: str) -> list[str]:
     """The address of each slice of a volume."""
-    from relax.io.volume import volume_at
+    from relax.io.volumes.opening import volume_at
 
     count = volume_at(path, kind, {name: value for name, value in values.items() if name != plane}).count(plane)
     return [f"{path}#{unparse({**values, plane: number})}" for number in range(count)]

@@ -25,7 +25,7 @@ from encoders.folders import Listing, image_endings, is_dicom
 from relax.io.choice import folder_name, split_choice, stem_of
 from relax.io.errors import ImageError
 from relax.io.images import name_of
-from relax.io.masks import is_lossy, mask_values
+from relax.io.regions.masks import is_lossy, mask_values
 from relax.metrics.maps import Mask
 
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels from 0, edges not centres

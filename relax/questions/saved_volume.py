@@ -12,12 +12,12 @@ import numpy as np
 from relax.explanation import Explanation
 from relax.files import with_ending
 from relax.io.choice import split_choice, unparse
-from relax.io.nifti import Volume
+from relax.io.explained import checked_source
 from relax.io.picture import AXES
 from relax.io.small import small_picture
-from relax.io.source import checked_source
-from relax.io.volume import open_volume
-from relax.io.voxels import voxels_of
+from relax.io.volumes.opening import open_volume
+from relax.io.volumes.volume import Volume
+from relax.io.volumes.voxels import voxels_of
 from relax.maps import MAPS
 from relax.questions.volume import VolumeExplanation, sliced
 from relax.records import check_record, read_json

@@ -27,7 +27,7 @@ from relax.estimators.budget import Progress
 from relax.explainer import explain_images
 from relax.explanation import Explanation
 from relax.io.images import ImageSource, read_with_record
-from relax.io.within import read_within
+from relax.io.regions.within import read_within
 from relax.keywords import ExplainKeywords, shows
 from relax.metrics.maps import Map, known_in_both, pearson
 from relax.plotting.caption import trust_in_words

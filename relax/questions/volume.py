@@ -29,12 +29,12 @@ from relax.io.choice import split_choice
 from relax.io.datasets import Row
 from relax.io.errors import ImageError
 from relax.io.images import ImageSource, name_of
-from relax.io.nifti import Volume, axis_number
 from relax.io.picture import AXES, Window
-from relax.io.volume import open_volume
-from relax.io.volumes import write_volume
-from relax.io.voxels import voxels_of
-from relax.io.within import slices_of
+from relax.io.regions.within import slices_of
+from relax.io.volumes.opening import open_volume
+from relax.io.volumes.volume import Volume, axis_number
+from relax.io.volumes.voxels import voxels_of
+from relax.io.volumes.writing import write_volume
 from relax.keywords import ExplainKeywords, shows
 from relax.maps import MAPS
 from relax.method import image_explainer
@@ -169,7 +169,9 @@ def explain_volume(
         indices: For an encoder of pictures. Numbers of the slices, from 0 (leftmost, rearmost, lowest); None is all of
             them, slice(10, 40, 5) every fifth from 10 to 35.
         volume: Which volume of a 4-D file, from 0.
-        window: (centre, width), the same for all slices; None as for `read_nifti`.
+        window: (centre, width), the same for all slices. None takes the display range of the header of a NIfTI, if the
+            volume can be seen in it, else the percentiles 0.5 and 99.5 of the volume; of a DICOM series its first
+            window, or the lowest and highest value.
         started: Called with the name of each slice before it starts.
         done: Called after each slice with everything explained so far, so that an interrupted run need not lose it.
         progress: As for `relax.explain`, starting over with each slice.

@@ -14,6 +14,7 @@ from encoders.errors import one_line
         (ValueError(), "ValueError"),
         (ValueError("a \x1b[31mred\x07 name\x00"), "a ?[31mred? name?"),
         (ValueError("malformed <ast.Compare object at 0x7f3c4a32c340>"), "malformed <ast.Compare object>"),
+        (ValueError("3 > 2 at 0x10"), "3 > 2 at 0x10"),
         (ValueError("x" * 300), "x" * 197 + "..."),
     ],
 )

@@ -88,28 +88,19 @@ def secret(ask):
 
 
 @pytest.fixture
-def visit(app, browser):
+def visit(app, pages):
     """Open the page; at the end: nothing failed in it, and no request left this machine."""
-    noises, requests, contexts = [], [], []
 
     def open_page(**options):
-        contexts.append(browser.new_context(accept_downloads=True, **options))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(30_000)
-        page.on("console", lambda message: noises.append(message.text))
-        page.on("pageerror", lambda error: noises.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(app.address)
+        page = pages.open(app.address, accept_downloads=True, **options)
         page.wait_for_selector("html[data-ready]")
         return page
 
-    open_page.noises = noises
+    open_page.noises = pages.noises
     yield open_page
-    for context in contexts:
-        context.close()
-    assert [noise for noise in noises if "422" not in noise and "413" not in noise] == []  # refusals are logged
-    allowed = (app.address, f"blob:{app.address}", "data:", "about:srcdoc")
-    assert [url for url in requests if not url.startswith(allowed)] == []
+    pages.close()
+    assert [noise for noise in pages.noises if "422" not in noise and "413" not in noise] == []  # refusals are logged
+    assert pages.asked_beside(app.address, f"blob:{app.address}", "data:", "about:srcdoc") == set()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from relax.io.errors import in_one_line
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("cannot identify <_io.BytesIO object at 0x7ff6384b72e0>", "cannot identify …"),
+        ("cannot identify <_io.BytesIO object at 0x7ff6384b72e0>", "cannot identify <_io.BytesIO object>"),
         ("bad value 'Doe^Jane' in\n element", "bad value … in element"),
         ("a < b, and 3 > 2 at 0x10", "a < b, and 3 > 2 at 0x10"),
         ("", "RuntimeError"),

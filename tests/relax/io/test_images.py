@@ -648,7 +648,7 @@ def test_whatever_a_reader_raises_becomes_one_kind_of_error(tmp_path, monkeypatc
         def broken(image, error=error, **options):
             raise error
 
-        monkeypatch.setattr("relax.io.raster.read_pillow", broken)
+        monkeypatch.setattr("relax.io.raster.reading.read_pillow", broken)
         reason = refused(tmp_path / "a.png", "a.png: ")
         assert "needs more memory" in reason if isinstance(error, MemoryError) else "cannot be decoded" in reason
 

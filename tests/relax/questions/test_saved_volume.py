@@ -14,7 +14,7 @@ pytest.importorskip("nibabel", reason="the extra [medical] is not installed")
 
 from relax.questions.saved_volume import load_volume
 from relax.questions.volume import explain_volume
-from tests.relax.io.test_nifti import nifti, quarter_means, stored_as
+from tests.relax.io.volumes.test_nifti import nifti, quarter_means, stored_as
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from relax.run import Interrupted
 nib = pytest.importorskip("nibabel", reason="the extra [medical] is not installed")
 
 from relax.questions.saved_volume import load_volume  # noqa: E402
-from tests.relax.io.test_nifti import stored_as  # noqa: E402
+from tests.relax.io.volumes.test_nifti import stored_as  # noqa: E402
 
 
 def first_voxel(volumes):

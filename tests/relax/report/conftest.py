@@ -6,30 +6,20 @@ from relax.report import write_report
 
 
 @pytest.fixture
-def visit(browser, tmp_path):
+def visit(pages, tmp_path):
     """Open a report; at the end: nothing failed, and no network request was made."""
-    noises, requests, contexts = [], [], []
 
     def open_page(report, **options):
-        contexts.append(browser.new_context(offline=True, **options))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(30_000)  # a busy machine is not a fault
-        page.on("console", lambda message: noises.append(message.text))
-        page.on("pageerror", lambda error: noises.append(str(error)))
-        page.on("dialog", lambda dialog: (noises.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda request: requests.append(request.url))
-        address = write_report(report, tmp_path / "r.html").as_uri()
-        page.goto(address)
+        page = pages.open(write_report(report, tmp_path / "r.html").as_uri(), offline=True, **options)
         if report.exhibits or report.collection:
             page.wait_for_selector("html[data-ready]")
         return page
 
-    open_page.noises = noises
+    open_page.noises = pages.noises
     yield open_page
-    for context in contexts:
-        context.close()
-    assert noises == []
-    assert {url for url in requests if not url.startswith(("data:", "blob:"))} == {(tmp_path / "r.html").as_uri()}
+    pages.close()
+    assert pages.noises == []
+    assert pages.asked_beside("data:", "blob:") == {(tmp_path / "r.html").as_uri()}
 
 
 def wait_for_picture(page, number):

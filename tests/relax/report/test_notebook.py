@@ -11,29 +11,18 @@ from tests.relax.report.test_report import HOSTILE, explanation
 
 
 @pytest.fixture
-def cells(browser, tmp_path):
+def cells(pages, tmp_path):
     """Open a page that holds outputs, as a notebook does."""
-    contexts, noises, requests = [], [], []
 
     def open_page(*outputs, **options):
         path = tmp_path / "notebook.html"
         path.write_text(f"<!DOCTYPE html><meta charset=utf-8><style>p {{ color: red }}</style>{''.join(outputs)}")
-        contexts.append(browser.new_context(offline=True, viewport={"width": 900, "height": 1400}, **options))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(30_000)
-        page.on("console", lambda message: noises.append(message.text))
-        page.on("pageerror", lambda error: noises.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(path.as_uri())
-        return page
+        return pages.open(path.as_uri(), offline=True, viewport={"width": 900, "height": 1400}, **options)
 
     yield open_page
-    for context in contexts:
-        context.close()
-    assert noises == []
-    assert {url for url in requests if not url.startswith(("data:", "blob:", "about:"))} == {
-        (tmp_path / "notebook.html").as_uri()
-    }
+    pages.close()
+    assert pages.noises == []
+    assert pages.asked_beside("data:", "blob:", "about:") == {(tmp_path / "notebook.html").as_uri()}
 
 
 def read(frame):
