@@ -16,5 +16,5 @@ def lafam(task: Task) -> Maps:
     """
     layer = activation_layer(task)
     mean = activations(task, layer)[0].double().mean(0)
-    settings = {"layer": layer.name, "grid": list(layer.grid)}
+    settings = {"layer": layer.name, "grid": list(layer.grid or ())}
     return Maps(task.to_view(mean), "mean activation", settings=settings)

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relax.baselines.layers import Tokens, find_tokens, hooked
+from encoders.trace import hooked
+from relax.baselines.layers import Tokens, find_tokens
 from relax.baselines.task import Maps, MethodError, Task
 
 
@@ -50,10 +51,11 @@ def attention_rollout(task: Task) -> Maps:
 
 def _map(task: Task, tokens: Tokens, mixed: Tensor, unit: str) -> Maps:
     """The row of the class token, or the mean row of the patches, without the prefix tokens."""
-    row = mixed[0] if tokens.has_class else mixed[tokens.prefix :].mean(0)
-    queries = "class token" if tokens.has_class else "mean of the patch tokens"
-    settings = {"queries": queries, "blocks": len(tokens.blocks), "grid": list(tokens.grid)}
-    return Maps(task.to_view(row[tokens.prefix :].view(tokens.grid)), unit, settings=settings)
+    last, grid = tokens.last, tokens.last.grid or ()
+    row = mixed[0] if last.class_token else mixed[last.prefix :].mean(0)
+    queries = "class token" if last.class_token else "mean of the patch tokens"
+    settings = {"queries": queries, "blocks": len(tokens.blocks), "grid": list(grid)}
+    return Maps(task.to_view(row[last.prefix :].view(grid)), unit, settings=settings)
 
 
 def _attention(task: Task, tokens: Tokens) -> list[Tensor]:
@@ -77,7 +79,7 @@ def _attention(task: Task, tokens: Tokens) -> list[Tensor]:
             fused += configurations
     with hooked(handles), _unfused(fused):
         task.embed(task.scene.view)
-    count = tokens.grid[0] * tokens.grid[1] + tokens.prefix
+    count = tokens.last.shape[0]
     if len(averages) != len(tokens.blocks) or any(mean.shape != (count, count) for mean in averages):
         raise MethodError(
             f"{task.method} needs the attention between all tokens of every block, which encoder "

@@ -11,7 +11,9 @@ import torch
 from pytorch_grad_cam import EigenCAM, GradCAM, GradCAMPlusPlus, LayerCAM
 from torch import Tensor, nn
 
-from relax.baselines.layers import Layer, activations, gradcam_layer
+from encoders.layouts import Layer
+from encoders.trace import module_of
+from relax.baselines.layers import activations, gradcam_layer
 from relax.baselines.task import Maps, MethodError, Task, gradients_allowed
 
 
@@ -77,8 +79,9 @@ class _Scores(nn.Module):
 
 def _weighted(task: Task, method: type) -> Maps:
     layer = gradcam_layer(task)
+    module = module_of(task.encoder, layer.name)
     with gradients_allowed():
-        cam = method(_Scores(task), [layer.module], reshape_transform=layer.feature_map)
+        cam = method(_Scores(task), [module], reshape_transform=layer.feature_map)
         recorder = cam.activations_and_grads
         try:
             pixels = task.leaf(task.view)
@@ -89,7 +92,7 @@ def _weighted(task: Task, method: type) -> Maps:
                     f"depend on it in encoder {task.encoder.name!r}: use eigencam or lafam"
                 )
             activation, gradient = recorder.activations[-1].float().numpy(), recorder.gradients[-1].float().numpy()
-            sums = torch.from_numpy(cam.get_cam_image(pixels, layer.module, None, activation, gradient, False))[0]
+            sums = torch.from_numpy(cam.get_cam_image(pixels, module, None, activation, gradient, False))[0]
         finally:
             recorder.release()
     unit = f"weighted activation, weights in {task.scalar.unit} / activation"
@@ -97,4 +100,4 @@ def _weighted(task: Task, method: type) -> Maps:
 
 
 def _settings(layer: Layer) -> dict[str, object]:
-    return {"layer": layer.name, "grid": list(layer.grid)}
+    return {"layer": layer.name, "grid": list(layer.grid or ())}

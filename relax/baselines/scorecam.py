@@ -29,7 +29,7 @@ def scorecam(task: Task) -> Maps:
         scores.append(task.scores(task.scene.masked(masks)))
     weights = torch.cat(scores).softmax(0)
     cam = torch.einsum("d,dij->ij", weights, channels.to(weights))
-    settings = {"layer": layer.name, "grid": list(layer.grid), "channels": len(channels)}
+    settings = {"layer": layer.name, "grid": list(layer.grid or ()), "channels": len(channels)}
     return Maps(task.to_view(cam.clamp(min=0)), "weighted activation", settings=settings, masks=len(channels))
 
 
