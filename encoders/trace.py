@@ -145,7 +145,7 @@ def recording(encoder: Encoder, names: Iterable[str], *, gradients: bool = False
                 return None
             if not copied.requires_grad:
                 copied.requires_grad_()
-            return _with(answer, entry, copied.clone())
+            return replaced(answer, entry, copied.clone())
 
         return hook
 
@@ -225,8 +225,8 @@ def tensor_in(answer: object) -> tuple[Tensor | None, str | int | None]:
     return (answer, entry) if usable else (None, None)  # type: ignore[return-value]
 
 
-def _with(answer: Any, entry: str | int | None, tensor: Tensor) -> Any:
-    """The answer with another tensor in that place."""
+def replaced(answer: Any, entry: str | int | None, tensor: Tensor) -> Any:
+    """The answer with another tensor in that place, as `tensor_in` names it."""
     if entry is None:
         return tensor
     if isinstance(entry, str):

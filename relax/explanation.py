@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from encoders.limits import TooLarge
 from relax.files import written_aside
 from relax.maps import MAPS, uncertainty_limit, where_certain
-from relax.npz import read_npz
+from relax.npz import read_npz, text_of
 from relax.records import check_record, read_json
 
 if TYPE_CHECKING:  # matplotlib takes a while to load
@@ -187,7 +187,7 @@ class Explanation:
         """
         try:
             arrays = read_npz(path, ("how", *MAPS, "image"), ["scores"])
-            record = read_json(_text(arrays.pop("how")))
+            record = read_json(text_of(arrays.pop("how")))
             check_record(record, {"format": int, "provenance": dict})
             version, provenance = record.get("format"), record.get("provenance")
             if version is None or provenance is None:
@@ -238,14 +238,6 @@ class Explanation:
 
         content: bytes = figure_file(self)
         return content
-
-
-def _text(values: NDArray[Any]) -> str:
-    """The text in an array without axes; numpy's own conversion fails on characters that there are not."""
-    if values.dtype.kind != "U" or values.shape:
-        raise ValueError(f"its record must be text; got {values.dtype} {values.shape}")
-    order = "be" if values.dtype.str.startswith(">") else "le"
-    return values.tobytes().decode(f"utf-32-{order}").rstrip("\0")
 
 
 def _check_provenance(provenance: dict[str, Any]) -> None:

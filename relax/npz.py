@@ -38,6 +38,14 @@ def read_npz(path: str | Path, names: Sequence[str], optional: Sequence[str] = (
         raise ValueError(one_line(error)) from error
 
 
+def text_of(values: NDArray[Any]) -> str:
+    """The text in an array without axes; numpy's own conversion fails on characters that there are not."""
+    if values.dtype.kind != "U" or values.shape:
+        raise ValueError(f"its record must be text; got {values.dtype} {values.shape}")
+    order = "be" if values.dtype.str.startswith(">") else "le"
+    return values.tobytes().decode(f"utf-32-{order}").rstrip("\0")
+
+
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{member.filename} is packed in a way that numpy does not use")

@@ -1,20 +1,14 @@
 """What a vision transformer attends to. Attention shows which tokens are mixed, not what the embedding is made of.
 
-The blocks of timm and DINO pass their attention through a dropout layer, where it is recorded; timm's fused kernels,
-which never hold it, are switched off for that one pass. torchvision's blocks can return it, and so do those of
-transformers once their kernels are switched off.
+`encoders.attention` records it while the network runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from encoders.trace import hooked
+from encoders.attention import watching_attention
 from relax.baselines.layers import Tokens, find_tokens
 from relax.baselines.task import Maps, MethodError, Task
 
@@ -62,22 +56,10 @@ def _attention(task: Task, tokens: Tokens) -> list[Tensor]:
     """(T, T) float64 of every block, in order, averaged over the heads; row = query. One forward pass."""
     averages: list[Tensor] = []
 
-    def record(weights: Tensor) -> None:
+    def record(_: str, weights: Tensor) -> None:
         averages.append(weights[0].to(task.scene.accumulator_device).double().mean(0))
 
-    handles, fused = [], []
-    for _, block in tokens.blocks:
-        layer: Any = _attention_layer(block)
-        if isinstance(layer, nn.MultiheadAttention):
-            handles.append(layer.register_forward_pre_hook(_request_weights, with_kwargs=True))
-            handles.append(layer.register_forward_hook(lambda _, __, output: record(output[1])))
-        elif isinstance(getattr(layer, "attn_drop", None), nn.Module):
-            handles.append(layer.attn_drop.register_forward_hook(lambda _, __, output: record(output)))
-            fused.append(layer)
-        elif layer is not None and (configurations := _configurations(layer)):
-            handles += [part.register_forward_hook(_returned(record)) for part in layer.modules()]
-            fused += configurations
-    with hooked(handles), _unfused(fused):
+    with watching_attention(dict(tokens.blocks), record):
         task.embed(task.scene.view)
     count = tokens.last.shape[0]
     if len(averages) != len(tokens.blocks) or any(mean.shape != (count, count) for mean in averages):
@@ -86,45 +68,3 @@ def _attention(task: Task, tokens: Tokens) -> list[Tensor]:
             f"{task.encoder.name!r} does not expose: use gradcam or lafam"
         )
     return averages
-
-
-def _attention_layer(block: nn.Module) -> Any:
-    """What timm, torchvision and transformers call it."""
-    names = ("attn", "self_attention", "attention", "self_attn")
-    return next((layer for name in names if (layer := getattr(block, name, None)) is not None), None)
-
-
-def _configurations(layer: nn.Module) -> list[Any]:
-    """Those of transformers that say how attention is computed; none elsewhere."""
-    configurations = [getattr(part, "config", None) for part in layer.modules()]
-    return [configuration for configuration in configurations if hasattr(configuration, "_attn_implementation")]
-
-
-def _returned(record: Callable[[Tensor], None]) -> Callable[..., None]:
-    """A hook for layers that return (features, attention), the second None where a kernel never held it."""
-
-    def hook(_: nn.Module, __: Any, output: Any) -> None:
-        if isinstance(output, tuple) and len(output) > 1 and isinstance(output[1], Tensor):
-            record(output[1])
-
-    return hook
-
-
-def _request_weights(
-    _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    return inputs, {**named, "need_weights": True, "average_attn_weights": False}
-
-
-@contextmanager
-def _unfused(owners: list[Any]) -> Iterator[None]:
-    """Compute attention step by step: in blocks of timm, and where a configuration of transformers says how."""
-    plain = {"fused_attn": False, "_attn_implementation": "eager"}
-    settings = [(owner, name, getattr(owner, name)) for owner in owners for name in plain if hasattr(owner, name)]
-    try:
-        for owner, name, _ in settings:
-            setattr(owner, name, plain[name])
-        yield
-    finally:
-        for owner, name, before in settings:
-            setattr(owner, name, before)

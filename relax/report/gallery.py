@@ -126,15 +126,15 @@ def gallery(
     pictures = collection or Collection([frame.data["title"] for frame in frames], explained=range(len(frames)))
     yield skeleton
     yield f'<ol class="sheet">{"".join(frame.entry for frame in frames)}</ol></section>'
-    tables = {name: _table(table) for name, table in TABLES.items()}
-    yield _script("colours", {"tables": tables, "groups": GROUP_COLOURS} | PACKING)
+    tables = {name: colour_table(table) for name, table in TABLES.items()}
+    yield data_script("colours", {"tables": tables, "groups": GROUP_COLOURS} | PACKING)
     for frame in frames:
         ranges = {name: shared.get((name, unit)) for name, unit in frame.data["units"].items()}
-        yield _script("exhibit", frame.data | {"shared": ranges})
+        yield data_script("exhibit", frame.data | {"shared": ranges})
     for sheet in sheets.drawn(advance) if sheets else ():
         yield f'<script type="text/plain" class="sheet-file">{sheet}</script>'
     thumbnails = sheets and {"side": sheets.side, "across": sheets.across, "sizes": compressed(sheets.sizes)}
-    yield _script("collection", packed_collection(pictures) | {"thumbnails": thumbnails})
+    yield data_script("collection", packed_collection(pictures) | {"thumbnails": thumbnails})
 
 
 def common_ranges(frames: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str, float]]:
@@ -181,7 +181,7 @@ def _coloured(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.where(known[..., None], colours, np.array(GREY, np.uint8)).astype(np.uint8)
 
 
-def _table(name: str) -> str:
+def colour_table(name: str) -> str:
     """The 256 colours of a colour map as text: 768 bytes of red, green, blue."""
     colours = matplotlib.colormaps[name](np.arange(256), bytes=True)[:, :3]
     return base64.b64encode(colours.astype(np.uint8).tobytes()).decode()
@@ -191,5 +191,6 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _script(kind: str, data: dict[str, Any]) -> str:
+def data_script(kind: str, data: dict[str, Any]) -> str:
+    """Data for the script of a page, in an element of this class."""
     return f'<script type="application/json" class="{kind}">{embedded(data)}</script>'

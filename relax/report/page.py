@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
@@ -68,15 +68,50 @@ def page(report: Report, progress: Callable[[int, int], None] | None = None) -> 
     links |= ({"reading": "Reading the maps"} if report.about_maps else {}) | (
         {"settings": "Settings"} if report.settings else {}
     )
+    return document(
+        title=report.title,
+        made=_count(len(report.exhibits)),
+        contents=links,
+        body="\n".join(body),
+        style=style,
+        script=script,
+        reading=part("reading.html") if report.about_maps else "",
+        settings=settings(report.settings),
+    )
+
+
+def document(
+    *,
+    title: str,
+    contents: Mapping[str, str],
+    body: str,
+    style: str,
+    script: str,
+    made: str = "",
+    reading: str = "",
+    settings: str = "",
+) -> str:
+    """A page of this package as HTML, with the policy under which only its own style and script run.
+
+    Args:
+        title: The heading, plain text.
+        contents: Titles of the chapters, plain text, by the `id` of their elements.
+        body: HTML of the chapters, in which all text is escaped already.
+        style: The only one of the page.
+        script: The only one of the page.
+        made: Plain text before the date; ends in a separator if there is any.
+        reading: HTML of a chapter at the end; "" for none.
+        settings: HTML of the last chapter; "" for none.
+    """
     today = datetime.now()
     return Template(part("page.html")).substitute(
         policy=policy(style, script),
-        title=escaped(report.title),
-        made=escaped(f"{_count(len(report.exhibits))}{today.day} {today:%B %Y} · relax-explainer {_version()}"),
-        contents="".join(f'<li><a href="#{anchor}">{escaped(title)}</a></li>' for anchor, title in links.items()),
-        body="\n".join(body),
-        reading=part("reading.html") if report.about_maps else "",
-        settings=settings(report.settings),
+        title=escaped(title),
+        made=escaped(f"{made}{today.day} {today:%B %Y} · relax-explainer {_version()}"),
+        contents="".join(f'<li><a href="#{anchor}">{escaped(name)}</a></li>' for anchor, name in contents.items()),
+        body=body,
+        reading=reading,
+        settings=settings,
         style=style,
         script=script,
     )
