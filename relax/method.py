@@ -47,10 +47,12 @@ class WatchImage(Protocol):
         every: int | None = None,
         earlier: Explanation | None = None,
         longest: int | None = None,
+        in_view: bool = False,
     ) -> Iterator[Explanation]:
         """As `explaining`, for one image; without `every` only the finished explanation.
 
         With `longest`, all but the last have at most so many px along a side, which takes less time for photographs.
+        With `in_view`, the last is in the frame of the encoder's view, see `Scene.viewed`.
         """
 
 
@@ -78,8 +80,9 @@ def image_watcher(encoder: Encoder, settings: Settings) -> WatchImage:
         every: int | None = None,
         earlier: Explanation | None = None,
         longest: int | None = None,
+        in_view: bool = False,
     ) -> Iterator[Explanation]:
-        for explanation in watch_image(image, progress, every, earlier, longest):
+        for explanation in watch_image(image, progress, every, earlier, longest, in_view):
             record = explanation.provenance
             if record["converged"] is False and "stopped_early" not in record:
                 _warn_not_converged(explanation, budget)
@@ -110,6 +113,7 @@ def _relax(
     every: int | None = None,
     earlier: Explanation | None = None,
     longest: int | None = None,
+    in_view: bool = False,
 ) -> Iterator[Explanation]:
     """RELAX for one image, at each look and at last."""
     start = time.perf_counter()
@@ -119,6 +123,7 @@ def _relax(
     scores = None if earlier is None else earlier_scores(earlier, scene, asked, target, budget)
     curve = None if earlier is None else Convergence.of(earlier.provenance.get("convergence"))
     run, glance = Run(scene, target, budget, progress, every, scores, curve), scene.reduced(longest)
+    whole = scene.viewed() if in_view else scene
     for moments in run.looks():
         record = {
             **asked,
@@ -126,11 +131,12 @@ def _relax(
             "scale": scene.yardsticks.record(question.reference, warn=not run.early),
             **run.record(),
             "cost": {"passes": moments.count + (question.reference is None), "in_words": "masks"},
+            **({"placed": scene.placed()} if in_view else {}),
             **surroundings(encoder.device, time.perf_counter() - start),
         }
         if earlier is not None:
             record = continued(record, earlier.provenance)
-        frame = scene if run.over else glance
+        frame = whole if run.over else glance
         explanation = frame.explanation(moments, record, run.scores, warn=not run.early)
         if run.interrupted:
             raise Interrupted([explanation])

@@ -67,6 +67,7 @@ class Scene:
         read: How the pixels were read where the file leaves a choice (frame, window), as JSON types.
         within: The region of the image that masks vary in; None for all of it.
         region: The same in the view, for whose box the masks are; None for all of it.
+        in_view: Whether maps stay in the frame of the view, see `viewed`.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Scene:
     read: dict[str, Any] = field(default_factory=dict)
     within: Within | None = None
     region: Region | None = None
+    in_view: bool = False
 
     @classmethod
     def of(cls, image: ImageSource, encoder: Encoder, hiding: Hiding, estimator: str = "auto") -> Scene:
@@ -235,6 +237,20 @@ class Scene:
         within = None if self.within is None else self.within.reduced(size)
         return replace(self, image=F.interpolate(self.image, size, mode="area"), within=within)
 
+    def viewed(self) -> Scene:
+        """The same masks and embeddings, with maps and picture in the frame of the view: (h, w).
+
+        `placed` says where the view lies in the picture, so that `relax.frame.Frame` puts the maps there later. Around
+        the box of a region they are continued, as `Frame` needs it.
+        """
+        return replace(self, image=self.view.cpu(), in_view=True)
+
+    def placed(self) -> dict[str, Any]:
+        """Where the view lies in the picture: "size", (H, W), and "seen", as `Frame` has them, as JSON types."""
+        if isinstance(self.frame, VolumeFrame):
+            return {"size": list(self.frame.size)}
+        return {"size": list(self.frame.size), "seen": list(self.frame.seen)}
+
     def estimator(self, first: int = 0) -> Estimator:
         """Turns the scores of masks `first`, `first + 1`, ... into maps."""
         if self.surrogate is not None:
@@ -301,6 +317,9 @@ class Scene:
     @cached_property
     def frame(self) -> Frame | VolumeFrame:
         """Where the view lies in the image."""
+        if self.in_view:
+            height, width = self.size
+            return Frame(self.size, (0.0, 0.0, float(height), float(width)), self.region)
         if self.encoder.takes_volumes:
             return VolumeFrame(tuple(self.image.shape[2:]))
         return _frame(self.image, self.encoder, self.resized, self.region, self.within)

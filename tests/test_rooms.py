@@ -52,6 +52,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
         "settings",
         "keywords",
         "exports.kinds",
+        "bulk.defaults",
     },  # tables and choices, free of torch
     {"plotting"},
     {"report"},
@@ -72,6 +73,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"questions"},
     {"exports"},
     {"archive"},
+    {"bulk"},
     {"loading"},
     {"auditing"},
     {"slides"},
@@ -187,6 +189,7 @@ def test_imports_inside_functions_are_for_start_up_time_or_for_extras():
 LATE = {
     ("relax.metrics.sanity", "relax.metrics.random_weights"),  # torch
     ("relax.io.regions.within", "relax.io.regions.drawn"),  # the extra [medical]
+    ("relax.loading", "relax.bulk.store"),  # torch
     ("relax.method", "relax.baselines"),  # captum and grad-cam
     ("relax.explanation", "relax.plotting.figure"),  # matplotlib
     ("relax.explanation", "relax.report.notebook"),

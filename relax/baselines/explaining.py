@@ -91,6 +91,7 @@ class Baseline:
         every: int | None = None,
         earlier: Explanation | None = None,
         longest: int | None = None,
+        in_view: bool = False,
     ) -> Iterator[Explanation]:
         """Explain one image, at each look and at last; methods that do not average masks have no look but the last.
 
@@ -100,6 +101,7 @@ class Baseline:
             every: Masks between two looks, see `relax.run`; None for no look but the last.
             earlier: None; only RELAX itself continues an explanation.
             longest: Px along a side of all explanations but the last, at most.
+            in_view: Whether the last is in the frame of the encoder's view, see `Scene.viewed`.
 
         Raises:
             ImageError: If the image cannot be used.
@@ -129,9 +131,11 @@ class Baseline:
             provenance = {
                 **self._record(scene, scalar, target, maps),
                 "cost": {"passes": task.passes + passes_before, "in_words": self.method.passes_in_words},
+                **({"placed": scene.placed()} if in_view else {}),
                 **surroundings(self.encoder.device, time.perf_counter() - start),
             }
-            frame = scene if maps.run is None or maps.run.over else scene.reduced(longest)
+            whole = scene.viewed() if in_view else scene
+            frame = whole if maps.run is None or maps.run.over else scene.reduced(longest)
             explanation = _explanation(frame, maps, provenance)
             if maps.run is not None and maps.run.interrupted:
                 raise Interrupted([explanation])

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from relax.bulk.defaults import SHARD
+from relax.cli.bulk import BULK_PANEL, explain_in_shards
 from relax.cli.console import DONE, SOME_FAILED, UsageError
 from relax.cli.options import (
     DEFAULT_OUT,
@@ -30,6 +32,7 @@ from relax.cli.options import (
     Panels,
     Quiet,
     ThemeName,
+    option_name,
 )
 from relax.cli.usage import choice, listed, takes, usage_errors
 from relax.plotting.tables import FORMATS, KINDS, PANELS
@@ -72,6 +75,9 @@ relax explain cat.png --reference cats --foil animals
 
 relax explain cat.png --encoder torchvision:resnet50 --head network --method gradcam
     another method, for the class that the network predicts
+
+relax explain photos --no-figure --out maps
+    the maps of a whole folder in a few files, and no figures: stop it and run it again, it goes on where it was
 
 relax explain cat.png --trust --neighbours photos
     in addition: do the maps follow the picture, does the embedding stay put and keep its neighbours
@@ -130,6 +136,32 @@ def explain(
             rich_help_panel=OUT_PANEL,
         ),
     ] = False,
+    no_figure: Annotated[
+        bool,
+        typer.Option(
+            "--no-figure",
+            help="For thousands of pictures: no figures, and the maps of all in Parquet files of --out, which the same "
+            "command continues; `relax report` and relax.load read them.",
+            rich_help_panel=BULK_PANEL,
+        ),
+    ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="Try pictures again that failed in an earlier run.", rich_help_panel=BULK_PANEL
+        ),
+    ] = False,
+    shard: Annotated[
+        int, typer.Option(metavar="N", help="Pictures in a Parquet file.", min=1, rich_help_panel=BULK_PANEL)
+    ] = SHARD,
+    numbers: Annotated[
+        str,
+        typer.Option(
+            metavar="TYPE",
+            help="Of the maps in the files: float32, or float16 in half the space.",
+            rich_help_panel=BULK_PANEL,
+        ),
+    ] = "float32",
     out: Out = DEFAULT_OUT,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -138,13 +170,33 @@ def explain(
 
     Parts of the image are hidden at random, thousands of times; a part is important if showing it keeps the embedding
     close. Writes for each image a figure (.png, .svg or .pdf), the maps (.npz) and their provenance (.json); after
-    Ctrl-C those of the masks so far.
+    Ctrl-C those of the masks so far. With --no-figure, one set of files for all images instead.
     """
     if neighbours is not None and not trust:
         raise UsageError("--neighbours needs --trust")
     if more is not None and (more < 1 or options["masks"] is not None):
         raise UsageError(
             f"--more must be 1 or more; got {more}" if more < 1 else "--more adds to earlier masks: leave --masks out"
+        )
+    if no_figure or retry_failed:
+        _check_without_figure(
+            more=more is not None,
+            trust=trust,
+            overlay=overlay,
+            panels=panels != SHOWN,
+            format=format != "png",
+            theme=theme != "light",
+        )
+        return explain_in_shards(
+            images,
+            encoder,
+            options,
+            out,
+            retry_failed=retry_failed,
+            shard=shard,
+            numbers=numbers,
+            quiet=quiet,
+            debug=debug,
         )
     drawn = {"panels": listed("--panels", panels, KINDS), "theme": choice("--theme", theme, THEMES)}
     choice("--format", format, FORMATS)
@@ -176,6 +228,15 @@ def explain(
     )
     keep_passed_over(out, passed_over)
     return SOME_FAILED if failed else DONE
+
+
+def _check_without_figure(**given: bool) -> None:
+    """Refuse options that have no effect without figures."""
+    for name, is_given in given.items():
+        if is_given:
+            raise UsageError(
+                f"{option_name(name)} is for figures and files of single images: leave out --no-figure, or it"
+            )
 
 
 def _assess(encoder: Encoder, settings: Settings, neighbours: Path | None) -> Assess:

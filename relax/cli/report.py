@@ -6,10 +6,11 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, overload
+from typing import TYPE_CHECKING, Annotated, TypeAlias, overload
 
 import typer
 
+from relax.bulk.folder import is_run
 from relax.cli.console import DONE, SOME_FAILED, complain, prefixed, progress_bar
 from relax.cli.options import DEFAULT_OUT, OUT_PANEL, Debug, Quiet
 from relax.cli.usage import usage_errors
@@ -17,7 +18,10 @@ from relax.cli.usage import usage_errors
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from relax.bulk.store import StoredMaps
     from relax.report import Exhibit, Report
+
+MOST = 500  # pictures of a run on one page, which would else be too large for a browser
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -26,6 +30,9 @@ relax report relax-out/cat.npz relax-out/dog.npz
 
 relax report relax-out --title "Retinas of clinic 3" --out retinas.html
     every explanation saved in a folder
+
+relax report maps --out maps.html
+    the first 500 pictures of a run of `relax explain DIR --no-figure`
 
 relax report relax-out/brain.json --out brain.html
     a volume of `relax volume`: a slider over its slices, and a profile; --source names the volume if it was moved
@@ -43,8 +50,8 @@ def report(
         list[Path],
         typer.Argument(
             metavar="NPZ|DIR|JSON",
-            help="Files saved by `relax explain`, folders of them or of audits; or NAME.json of `relax volume`, "
-            "NAME-pair.json of `relax pair`.",
+            help="Files saved by `relax explain`, folders of them, of runs or of audits; or NAME.json of "
+            "`relax volume`, NAME-pair.json of `relax pair`.",
         ),
     ],
     out: Annotated[
@@ -66,10 +73,10 @@ def report(
 
     with usage_errors(debug=debug):
         record = record_among(explanations, source)
-        paths = [record] if record else explanation_files(explanations)
+        paths: Sequence[Saved] = [record] if record else explanation_files(explanations)
         if out.is_dir():
             raise ValueError(f"--out must be a file; {out} is a folder")
-        if out.resolve() in {path.resolve() for path in paths}:
+        if out.resolve() in {path.resolve() for path in paths if isinstance(path, Path)}:
             raise ValueError(f"--out {out} would replace an explanation: choose another name")
     try:
         with progress_bar("pictures", visible=not quiet) as bar:
@@ -125,7 +132,7 @@ def report_of(record: Path, source: Path | None, title: str | None) -> Report:
     return load_volume(record, source).report(title)
 
 
-def content_of(files: Sequence[Path], title: str | None) -> Report:
+def content_of(files: Sequence[Saved], title: str | None) -> Report:
     """The page of saved explanations: that of a stack if all are slices or frames of one file."""
     from relax.io.choice import stack_of
     from relax.report import plain_report, stack_report
@@ -140,16 +147,20 @@ def content_of(files: Sequence[Path], title: str | None) -> Report:
     return stack_report(SavedExhibits([files[at] for at in order]), sorted(numbers), word, *titles)
 
 
-def explanation_files(paths: Sequence[Path]) -> list[Path]:
-    """The files among the paths, and the `.npz` files of the folders, each once; of an audit its explained pictures.
+def explanation_files(paths: Sequence[Path]) -> list[Saved]:
+    """The files among the paths, and the `.npz` files of the folders, each once.
+
+    Of an audit its explained pictures, and of a run the first ones.
 
     Raises:
         ValueError: If a folder has none.
     """
-    files: list[Path] = []
+    files: list[Saved] = []
     for path in paths:
-        saved = [path]
-        if path.is_dir():
+        saved: Sequence[Saved] = [path]
+        if is_run(path):
+            saved = pictures_of_run(path)
+        elif path.is_dir():
             saved = audited_files(path) if (path / "audit.json").is_file() else sorted(path.glob("*.npz"))
         if not saved:
             raise ValueError(
@@ -160,13 +171,44 @@ def explanation_files(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
+def pictures_of_run(folder: Path) -> list[OfRun]:
+    """The pictures of a run that have maps; no more than a page can hold.
+
+    Raises:
+        ValueError: If it has none, or is damaged.
+    """
+    from relax.bulk.store import load_maps
+
+    maps = load_maps(folder)
+    if not maps.names:
+        raise ValueError(f"{folder} has no maps yet: run its command again")
+    if len(maps.names) > MOST:
+        complain(f"note: the page shows the first {MOST} of the {len(maps.names):,} pictures in {folder}")
+    return [OfRun(maps, name) for name in maps.names[:MOST]]
+
+
+@dataclass(frozen=True)
+class OfRun:
+    """A picture of a run."""
+
+    maps: StoredMaps
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Saved: TypeAlias = Path | OfRun
+"""Where an explanation is: a file, or a picture of a run."""
+
+
 def audited_files(folder: Path) -> list[Path]:
     """What an audit kept of its explained pictures, without their mirror images and hidden cells."""
     beside = (".hidden.npz", *(f".{mirror}.npz" for mirror in ("left-right", "top-bottom", "both")))
     return sorted(file for file in (folder / "maps").glob("*.npz") if not file.name.endswith(beside))
 
 
-def readable(paths: Sequence[Path], bar: Progress, *, debug: bool = False) -> list[Path]:
+def readable(paths: Sequence[Saved], bar: Progress, *, debug: bool = False) -> Sequence[Saved]:
     """The files that hold an explanation; the others are named on stderr with the reason."""
     good = []
     for path in bar.track(paths, description="reading"):
@@ -176,12 +218,12 @@ def readable(paths: Sequence[Path], bar: Progress, *, debug: bool = False) -> li
         except (ValueError, OSError) as error:
             if debug:
                 traceback.print_exc()
-            missing = isinstance(error, FileNotFoundError)
+            missing = isinstance(error, FileNotFoundError) and isinstance(path, Path)
             complain(f"{path}: there is no such file" if missing else prefixed(path, error))
     return good
 
 
-def exhibit_of(path: Path) -> Exhibit:
+def exhibit_of(path: Saved) -> Exhibit:
     """A saved explanation under the name of its image.
 
     Raises:
@@ -192,22 +234,24 @@ def exhibit_of(path: Path) -> Exhibit:
     from relax.report import Exhibit
     from relax.scale import doubts, yardsticks_in_words
 
-    explanation = Explanation.load(path)
+    explanation = Explanation.load(path) if isinstance(path, Path) else path.maps[path.name]
     try:
         recipe(explanation.provenance)
         yardsticks_in_words(explanation.provenance)
         doubts(explanation)
-        name = Path(str(explanation.provenance.get("image") or path.stem)).name
+        stem = path.stem if isinstance(path, Path) else path.name
+        name = Path(str(explanation.provenance.get("image") or stem)).name
     except (AttributeError, KeyError, TypeError, ValueError) as reason:
         raise ValueError(f"{path} is not a saved explanation: its provenance is not one ({reason})") from None
-    return Exhibit(explanation, name, notes=(("File", path.name),))
+    where = ("File", path.name) if isinstance(path, Path) else ("Picture", path.name)
+    return Exhibit(explanation, name, notes=(where,))
 
 
 @dataclass(frozen=True)
 class SavedExhibits(Sequence["Exhibit"]):
     """Explanations in files, each read on access, so that memory holds one at a time."""
 
-    paths: Sequence[Path]
+    paths: Sequence[Saved]
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -1,0 +1,123 @@
+"""From what a user names to the pictures of a plan."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from relax.bulk.folder import PLAN
+from relax.bulk.plan import Plan, Planned
+from relax.io.choice import discreet_name, split_choice
+from relax.io.errors import ImageError
+from relax.io.sources import Row, Sources, sources_of, state_of
+
+
+@dataclass
+class Listed:
+    """The pictures that are named, one after the other.
+
+    Attributes:
+        sources: What was named.
+        columns: Names and types of further columns.
+        passed_over: Name, why and detail of files that are no pictures.
+    """
+
+    sources: list[Sources]
+    columns: pa.Schema = field(default_factory=lambda: pa.schema([]))
+
+    @classmethod
+    def of(cls, named: Sequence[str | Path], leave_out: Path | None = None) -> Listed:
+        """List what is named, by absolute addresses, which hold for workers elsewhere; no picture is read.
+
+        Raises:
+            ImageError: If one of them names no picture, or cannot be listed.
+        """
+        sources = [sources_of(os.path.abspath(name), leave_out=leave_out) for name in named]
+        for name, source in zip(named, sources, strict=True):
+            if not source.pictures:
+                raise ImageError(f"{discreet_name(str(name))}: holds no picture that can be read")
+            if source.pictures == [os.path.abspath(name)] and not os.path.lexists(split_choice(source.pictures[0])[0]):
+                raise ImageError(f"{name}: no such file or folder")
+            source.warn()
+        return cls(sources)
+
+    @property
+    def passed_over(self) -> list[Row]:
+        """Name, why and detail of files that are no pictures."""
+        return [row for source in self.sources for row in source.passed_over()]
+
+    def __iter__(self) -> Iterator[Planned]:
+        """The pictures; of several sources, named by their path in the folder that holds all of them."""
+        roots = [source.root for source in self.sources]
+        root = Path(os.path.commonpath(roots)) if len(roots) > 1 else None
+        for source in self.sources:
+            named = source if root is None else replace(source, root=root)
+            for address in source.pictures:
+                yield Planned(named.name(address), address, *_state(address))
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How a plan differs from that of an earlier run.
+
+    Attributes:
+        new, changed, gone: Pictures.
+    """
+
+    new: int = 0
+    changed: int = 0
+    gone: int = 0
+
+    def __str__(self) -> str:
+        counts = {"new": self.new, "changed since": self.changed, "no longer there, whose maps are kept": self.gone}
+        return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+
+
+def up_to_date(folder: Path, listed: Listed, shard: int) -> tuple[Plan, Changes]:
+    """The plan of a run, written anew where pictures are new or have changed; those that are gone stay in it.
+
+    Raises:
+        ValueError: If the plan of an earlier run is damaged, or has other columns.
+        WriteError: If it cannot be written.
+    """
+    if not (folder / PLAN).is_file():
+        plan = Plan.write(folder, listed, listed.columns, shard)
+        names = pa.array(plan.names())
+        if pc.count_distinct(names).as_py() != len(names):
+            plan = Plan.write(folder, _each_once(listed), listed.columns, shard)
+        return plan, Changes()
+    plan = Plan.open(folder)
+    if not plan.columns.equals(listed.columns):
+        then, now = (", ".join(columns.names) or "none" for columns in (plan.columns, listed.columns))
+        raise ValueError(
+            f"the columns of the manifest must be those of the run in {folder}, {then}; got {now}: name another folder "
+            "to write to"
+        )
+    found = {picture.name: picture for picture in listed}
+    before = [picture for several in plan for picture in several]
+    changed = sum(picture.name in found and found[picture.name] != picture for picture in before)
+    gone = sum(picture.name not in found for picture in before)
+    pictures = [found.pop(picture.name, picture) for picture in before]
+    if found or changed:
+        plan = Plan.write(folder, [*pictures, *found.values()], listed.columns, shard)
+    return plan, Changes(len(found), changed, gone)
+
+
+def _each_once(pictures: Iterable[Planned]) -> Iterator[Planned]:
+    seen: set[str] = set()
+    for picture in pictures:
+        if picture.name not in seen:
+            seen.add(picture.name)
+            yield picture
+
+
+def _state(address: str) -> tuple[int | None, int | None]:
+    try:
+        return state_of(address)
+    except (OSError, ImageError):  # told when it is read
+        return None, None
