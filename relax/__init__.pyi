@@ -5,6 +5,7 @@ from .archive.archive import make_archive as make_archive
 from .auditing.run import audit as audit
 from .bulk.explaining import explain_all as explain_all
 from .bulk.store import load_maps as load_maps
+from .concepts.dissecting import dissect as dissect
 from .estimators.budget import hoeffding_masks as hoeffding_masks
 from .explainer import explain as explain
 from .explainer import explaining as explaining

@@ -76,6 +76,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"bulk"},
     {"loading"},
     {"auditing"},
+    {"concepts"},
     {"slides"},
     {"app", "cli", "__main__"},
 ]
@@ -194,6 +195,8 @@ LATE = {
     ("relax.explanation", "relax.plotting.figure"),  # matplotlib
     ("relax.explanation", "relax.report.notebook"),
     ("relax.explanation", "relax.plotting.convergence"),
+    ("relax.concepts.dissection", "relax.concepts.drawing"),  # matplotlib
+    ("relax.concepts.dissection", "relax.concepts.files"),
     ("relax.archive.hits", "relax.plotting.hits"),
     ("relax.archive.hits", "relax.report.hits"),
     ("relax.archive.hits", "relax.report.page"),

@@ -19,6 +19,7 @@ from relax.cli.audit import EXAMPLES as AUDIT_EXAMPLES
 from relax.cli.audit import audit
 from relax.cli.compare import EXAMPLES as COMPARE_EXAMPLES
 from relax.cli.compare import compare, methods
+from relax.cli.concepts import concepts_app
 from relax.cli.console import (
     DONE,
     SOME_FAILED,
@@ -75,6 +76,7 @@ app.command(epilog=SERVE_EXAMPLES)(serve)
 app.command(epilog=VOLUME_EXAMPLES)(volume)
 app.command(epilog=EXPORT_EXAMPLES)(export)
 app.add_typer(slide_app, name="slide")
+app.add_typer(concepts_app, name="concepts")
 
 ENCODERS_EXAMPLES = """[bold]Examples[/bold]
 

@@ -70,9 +70,9 @@ class Truth:
             TruthError: If the file cannot be read, or does not fit the picture.
         """
         if self.boxes is not None:
-            return _drawn(self.boxes, size, self.name)
+            return drawn(self.boxes, size, self.name)
         if self.path.suffix.lower() == ".xml":
-            return _drawn(_voc_boxes(self.path, self.name), size, self.name)
+            return drawn(_voc_boxes(self.path, self.name), size, self.name)
         return _mask(self.path, size, self.name)
 
 
@@ -159,20 +159,42 @@ def _content(path: Path, name: str) -> bytes:
         raise TruthError(f"{name} cannot be read: {error.strerror}") from None
 
 
+def voc_objects(path: Path, name: str) -> list[tuple[str, Box]]:
+    """Name and box of each object of a Pascal VOC file.
+
+    Args:
+        path: The file.
+        name: What errors call it.
+
+    Raises:
+        TruthError: If it is no such file, or an object has no name.
+    """
+    objects = []
+    for entry in _voc(path, name).iter("object"):
+        if not (kind := (entry.findtext("name") or "").strip()):
+            raise TruthError(f"{name}: each object must have a name, and one has none")
+        objects += [(kind, _voc_box(box, name)) for box in entry.iterfind("bndbox")]
+    return objects
+
+
 def _voc_boxes(path: Path, name: str) -> list[Box]:
+    return [_voc_box(entry, name) for entry in _voc(path, name).iter("bndbox")]
+
+
+def _voc(path: Path, name: str) -> ElementTree.Element:
     try:
         text = _content(path, name)[: XML_BYTES + 1].decode("utf-8-sig")
         # Entities can make a small file fill the memory; no annotation needs them.
         if len(text) > XML_BYTES or "<!DOCTYPE" in text:
             raise TruthError(f"{name} is no Pascal VOC file: it is too large, or has a DOCTYPE")
-        root = ElementTree.fromstring(text)  # noqa: S314
+        return ElementTree.fromstring(text)  # noqa: S314
     except (UnicodeDecodeError, ElementTree.ParseError) as error:
         raise TruthError(f"{name} is not XML in UTF-8: {error}") from None
-    boxes = []
-    for entry in root.iter("bndbox"):
-        left, top, right, bottom = _box([entry.findtext(corner) for corner in COLUMNS[1:]], name, closed=True)
-        boxes.append((left - 1, top - 1, right, bottom))
-    return boxes
+
+
+def _voc_box(entry: ElementTree.Element, name: str) -> Box:
+    left, top, right, bottom = _box([entry.findtext(corner) for corner in COLUMNS[1:]], name, closed=True)
+    return left - 1, top - 1, right, bottom
 
 
 def _box(texts: Sequence[str | None], where: str, *, closed: bool = False) -> Box:
@@ -188,7 +210,8 @@ def _box(texts: Sequence[str | None], where: str, *, closed: bool = False) -> Bo
     return left, top, right, bottom
 
 
-def _drawn(boxes: Sequence[Box], size: tuple[int, int], name: str) -> Mask:
+def drawn(boxes: Sequence[Box], size: tuple[int, int], name: str) -> Mask:
+    """(H, W) bool for a picture of `size`, True in any of the boxes; a TruthError if one leaves it by over a pixel."""
     height, width = size
     inside = np.zeros(size, dtype=bool)
     for left, top, right, bottom in boxes:

@@ -1,0 +1,158 @@
+"""`relax concepts dissect`: what the units of a layer stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from relax.cli.console import DONE, SOME_FAILED, WRONG_USAGE, UsageError, complain, progress_bar
+from relax.cli.options import (
+    DEFAULT_OUT,
+    OUT_PANEL,
+    QUESTION_PANEL,
+    RUN_PANEL,
+    Debug,
+    EncoderSpec,
+    Out,
+    Quiet,
+    option_name,
+)
+from relax.cli.usage import check_out, takes, usage_errors
+from relax.files import file_names
+from relax.text import printable
+
+OPTIONS = ("layer", "quantile", "iou", "side", "shuffles", "show")
+
+DISSECT_EXAMPLES = """[bold]Examples[/bold]
+
+relax concepts dissect CONCEPTS --encoder timm:resnet50 --layer layer4
+    CONCEPTS/images/x.png with CONCEPTS/masks/stripes/x.png: which of the 2,048 units follows which concept?
+
+relax concepts dissect cells --encoder timm:resnet50 --quantile 0.05
+    cells/images/x.jpg with cells/annotations/x.xml (Pascal VOC); large concepts need a larger share of the cells
+
+relax layers timm:resnet50
+    the names of its layers
+"""
+
+Layer = Annotated[
+    str | None,
+    typer.Option(
+        "--layer",
+        metavar="NAME",
+        help="As `relax layers` names it.",
+        show_default="the last with a map of more than one cell",
+        rich_help_panel=QUESTION_PANEL,
+    ),
+]
+
+concepts_app = typer.Typer(
+    help="What units and directions of a layer stand for, from pictures with masks or folders of pictures.",
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@concepts_app.callback()
+def _concepts(context: typer.Context) -> None:
+    """What units and directions of a layer stand for, from pictures with masks or folders of pictures."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(WRONG_USAGE)
+
+
+@concepts_app.command(epilog=DISSECT_EXAMPLES)
+@takes(("seed", "device", "pooling", "view"))
+def dissect(
+    concepts: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONCEPTS",
+            help="A folder with images/x.png and masks/CONCEPT/x.png (or masks/x.png, labels/x.png with labels.csv, "
+            "annotations/x.xml of Pascal VOC).",
+        ),
+    ],
+    options: dict[str, Any],
+    encoder: EncoderSpec = "default",
+    layer: Layer = None,
+    quantile: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Of a unit's cells that exceed its threshold; 0.005 as published.",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = 0.005,
+    iou: Annotated[
+        float,
+        typer.Option("--iou", metavar="LIMIT", help="Of a detector; 0.04 as published.", rich_help_panel=RUN_PANEL),
+    ] = 0.04,
+    side: Annotated[
+        int,
+        typer.Option(
+            metavar="PX", help="Longer side of the masks that areas are compared with.", rich_help_panel=RUN_PANEL
+        ),
+    ] = 112,
+    shuffles: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="How often masks are laid on other pictures, for what chance gives; 0 for never.",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = 99,
+    show: Annotated[
+        int, typer.Option(metavar="N", help="Detectors whose pictures are shown.", rich_help_panel=OUT_PANEL)
+    ] = 12,
+    out: Out = DEFAULT_OUT / "concepts",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> int:
+    """Find the units of a layer that detect concepts, by Network Dissection.
+
+    A unit's area is where it is among its highest activations; it detects a concept that its areas overlap with, beyond
+    what they reach with the masks of other pictures. Writes dissection.html, with units.csv, pairs.csv, dissection.json
+    and dissection.png beside it.
+    """
+    with concept_errors(debug), progress_bar("pictures", visible=not quiet) as bar:
+        from relax.concepts.dissecting import dissect as run
+
+        check_out(out)
+        task = bar.add_task("reading", total=None)
+        result = run(
+            concepts,
+            encoder,
+            layer=layer,
+            quantile=quantile,
+            iou=iou,
+            side=side,
+            shuffles=shuffles,
+            show=show,
+            progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+            **options,
+        )
+        files = result.save(out)
+    for name, reason in result.failed.items():
+        complain(reason if name in reason else f"{name}: {reason}")
+    if not quiet:
+        for sentence in result.sentences():
+            typer.echo(printable(sentence))
+        typer.echo(f"written: {file_names(files)}")
+    return SOME_FAILED if result.failed else DONE
+
+
+@contextmanager
+def concept_errors(debug: bool) -> Iterator[None]:
+    """As `usage_errors`, for keywords that are options of these commands alone."""
+    try:
+        with usage_errors(debug=debug, of_images=True):
+            yield
+    except UsageError as error:
+        keyword, separator, text = str(error).partition(" ")
+        named = keyword in OPTIONS
+        raise UsageError(f"{option_name(keyword)}{separator}{text}" if named else str(error)) from None

@@ -1,0 +1,55 @@
+"""`relax concepts` from the command line: what it writes, prints and refuses."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from relax.cli.app import run
+from tests.relax.concepts.planted import planted_pictures
+
+ENCODER = ["--encoder", "random:default"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number, (pixels, masks) in enumerate(planted_pictures(6)):
+        for name, values in (("images", pixels), *((f"masks/{name}", mask) for name, mask in masks.items())):
+            (tmp_path / "concepts" / name).mkdir(parents=True, exist_ok=True)
+            content = (np.asarray(values, float) * 255).astype(np.uint8)
+            Image.fromarray(content).save(tmp_path / "concepts" / name / f"{number}.png")
+    return tmp_path / "concepts"
+
+
+def test_a_folder_is_dissected(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    (folder / "images" / "9.png").write_bytes(b"no picture")
+    Image.new("L", (8, 8)).save(folder / "masks" / "stripes" / "9.png")
+
+    code = run(["concepts", "dissect", str(folder), *ENCODER, "--shuffles", "9", "--show", "1", "--out", str(out)])
+
+    printed = capsys.readouterr()
+    assert code == 1
+    assert "9.png" in printed.err
+    assert "overlap with a concept above the published limit" in printed.out
+    assert {path.name for path in out.iterdir()} >= {"dissection.html", "units.csv", "pairs.csv", "dissection.json"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--layer", "stages.99"], "--layer must be one that returns a map or tokens; 'stages.99' is not there"),
+        (["--quantile", "2"], "--quantile is the share of cells above a threshold, in (0, 1); got 2"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(folder, tmp_path, capsys, options, message):
+    assert run(["concepts", "dissect", str(folder), *ENCODER, *options, "--out", str(tmp_path / "out")]) == 2
+
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_group_alone_shows_its_help(capsys):
+    assert run(["concepts"]) == 2
+    assert "dissect" in capsys.readouterr().out
