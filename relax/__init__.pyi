@@ -39,5 +39,10 @@ from .slides.embedding import embed_slide as embed_slide
 from .slides.explaining import explain_slide as explain_slide
 from .slides.map import SlideMap as SlideMap
 from .slides.store import read_tiles as read_tiles
+from .units.exciting import exciting_pictures as exciting_pictures
+from .units.filters import filters as filters
+from .units.maximise import maximise as maximise
+from .units.pictures import UnitPictures as UnitPictures
+from .units.pictures import UnitsInterrupted as UnitsInterrupted
 
 __version__: str

@@ -75,7 +75,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"archive"},
     {"bulk"},
     {"loading"},
-    {"auditing"},
+    {"auditing", "units"},
     {"concepts"},
     {"slides"},
     {"app", "cli", "__main__"},
@@ -193,6 +193,8 @@ LATE = {
     ("relax.loading", "relax.bulk.store"),  # torch
     ("relax.method", "relax.baselines"),  # captum and grad-cam
     ("relax.explanation", "relax.plotting.figure"),  # matplotlib
+    ("relax.units.pictures", "relax.plotting.units"),
+    ("relax.units.pictures", "relax.plotting.drawing"),
     ("relax.explanation", "relax.report.notebook"),
     ("relax.explanation", "relax.plotting.convergence"),
     ("relax.concepts.dissection", "relax.concepts.drawing"),  # matplotlib

@@ -46,6 +46,7 @@ from relax.cli.report import report
 from relax.cli.serve import EXAMPLES as SERVE_EXAMPLES
 from relax.cli.serve import serve
 from relax.cli.slide import slide_app
+from relax.cli.units import units_app
 from relax.files import WriteError
 from relax.io.errors import ImageError
 
@@ -77,6 +78,7 @@ app.command(epilog=VOLUME_EXAMPLES)(volume)
 app.command(epilog=EXPORT_EXAMPLES)(export)
 app.add_typer(slide_app, name="slide")
 app.add_typer(concepts_app, name="concepts")
+app.add_typer(units_app, name="units")
 
 ENCODERS_EXAMPLES = """[bold]Examples[/bold]
 

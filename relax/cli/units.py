@@ -1,0 +1,409 @@
+"""`relax units filters`, `exciting`, `maximise`: what single units of an encoder answer to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relax.cli.console import DONE, WRONG_USAGE, Stopped, UsageError, complain, progress_bar
+from relax.cli.options import (
+    DEFAULT_OUT,
+    OUT_PANEL,
+    QUESTION_PANEL,
+    RUN_PANEL,
+    SEVERAL,
+    Debug,
+    Format,
+    Out,
+    Quiet,
+    option_name,
+)
+from relax.cli.usage import check_out, choice, usage_errors
+from relax.units.forms import FORMS
+
+if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
+    from relax.units.pictures import UnitPictures
+
+OPTIONS = (
+    "unit",
+    "direction",
+    "layer",
+    "where",
+    "steps",
+    "rate",
+    "penalty",
+    "spectrum",
+    "size",
+    "real",
+    "judge",
+    "target",
+)
+FILTERS_EXAMPLES = """[bold]Examples[/bold]
+
+relax units filters timm:resnet50
+    the 64 kernels of its first convolution, on one scale, in relax-out/filters.png
+
+relax units filters timm:vit_small_patch14_dinov2.lvd142m
+    28 principal components of its patch embedding
+
+relax units filters torchvision:resnet50 --scale each
+    each on a scale of its own, since what follows normalises them
+"""
+EXCITING_EXAMPLES = """[bold]Examples[/bold]
+
+relax units exciting default photos --layer layer3 --unit 3 --unit 17
+    the nine pictures in photos that excite each most, with the place: relax-out/exciting.png, .csv, .npz, .json
+
+relax units exciting default photos-archive --unit 5
+    a dimension of the embedding, from an archive of `relax index`: no encoder passes
+
+relax units exciting timm:vit_small_patch14_dinov2.lvd142m photos --layer blocks.8 --direction concept.npy
+    a direction, such as a concept vector, in the tokens of a block
+"""
+MAXIMISE_EXAMPLES = """[bold]Examples[/bold]
+
+relax units maximise default --layer layer4 --unit 3 --real photos
+    a picture made for a channel: relax-out/maximised.png, and what real pictures reach
+
+relax units maximise default --embedding-of cat.png
+    a picture with the embedding of the cat: what the encoder keeps of it
+
+relax units maximise timm:resnet50 --head network --target tench --form fourier
+    a class of the network's own classifier
+
+relax units maximise default --layer layer4 --unit 3 --form pixels
+    the textbook form, which fools the network
+"""
+
+units_app = typer.Typer(
+    help="What single units answer to: first filters, pictures that excite them, pictures made for them.",
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+EncoderName = Annotated[str, typer.Argument(metavar="ENCODER", help="The encoder; `relax encoders` lists them.")]
+LayerName = Annotated[
+    str | None,
+    typer.Option(
+        "--layer",
+        metavar="NAME",
+        help="The layer; `relax layers` lists them.",
+        show_default="the embedding",
+        rich_help_panel=QUESTION_PANEL,
+    ),
+]
+Units = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--unit",
+        metavar="N",
+        help="Number of a channel of the layer, or of a dimension, from 0; repeat it for several.",
+        rich_help_panel=QUESTION_PANEL,
+    ),
+]
+DirectionFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--direction",
+        metavar="NPY",
+        help="Instead: a weight for each unit (D,), as a concept vector has.",
+        rich_help_panel=QUESTION_PANEL,
+    ),
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, mps.", rich_help_panel=RUN_PANEL)
+]
+
+
+@units_app.callback()
+def _units(context: typer.Context) -> None:
+    """What single units answer to: first filters, pictures that excite them, pictures made for them."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(WRONG_USAGE)
+
+
+@units_app.command(epilog=FILTERS_EXAMPLES)
+def filters(
+    encoder: EncoderName,
+    components: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="So many principal components of the filters; 0: the filters.",
+            show_default="28 of a patch embedding, else the filters",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = None,
+    scale: Annotated[
+        str, typer.Option(metavar="WHICH", help="common: one for all; each: one a filter.", rich_help_panel=OUT_PANEL)
+    ] = "common",
+    format: Format = "png",
+    out: Out = DEFAULT_OUT,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> int:
+    """Show the filters of the first layer as pictures: kernels of a CNN, the patch embedding of a ViT.
+
+    Grey is a weight of 0; the scale is said. Writes filters.png, .npz, .csv and .json.
+    """
+    with unit_errors(debug):
+        from relax.units.filters import filters as pictures_of
+
+        check_out(out)
+        return written(pictures_of(encoder, components=components, scale=scale), out, "filters", format, quiet)
+
+
+@units_app.command(epilog=EXCITING_EXAMPLES)
+def exciting(
+    encoder: EncoderName,
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help=f"Pictures, or an archive of `relax index`. {SEVERAL}")
+    ],
+    layer: LayerName = None,
+    unit: Units = None,
+    direction: DirectionFile = None,
+    where: Annotated[
+        str,
+        typer.Option(
+            metavar="WHERE",
+            help="Value of a picture: max or mean over the places of the layer, or a cell ROW,COLUMN.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = "max",
+    k: Annotated[
+        int, typer.Option("-k", "--k", metavar="K", help="Pictures of each unit.", rich_help_panel=OUT_PANEL)
+    ] = 9,
+    crop: Annotated[
+        bool, typer.Option("--crop", help="Show only what moves the value.", rich_help_panel=OUT_PANEL)
+    ] = False,
+    device: Device = "auto",
+    format: Format = "png",
+    out: Out = DEFAULT_OUT,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> int:
+    """Find the pictures of a folder that excite units most, with the place that does it.
+
+    Writes exciting.png, .npz, .csv (unit, rank, value, picture, place) and .json, and passed_over.csv if need be. On
+    Ctrl-C, the best so far are written.
+    """
+    with unit_errors(debug), progress_bar("pictures", visible=not quiet) as bar:
+        from relax.units.exciting import exciting_pictures
+        from relax.units.pictures import UnitsInterrupted
+
+        check_out(out)
+        task = bar.add_task("embedding", total=None)
+        try:
+            found = exciting_pictures(
+                encoder,
+                folder,
+                layer=layer,
+                units=unit or None,
+                direction=array_of(direction),
+                where=place_of(where),
+                k=k,
+                device=device,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        except UnitsInterrupted as stop:
+            written(stop.pictures, out, "exciting", format, True, crop=crop)
+            raise Stopped(f"the best of {stop.pictures.how['pictures']:,} pictures are in {out}") from None
+    return written(found, out, "exciting", format, quiet, crop=crop)
+
+
+@units_app.command(epilog=MAXIMISE_EXAMPLES)
+def maximise(
+    encoder: EncoderName,
+    layer: LayerName = None,
+    unit: Units = None,
+    direction: DirectionFile = None,
+    embedding_of: Annotated[
+        str | None,
+        typer.Option(metavar="IMAGE", help="Instead: the embedding of this picture.", rich_help_panel=QUESTION_PANEL),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="With --target: a head of `relax head train`, or `network` for the network's own classifier.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Instead: this class.", rich_help_panel=QUESTION_PANEL)
+    ] = None,
+    where: Annotated[
+        str,
+        typer.Option(
+            metavar="WHERE",
+            help="Of a layer with places: mean or max over them, or a cell ROW,COLUMN.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = "mean",
+    form: Annotated[
+        str,
+        typer.Option(
+            metavar="FORM",
+            help="; ".join(f"{name}: {row.what}" for name, row in FORMS.items()) + ".",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = "maco",
+    steps: Annotated[int, typer.Option(metavar="N", help="Of the ascent.", rich_help_panel=RUN_PANEL)] = 256,
+    rate: Annotated[
+        float | None,
+        typer.Option(metavar="R", help="Of Adam.", show_default="that of the form", rich_help_panel=RUN_PANEL),
+    ] = None,
+    penalty: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Of pixels: on the sum of squares of the difference from the mean colour.",
+            show_default="to natural contrast",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = None,
+    spectrum: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Pictures whose colours and spectrum are taken.",
+            show_default="photographs of Caltech 101",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PX", help="For encoders that take any size.", show_default="224", rich_help_panel=RUN_PANEL
+        ),
+    ] = None,
+    real: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Real pictures, or an archive: what they reach, and how natural the made picture is among them.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="The encoder that tells how natural it is.",
+            show_default="that of the archive, or ENCODER",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same pictures.", rich_help_panel=RUN_PANEL)] = 0,
+    device: Device = "auto",
+    format: Format = "png",
+    out: Out = DEFAULT_OUT,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> int:
+    """Make the picture that a unit, a direction, an embedding or a class answers to most, by gradient ascent.
+
+    Writes maximised.png, .npz (with the path), .csv and .json, and the pictures alone, maximised-0.png and so on. On
+    Ctrl-C, what there is so far is written.
+    """
+    with unit_errors(debug), progress_bar("steps", visible=not quiet) as bar:
+        from relax.cli.prepare import load_with_head
+        from relax.units.maximise import maximise as made_for
+        from relax.units.pictures import UnitsInterrupted
+
+        choice("--form", form, FORMS)
+        check_out(out)
+        task = bar.add_task("climbing", total=None)
+        loaded, classes = load_with_head(encoder, head, {"device": device})
+        try:
+            made = made_for(
+                loaded,
+                layer=layer,
+                unit=unit or None,
+                direction=array_of(direction),
+                embedding_of=embedding_of,
+                head=classes,
+                target=target,
+                where=place_of(where),
+                form=form,
+                steps=steps,
+                rate=rate,
+                penalty=penalty,
+                spectrum=spectrum,
+                size=size,
+                real=real,
+                judge=judge,
+                seed=seed,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        except UnitsInterrupted as stop:
+            written(stop.pictures, out, "maximised", format, True, singly=True)
+            early = stop.pictures.how["stopped_early"]
+            raise Stopped(f"what {early['after']:,} of {early['of']:,} steps made is in {out}") from None
+    return written(made, out, "maximised", format, quiet, singly=True)
+
+
+def written(
+    pictures: UnitPictures,
+    out: Path,
+    stem: str,
+    format: str,
+    quiet: bool,
+    *,
+    singly: bool = False,
+    crop: bool = False,
+) -> int:
+    """Write the files of pictures and say which, and in what numbers they end."""
+    from relax.files import file_names
+    from relax.io.sources import PASSED_OVER, write_passed_over
+    from relax.units.writing import write_pictures
+
+    files = write_pictures(pictures, out / stem, format, singly=singly, crop=crop)
+    rows = [(str(name), str(why), str(detail)) for name, why, detail in pictures.how.get("passed_over") or []]
+    if write_passed_over(out, rows) is not None:
+        complain(f"note: {out / PASSED_OVER} lists what is passed over or left out, and why")
+    if not quiet:
+        typer.echo(f"{pictures!r}\nwritten: {file_names(files)}")
+    return DONE
+
+
+def place_of(text: str) -> Any:
+    """A word, or a cell "3,4" as two numbers."""
+    parts = text.split(",")
+    try:
+        return tuple(int(part) for part in parts) if len(parts) == 2 else text
+    except ValueError:
+        return text
+
+
+def array_of(path: Path | None) -> Any:
+    """The array in an .npy file; no pickle is opened.
+
+    Raises:
+        ValueError, OSError: If there is none.
+    """
+    import numpy as np
+
+    if path is None:
+        return None
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"direction must be an .npy file of numbers; {path}: {error}") from None
+
+
+@contextmanager
+def unit_errors(debug: bool) -> Iterator[None]:
+    """As `usage_errors`, for keywords that are options of these commands alone."""
+    try:
+        with usage_errors(debug=debug, of_images=True):
+            yield
+    except UsageError as error:
+        keyword, separator, text = str(error).partition(" ")
+        raise UsageError(f"{option_name(keyword)}{separator}{text}" if keyword in OPTIONS else str(error)) from None
