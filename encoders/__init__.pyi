@@ -12,3 +12,4 @@ from .heads.kinds import load_head as load_head
 from .heads.networks import network_head as network_head
 from .preprocess import Preprocess as Preprocess
 from .specs import load as load
+from .words.loading import load_text_encoder as load_text_encoder

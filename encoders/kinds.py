@@ -7,6 +7,7 @@ kinds need not wait for it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -194,9 +195,9 @@ KINDS = (
 )
 
 
-def kind_of(prefix: str) -> SpecKind | None:
-    """The kind with this prefix; None where there is none."""
-    return next((kind for kind in KINDS if kind.prefix == prefix), None)
+def kind_of(prefix: str, kinds: Sequence[SpecKind] | None = None) -> SpecKind | None:
+    """The kind with this prefix, of those of pictures unless another table is given; None where there is none."""
+    return next((kind for kind in (KINDS if kinds is None else kinds) if kind.prefix == prefix), None)
 
 
 def resolve(reference: str) -> Any:
@@ -205,11 +206,12 @@ def resolve(reference: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def forms() -> tuple[str, ...]:
+def forms(kinds: Sequence[SpecKind] | None = None) -> tuple[str, ...]:
     """Every form of spec, random ones last."""
-    return (*(kind.form for kind in KINDS), *random_forms())
+    return (*(kind.form for kind in (KINDS if kinds is None else kinds)), *random_forms(kinds))
 
 
-def random_forms() -> tuple[str, ...]:
+def random_forms(kinds: Sequence[SpecKind] | None = None) -> tuple[str, ...]:
     """The forms of spec for random weights."""
-    return tuple(f"{RANDOM}:{kind.random_form}" for kind in KINDS if kind.random_form)
+    table = KINDS if kinds is None else kinds
+    return tuple(f"{RANDOM}:{kind.random_form}" for kind in table if kind.random_form)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -35,26 +36,32 @@ class Spec:
     pretrained: bool = True
 
 
-def parse_spec(text: str) -> Spec:
+def parse_spec(text: str, kinds: Sequence[SpecKind] | None = None) -> Spec:
     """Take a spec apart.
+
+    Args:
+        text: The spec.
+        kinds: Another table with the same grammar; None is that of pictures.
 
     Raises:
         EncoderError: If it is of no kind, lacks its name, or has an item that its kind does not take.
     """
+    kinds = KINDS if kinds is None else kinds
     text = text.strip()
     prefix, tail = _cut(text)
     pretrained = prefix != RANDOM
     if not pretrained:
         prefix, tail = _cut(tail)
-    kind = kind_of(prefix)
+    kind = kind_of(prefix, kinds)
     if kind is None:
-        raise _refused(text, _nearest(prefix, tail, pretrained))
+        raise _refused(text, _nearest(prefix, tail, pretrained, kinds), kinds)
     if not pretrained and not kind.random_form:
-        raise _refused(text, f"{kind.form} has no random weights")
+        raise _refused(text, f"{kind.form} has no random weights", kinds)
     name, pairs = _apart(tail) if kind.items else (tail, [])
     items = dict(pairs)
     if bool(name) != kind.takes_name:
-        raise _refused(text, f"nothing follows {prefix}" if name else f"a name must follow, as in {kind.example}")
+        way_out = f"nothing follows {prefix}" if name else f"a name must follow, as in {kind.example}"
+        raise _refused(text, way_out, kinds)
     spec = Spec(text, kind, name, items, pretrained)
     _check_items(spec)
     names = [item for item, _ in pairs]
@@ -102,19 +109,20 @@ def _check_items(spec: Spec) -> None:
         )
 
 
-def _nearest(prefix: str, tail: str, pretrained: bool) -> str:
+def _nearest(prefix: str, tail: str, pretrained: bool, known: Sequence[SpecKind]) -> str:
     """The way out for a prefix that is none: the same spec with the nearest right one."""
     name = tail.partition("?")[0]
-    kinds = [kind for kind in KINDS if kind.takes_name == bool(name) and (pretrained or kind.random_form)]
+    kinds = [kind for kind in known if kind.takes_name == bool(name) and (pretrained or kind.random_form)]
     prefixes = [*(kind.prefix for kind in kinds), *([RANDOM] if name and pretrained else [])]
     close = difflib.get_close_matches(prefix.lower(), prefixes, n=1)
     before, after = "" if pretrained else f"{RANDOM}:", f":{tail}" if name else tail
     if close:
         return f"did you mean {before}{close[0]}{after}?"
-    if prefix and not name:
+    if prefix and not name and known is KINDS:
         return f"a network's name needs its library before it, as in {before}{_TIMM.prefix}:{prefix}"
-    return "relax encoders lists them with examples"
+    return "relax encoders lists them with examples" if known is KINDS else f"take {known[0].example}"
 
 
-def _refused(text: str, way_out: str) -> EncoderError:
-    return EncoderError(f"encoder must be one of {', '.join(forms())}, a module or a function; got {text!r}: {way_out}")
+def _refused(text: str, way_out: str, kinds: Sequence[SpecKind]) -> EncoderError:
+    choices = ", ".join(forms(kinds))
+    return EncoderError(f"encoder must be one of {choices}, a module or a function; got {text!r}: {way_out}")

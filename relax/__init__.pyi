@@ -44,5 +44,9 @@ from .units.filters import filters as filters
 from .units.maximise import maximise as maximise
 from .units.pictures import UnitPictures as UnitPictures
 from .units.pictures import UnitsInterrupted as UnitsInterrupted
+from .words.explaining import explain_text as explain_text
+from .words.explanation import TextExplanation as TextExplanation
+from .words.similar import SimilarTexts as SimilarTexts
+from .words.similar import similar_texts as similar_texts
 
 __version__: str

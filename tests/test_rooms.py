@@ -75,7 +75,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"archive"},
     {"bulk"},
     {"loading"},
-    {"auditing", "units"},
+    {"auditing", "units", "words"},
     {"concepts"},
     {"slides"},
     {"app", "cli", "__main__"},
@@ -212,6 +212,10 @@ LATE = {
     ("relax.io.sources", "relax.io.dicom.inventory"),
     ("relax.io.sources", "relax.io.volumes.opening"),
     ("relax.io.choice", "relax.io.dicom.naming"),
+    ("relax.words.explanation", "relax.words.drawing"),  # matplotlib
+    ("relax.words.explanation", "relax.plotting.drawing"),
+    ("relax.words.similar", "relax.words.drawing"),
+    ("relax.words.similar", "relax.plotting.drawing"),
     ("relax.io.tiles", "relax.slides.opening"),  # the extra [pathology]
     ("relax.io.tiles", "relax.slides.store"),
 }

@@ -40,9 +40,7 @@ def lime(task: Task) -> Maps:
     def draw(original: Tensor, **_: Any) -> Iterator[Tensor]:
         yield from visible.long().to(original.device)[:, None]
 
-    method = Lime(
-        _score_change(task), interpretable_model=_Linear(RIDGE), similarity_func=_proximity, perturb_func=draw
-    )
+    method = Lime(_score_change(task), interpretable_model=Linear(RIDGE), similarity_func=proximity, perturb_func=draw)
     weights = _weights(task, method, labels)
     settings = {"samples": task.samples, "superpixels": count, "keep": task.hiding.keep, "seed": task.hiding.seed}
     settings |= {"kernel_width": KERNEL_WIDTH, "ridge": RIDGE}
@@ -61,7 +59,7 @@ def kernel_shap(task: Task) -> Maps:
     """
     labels, count = _labels(task)
     method = KernelShap(_score_change(task))
-    method.interpretable_model = _Linear()
+    method.interpretable_model = Linear()
     weights = _weights(task, method, labels)
     settings = {"samples": task.samples, "superpixels": count, "seed": task.hiding.seed}
     return Maps(
@@ -69,7 +67,7 @@ def kernel_shap(task: Task) -> Maps:
     )
 
 
-class _Linear:
+class Linear:
     """Weighted least squares with an intercept, in float64, with the interface that captum expects of a model.
 
     Args:
@@ -119,7 +117,7 @@ def _score_change(task: Task) -> Callable[[Tensor], Tensor]:
     return lambda pixels: task.scores(pixels) - score
 
 
-def _proximity(_: Tensor, __: Tensor, visible: Tensor, **___: Any) -> float:
+def proximity(_: Tensor, __: Tensor, visible: Tensor, **___: Any) -> float:
     """LIME's weight of a sample (1, K) of visible superpixels."""
     distance = 1 - math.sqrt(float(visible.float().mean()))
     return math.exp(-(distance**2) / KERNEL_WIDTH**2 / 2)
@@ -127,7 +125,7 @@ def _proximity(_: Tensor, __: Tensor, visible: Tensor, **___: Any) -> float:
 
 def _weights(task: Task, method: Lime, labels: Tensor) -> Tensor:
     """(K,) coefficient of each superpixel, on the CPU."""
-    with torch.inference_mode(), _forked(task.hiding.seed):
+    with torch.inference_mode(), forked(task.hiding.seed):
         weights: Tensor = method.attribute(
             task.view,
             baselines=task.fill,
@@ -140,7 +138,7 @@ def _weights(task: Task, method: Lime, labels: Tensor) -> Tensor:
 
 
 @contextmanager
-def _forked(seed: int) -> Iterator[None]:
+def forked(seed: int) -> Iterator[None]:
     """Seed the CPU's generator inside the block and restore it after; captum draws from no other."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -47,6 +47,7 @@ from relax.cli.serve import EXAMPLES as SERVE_EXAMPLES
 from relax.cli.serve import serve
 from relax.cli.slide import slide_app
 from relax.cli.units import units_app
+from relax.cli.words import words_app
 from relax.files import WriteError
 from relax.io.errors import ImageError
 
@@ -79,6 +80,7 @@ app.command(epilog=EXPORT_EXAMPLES)(export)
 app.add_typer(slide_app, name="slide")
 app.add_typer(concepts_app, name="concepts")
 app.add_typer(units_app, name="units")
+app.add_typer(words_app, name="words")
 
 ENCODERS_EXAMPLES = """[bold]Examples[/bold]
 
