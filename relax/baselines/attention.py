@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -35,12 +37,21 @@ def attention_rollout(task: Task) -> Maps:
     """
     tokens = find_tokens(task)
     blocks = _attention(task, tokens)
-    identity = torch.eye(len(blocks[0])).to(blocks[0])
+    return _map(task, tokens, rollout(blocks), "share of the attention flow")
+
+
+def rollout(layers: Sequence[Tensor]) -> Tensor:
+    """(T, T): attention followed through all layers, the product over them of (A + 1) / 2, rows brought to 1.
+
+    Args:
+        layers: (T, T) attention of each layer, averaged over the heads, first the lowest; row = query.
+    """
+    identity = torch.eye(len(layers[0])).to(layers[0])
     flow = identity
-    for mean in blocks:
+    for mean in layers:
         mixed = (mean + identity) / 2
         flow = mixed / mixed.sum(1, keepdim=True) @ flow
-    return _map(task, tokens, flow, "share of the attention flow")
+    return flow
 
 
 def _map(task: Task, tokens: Tokens, mixed: Tensor, unit: str) -> Maps:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
 from encoders.words.encoder import TextEncoder, TokenEncoder
+from relax.baselines.attention import rollout
 from relax.words.question import checked_text
 
 
@@ -37,11 +37,7 @@ class TextAttention:
 
         Source: Quantifying Attention Flow in Transformers (Abnar & Zuidema, ACL 2020), section 3.
         """
-        flow = torch.eye(self.weights.shape[-1], dtype=torch.float64)
-        for mean in self.over_heads:
-            mixed = (mean + torch.eye(len(mean), dtype=torch.float64)) / 2
-            flow = mixed / mixed.sum(1, keepdim=True) @ flow
-        return flow
+        return rollout(list(self.over_heads))
 
 
 def text_attention(encoder: TextEncoder, text: str, *, cut: bool = False) -> TextAttention:
