@@ -12,6 +12,8 @@ from .explainer import explaining as explaining
 from .explanation import Explanation as Explanation
 from .exports.writing import export_maps as export_maps
 from .exports.writing import write_dicom as write_dicom
+from .inside.looking import look_inside as look_inside
+from .inside.result import Inside as Inside
 from .io.errors import ImageError as ImageError
 from .io.images import read_image as read_image
 from .io.volumes.opening import read_series as read_series

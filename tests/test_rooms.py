@@ -53,6 +53,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
         "keywords",
         "exports.kinds",
         "bulk.defaults",
+        "inside.tables",
     },  # tables and choices, free of torch
     {"plotting"},
     {"report"},
@@ -70,7 +71,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"probing", "baselines", "metrics"},
     {"method"},
     {"explainer"},
-    {"questions"},
+    {"questions", "inside"},
     {"exports"},
     {"archive"},
     {"bulk"},
@@ -196,6 +197,8 @@ LATE = {
     ("relax.units.pictures", "relax.plotting.units"),
     ("relax.units.pictures", "relax.plotting.drawing"),
     ("relax.explanation", "relax.report.notebook"),
+    ("relax.inside.result", "relax.inside.drawing"),  # matplotlib
+    ("relax.inside.result", "relax.inside.page"),
     ("relax.explanation", "relax.plotting.convergence"),
     ("relax.concepts.dissection", "relax.concepts.drawing"),  # matplotlib
     ("relax.concepts.dissection", "relax.concepts.files"),
