@@ -44,7 +44,21 @@ def test_a_room_imports_only_what_the_arrows_allow(room):
 
 
 LAYERS = [  # inside relax/, lowest first: a module imports from its own layer and those below
-    {"rooms", "files", "box", "lock", "npz", "readahead", "records", "text", "maps", "provenance", "scale", "progress"},
+    {
+        "rooms",
+        "files",
+        "box",
+        "lock",
+        "npz",
+        "readahead",
+        "records",
+        "text",
+        "maps",
+        "provenance",
+        "scale",
+        "progress",
+        "cluster",
+    },
     {
         "baselines.methods",
         "baselines.costs",
@@ -94,6 +108,7 @@ LAZY = {  # imports inside functions, each for start-up time or an extra that ma
     "pyarrow",
     "matplotlib",
     "rich",
+    "ray",
     "IPython",
 }
 

@@ -72,6 +72,11 @@ def load_with_head(spec: str, head: str | None, keywords: dict[str, Any]) -> tup
     return encoder, classifier
 
 
+def encoder_of(spec: str, options: dict[str, Any]) -> Encoder:
+    """The encoder alone, as `prepared` loads it."""
+    return load_with_head(spec, options.get("head"), options)[0]
+
+
 def embedded(corpus: Corpus, encoder: Encoder, name: str) -> Corpus:
     """The corpus with its images embedded, under a progress bar."""
     with progress_bar("images") as bar:
