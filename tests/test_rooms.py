@@ -44,21 +44,7 @@ def test_a_room_imports_only_what_the_arrows_allow(room):
 
 
 LAYERS = [  # inside relax/, lowest first: a module imports from its own layer and those below
-    {
-        "rooms",
-        "files",
-        "box",
-        "lock",
-        "npz",
-        "readahead",
-        "records",
-        "text",
-        "maps",
-        "provenance",
-        "scale",
-        "progress",
-        "cluster",
-    },
+    {"rooms", "files", "box", "lock", "npz", "readahead", "records", "text", "maps", "provenance", "scale", "progress"},
     {
         "baselines.methods",
         "baselines.costs",
@@ -90,7 +76,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"archive"},
     {"bulk"},
     {"loading"},
-    {"auditing", "units", "influence", "words"},
+    {"auditing", "units", "words"},
     {"concepts"},
     {"slides"},
     {"app", "cli", "__main__"},
@@ -108,7 +94,6 @@ LAZY = {  # imports inside functions, each for start-up time or an extra that ma
     "pyarrow",
     "matplotlib",
     "rich",
-    "ray",
     "IPython",
 }
 
@@ -217,12 +202,11 @@ LATE = {
     ("relax.explanation", "relax.plotting.convergence"),
     ("relax.concepts.dissection", "relax.concepts.drawing"),  # matplotlib
     ("relax.concepts.dissection", "relax.concepts.files"),
+    ("relax.concepts.tcav", "relax.concepts.charts"),
+    ("relax.concepts.tcav", "relax.concepts.tcav_files"),
     ("relax.archive.hits", "relax.plotting.hits"),
     ("relax.archive.hits", "relax.report.hits"),
     ("relax.archive.hits", "relax.report.page"),
-    ("relax.influence.answer", "relax.plotting.influence"),  # matplotlib
-    ("relax.influence.answer", "relax.report.influence"),
-    ("relax.influence.answer", "relax.report.page"),
     ("relax.explanation", "relax.estimators.convergence"),  # torch
     ("relax.metrics.results", "relax.plotting.evaluation"),
     ("relax.metrics.results", "relax.plotting.drawing"),

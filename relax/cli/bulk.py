@@ -6,7 +6,6 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,16 +22,7 @@ BULK_PANEL = "Many images"
 
 
 def explain_in_shards(
-    images: Sequence[str],
-    encoder: str,
-    options: dict[str, Any],
-    out: Path,
-    *,
-    workers: int | None,
-    ray: str | None,
-    quiet: bool,
-    debug: bool,
-    **how: Any,
+    images: Sequence[str], encoder: str, options: dict[str, Any], out: Path, *, quiet: bool, debug: bool, **how: Any
 ) -> int:
     """Explain all that is named into the run of a folder.
 
@@ -41,8 +31,6 @@ def explain_in_shards(
         encoder: The spec.
         options: Keywords of the public functions.
         out: The folder of the run.
-        workers: As for `relax.explain_all`.
-        ray: As for `relax.explain_all`.
         quiet: No progress and no table.
         debug: Show the traceback of an error.
         how: Keywords of `relax.bulk.explaining.run`.
@@ -50,13 +38,11 @@ def explain_in_shards(
     Raises:
         Stopped: On Ctrl-C, with the command that goes on.
     """
-    from relax.bulk.crew import Crew
     from relax.bulk.explaining import run
-    from relax.cli.prepare import encoder_of, prepared
+    from relax.cli.prepare import prepared
 
     start = time.monotonic()
     with usage_errors(debug=debug, of_images=True):
-        crew = Crew(workers, ray, partial(encoder_of, encoder, options))
         network, settings = prepared(encoder, options, out)
         try:
             with progress_bar("pictures", visible=not quiet) as bar:
@@ -65,9 +51,7 @@ def explain_in_shards(
                 def progress(done: int, total: int) -> None:
                     bar.update(task, description="explaining", completed=done, total=total)
 
-                result = run(
-                    images, network, settings, out, progress=progress, command=command_line(), crew=crew, **how
-                )
+                result = run(images, network, settings, out, progress=progress, command=command_line(), **how)
         except KeyboardInterrupt:
             raise Stopped(f"{_so_far(out)}; go on with: {command_line()}") from None
     standing = result.standing

@@ -1,4 +1,4 @@
-"""`relax concepts dissect`: what the units of a layer stand for."""
+"""`relax concepts dissect`, `tcav`: what the units and directions of a layer stand for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from relax.cli.usage import check_out, takes, usage_errors
 from relax.files import file_names
 from relax.text import printable
 
-OPTIONS = ("layer", "quantile", "iou", "side", "shuffles", "show")
+OPTIONS = ("layer", "quantile", "iou", "side", "shuffles", "show", "dimension", "cells", "fit", "runs", "random")
 
 DISSECT_EXAMPLES = """[bold]Examples[/bold]
 
@@ -37,6 +37,15 @@ relax concepts dissect cells --encoder timm:resnet50 --quantile 0.05
 
 relax layers timm:resnet50
     the names of its layers
+"""
+
+TCAV_EXAMPLES = """[bold]Examples[/bold]
+
+relax concepts tcav polyps --concept marker-box --concept text --random others --encoder timm:resnet50 --layer layer3
+    without labels: does either concept move what the pictures in polyps have in common?
+
+relax concepts tcav zebras --concept stripes --random others --encoder timm:resnet50 --head network --target zebra
+    the logit of a class; relax-out/concepts/tcav.html, with tcav.csv, tcav.json, tcav.png and cavs.safetensors
 """
 
 Layer = Annotated[
@@ -137,6 +146,109 @@ def dissect(
             **options,
         )
         files = result.save(out)
+    return _told(result, files, quiet)
+
+
+@concepts_app.command(epilog=TCAV_EXAMPLES)
+@takes(("head", "target"), ("seed", "device", "pooling", "view"))
+def tcav(
+    pictures: Annotated[str, typer.Argument(metavar="PICTURES", help="A folder of pictures whose score is asked.")],
+    concept: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="DIR",
+            help="A folder of a concept's pictures, 5 or more, better 30; named as the folder. Repeat it for several.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ],
+    random: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR",
+            help="Other pictures, of the kind that the concepts' were chosen from, twice as many or more.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ],
+    options: dict[str, Any],
+    encoder: EncoderSpec = "default",
+    layer: Layer = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="Ask for the cosine to this picture.",
+            show_default="the projection on the pictures' mean",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = None,
+    dimension: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Ask for this number of the embedding.", rich_help_panel=QUESTION_PANEL),
+    ] = None,
+    cells: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW", help="mean: of the cells; all: every cell, as published.", rich_help_panel=RUN_PANEL
+        ),
+    ] = "mean",
+    fit: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW", help="Of the vectors: logistic, or means: their difference.", rich_help_panel=RUN_PANEL
+        ),
+    ] = "logistic",
+    runs: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Draws of random pictures that a vector is fitted against.", rich_help_panel=RUN_PANEL
+        ),
+    ] = 5,
+    shuffles: Annotated[
+        int,
+        typer.Option(metavar="N", help="Sets of pictures that are no concept, for p.", rich_help_panel=RUN_PANEL),
+    ] = 99,
+    out: Out = DEFAULT_OUT / "concepts",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> int:
+    """Test whether concepts move a score of pictures (TCAV): a class, or without labels what the pictures share.
+
+    A concept is a folder of pictures, and its vector what tells them from random ones in a layer. A vector that does
+    not tell held-out pictures apart says nothing, and is told so.
+    """
+    with concept_errors(debug), progress_bar("", visible=not quiet) as bar:
+        from relax.cli.prepare import load_with_head
+        from relax.concepts.testing import tcav as run
+
+        check_out(out)
+        names = {folder.resolve().name: folder for folder in concept}
+        if len(names) < len(concept):
+            raise UsageError("--concept folders must have different names, by which they are told apart")
+        network, head = load_with_head(encoder, options.pop("head"), options)
+        asked = {name: options.pop(name) for name in ("target", "seed")}
+        task = bar.add_task("reading", total=None)
+        result = run(
+            pictures,
+            names,
+            random,
+            network,
+            layer=layer,
+            head=head,
+            reference=reference,
+            dimension=dimension,
+            cells=cells,
+            fit=fit,
+            runs=runs,
+            shuffles=shuffles,
+            progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+            **asked,
+        )
+        files = result.save(out)
+    return _told(result, files, quiet)
+
+
+def _told(result: Any, files: list[Path], quiet: bool) -> int:
+    """Print what was found and what failed; the exit code."""
     for name, reason in result.failed.items():
         complain(reason if name in reason else f"{name}: {reason}")
     if not quiet:

@@ -52,8 +52,6 @@ def prepared(spec: str, options: dict[str, Any], out: Path) -> tuple[Encoder, Se
 
 def load_with_head(spec: str, head: str | None, keywords: dict[str, Any]) -> tuple[Encoder, Head | None]:
     """The encoder, and the head named by `--head`: a file of `relax head train`, or the network's own classifier."""
-    from encoders import load_head, network_head
-
     device, pooling, precision = (keywords.get(name) for name in ("device", "pooling", "precision"))
     view = keywords.get("view") or "auto"
     if head == "network":
@@ -61,20 +59,19 @@ def load_with_head(spec: str, head: str | None, keywords: dict[str, Any]) -> tup
             raise ValueError(
                 f'pooling must be "auto" for --head network, whose classifier needs its own; got {pooling!r}'
             )
+        from encoders import network_head  # which imports timm and torchvision
+
         encoder, classifier = network_head(spec, device=device or "auto")
         encoder = encoder.with_view(view)
         return encoder if precision is None else encoder.with_precision(precision), classifier
     encoder = load_encoder(spec, device or "auto", pooling or "auto", precision=precision, view=view)
     if head is None:
         return encoder, None
+    from encoders import load_head
+
     classifier = load_head(head)
     classifier.check(encoder)
     return encoder, classifier
-
-
-def encoder_of(spec: str, options: dict[str, Any]) -> Encoder:
-    """The encoder alone, as `prepared` loads it."""
-    return load_with_head(spec, options.get("head"), options)[0]
 
 
 def embedded(corpus: Corpus, encoder: Encoder, name: str) -> Corpus:

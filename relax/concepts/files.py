@@ -96,7 +96,7 @@ def _place(part: str) -> str:
 
 def _unit_rows(dissection: Dissection) -> list[tuple[Any, ...]]:
     return [
-        (one.unit, one.concept, *map(_number, (one.iou, one.p, one.auc, one.ap)), one.part, _number(one.threshold),
+        (one.unit, one.concept, *map(rounded, (one.iou, one.p, one.auc, one.ap)), one.part, rounded(one.threshold),
          int(one.named), int(one.beyond_chance))
         for one in dissection.units()
     ]  # fmt: skip
@@ -104,9 +104,9 @@ def _unit_rows(dissection: Dissection) -> list[tuple[Any, ...]]:
 
 def _pair_rows(dissection: Dissection) -> list[tuple[Any, ...]]:
     return [
-        (unit, concept, *(_number(table[unit, place]) for table in
+        (unit, concept, *(rounded(table[unit, place]) for table in
                           (dissection.iou, dissection.p, dissection.auc, dissection.ap)),
-         *map(_number, dissection.density[unit, place]))
+         *map(rounded, dissection.density[unit, place]))
         for unit in range(len(dissection.iou)) for place, concept in enumerate(dissection.concepts)
     ]  # fmt: skip
 
@@ -124,7 +124,8 @@ def _record(dissection: Dissection) -> dict[str, Any]:
     }
 
 
-def _number(value: float) -> float | None:
+def rounded(value: float) -> float | None:
+    """To six digits; None where it is undefined."""
     return float(f"{value:.6g}") if np.isfinite(value) else None
 
 

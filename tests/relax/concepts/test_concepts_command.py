@@ -50,6 +50,28 @@ def test_wrong_usage_is_told_in_one_line(folder, tmp_path, capsys, options, mess
     assert not (tmp_path / "out").exists()
 
 
+def test_concepts_are_tested_without_labels_and_a_number_asked_for(folder, tmp_path, capsys):
+    images, out = folder / "images", tmp_path / "out"
+    for name, count in (("few", 2), ("enough", 5), ("others", 10)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            noise = np.random.default_rng(number).integers(0, 255, (48, 48, 3)).astype(np.uint8)
+            Image.fromarray(noise).save(tmp_path / name / f"{name}{number}.png")
+    common = [*ENCODER, "--random", str(tmp_path / "others"), "--shuffles", "19", "--fit", "means", "--out", str(out)]
+
+    assert run(["concepts", "tcav", str(images), "--concept", str(tmp_path / "few"), *common]) == 2
+    assert "concept 'few' must have 5 pictures or more, better 30; got 2" in capsys.readouterr().err
+    assert (
+        run(["concepts", "tcav", str(images), "--concept", str(tmp_path / "enough"), *common, "--dimension", "0"]) == 0
+    )
+
+    printed = capsys.readouterr().out
+    assert "concepts move the number 0 of the embedding of 6 pictures" in printed
+    assert {path.name for path in out.iterdir()} == {
+        *("tcav.csv", "tcav.json", "tcav.png", "tcav.html", "cavs.safetensors")
+    }
+
+
 def test_the_group_alone_shows_its_help(capsys):
     assert run(["concepts"]) == 2
     assert "dissect" in capsys.readouterr().out
