@@ -94,6 +94,8 @@ LAZY = {  # imports inside functions, each for start-up time or an extra that ma
     "pyarrow",
     "matplotlib",
     "rich",
+    "ray",
+    "fsspec",
     "IPython",
 }
 

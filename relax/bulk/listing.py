@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +15,7 @@ import pyarrow.compute as pc
 from relax.bulk.folder import PLAN
 from relax.bulk.plan import Plan, Planned
 from relax.io.choice import discreet_name, split_choice
+from relax.io.elsewhere import is_elsewhere, is_url
 from relax.io.errors import ImageError
 from relax.io.sources import Row, Sources, sources_of, state_of
 
@@ -37,14 +40,17 @@ class Listed:
         Raises:
             ImageError: If one of them names no picture, or cannot be listed.
         """
-        sources = [sources_of(os.path.abspath(name), leave_out=leave_out) for name in named]
+        sources = [sources_of(_absolute(name), leave_out=leave_out) for name in named]
         for name, source in zip(named, sources, strict=True):
             if not source.pictures:
                 raise ImageError(f"{discreet_name(str(name))}: holds no picture that can be read")
-            if source.pictures == [os.path.abspath(name)] and not os.path.lexists(split_choice(source.pictures[0])[0]):
+            if source.pictures == [_absolute(name)] and not _is_there(source.pictures[0]):
                 raise ImageError(f"{name}: no such file or folder")
             source.warn()
-        return cls(sources)
+        schemas = [source.columns.schema for source in sources if source.columns is not None]
+        if any(not schema.equals(schemas[0]) for schema in schemas):
+            raise ImageError("tables of pictures must have the same columns, to be one run: make them one table")
+        return cls(sources, *schemas[:1])
 
     @property
     def passed_over(self) -> list[Row]:
@@ -53,12 +59,14 @@ class Listed:
 
     def __iter__(self) -> Iterator[Planned]:
         """The pictures; of several sources, named by their path in the folder that holds all of them."""
-        roots = [source.root for source in self.sources]
+        roots = [source.root for source in self.sources if not source.prefix]
         root = Path(os.path.commonpath(roots)) if len(roots) > 1 else None
+        several = len(self.sources) > 1
         for source in self.sources:
             named = source if root is None else replace(source, root=root)
-            for address in source.pictures:
-                yield Planned(named.name(address), address, *_state(address))
+            for address, columns in zip(source.pictures, _rows(source), strict=False):
+                name = address if several and is_url(address) else named.name(address)
+                yield Planned(name, address, *_state(address), columns)
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,24 @@ def _each_once(pictures: Iterable[Planned]) -> Iterator[Planned]:
         if picture.name not in seen:
             seen.add(picture.name)
             yield picture
+
+
+def _rows(source: Sources) -> Iterator[dict[str, Any]]:
+    """What else a table says of each picture."""
+    if source.columns is None:
+        yield from repeat({})
+    else:
+        for batch in source.columns.to_batches(max_chunksize=1024):
+            yield from batch.to_pylist()
+
+
+def _absolute(name: str | Path) -> str:
+    """The address for a worker elsewhere."""
+    return str(name) if is_url(str(name)) else os.path.abspath(name)
+
+
+def _is_there(address: str) -> bool:
+    return is_elsewhere(address) or os.path.lexists(split_choice(address)[0])
 
 
 def _state(address: str) -> tuple[int | None, int | None]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from encoders.folders import hashed, is_dicom, is_signed, looks_like_dicom
+from relax.io.elsewhere import is_elsewhere
 from relax.io.errors import ImageError
 from relax.io.picture import AXES
 
@@ -40,6 +41,8 @@ def split_choice(address: str) -> tuple[Path, str | None, str]:
     (a folder with a choice, or a DICOMDIR), "slide" (any file with the choice of a tile, or of tiles), or None for
     anything else, of which the path is the whole address.
     """
+    if is_elsewhere(address):
+        return Path(address), None, ""
     front, _, choice = address.rpartition("#")
     is_path = not front or os.path.exists(address)  # unlike Path.exists, this never raises
     path = Path(address if is_path else front)

@@ -24,11 +24,12 @@ from torch import Tensor
 from encoders.values import described, is_whole, plain, unreadable
 from relax.io.choice import discreet_name, split_choice
 from relax.io.datasets import Row, is_row, picture_of
+from relax.io.elsewhere import is_elsewhere, opened_elsewhere
 from relax.io.errors import ImageError, decoding_errors
 from relax.io.medical import read_chosen
 from relax.io.picture import Voxels
 from relax.io.pixels import Raster, array_pixels
-from relax.io.raster.reading import read_file, read_pillow
+from relax.io.raster.reading import read_file, read_pillow, read_stream
 from relax.io.sources import names_several, sources_of
 from relax.text import printable
 
@@ -186,7 +187,10 @@ def _decoded(source: object, channels: int | None) -> tuple[Raster, dict[str, An
             return read_pillow(source), {}
     if not isinstance(source, str | os.PathLike):
         raise ImageError("an image is a path, a PIL image, a numpy array or a tensor")
-    path, kind, choice = split_choice(os.fspath(source))
+    if is_elsewhere(address := os.fspath(source)):
+        with decoding_errors(), opened_elsewhere(address) as file:
+            return read_stream(file), {}
+    path, kind, choice = split_choice(address)
     if kind is None:
         with decoding_errors():
             return read_file(path), {}

@@ -8,6 +8,9 @@
     brain.nii.gz#axial=all       each slice of a volume; scans#series=3&axial=all of a DICOM series
     scans#window=40,400          with a choice for each
     biopsy.svs#tiles=biopsy.h5   the tiles of a whole slide that a .h5 lists
+    "photos/*/a*.jpg"            the image files that a pattern finds; ** stands for folders below each other
+    photos.csv                   those that a table lists (CSV, Parquet, JSON Lines), see `relax.io.manifest`
+    photos.tar, s3://bucket/a/   members of a tar and objects of a store, see `relax.io.elsewhere`
 
 Each picture has an address, which stays the same as long as its file does: `us.dcm#frame=3`. What is passed over, and
 why, is told by number, and file by file in passed_over.csv.
@@ -19,15 +22,27 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from glob import glob
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from encoders.folders import Listing, pair_of
+from encoders.folders import Listing, image_endings, pair_of
 from relax.files import written_aside
 from relax.io.choice import ALL, discreet_name, parse, plane_of, split_choice, unparse
+from relax.io.elsewhere import (
+    MEMBER,
+    WILD,
+    is_elsewhere,
+    is_url,
+    names_several_elsewhere,
+    pictures_elsewhere,
+    state_elsewhere,
+    tar_of,
+)
 from relax.io.errors import ImageError
 from relax.io.gathering import Gathered, gathered, sorted_out
+from relax.io.manifest import manifest_of, read_manifest
 from relax.io.tiles import tile_addresses
 from relax.text import csv_text
 
@@ -47,11 +62,15 @@ class Sources:
         root: The folder to which their names are relative.
         pictures: Addresses.
         found: What was gathered, and what passed over, from a folder or a DICOMDIR.
+        prefix: What precedes the names of objects in a store.
+        columns: What else a table says of each picture; None without a table.
     """
 
     root: Path
     pictures: list[str]
     found: Gathered | None = field(default=None, repr=False)
+    prefix: str = ""
+    columns: Any = field(default=None, repr=False)
 
     @property
     def failed(self) -> list[tuple[Path, str]]:
@@ -60,6 +79,8 @@ class Sources:
 
     def name(self, address: str) -> str:
         """The address relative to the root, with slashes: the stable name of a picture."""
+        if is_url(address):
+            return address.removeprefix(self.prefix)
         relative = os.path.relpath(address, self.root) if "#" not in address else _relative(address, self.root)
         return Path(relative).as_posix()
 
@@ -86,6 +107,8 @@ def sources_of(named: str | Path, *, recursive: bool = True, leave_out: Path | N
             which slices are named cannot be opened.
     """
     address = os.fspath(named)
+    if (listed := _listed(address)) is not None:
+        return listed
     path, kind, choice = split_choice(address)
     if kind is None and not path.is_dir():
         return Sources(path.parent, [address])
@@ -129,6 +152,10 @@ def names_several(source: object) -> bool:
     address = os.fspath(source)
     if not isinstance(address, str) or "\0" in address:
         return False
+    if names_several_elsewhere(address) or manifest_of(address) is not None or _is_pattern(address):
+        return True
+    if is_elsewhere(address):
+        return False
     path, kind, choice = split_choice(address)
     if kind is None:
         return os.path.isdir(path)
@@ -146,6 +173,8 @@ def files_of(address: str | Path) -> list[Path]:
     Raises:
         ImageError: If there is no such series.
     """
+    if (tar := tar_of(os.fspath(address))) is not None:
+        return [tar[0]]
     path, kind, choice = split_choice(os.fspath(address))
     if kind == "series":
         from relax.io.volumes.opening import files_at
@@ -155,12 +184,16 @@ def files_of(address: str | Path) -> list[Path]:
     return [path] if other is None else [path, other]
 
 
-def state_of(address: str | Path) -> tuple[int, int]:
+def state_of(address: str | Path) -> tuple[int | None, int | None]:
     """Bytes of the files of a picture, and when one of them was last changed, in nanoseconds.
+
+    None where that is not known, as of objects in a store.
 
     Raises:
         ImageError, OSError: If there are none, or they cannot be read.
     """
+    if is_elsewhere(os.fspath(address)):
+        return state_elsewhere(os.fspath(address))
     states = [file.stat() for file in files_of(address)]
     return sum(state.st_size for state in states), max(state.st_mtime_ns for state in states)
 
@@ -206,6 +239,27 @@ def write_passed_over(folder: Path, rows: Iterable[Row], name: str = PASSED_OVER
     with written_aside(path) as aside:
         aside.write_text(csv_text([("file", "why", "detail"), *rows]), encoding="utf-8", newline="")
     return path
+
+
+def _listed(address: str) -> Sources | None:
+    """What a table, a tar, a store or a pattern lists; None for anything else."""
+    if (table := manifest_of(address)) is not None:
+        addresses, columns = read_manifest(*table)
+        return Sources(Path(os.path.abspath(table[0].parent)), addresses, columns=columns)
+    if names_several_elsewhere(address):
+        prefix, addresses = pictures_elsewhere(address)
+        return Sources(Path(address).parent, addresses, prefix=prefix)
+    if is_elsewhere(address):
+        return Sources(Path(address.partition(MEMBER)[0]).parent, [address], prefix=address[: address.rfind("/") + 1])
+    if _is_pattern(address):
+        files = [path for path in sorted(glob(address, recursive=True)) if os.path.isfile(path)]
+        fixed = Path(WILD.split(address)[0] + "x").parent  # the folder before the first wild card
+        return Sources(fixed, [path for path in files if path.lower().endswith(image_endings())])
+    return None
+
+
+def _is_pattern(address: str) -> bool:
+    return WILD.search(address) is not None and not is_url(address) and not os.path.lexists(split_choice(address)[0])
 
 
 def _of_file(path: Path, kind: str, values: dict[str, Any], address: str) -> list[str]:
@@ -259,6 +313,8 @@ def _with_choice(file: Path, values: dict[str, Any]) -> str:
 
 
 def _relative(address: str, root: Path) -> str:
+    if (tar := tar_of(address)) is not None:
+        return f"{os.path.relpath(tar[0], root)}{MEMBER}{tar[1]}"
     path, kind, choice = split_choice(address)
     relative = os.path.relpath(path, root)
     return relative if kind is None or not choice else f"{'' if relative == '.' else relative}#{choice}"

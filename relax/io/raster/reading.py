@@ -38,10 +38,11 @@ def read_file(path: Path) -> Raster:
         raise ImageError("is not a regular file")
     # An open file rather than a path: given a path, Pillow 13 maps rotated TIFFs into memory unrotated.
     with path.open("rb") as file:
-        return _decoded(file)
+        return read_stream(file)
 
 
-def _decoded(file: IO[bytes]) -> Raster:
+def read_stream(file: IO[bytes]) -> Raster:
+    """As `read_file`, of an open file, or of the bytes of one."""
     head = file.read(32)
     if not head:
         raise ImageError("the file is empty")
