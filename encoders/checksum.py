@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from encoders.outputs import Output, Selected
+from encoders.outputs import Output, Part, Selected
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
@@ -33,6 +33,8 @@ def network_checksum(network: object) -> str | None:
     if isinstance(network, Selected):
         parts = network_checksum(network.network), _output_text(network.output)
         return None if None in parts else hashlib.sha256(repr(parts).encode()).hexdigest()
+    if isinstance(network, Part):  # a layer of it, which identities tell
+        return network_checksum(network.network)
     if next(network.parameters(), None) is not None:
         return state_checksum(network.state_dict())
     return _structure_checksum(network)

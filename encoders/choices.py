@@ -27,6 +27,8 @@ VIEWS = {
     "squash": "all of the picture, squeezed to the input's aspect ratio",
 }
 
+CLASS = "class"  # the token of that name, see `encoders.inner`
+
 
 def check_pooling(pooling: str) -> str:
     """The pooling itself, if it is one of `POOLINGS`; else an EncoderError."""

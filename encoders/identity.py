@@ -16,11 +16,13 @@ from torch import nn
 from encoders.arguments import WEIGHTS, as_value
 from encoders.encoder import Encoder
 from encoders.errors import EncoderError
+from encoders.inner import Inner, whole
 from encoders.kinds import FILE_ITEMS, POOLING_ITEM, PREPROCESS_ITEMS
 from encoders.layers import settings_of
 from encoders.parsing import parse_spec
 
 COMPARED = ("checksum", "pooling", "preprocess", "architecture")
+INNER = ("layer", "token")  # which are not there where the whole network is asked
 SEEN = {  # items that the preprocessing, the checksum or the layers show, whether said or recognised
     *(*PREPROCESS_ITEMS, POOLING_ITEM, *FILE_ITEMS, *WEIGHTS),
     *("img_size", "in_chans", "num_heads", "patch_size", "act_layer", "global_pool", "quick_gelu", "output", "batch"),
@@ -28,7 +30,10 @@ SEEN = {  # items that the preprocessing, the checksum or the layers show, wheth
 
 
 def identity(encoder: Encoder) -> dict[str, Any]:
-    """Name, checksum, pooling, preprocessing and architecture: all that determines the embeddings, as JSON types."""
+    """Name, checksum, pooling, preprocessing and architecture: all that determines the embeddings, as JSON types.
+
+    With layer and token, where these are what the encoder is asked for.
+    """
     record = {
         "name": encoder.name,
         "checksum": encoder.checksum,
@@ -36,6 +41,7 @@ def identity(encoder: Encoder) -> dict[str, Any]:
         "preprocess": _preprocess(encoder),
         "architecture": _architecture(encoder),
         **({} if encoder.view_kind == "auto" else {"view": encoder.view_kind}),
+        **(encoder.network.record() if isinstance(encoder.network, Inner) else {}),
     }
     as_json: dict[str, Any] = json.loads(json.dumps(record))
     return as_json
@@ -54,7 +60,8 @@ def differences(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
     Names are compared only for functions, which have no checksum. What an older record does not hold is not compared.
     """
     compared = COMPARED if other.get("checksum") else ("name", *COMPARED)
-    return [key for key in compared if key in record and key in other and record[key] != other[key]]
+    different = [key for key in compared if key in record and key in other and record[key] != other[key]]
+    return different + [key for key in INNER if record.get(key) != other.get(key)]
 
 
 def _preprocess(encoder: Encoder) -> dict[str, Any]:
@@ -64,7 +71,8 @@ def _preprocess(encoder: Encoder) -> dict[str, Any]:
 
 def _architecture(encoder: Encoder) -> dict[str, Any]:
     """What its weights do not show: heads, activation, stem, and further arguments of the spec as they were said."""
-    shown = settings_of(encoder.network) if isinstance(encoder.network, nn.Module) else {}
+    network = whole(encoder.network)
+    shown = settings_of(network) if isinstance(network, nn.Module) else {}
     try:
         items = parse_spec(encoder.name).items
     except EncoderError:  # the name of a module or function

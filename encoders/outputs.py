@@ -21,7 +21,17 @@ Output: TypeAlias = str | int | Callable[[Any], Any]
 """Name of an entry or of a layer, number of an entry, or a function from the network's answer to the embedding."""
 
 
-class Selected(nn.Module):
+class Part(nn.Module):
+    """A network of which only a part is returned.
+
+    Attributes:
+        network: The network, which may itself be one.
+    """
+
+    network: nn.Module
+
+
+class Selected(Part):
     """A network of whose answer one part is returned.
 
     Attributes:
@@ -134,6 +144,23 @@ def tensor_of(answer: object, name: str) -> Tensor:
         f"encoder {name!r} returned a {type(answer).__name__}; expected a tensor (B, D): "
         "wrap it in a function that returns the vector you want explained"
     )
+
+
+def tensor_in(answer: object) -> tuple[Tensor | None, str | int | None]:
+    """The float tensor that a layer's answer is, or starts with, and which part of the answer it is.
+
+    None where there is none. Of a ModelOutput of transformers, it is the hidden state.
+    """
+    hidden = answer.get("last_hidden_state") if isinstance(answer, Mapping) else None
+    hidden = getattr(answer, "last_hidden_state", None) if hidden is None else hidden
+    entry: str | int | None = None
+    if hidden is not None:
+        answer, entry = hidden, "last_hidden_state"
+    elif isinstance(answer, tuple | list) and answer:
+        answer, entry = answer[0], 0
+    if isinstance(answer, Tensor) and answer.is_floating_point() and answer.layout == torch.strided:
+        return answer, entry
+    return None, None
 
 
 def _select_from(network: Callable[[Tensor], Any], output: Output, name: str, pixels: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from timm.models import VisionTransformer
 from torch import Tensor, nn
 
 from encoders.errors import EncoderError
+from encoders.outputs import Part
 
 
 def patch_grid(network: object, size: tuple[int, int], name: str) -> tuple[int, int]:
@@ -22,6 +23,8 @@ def patch_grid(network: object, size: tuple[int, int], name: str) -> tuple[int, 
     Raises:
         EncoderError: If the network is no timm VisionTransformer, or its patches do not tile the pixels.
     """
+    while isinstance(network, Part):  # of which a layer is asked
+        network = network.network
     if isinstance(network, VisionTransformer):
         height, width = network.patch_embed.patch_size
         if size[0] % height == 0 and size[1] % width == 0:
@@ -33,7 +36,16 @@ def patch_grid(network: object, size: tuple[int, int], name: str) -> tuple[int, 
 
 
 def visible_only(network: nn.Module, pixels: Tensor, kept: Tensor) -> Tensor:
-    """The network's output for one image (1, C, h, w), N times, each with the patch tokens `kept` (N, K) only."""
+    """The network's output for one image (1, C, h, w), N times, each with the patch tokens `kept` (N, K) only.
+
+    Raises:
+        EncoderError: If a part of the network's output is asked for, whose tokens would no longer be all there.
+    """
+    if isinstance(network, Part):
+        raise EncoderError(
+            'fill "drop" withholds patches from the whole network, and a layer or output of it is asked for: '
+            "take another fill"
+        )
     # A twin that shares all layers but timm's place for dropping tokens, behind the positions.
     twin = copy.copy(network)
     twin._modules = {**network._modules, "patch_drop": _Keep(kept, int(network.num_prefix_tokens))}  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ sees.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,7 +30,8 @@ from torch.utils.hooks import RemovableHandle
 from encoders.encoder import Encoder
 from encoders.errors import EncoderError, did_you_mean
 from encoders.layouts import MAP, MAP_LAST, TOKENS, VECTOR, Call, Layer, Recogniser
-from encoders.outputs import Selected
+from encoders.outputs import Part
+from encoders.outputs import tensor_in as tensor_in
 
 __all__ = ["MAP", "MAP_LAST", "TOKENS", "VECTOR", "Layer", "activations", "hooked", "layers", "network_of", "recording"]
 
@@ -56,7 +58,7 @@ def layers(encoder: Encoder, view: Tensor | None = None, *, run: Callable[[], ob
     """
     network = network_of(encoder)
     view = _example(encoder) if view is None else view
-    calls = _calls(encoder, network, run or (lambda: encoder.embed(view)))
+    calls = _calls(encoder, run or (lambda: encoder.embed(view)))
     recogniser = Recogniser(network, view.shape[2:])
     found: dict[str, tuple[int, Layer]] = {}
     for place, call in enumerate(calls):
@@ -172,12 +174,12 @@ def hooked(handles: list[RemovableHandle]) -> Iterator[None]:
 
 def unseen(encoder: Encoder) -> str | None:
     """What an encoder's network is where torch sees no layers in it, "a function"; None where it does."""
-    network = _inner(encoder)
+    network = _inner(encoder.network)
     if not isinstance(network, nn.Module):
         return "a function"
     if isinstance(network, torch.jit.ScriptModule):
         return "TorchScript"
-    return encoder.opaque
+    return getattr(network, "opaque", None)
 
 
 def network_of(encoder: Encoder) -> nn.Module:
@@ -190,39 +192,19 @@ def network_of(encoder: Encoder) -> nn.Module:
     if kind is not None:
         raise EncoderError(
             f"layers need a module of torch, and encoder {encoder.name!r} is {kind}, in which torch sees none: "
-            + (
-                "load the network in torch, from its weights"
-                if encoder.opaque or kind == "TorchScript"
-                else "pass the module itself"
-            )
+            + ("load the network in torch, from its weights" if kind != "a function" else "pass the module itself")
         )
-    return cast(nn.Module, _inner(encoder))
+    return cast(nn.Module, _inner(encoder.network))
 
 
 def module_of(encoder: Encoder, name: str) -> nn.Module:
     """The module of that name, as in `Layer`; an EncoderError if torch sees no layers, or there is none of the name."""
-    modules = _modules(encoder, network_of(encoder))
+    network_of(encoder)
+    modules = modules_of(cast(nn.Module, encoder.network))
     if name not in modules:
         hint = did_you_mean(name, modules, "relax layers lists them")
         raise EncoderError(f"encoder {encoder.name!r} has no layer {name!r}: {hint}")
     return modules[name]
-
-
-def tensor_in(answer: object) -> tuple[Tensor | None, str | int | None]:
-    """The float tensor that a layer's answer is, or starts with, and which part of the answer it is.
-
-    None where there is none. Of a ModelOutput of transformers, it is the hidden state.
-    """
-    hidden = answer.get("last_hidden_state") if isinstance(answer, Mapping) else None
-    entry: str | int | None = None
-    if hidden is None:
-        hidden = getattr(answer, "last_hidden_state", None)
-    if hidden is not None:
-        answer, entry = hidden, "last_hidden_state"
-    elif isinstance(answer, tuple | list) and answer:
-        answer, entry = answer[0], 0
-    usable = isinstance(answer, Tensor) and answer.is_floating_point() and answer.layout == torch.strided
-    return (answer, entry) if usable else (None, None)  # type: ignore[return-value]
 
 
 def replaced(answer: Any, entry: str | int | None, tensor: Tensor) -> Any:
@@ -241,14 +223,17 @@ def replaced(answer: Any, entry: str | int | None, tensor: Tensor) -> Any:
     return type(answer)(parts)
 
 
-def _inner(encoder: Encoder) -> object:
-    network = encoder.network
-    return network.network if isinstance(network, Selected) else network
+def _inner(network: Any) -> Any:
+    """The network in what returns a part of it."""
+    while isinstance(network, Part):
+        network = network.network
+    return network
 
 
-def _modules(encoder: Encoder, network: nn.Module) -> dict[str, nn.Module]:
-    """Modules by name; "" is what the encoder calls, which may return a part of what the network in it does."""
-    return {"": cast(nn.Module, encoder.network), **{name: part for name, part in network.named_modules() if name}}
+def modules_of(network: nn.Module) -> dict[str, nn.Module]:
+    """Modules by name; "" is the network itself, though it may return a part of what one in it does."""
+    inner = _inner(network)
+    return {"": network, **{name: part for name, part in inner.named_modules() if name}}
 
 
 def _example(encoder: Encoder) -> Tensor:
@@ -258,18 +243,18 @@ def _example(encoder: Encoder) -> Tensor:
     return torch.rand((1, encoder.channels or 3, *shape), generator=generator)
 
 
-def _calls(encoder: Encoder, network: nn.Module, run: Callable[[], object]) -> list[Call]:
+def _calls(encoder: Encoder, run: Callable[[], object]) -> list[Call]:
     """Every call of a module that returned a tensor, in the order in which they ended."""
     calls: list[Call] = []
     counter = FlopCounterMode(display=False)
-    started: list[int] = []
+    started: dict[str, list[int]] = defaultdict(list)
 
-    def before(_: nn.Module, __: Any) -> None:
-        started.append(counter.get_total_flops())
+    def before(name: str) -> Callable[[nn.Module, Any], None]:
+        return lambda _, __: started[name].append(counter.get_total_flops())
 
     def after(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, _: Any, answer: Any) -> None:
-            flops = counter.get_total_flops() - started.pop()
+            flops = counter.get_total_flops() - started[name].pop()
             tensor, entry = tensor_in(answer)
             if tensor is not None:
                 calls.append(Call(name, module, tuple(tensor.shape), entry, flops // 2))
@@ -278,8 +263,8 @@ def _calls(encoder: Encoder, network: nn.Module, run: Callable[[], object]) -> l
 
     handles = [
         handle
-        for name, module in _modules(encoder, network).items()
-        for handle in (module.register_forward_pre_hook(before), module.register_forward_hook(after(name)))
+        for name, module in modules_of(cast(nn.Module, encoder.network)).items()
+        for handle in (module.register_forward_pre_hook(before(name)), module.register_forward_hook(after(name)))
     ]
     fast = torch.backends.mha.get_fastpath_enabled()  # whose kernels show neither layers nor operations
     torch.backends.mha.set_fastpath_enabled(False)

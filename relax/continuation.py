@@ -23,7 +23,7 @@ from relax.provenance import version_of
 from relax.scene import Scene
 from relax.text import shortened
 
-COMPARED = ("fill", "seed", "method", "similarity", "reference", "foil")
+COMPARED = ("fill", "seed", "method", "similarity", "reference", "foil", "dimension", "direction")
 CHECKED = 16  # masks that are embedded again: their scores show what records cannot, as another reference of one name
 AGREEMENT = 1e-3  # of those scores with the earlier ones, as a share of their spread: far above rounding
 

@@ -87,12 +87,24 @@ def explain(
             the image or of the encoder's input. Methods other than "relax" and "rise" take it as the number of their
             samples, noisy copies or steps, where they have any; each has its own default.
         tolerance: Stop as soon as no pixel's standard error exceeds this, in the unit of the similarity.
-        similarity: "cosine", "l2" (negative distance), "dot" or "rbf". Higher is closer.
+        similarity: "cosine", "l2" (negative distance), "dot", "projection" (on the reference's direction, in the unit
+            of the embedding) or "rbf". Higher is closer.
         reference: What the masked image is compared with: None is the image itself; another image; a list
             of images, of which the mean embedding is taken; an embedding (D,); a prompt, "text:a photo of a cat", for
             encoders with a text tower; or a `relax.Corpus`, for the mean similarity to its members.
         foil: Likewise for the foil, whose similarity is subtracted: what brings the image closer to the reference than
             to the foil. Two corpora give COCOA. Only for method "relax".
+        dimension: Instead of a reference: a number of the embedding, from 0, which is the score itself.
+        direction: Instead of a reference: a vector (D,) as array, tensor or file ("concept.npy", "pca.npy#row=0",
+            "probe.npz#weight&row=3", "sae.safetensors#W_enc&column=1207"), such as a concept, a principal component or
+            a unit of a sparse autoencoder. The score is the projection on it, scaled to length 1, in the unit of the
+            embedding, not clamped; see `relax.directions`.
+        layer: What this layer returns is explained instead of the embedding: the class token where it has one (and
+            `pooling` is not "mean"), else the mean of its cells or patches. References are seen through the same layer.
+            For "gradcam", "lafam", "attention" and their kind it is the layer that the map shows. `relax.layers` lists
+            names; "" is the network as a whole.
+        token: Of the layer (by default the last that has such a token), the cell or patch in this (row, column), from
+            0, or "class" for the class token: the map shows what makes it what it is.
         regions: What is hidden together: "grid" (RISE's soft random grid), "authors-grid" (the authors'
             package), "windows" (a sliding square, not random), "superpixels" (SLIC, cells^2 of them) or "patches"
             (of a timm vision transformer; `cells` is ignored).
@@ -148,7 +160,7 @@ def explain(
     images: Any = rows(image) if is_dataset(image) else each_picture(image)  # type: ignore[arg-type]
     if earlier is not None and (is_dataset(image) or len(images) != 1):
         raise ValueError("earlier is of one image; image holds several: explain them one by one")
-    network = loaded(encoder, settings.execution)
+    network = loaded(encoder, settings.execution, settings.request)
     with shown(progress, "masks") as report:
         if earlier is not None:
             return image_explainer(network, settings)(images[0], report, earlier)
@@ -193,7 +205,9 @@ def explaining(
     settings = Settings.of(keywords, function="explaining")
     if is_dataset(image) or len(images := one_by_one(image)) != 1:  # type: ignore[arg-type]
         raise ValueError("image must be one picture, of which explaining gives one explanation after the other")
-    return image_watcher(loaded(encoder, settings.execution), settings)(images[0], progress, every, earlier)
+    return image_watcher(loaded(encoder, settings.execution, settings.request), settings)(
+        images[0], progress, every, earlier
+    )
 
 
 def explain_images(

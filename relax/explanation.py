@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from encoders.limits import TooLarge
 from relax.files import written_aside
-from relax.maps import MAPS, uncertainty_limit, where_certain
+from relax.maps import MAPS, layer_in_words, uncertainty_limit, where_certain
 from relax.npz import read_npz, text_of
 from relax.records import check_record, read_json
 
@@ -87,7 +87,7 @@ class Explanation:
         record = self.provenance
         return (
             f"Explanation of {record.get('image', 'an image')}, {height} x {width} px, "
-            f"through {(record.get('encoder') or {}).get('name')}: {record.get('similarity')}, "
+            f"through {(record.get('encoder') or {}).get('name')}{_inside(record)}: {record.get('similarity')}, "
             f"{(record.get('masks') or {}).get('count')} masks, {_stopped(record.get('stopped_early'))}"
             f"seed {record.get('seed')}\n"
             f"importance {_span(self.importance)}, uncertainty {_span(self.uncertainty)}, "
@@ -284,6 +284,12 @@ def _range(values: NDArray[np.float32]) -> dict[str, float | None]:
 def _span(values: NDArray[np.float32]) -> str:
     seen = _range(values)
     return "nowhere defined" if seen["min"] is None else f"{seen['min']:.5g} to {seen['max']:.5g}"
+
+
+def _inside(record: dict[str, Any]) -> str:
+    """Such as ", layer blocks.5"."""
+    words = layer_in_words(record)
+    return f", {words}" if words else ""
 
 
 def _stopped(early: dict[str, Any] | None) -> str:

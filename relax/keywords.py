@@ -6,13 +6,14 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
-from relax.settings import DEFAULTS, BatchSize, Fill, Within
+from relax.settings import DEFAULTS, BatchSize, Fill, Token, Within
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     from relax.baselines.scalar import Head
+    from relax.directions import DirectionSource
     from relax.references import Reference
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -53,12 +54,19 @@ class MaskingKeywords(HidingKeywords, ExecutionKeywords, total=False):
     preset: str | None
 
 
-class ProbeKeywords(MaskingKeywords, WithinKeywords, total=False):
+class LayerKeywords(TypedDict, total=False):
+    """Keywords of what is explained inside the network."""
+
+    layer: str | None
+    token: Token
+
+
+class ProbeKeywords(MaskingKeywords, LayerKeywords, WithinKeywords, total=False):
     """`MaskingKeywords` for one picture."""
 
 
-class PairKeywords(MaskingKeywords, total=False):
-    """`MaskingKeywords` with the measure."""
+class PairKeywords(MaskingKeywords, LayerKeywords, total=False):
+    """`MaskingKeywords` with the measure, of the embedding or inside the network."""
 
     similarity: str
 
@@ -69,6 +77,8 @@ class QuestionKeywords(PairKeywords, total=False):
     tolerance: float | None
     reference: Reference
     foil: Reference
+    dimension: int | None
+    direction: DirectionSource
 
 
 class CompareKeywords(QuestionKeywords, WithinKeywords, total=False):

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.choices import CLASS
 from encoders.values import described, is_number, plain
+from relax.text import shortened
 
 MAPS = ("importance", "uncertainty", "standard_error")
 
@@ -37,6 +39,19 @@ class ExplanationLike(Protocol):
     @property
     def provenance(self) -> dict[str, Any]:
         """How the maps were made, as JSON types."""
+
+
+def layer_in_words(provenance: dict[str, Any]) -> str:
+    """Which layer and token of the encoder are explained; "" where the embedding is."""
+    encoder = provenance.get("encoder") or {}
+    layer, token = encoder.get("layer"), encoder.get("token")
+    if layer is None and token is None:
+        return ""
+    where = shortened(f"layer {layer}" if layer else "the output", 60)
+    if token is None:
+        return where
+    place = "class token" if token == CLASS else f"cell ({', '.join(map(str, token))})"
+    return f"{place} of {where}"
 
 
 def map_unit(provenance: dict[str, Any]) -> str:

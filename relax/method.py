@@ -26,6 +26,7 @@ from relax.references import Question
 from relax.run import Interrupted, Run
 from relax.scene import Scene
 from relax.settings import Settings
+from similarity.measures import PROJECTION
 
 
 class ExplainImage(Protocol):
@@ -94,7 +95,7 @@ def image_watcher(encoder: Encoder, settings: Settings) -> WatchImage:
 def _watcher(encoder: Encoder, settings: Settings, budget: Budget) -> WatchImage:
     request = settings.request
     if (request.method, request.head, request.target) == ("relax", None, None):
-        question = Question.of(request.similarity, request.reference, request.foil, encoder)
+        question = Question.asked(request, encoder)
         return partial(_relax, encoder, settings, budget, question)
     if request.foil is not None:
         raise ValueError(f'foil is for method "relax" without a head; got method={request.method!r}: leave it out')
@@ -128,7 +129,7 @@ def _relax(
         record = {
             **asked,
             "precision": scene.run.record(),
-            "scale": scene.yardsticks.record(question.reference, warn=not run.early),
+            "scale": scene.yardsticks.record(question.others, warn=not run.early and question.similarity != PROJECTION),
             **run.record(),
             "cost": {"passes": moments.count + (question.reference is None), "in_words": "masks"},
             **({"placed": scene.placed()} if in_view else {}),

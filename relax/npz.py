@@ -46,6 +46,15 @@ def text_of(values: NDArray[Any]) -> str:
     return values.tobytes().decode(f"utf-32-{order}").rstrip("\0")
 
 
+def names_in_npz(path: str | Path) -> list[str]:
+    """Names of the arrays in a file; a ValueError with the reason alone if it is no such file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    except zipfile.BadZipFile as error:
+        raise ValueError(one_line(error)) from error
+
+
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{member.filename} is packed in a way that numpy does not use")

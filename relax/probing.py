@@ -12,6 +12,7 @@ from torch import Tensor
 
 from encoders import Encoder
 from encoders.values import described, is_whole, plain
+from relax.directions import DirectionSource
 from relax.estimators.budget import Budget, Progress
 from relax.estimators.moments import Estimator
 from relax.estimators.repeat import Repeat
@@ -23,7 +24,7 @@ from relax.provenance import surroundings
 from relax.references import Question, Reference
 from relax.run import moments_of
 from relax.scene import EncoderSource, Scene, loaded
-from relax.settings import BatchSize, Settings
+from relax.settings import BatchSize, Request, Settings
 
 
 @shows(ProbeKeywords)
@@ -40,7 +41,7 @@ def probe(
     dimensions.
     """
     settings = Settings.of(keywords, ProbeKeywords, "probe")
-    network = loaded(encoder, settings.execution)
+    network = loaded(encoder, settings.execution, settings.request)
     with shown(progress, "masks") as report:
         return probe_image(image, network, settings, report)
 
@@ -111,10 +112,22 @@ class Probe:
         return replace(self, embeddings=torch.cat([self.embeddings, *further]), provenance=record)
 
     def explain(
-        self, reference: Reference = None, *, foil: Reference = None, similarity: str = "cosine"
+        self,
+        reference: Reference = None,
+        *,
+        foil: Reference = None,
+        similarity: str = "cosine",
+        dimension: int | None = None,
+        direction: DirectionSource = None,
     ) -> Explanation:
-        """The maps for one reference, foil and measure, as from `relax.explain`, without encoding the image again."""
-        return self.ask(Question.of(similarity, reference, foil, self.scene.encoder))
+        """The maps for one reference, foil and measure, or a dimension or direction of the embedding.
+
+        As from `relax.explain`, without encoding the image again.
+        """
+        request = Request(
+            similarity=similarity, reference=reference, foil=foil, dimension=dimension, direction=direction
+        )
+        return self.ask(Question.asked(request, self.scene.encoder))
 
     def ask(self, question: Question) -> Explanation:
         """The maps for a question, whose reference and foil are already embedded."""

@@ -5,6 +5,9 @@
 relax.Corpus("dogs")               many: the mean similarity to the images of a folder
 "text:a photo of a dog"            a prompt, for encoders with a text tower
 embedding                          (D,) a vector; relax.Corpus(embeddings) for (K, D)
+
+Instead of all these, a direction of the embedding, see `relax.directions`, or one of its numbers, on which it is
+projected.
 """
 
 from __future__ import annotations
@@ -23,11 +26,14 @@ from torch import Tensor
 from encoders import Encoder
 from encoders.folders import image_endings
 from encoders.text import embed_text
-from encoders.values import described, unreadable
+from encoders.values import described
+from relax.directions import Direction, read_direction, real_numbers
 from relax.estimators.budget import Progress
 from relax.io.choice import folder_name
 from relax.io.images import ImageSource, is_picture, name_of, one_by_one, read_named
 from relax.io.sources import names_several, sources_of
+from relax.settings import Request
+from similarity.measures import PROJECTION, measure_to
 from similarity.references import Target, check_reference, mean_embedding, mean_similarity
 
 TEXT = "text:"
@@ -56,7 +62,7 @@ class Corpus:
         if name is not None and not isinstance(name, str):
             raise ValueError(f"name of a Corpus must be a text; got {described(name)}")
         if isinstance(members, np.ndarray | Tensor):
-            self.embeddings = _numbers(members, "a Corpus")
+            self.embeddings = real_numbers(members, "a Corpus")
             if self.embeddings.ndim != 2 or not self.embeddings.is_floating_point() or 0 in self.embeddings.shape:
                 raise ValueError(
                     "a Corpus must be a folder, a list of images or embeddings (K, D) of floats with K at least 1; "
@@ -123,12 +129,16 @@ class Question:
         reference: (D,), or (K, D) for a corpus; None is each image itself.
         foil: Likewise for the foil, whose similarity is subtracted; None subtracts nothing.
         names: Of reference and foil, for the provenance.
+        dimension: Number of the embedding's dimension that is the score itself; None for all else.
+        direction: That the reference is, where it is no embedding but a direction; None for all else.
     """
 
     similarity: str
     reference: Tensor | None
     foil: Tensor | None
     names: tuple[str, str]
+    dimension: int | None = None
+    direction: Direction | None = None
 
     @classmethod
     def of(
@@ -153,23 +163,74 @@ class Question:
                 mean_similarity(similarity, vectors, name)  # raises on unusable vectors, before any mask is run
         return cls(similarity, embedded[0], embedded[1], (reference_name(reference), reference_name(foil)))
 
+    @classmethod
+    def asked(cls, request: Request, encoder: Encoder) -> Question:
+        """That of a request: of its reference and foil, its direction or its dimension; errors as of `of`."""
+        if request.dimension is not None:
+            names = (f"dimension {request.dimension}", "itself")
+            return cls(PROJECTION, None, None, names, dimension=request.dimension)
+        if request.direction is not None:
+            direction = read_direction(request.direction)
+            return cls(PROJECTION, direction.vector, None, (direction.name, "itself"), direction=direction)
+        return cls.of(request.similarity, request.reference, request.foil, encoder)
+
+    @property
+    def of_itself(self) -> bool:
+        """Whether each image is compared with itself."""
+        return self.reference is None and self.dimension is None
+
+    @property
+    def others(self) -> Tensor | None:
+        """Embeddings (D,) or (K, D) of other pictures that images are compared with; None where there are none."""
+        return self.reference if self.direction is None else None
+
     def target(self, device: torch.device, embed_image: Callable[[], Tensor]) -> Target:
         """The target on `device`; without a reference it is the image itself, whose (D,) `embed_image` returns."""
-        reference = embed_image() if self.reference is None else self.reference
-        return Target(self.similarity, reference.to(device), None if self.foil is None else self.foil.to(device))
+        reference = self.compared_with(embed_image).to(device)
+        return Target(self.similarity, reference, None if self.foil is None else self.foil.to(device))
+
+    def compared_with(self, embed_image: Callable[[], Tensor]) -> Tensor:
+        """(D,), or (K, D) for a corpus: the reference, without one the image itself, whose (D,) `embed_image` returns.
+
+        Raises:
+            ValueError: If embeddings have no such dimension, or another length than the direction.
+        """
+        if self.dimension is not None:
+            return _axis(self.dimension, embed_image())
+        if self.reference is None:
+            return embed_image()
+        if self.direction is not None and (width := len(embed_image())) != len(self.reference):
+            raise ValueError(
+                f"{self.direction.name} must have one number for each of the {width} of an embedding; got "
+                f"{len(self.reference)}"
+            )
+        return self.reference
 
     @property
     def scalar(self) -> str:
         """What is scored, in words, such as "cosine to the image itself"."""
         to = ["the image itself" if name == "itself" else name for name in self.names]
-        return f"{self.similarity} to {to[0]}" + ("" if self.foil is None else f" minus that to {to[1]}")
+        return f"{measure_to(self.similarity)} {to[0]}" + ("" if self.foil is None else f" minus that to {to[1]}")
 
     def record(self) -> dict[str, Any]:
         """The question for the provenance, as JSON types."""
         record: dict[str, Any] = {"similarity": self.similarity, "reference": self.names[0]}
         if self.foil is not None:
             record |= {"foil": self.names[1], "map": f"mean {self.similarity} minus that to the foil"}
+        if self.dimension is not None:
+            record["dimension"] = self.dimension
+        if self.direction is not None:
+            record["direction"] = self.direction.record()
         return record
+
+
+def _axis(dimension: int, like: Tensor) -> Tensor:
+    """The unit vector (D,) of a dimension of embeddings like this one."""
+    if dimension >= len(like):
+        raise ValueError(f"dimension must be from 0 to {len(like) - 1}, as embeddings here are; got {dimension}")
+    axis = torch.zeros(len(like), dtype=torch.float64, device=like.device)
+    axis[dimension] = 1
+    return axis
 
 
 def embed_reference(reference: Reference, encoder: Encoder, argument: str = "reference") -> Tensor:
@@ -182,7 +243,7 @@ def embed_reference(reference: Reference, encoder: Encoder, argument: str = "ref
     if reference is None or isinstance(reference, Corpus):
         raise ValueError(f'{argument} must be an image, a list or an embedding (D,); a Corpus is for method "relax"')
     if _is_vector(reference):
-        return check_reference(_numbers(reference, argument), argument)
+        return check_reference(real_numbers(reference, argument), argument)
     images = one_by_one(reference)
     if not images:
         raise ValueError(f"{argument} is an empty list; give at least one image")
@@ -242,18 +303,6 @@ def _vectors(reference: ImageSource | Sequence[ImageSource] | Corpus, encoder: E
 
 def _is_vector(reference: object) -> TypeGuard[Tensor | NDArray[Any]]:
     return isinstance(reference, np.ndarray | Tensor) and reference.ndim == 1
-
-
-def _numbers(vectors: Tensor | NDArray[Any], argument: str) -> Tensor:
-    """Embeddings as a tensor of real numbers, of floats where numpy has wider ones than torch."""
-    if isinstance(vectors, np.ndarray):
-        if vectors.dtype.kind not in "fiub" or isinstance(vectors, np.ma.MaskedArray):
-            raise ValueError(f"{argument} must be real numbers; got {described(vectors)}")
-        return torch.from_numpy(np.array(vectors, np.float64 if vectors.dtype == np.longdouble else None))
-    if reason := unreadable(vectors):
-        raise ValueError(f"{argument} must be real numbers; got {reason}")
-    vectors = vectors.detach()
-    return vectors.float() if vectors.is_floating_point() and vectors.itemsize == 1 else vectors
 
 
 def _stacked(embeddings: Sequence[Tensor], argument: str) -> Tensor:

@@ -24,6 +24,7 @@ import encoders
 from encoders import Encoder
 from encoders import EncoderError as EncoderError
 from encoders.identity import recipe
+from encoders.inner import at_layer
 from encoders.passes import TRIAL, Passes, Score
 from masking import GridSurrogate, MaskSource, PatchMasks, RandomGrid, Region, blend
 from relax.estimators.blocks import averages
@@ -38,7 +39,7 @@ from relax.io.images import ImageSource, name_of, narrow_range, read_with_record
 from relax.io.picture import Voxels
 from relax.io.regions.within import Within, read_within
 from relax.maps import map_unit
-from relax.settings import Execution, Fill, Hiding
+from relax.settings import Execution, Fill, Hiding, Request
 from relax.yardsticks import Yardsticks
 from similarity.measures import MEASURES
 from similarity.references import Target
@@ -381,11 +382,12 @@ def _percent(share: float) -> str:
     return "less than 1 %" if share < 0.01 else f"{min(share, 0.99):.0%}".replace("%", " %")
 
 
-def loaded(encoder: EncoderSource, execution: Execution) -> Encoder:
-    """The encoder, loaded to run under these settings."""
-    return load_encoder(
+def loaded(encoder: EncoderSource, execution: Execution, request: Request | None = None) -> Encoder:
+    """The encoder, loaded to run under these settings, from inside where a request asks for a layer or a token."""
+    network = load_encoder(
         encoder, execution.device, execution.pooling, precision=execution.precision, view=execution.view
     )
+    return network if request is None else at_layer(network, *request.explained)
 
 
 def _accumulator_device(encoder: Encoder) -> torch.device:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from encoders import POOLINGS, PRECISIONS, VIEWS
+from encoders.choices import CLASS
 from encoders.values import described, is_number, is_whole, plain, unreadable
 from masking import DESIGNS, FILLS, REGIONS
 from masking.checks import check_cells, check_keep, check_seed
@@ -24,19 +25,21 @@ from relax.baselines.methods import METHODS
 from relax.box import box_of
 from relax.estimators.defaults import DEFAULT_MASKS
 from relax.text import nearest, one_of
-from similarity.measures import MEASURES
+from similarity.measures import MEASURES, PROJECTION
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     from relax.baselines.scalar import Head
+    from relax.directions import DirectionSource
     from relax.io.images import ImageSource
     from relax.references import Reference
 
 Fill: TypeAlias = "str | float | Sequence[float] | ImageSource"
 Within: TypeAlias = "ImageSource | Sequence[float] | None"
 BatchSize: TypeAlias = int | Literal["auto"]
+Token: TypeAlias = str | Sequence[int] | None
 
 MAX_MASKS = 100_000  # with a tolerance, unless `masks` is given
 
@@ -81,7 +84,9 @@ class _Concern:
 
 @dataclass(frozen=True)
 class Request(_Concern):
-    """What is explained: the similarity to a reference, or another quantity by another method."""
+    """What is explained: the similarity to a reference, or another quantity by another method, of the embedding or of
+    what a layer returns.
+    """
 
     method: str = "relax"
     head: Head | None = None
@@ -89,6 +94,10 @@ class Request(_Concern):
     similarity: str = "cosine"
     reference: Reference = None
     foil: Reference = None
+    dimension: int | None = None
+    direction: DirectionSource = None
+    layer: str | None = None
+    token: Token = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,6 +110,64 @@ class Request(_Concern):
         if self.target is not None and not isinstance(self.target, str) and not is_whole(self.target):
             raise ValueError(f"target must be the name or number of a class; got {described(self.target)}")
         one_of("similarity", self.similarity, MEASURES)
+        self._check_direction()
+        object.__setattr__(self, "token", _plain_token(self.token))
+        self._check_layer()
+
+    @property
+    def of_itself(self) -> bool:
+        """Whether each picture is compared with itself."""
+        return all(value is None for value in (self.reference, self.foil, self.dimension, self.direction))
+
+    @property
+    def shown(self) -> str | None:
+        """The layer that the method shows in its map, if one is chosen."""
+        return self.layer if METHODS[self.method].layer == "shown" else None
+
+    @property
+    def explained(self) -> tuple[str | None, Token]:
+        """Layer and token whose output is explained; (None, None) for the embedding."""
+        return (None, None) if self.shown is not None else (self.layer, self.token)
+
+    def _check_direction(self) -> None:
+        """Refuse directions and dimensions beside what would be another question."""
+        given = [name for name in ("dimension", "direction") if getattr(self, name) is not None]
+        if not given:
+            return
+        if self.dimension is not None and not is_whole(self.dimension):
+            raise ValueError(f"dimension must be a whole number, 0 or more; got {described(self.dimension)}")
+        others = [name for name in ("reference", "foil", "head") if getattr(self, name) is not None]
+        if others := [*given[1:], *others]:
+            raise ValueError(f"{given[0]} asks another question than {others[0]}: leave one of them out")
+        if self.similarity not in ("cosine", PROJECTION):
+            raise ValueError(
+                f"{given[0]} is projected on, so similarity={self.similarity!r} has no effect: leave it out"
+            )
+        method = METHODS[self.method]
+        if method.explains not in ("similarity", "either"):
+            raise ValueError(f"{given[0]} makes no difference to {method.name}, which explains {method.explains}")
+
+    def _check_layer(self) -> None:
+        """Refuse layers and tokens that make no difference, or no sense."""
+        if self.layer is not None and not isinstance(self.layer, str):
+            raise ValueError(f"layer must be the name of a module, as relax layers lists; got {described(self.layer)}")
+        given = next((name for name in ("layer", "token") if getattr(self, name) is not None), None)
+        method = METHODS[self.method]
+        if given is None:
+            return
+        if method.layer == "nothing":
+            raise ValueError(f"{given} makes no difference to {method.name}: leave it out")
+        if method.layer == "shown":
+            if self.token is not None:
+                raise ValueError(
+                    f"token is for methods that explain what a layer returns; {method.name} shows a layer: leave it out"
+                )
+        elif self.head is not None:
+            shown = ", ".join(name for name, other in METHODS.items() if other.layer == "shown" and other.takes_head)
+            raise ValueError(
+                f"{given} cannot be explained with a head, which takes the embedding: leave it out, or take a method "
+                f"that shows a layer, {shown}"
+            )
 
 
 @dataclass(frozen=True)
@@ -251,10 +318,10 @@ class Settings:
         return cls(*(_concern_of(concern, values) for concern in CONCERNS))
 
     def record(self) -> dict[str, Any]:
-        """What determines the numbers, by keyword, as JSON types; reference and foil are recorded by `Question`."""
+        """What determines the numbers, by keyword, as JSON types; `Question` records reference, foil and direction."""
         values = {**vars(self.request), **vars(self.hiding), **vars(self.estimation)}
         values |= {name: getattr(self.execution, name) for name in ("pooling", "view", "precision")}
-        for name in ("method", "reference", "foil", "given"):
+        for name in ("method", "reference", "foil", "direction", "given"):
             del values[name]
         types = (str, int, float, bool, list, tuple, type(None))
         values["within"] = _within_record(values["within"])
@@ -288,6 +355,20 @@ def _plain_fill(fill: Any) -> Any:
     except Exception:  # a tensor without data, which is refused where pictures are
         return fill
     return type(colour)(map(plain, colour)) if type(colour) in (list, tuple) else colour
+
+
+def _plain_token(token: Any) -> Any:
+    """A token as "class" or numbers of Python."""
+    if token is None or (isinstance(token, str) and token == CLASS):
+        return token
+    numbers = token.tolist() if hasattr(token, "tolist") else token
+    places = tuple(map(plain, numbers)) if isinstance(numbers, list | tuple) else ()
+    if len(places) not in (2, 3) or not all(map(is_whole, places)):
+        raise ValueError(
+            'token must be "class", or row and column of a cell or patch, from 0, such as (3, 7); got '
+            f"{described(token)}"
+        )
+    return places
 
 
 def _checked_within(within: Any) -> Any:

@@ -33,6 +33,7 @@ class Measure:
         stationary: Whether its maximum is at the reference itself, where its gradient is 0 or undefined.
         symmetric: Whether swapping embedding and reference leaves it unchanged.
         direction: Whether it compares directions, which an embedding of one number or of zeros does not have.
+        to: How its values are told, before the name of the reference.
         over_members: From members (K, D) float64 to the function that computes the mean similarity to them, where
             that is faster than one member at a time; None computes one member at a time.
     """
@@ -44,6 +45,7 @@ class Measure:
     stationary: bool = True
     symmetric: bool = True
     direction: bool = False
+    to: str = "to"
     over_members: Callable[[Tensor], Score] | None = None
 
     def __call__(self, embeddings: Tensor, reference: Tensor) -> Tensor:
@@ -104,6 +106,19 @@ def dot(embeddings: Tensor, reference: Tensor) -> Tensor:
     return embeddings @ reference
 
 
+def projection(embeddings: Tensor, reference: Tensor) -> Tensor:
+    """<z, r> / |r|, how far the embedding reaches along the direction of the reference; 0 where that is zero.
+
+    Unbounded, in the unit of the embeddings, whatever the length of the reference; linear in the embeddings. Arguments
+    and errors as for `cosine`.
+    """
+    embeddings, reference = _checked(embeddings, reference)
+    reference = _over_largest(reference)  # see `cosine`
+    length = reference.norm()
+    along: Tensor = (embeddings @ reference) / length.where(length > 0, 1.0)
+    return along
+
+
 def rbf(embeddings: Tensor, reference: Tensor) -> Tensor:
     """exp(-|z - r|^2 / |r|^2), in [0, 1]: a Gaussian whose width is the length of the reference.
 
@@ -161,6 +176,12 @@ def _dot_over(members: Tensor) -> Score:
     return lambda embeddings: dot(embeddings, mean)
 
 
+def _projection_over(members: Tensor) -> Score:
+    """The mean of projections is a product with one vector, the mean of the members' unit vectors."""
+    mean = _unit(members).mean(0)
+    return lambda embeddings: dot(embeddings, mean)
+
+
 def _over_distances(of_distance: Callable[[Tensor, Tensor], Tensor], members: Tensor) -> Score:
     """For measures of the Euclidean distance: the distances to a chunk of members, then the measure of each."""
     import torch  # loaded already, by the members
@@ -195,6 +216,15 @@ MEASURES: dict[str, Measure] = {
         Measure("l2", "negative L2 distance", l2, over_members=partial(_over_distances, _l2_of_distance)),
         Measure("dot", "dot product", dot, stationary=False, over_members=_dot_over),
         Measure(
+            "projection",
+            "projection",
+            projection,
+            stationary=False,
+            symmetric=False,
+            to="on",
+            over_members=_projection_over,
+        ),
+        Measure(
             "rbf",
             "RBF similarity",
             rbf,
@@ -204,6 +234,14 @@ MEASURES: dict[str, Measure] = {
         ),
     )
 }
+
+
+PROJECTION = "projection"  # of directions
+
+
+def measure_to(name: str) -> str:
+    """How values of a measure are told before the name of a reference, "cosine to" or "projection on"."""
+    return f"{name} {MEASURES[name].to if name in MEASURES else 'to'}"
 
 
 def measure_named(name: str) -> Measure:

@@ -79,6 +79,8 @@ def similarity_by_definition(name: str, z: list[float], r: list[float]) -> float
         return product / sqrt(z_squared * r_squared) if z_squared and r_squared else 0.0
     if name == "rbf":
         return exp(-squared / r_squared) if r_squared else float(squared == 0)
+    if name == "projection":
+        return product / sqrt(r_squared) if r_squared else 0.0
     return {"dot": product, "l2": -sqrt(squared)}[name]
 
 

@@ -102,7 +102,7 @@ def audit(
     settings = Settings.of({"masks": MASKS, **keywords}, AuditKeywords, "audit")
     options = Options(metadata, colour_by, explain, hide, clusters, duplicates, tuple(layouts), settings)
     table = options.read_table()
-    network = loaded(encoder, settings.execution)
+    network = loaded(encoder, settings.execution, settings.request)
     check_root(root)
     with sole_run(out, "relax audit"), shown(progress, "") as report:
         return _audit(root, network, out, options, table, report or _ignore, start)

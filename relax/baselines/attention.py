@@ -16,7 +16,7 @@ from relax.baselines.task import Maps, MethodError, Task
 
 
 def attention(task: Task) -> Maps:
-    """How much the class token attends to each patch in the last block, averaged over the heads.
+    """How much the class token attends to each patch in the last block, or the chosen one, averaged over the heads.
 
     Without a class token, the mean over the patch tokens as queries. The shares of all tokens add up to 1; those of
     the class token and registers are left out, and the rest is enlarged bilinearly.
@@ -24,8 +24,9 @@ def attention(task: Task) -> Maps:
     Source: DINO (Caron et al., ICCV 2021), figure 1, which draws each head separately.
     """
     tokens = find_tokens(task)
-    last = _attention(task, tokens)[-1]
-    return _map(task, tokens, last, "share of the attention in the last block")
+    number = tokens.number(task)
+    block = "the last block" if task.layer is None else tokens.blocks[number][0]
+    return _map(task, tokens, _attention(task, tokens)[number], f"share of the attention in {block}")
 
 
 def attention_rollout(task: Task) -> Maps:

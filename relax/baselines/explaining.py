@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from encoders import Encoder
 from encoders.values import is_whole
@@ -20,10 +19,12 @@ from relax.estimators.budget import Budget, Progress
 from relax.explanation import Explanation
 from relax.io.images import ImageSource
 from relax.provenance import surroundings
-from relax.references import Reference, embed_reference, reference_name
+from relax.references import Corpus, Question, Reference, embed_reference
 from relax.run import Interrupted
 from relax.scene import Scene
-from relax.settings import Hiding, Settings
+from relax.settings import Hiding, Request, Settings
+
+ASKED = ("dimension", "direction")  # of the record of a question, where they are
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,8 @@ class Baseline:
         estimator: How masks are averaged, for methods that average masks.
         budget: Number of masks, copies or steps, and of images in one batch.
         samples: Number of masks, copies or steps.
-        similarity: Name of the measure.
-        reference: The reference as the caller gave it, for the record.
-        compared_with: (D,) its embedding; None is each image itself.
+        question: What embeddings are compared with, one vector for each image.
+        layer: Of which the map shows the activations, where one is chosen.
         head: Explains class scores instead of similarities.
         target: Number of the class; None is the class predicted for the image with nothing hidden.
     """
@@ -50,9 +50,8 @@ class Baseline:
     estimator: str
     budget: Budget
     samples: int
-    similarity: str
-    reference: Reference
-    compared_with: Tensor | None
+    question: Question
+    layer: str | None
     head: Head | None
     target: int | None
 
@@ -77,9 +76,8 @@ class Baseline:
             estimator=settings.estimation.estimator,
             budget=_budget(method, budget, masks),
             samples=masks or method.samples or 0,
-            similarity=request.similarity,
-            reference=request.reference,
-            compared_with=None if request.reference is None else embed_reference(request.reference, encoder),
+            question=_question_of(request, encoder),
+            layer=request.shown,
             head=head,
             target=None if head is None or target is None else _class_index(head, target),
         )
@@ -125,6 +123,7 @@ class Baseline:
             progress=progress,
             expected=self.method.cost(self.samples, self.hiding.cells, scene.source.image_size),
             every=every,
+            layer=self.layer,
         )
         result = self.method.implementation(task)
         for maps in [result] if isinstance(result, Maps) else result:
@@ -150,14 +149,13 @@ class Baseline:
             passes = 0 if self.target is not None else 1
             target = predicted(self.head, scene.image_embedding) if self.target is None else self.target
             return class_score(self.head, target, method.class_score), target, passes
-        measure = self.similarity
+        question = self.question
+        measure = question.similarity
         if "gradients" in method.needs:
-            measure = measure_for_gradients(measure, of_itself=self.compared_with is None)
-        of_itself = self.compared_with is None
-        embedding = (
-            scene.image_embedding if self.compared_with is None else self.compared_with.to(scene.accumulator_device)
-        )
-        return similarity_to(embedding, reference_name(self.reference), measure), None, int(of_itself)
+            measure = measure_for_gradients(measure, of_itself=question.of_itself)
+        compared_with = question.compared_with(lambda: scene.image_embedding).to(scene.accumulator_device)
+        scalar = similarity_to(compared_with, question.names[0], measure)
+        return scalar, None, int(question.reference is None)
 
     def _record(self, scene: Scene, scalar: Scalar, target: int | None, maps: Maps) -> dict[str, Any]:
         method, settings = self.method, maps.settings
@@ -178,13 +176,21 @@ class Baseline:
             "scale": scene.yardsticks.record(warn=maps.run is None or not maps.run.early) if has_question else None,
             "map": maps.unit,
             "similarity": scalar.unit if compares else None,
-            "reference": reference_name(self.reference) if compares else None,
+            "reference": self.question.names[0] if compares else None,
+            **({name: value for name, value in self.question.record().items() if name in ASKED} if compares else {}),
             "head": _head_record(self.head) if self.head is not None and has_question else None,
             "target": self.head.classes[target] if self.head is not None and target is not None else None,
             "tolerance": settings.get("tolerance"),
             "converged": settings.get("converged"),
             **({} if maps.run is None else maps.run.record()),
         }
+
+
+def _question_of(request: Request, encoder: Encoder) -> Question:
+    """The question; a ValueError for a corpus, which is not one vector."""
+    if isinstance(request.reference, Corpus):
+        embed_reference(request.reference, encoder)
+    return Question.asked(request, encoder)
 
 
 def _check_question(method: Method, head: Head | None, target: str | int | None, reference: Reference) -> None:

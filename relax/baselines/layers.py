@@ -31,6 +31,18 @@ class Tokens:
     blocks: list[tuple[str, nn.Module]]
     last: Layer
 
+    def number(self, task: Task) -> int:
+        """Of the block that the caller chose, by its name or that of a layer in it; the last without a choice."""
+        if task.layer is None:
+            return len(self.blocks) - 1
+        for number, (name, _) in enumerate(self.blocks):
+            if task.layer == name or task.layer.startswith(f"{name}."):
+                return number
+        raise MethodError(
+            f"{task.method} needs a block, and layer {task.layer!r} of encoder {task.encoder.name!r} is none: choose "
+            f"from {self.blocks[0][0]} to {self.blocks[-1][0]}"
+        )
+
 
 def gradcam_layer(task: Task) -> Layer:
     """The layer whose channels the CAM family weighs: one forward pass.
@@ -41,6 +53,8 @@ def gradcam_layer(task: Task) -> Layer:
         MethodError: If the encoder is a function, or has no feature map.
     """
     layers = _layers(task)
+    if task.layer is not None:
+        return _chosen(task, layers, task.layer)
     tokens = _tokens(task, layers)
     if tokens is None:
         return _last_map(task, layers)
@@ -58,6 +72,8 @@ def activation_layer(task: Task) -> Layer:
         MethodError: As `gradcam_layer`.
     """
     layers = _layers(task)
+    if task.layer is not None:
+        return _chosen(task, layers, task.layer)
     tokens = _tokens(task, layers)
     if tokens is not None:
         return tokens.last
@@ -86,6 +102,18 @@ def activations(task: Task, layer: Layer) -> Tensor:
         task.embed(task.scene.view)
     with torch.inference_mode(False):
         return layer.feature_map(outputs[layer.name])
+
+
+def _chosen(task: Task, layers: list[Layer], name: str) -> Layer:
+    """The layer that the caller chose."""
+    trace.module_of(task.encoder, name)  # refuses names of nothing
+    layer = next((layer for layer in layers if layer.name == name), None)
+    if layer is None or prod(layer.grid or ()) <= 1 or layer.entry is not None:
+        raise MethodError(
+            f"{task.method} needs a layer with a feature map or tokens in their places, and layer {name!r} of encoder "
+            f"{task.encoder.name!r} gives none: relax layers lists those that do"
+        )
+    return layer
 
 
 def _layers(task: Task) -> list[Layer]:

@@ -38,6 +38,8 @@ class Method:
         class_score: Which score of a class it explains: its "probability" or its "logit".
         hides: "superpixels", "windows", "any" (the caller's `regions`) or "nothing".
         samples: Default number of masks, noisy copies or steps; None if it does not sample.
+        layer: What `layer` chooses: the output that is "explained", the layer that is "shown" (weighed or drawn in the
+            map), or "nothing".
         silent: What its map cannot say, as a phrase: a limit of the method, not of one encoder.
     """
 
@@ -52,6 +54,7 @@ class Method:
     class_score: Literal["probability", "logit"] = "probability"
     hides: Literal["superpixels", "windows", "any", "nothing"] = "nothing"
     samples: int | None = None
+    layer: Literal["explained", "shown", "nothing"] = "explained"
     silent: str = field(kw_only=True)
 
     @property
@@ -122,6 +125,7 @@ _ALL = (
         "1 to find the layer + a gradient",
         needs=LAYERS | GRADIENTS,
         class_score="logit",
+        layer="shown",
         silent="anything finer than a cell of the last feature map; parts that speak against the class, which are set "
         "to zero",
     ),
@@ -134,6 +138,7 @@ _ALL = (
         "1 to find the layer + a gradient",
         needs=LAYERS | GRADIENTS,
         class_score="logit",
+        layer="shown",
         silent="as Grad-CAM; several objects of the class share the map better",
     ),
     Method(
@@ -145,6 +150,7 @@ _ALL = (
         "1 to find the layer + a gradient",
         needs=LAYERS | GRADIENTS,
         class_score="logit",
+        layer="shown",
         silent="as Grad-CAM, with the gradient of each place; blocks of the network behind the layer",
     ),
     Method(
@@ -156,6 +162,7 @@ _ALL = (
         "1 to find the layer + 1",
         needs=LAYERS,
         explains="nothing",
+        layer="shown",
         silent="anything about the question asked: it is the same map for every reference and class",
     ),
     Method(
@@ -167,6 +174,7 @@ _ALL = (
         "1 to find the layer + 1 + channels",
         needs=LAYERS,
         class_score="logit",
+        layer="shown",
         silent="anything finer than a cell of the last feature map; its cost before the network is known",
     ),
     Method(
@@ -279,6 +287,7 @@ _ALL = (
         "1 to find the layer + 1",
         needs=LAYERS,
         explains="nothing",
+        layer="shown",
         silent="anything about the question asked: it is the same map for every reference; which channels matter",
     ),
     Method(
@@ -301,6 +310,7 @@ _ALL = (
         "1 to find the blocks + 1",
         needs=ATTENTION,
         explains="nothing",
+        layer="shown",
         silent="what the embedding depends on: a token may be looked at and not used; anything about the question",
     ),
     Method(
@@ -312,6 +322,7 @@ _ALL = (
         "1 to find the blocks + 1",
         needs=ATTENTION,
         explains="nothing",
+        layer="nothing",
         silent="what the embedding depends on; what the other parts of a block do; anything about the question",
     ),
     Method(
@@ -322,6 +333,7 @@ _ALL = (
         lambda masks, cells, size: 0,
         "none",
         explains="nothing",
+        layer="nothing",
         silent="anything: a method that is not better than it says nothing either",
     ),
     Method(
@@ -332,6 +344,7 @@ _ALL = (
         lambda masks, cells, size: 0,
         "none",
         explains="nothing",
+        layer="nothing",
         silent="anything about the picture: a method that is not better than it may only know that subjects stand in "
         "the middle",
     ),

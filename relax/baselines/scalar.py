@@ -11,6 +11,7 @@ from torch import Tensor
 
 from encoders import Encoder
 from similarity import measure_named
+from similarity.measures import measure_to
 from similarity.references import mean_similarity
 
 
@@ -59,7 +60,7 @@ def similarity_to(reference: Tensor, reference_name: str, measure: str) -> Scala
         fixed = reference.detach().clone()  # tensors made in inference mode cannot take part in gradients
     score = mean_similarity(measure, fixed)
     target = "the image itself" if reference_name == "itself" else reference_name
-    return Scalar(f"{measure} to {target}", measure, score)
+    return Scalar(f"{measure_to(measure)} {target}", measure, score)
 
 
 def measure_for_gradients(measure: str, *, of_itself: bool) -> str:

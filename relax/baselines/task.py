@@ -65,6 +65,7 @@ class Task:
         expected: Total encoder passes of the method; None while it is unknown.
         passes: Encoder passes so far.
         every: Masks between two looks at the maps so far, for methods that average masks; None for no look.
+        layer: Whose activations or attention the map shows; None is the method's own choice.
     """
 
     method: str
@@ -77,6 +78,7 @@ class Task:
     expected: int | None = None
     passes: int = 0
     every: int | None = None
+    layer: str | None = None
 
     def __post_init__(self) -> None:
         check_progress(self.progress)

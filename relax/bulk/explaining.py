@@ -83,7 +83,7 @@ def explain_all(
         OSError: If `out` cannot be written to, or another run is writing to it (`relax.lock.InUse`).
     """
     settings = Settings.of(keywords, function="explain_all")
-    network = loaded(encoder, settings.execution)
+    network = loaded(encoder, settings.execution, settings.request)
     named = [images] if isinstance(images, str | Path) else list(images)
     with shown(progress, "pictures") as report:
         run(named, network, settings, Path(out), retry_failed, shard, numbers, report)

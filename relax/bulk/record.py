@@ -11,6 +11,7 @@ from typing import Any
 from encoders import Encoder
 from encoders.identity import differences, recipe
 from relax.bulk.folder import RECORD
+from relax.directions import read_direction
 from relax.files import written_aside
 from relax.provenance import versions
 from relax.records import check_record, missing_entries, read_json
@@ -41,6 +42,7 @@ def record_of(encoder: Encoder, settings: Settings, shard: int, numbers: str, so
             "method": request.method,
             "reference": reference_name(request.reference),
             "foil": reference_name(request.foil),
+            "direction": None if request.direction is None else read_direction(request.direction).record(),
         },
         "shard": shard,
         "numbers": numbers,

@@ -41,6 +41,8 @@ from relax.cli.index import INDEX_EXAMPLES, SEARCH_EXAMPLES, index, search
 from relax.cli.inside import EXAMPLES as INSIDE_EXAMPLES
 from relax.cli.inside import inside
 from relax.cli.interrupts import exit_code, remembered
+from relax.cli.layers import EXAMPLES as LAYERS_EXAMPLES
+from relax.cli.layers import layers
 from relax.cli.pair import EXAMPLES as PAIR_EXAMPLES
 from relax.cli.pair import pair
 from relax.cli.report import EXAMPLES as REPORT_EXAMPLES
@@ -69,6 +71,7 @@ app.add_typer(head_app, name="head")
 app.command(epilog=EXPLAIN_EXAMPLES)(explain)
 app.command(epilog=COMPARE_EXAMPLES)(compare)
 app.command()(methods)
+app.command(epilog=LAYERS_EXAMPLES)(layers)
 app.command(epilog=INDEX_EXAMPLES)(index)
 app.command(epilog=SEARCH_EXAMPLES)(search)
 app.command(epilog=PAIR_EXAMPLES)(pair)

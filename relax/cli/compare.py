@@ -178,7 +178,7 @@ def _through_encoders(
     check_out(out)
     check_fill(options["fill"])
     settings = Settings.of({name: value for name, value in options.items() if name not in HEAD})
-    networks, failures = load_each(names, settings.execution)
+    networks, failures = load_each(names, settings)
 
     def compare_image(image: str) -> Comparison:
         comparison = compare_encoders_with(image, networks, settings, shared_scale, progress.advance, progress.masks)

@@ -19,10 +19,12 @@ from relax.cli.console import (
 )
 from relax.cli.options import (
     DEFAULT_OUT,
+    DIRECTION,
     ESTIMATION,
     EXECUTION,
     HEAD,
     HIDING,
+    LAYER,
     OUT_PANEL,
     QUESTION_PANEL,
     SEVERAL,
@@ -77,7 +79,7 @@ relax evaluate cats --corpus other-cats --foil dogs --metrics contrastive-insert
 DEFAULT_METHODS = "relax,lafam,gradcam,occlusion,random"
 
 
-@takes((*SIMILARITY, "reference"), HEAD, HIDING, ESTIMATION, EXECUTION)
+@takes((*SIMILARITY, "reference", *DIRECTION, *LAYER), HEAD, HIDING, ESTIMATION, EXECUTION)
 def evaluate(
     images: Annotated[str, typer.Argument(metavar="DIR", help=f"A folder of pictures, or one picture. {SEVERAL}")],
     options: dict[str, Any],

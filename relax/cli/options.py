@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from encoders import POOLINGS, PRECISIONS, VIEWS
+from encoders.choices import CLASS
 from masking import DESIGNS, FILLS, REGIONS
 from relax.estimators.defaults import DEFAULT_MASKS
 from relax.plotting.tables import FORMATS, KINDS
@@ -135,6 +136,16 @@ def whole_or_auto(text: str) -> int | str:
         raise typer.BadParameter(f'must be a whole number or "auto"; got {text!r}') from None
 
 
+def place(text: str) -> str | tuple[int, ...]:
+    """A token: "class", or whole numbers after commas."""
+    if text == CLASS:
+        return text
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f'must be "class" or row and column, such as 3,7; got {text!r}') from None
+
+
 def fill_value(text: str) -> str | float | list[float]:
     """The fill given as a word, a number, comma-separated numbers or a path."""
     if text in FILLS:
@@ -149,7 +160,9 @@ def fill_value(text: str) -> str | float | list[float]:
 METHOD = ("method",)
 HEAD = ("head", "target")
 SIMILARITY = ("similarity",)
-QUESTION = (*SIMILARITY, "reference", "foil")
+LAYER = ("layer", "token")
+DIRECTION = ("dimension", "direction")
+QUESTION = (*SIMILARITY, "reference", "foil", *DIRECTION, *LAYER)
 HIDING = ("regions", "cells", "keep", "fill", "design", "seed")
 WITHIN = ("within",)
 ESTIMATION = ("masks", "estimator", "preset")
@@ -182,6 +195,29 @@ OPTIONS = {
         "IMAGE",
         QUESTION_PANEL,
         several=True,
+    ),
+    "dimension": Option(
+        "Explain one number of the embedding, from 0: what makes it large.", "K", QUESTION_PANEL, whole
+    ),
+    "direction": Option(
+        "Explain how far the embedding reaches along a vector, such as a concept, a principal component or a unit of a "
+        "sparse autoencoder: vector.npy, pca.npy#row=0, probe.npz#weight&row=3, sae.safetensors#W_enc&column=1207.",
+        "FILE",
+        QUESTION_PANEL,
+    ),
+    "layer": Option(
+        "Explain what this layer returns instead of the embedding: the mean of its cells, or its class token; of "
+        "gradcam, lafam or attention the layer that is shown. `relax layers` lists them.",
+        "NAME",
+        QUESTION_PANEL,
+        without="the embedding",
+    ),
+    "token": Option(
+        "Of the layer, the cell or patch in this row and column, from 0: 3,7; or the token `class`.",
+        "PLACE",
+        QUESTION_PANEL,
+        place,
+        without="all of them, pooled",
     ),
     "pooling": Option(f"How encoders that return tokens or maps are pooled: {_rows(POOLINGS)}.", "HOW", QUESTION_PANEL),
     "view": Option(f"How pictures get to the encoder's input: {_rows(VIEWS)}.", "HOW", QUESTION_PANEL),

@@ -15,6 +15,7 @@ from relax.cli.options import (
     EXECUTION,
     HIDING,
     IMAGE_HELP,
+    LAYER,
     OUT_PANEL,
     SIMILARITY,
     Debug,
@@ -43,7 +44,7 @@ relax pair scan1.png scan2.png --report pair.html
 """
 
 
-@takes(SIMILARITY, HIDING, ESTIMATION, EXECUTION)
+@takes(SIMILARITY, LAYER, HIDING, ESTIMATION, EXECUTION)
 def pair(
     a: Annotated[str, typer.Argument(metavar="A", help=IMAGE_HELP)],
     b: Annotated[str, typer.Argument(metavar="B", help="The image to compare it with.")],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from encoders import Encoder, Head
+from encoders.inner import at_layer
 from masking import FILLS
 from relax.cli.console import UsageError, complain, progress_bar
 from relax.cli.usage import check_out
@@ -44,6 +45,8 @@ def prepared(spec: str, options: dict[str, Any], out: Path) -> tuple[Encoder, Se
         if keywords.get(name) is not None:
             keywords[name] = _with_corpora(keywords[name])
     encoder, head = load_with_head(spec, keywords.pop("head", None), keywords)
+    asked: dict[str, Any] = {name: keywords[name] for name in ("method", "layer", "token") if name in keywords}
+    encoder = at_layer(encoder, *Settings.of(asked).request.explained)
     for name in ("reference", "foil"):
         if isinstance(keywords.get(name), Corpus):
             keywords[name] = embedded(keywords[name], encoder, name)
@@ -52,6 +55,8 @@ def prepared(spec: str, options: dict[str, Any], out: Path) -> tuple[Encoder, Se
 
 def load_with_head(spec: str, head: str | None, keywords: dict[str, Any]) -> tuple[Encoder, Head | None]:
     """The encoder, and the head named by `--head`: a file of `relax head train`, or the network's own classifier."""
+    from encoders import load_head, network_head
+
     device, pooling, precision = (keywords.get(name) for name in ("device", "pooling", "precision"))
     view = keywords.get("view") or "auto"
     if head == "network":
@@ -59,16 +64,12 @@ def load_with_head(spec: str, head: str | None, keywords: dict[str, Any]) -> tup
             raise ValueError(
                 f'pooling must be "auto" for --head network, whose classifier needs its own; got {pooling!r}'
             )
-        from encoders import network_head  # which imports timm and torchvision
-
         encoder, classifier = network_head(spec, device=device or "auto")
         encoder = encoder.with_view(view)
         return encoder if precision is None else encoder.with_precision(precision), classifier
     encoder = load_encoder(spec, device or "auto", pooling or "auto", precision=precision, view=view)
     if head is None:
         return encoder, None
-    from encoders import load_head
-
     classifier = load_head(head)
     classifier.check(encoder)
     return encoder, classifier

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from relax.maps import ExplanationLike, where_certain
+from relax.maps import ExplanationLike, layer_in_words, where_certain
 from relax.scale import yardsticks_in_words
 from relax.text import number, shortened
-from similarity.measures import MEASURES
+from similarity.measures import MEASURES, measure_to
 
 
 def recipe(provenance: dict[str, Any]) -> list[str]:
@@ -19,6 +19,7 @@ def recipe(provenance: dict[str, Any]) -> list[str]:
     count = masks.get("count")
     phrases = [
         f"encoder {shortened(str(encoder.get('name')), 60)}",
+        layer_in_words(provenance),
         _explained_quantity(provenance),
         _within(provenance.get("within")),
         f"{count:,} masks" if isinstance(count, int) else "masks",
@@ -53,7 +54,7 @@ def _explained_quantity(provenance: dict[str, Any]) -> str:
     reference = str(provenance.get("reference") or "itself")
     reference = "the image itself" if reference == "itself" else reference
     minus = f" minus to {shortened(str(provenance['foil']), 60)}" if provenance.get("foil") else ""
-    return f"{provenance.get('similarity')} to {shortened(reference, 60)}{minus}"
+    return f"{measure_to(str(provenance.get('similarity')))} {shortened(reference, 60)}{minus}"
 
 
 def _fill(fill: Any) -> str:

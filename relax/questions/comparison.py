@@ -26,7 +26,7 @@ from relax.plotting.scales import Limits, common_limits
 from relax.progress import Silent, shown
 from relax.questions.likeness import Likeness, likenesses
 from relax.scene import EncoderSource, loaded
-from relax.settings import Execution, Settings
+from relax.settings import Settings
 from relax.text import names_of
 
 Started = Callable[[str], None]
@@ -93,7 +93,7 @@ def compare_methods(
         method_named(name)
     settings = Settings.of(keywords, CompareKeywords, "compare_methods")
     settings = replace(settings, request=replace(settings.request, head=head, target=target))
-    network = loaded(encoder, settings.execution)
+    network = loaded(encoder, settings.execution, settings.request)
     with shown(progress, "masks") as report:
         return compare_with(image, methods, network, settings, started, report)
 
@@ -116,11 +116,13 @@ def compare_with(
 
 def settings_of_method(name: str, settings: Settings) -> Settings:
     """Settings given for several methods, reduced to what one of them uses."""
-    method, request, estimation = METHODS[name], replace(settings.request, method=name), settings.estimation
+    method, estimation = METHODS[name], settings.estimation
+    request = replace(settings.request, layer=None, token=None)  # the encoder is asked from inside already
     if not method.takes_head:
         request = replace(request, head=None, target=None)
-    if request.head is not None or method.explains == "nothing":
-        request = replace(request, reference=None, foil=None)  # a class is explained, or nothing
+    if request.head is not None or method.explains in ("class", "nothing"):
+        request = replace(request, reference=None, foil=None, dimension=None, direction=None)
+    request = replace(request, method=name)
     if method.hides != "any":
         estimation = replace(estimation, masks=None)
     return replace(settings, request=request, estimation=estimation)
@@ -175,20 +177,22 @@ def compare_encoders_with(
     """`compare_encoders`, given encoders by name and checked settings."""
 
     def explain_through(name: str) -> Explanation:
-        return explain_images([image], loaded(encoders[name], settings.execution), settings, progress)[0]
+        return explain_images(
+            [image], loaded(encoders[name], settings.execution, settings.request), settings, progress
+        )[0]
 
     explanations, failures = _each(list(encoders), "encoders", explain_through, started)
     limits = common_limits("importance", list(explanations.values())) if shared_scale else None
     return Comparison(explanations, failures, "encoders", limits)
 
 
-def load_each(specs: Iterable[str], execution: Execution) -> tuple[dict[str, Encoder], dict[str, str]]:
+def load_each(specs: Iterable[str], settings: Settings) -> tuple[dict[str, Encoder], dict[str, str]]:
     """Encoders by their spec, and for those that cannot be loaded the reason."""
     encoders: dict[str, Encoder] = {}
     failures: dict[str, str] = {}
     for spec in specs:
         try:
-            encoders[spec] = loaded(spec, execution)
+            encoders[spec] = loaded(spec, settings.execution, settings.request)
         except (ValueError, OSError, ImportError) as error:
             failures[spec] = str(error)
     if not encoders:

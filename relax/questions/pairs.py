@@ -149,7 +149,7 @@ def explain_pair(
         ImageError, EncoderError, ValueError: As `relax.probe`.
     """
     settings = Settings.of(keywords, PairKeywords, "explain_pair")
-    network = loaded(encoder, settings.execution)
+    network = loaded(encoder, settings.execution, settings.request)
     with shown(progress, "masks") as report:
         first, second = (probe_image(image, network, settings, report) for image in (a, b))
     return pair_of(first, second, similarity=settings.request.similarity)

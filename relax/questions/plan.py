@@ -83,15 +83,15 @@ class Plan:
             metrics,
             contrast=contrast is not None,
             head=request.head is not None,
-            itself=request.reference is None and request.foil is None,
+            itself=request.of_itself,
         )
-        network = loaded(encoder, settings.execution)
+        network = loaded(encoder, settings.execution, settings.request)
         similarity = request.similarity
         return cls(
             encoder=network,
             methods=tuple(dict.fromkeys(methods)),
             metrics=selected,
-            question=Question.of(similarity, request.reference, request.foil, network),
+            question=Question.asked(request, network),
             contrast=None if contrast is None else Question.of(similarity, *_pair(contrast), network, CONTRAST),
             settings=settings,
         )

@@ -161,7 +161,7 @@ def strangers(
             below 1.
     """
     settings = Settings.of(keywords, MaskingKeywords, "strangers")
-    network = loaded(encoder, settings.execution)
+    network = loaded(encoder, settings.execution, settings.request)
     with shown(progress, "pictures") as report:
         return strangers_with(images, strange, network, settings, neighbours, report)
 

@@ -111,7 +111,7 @@ def assess(
         ImageError, EncoderError, ValueError: As for `explain`; or if `neighbours` is below 1.
     """
     settings = Settings.of({"masks": MASKS, **keywords}, ExplainKeywords, "assess")
-    network = loaded(encoder, settings.execution)
+    network = loaded(encoder, settings.execution, settings.request)
     with shown(progress, "masks") as report:
         return assess_with(image, network, settings, corpus=corpus, neighbours=neighbours, progress=report)
 

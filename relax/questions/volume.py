@@ -187,7 +187,7 @@ def explain_volume(
         ValueError, encoders.EncoderError: As for `relax.explain`; before the first pass if there is no such slice.
     """
     settings = Settings.of(keywords, ExplainKeywords, "explain_volume")
-    network = loaded(encoder, settings.execution)
+    network = loaded(encoder, settings.execution, settings.request)
     with shown(progress, "masks") as report:
         return explain_slices(
             path,
