@@ -13,6 +13,10 @@ from .explainer import explaining as explaining
 from .explanation import Explanation as Explanation
 from .exports.writing import export_maps as export_maps
 from .exports.writing import write_dicom as write_dicom
+from .influence.doubtful import doubtful_labels as doubtful_labels
+from .influence.evidence import evidence as evidence
+from .influence.influential import influential as influential
+from .influence.mixture import decompose as decompose
 from .inside.looking import look_inside as look_inside
 from .inside.result import Inside as Inside
 from .io.errors import ImageError as ImageError

@@ -108,7 +108,7 @@ class Archive:
             ImageError: If the image cannot be used.
             EncoderError, ValueError: If the archive's encoder cannot be loaded, or has changed since.
         """
-        similarities, ids = self.index.search(self._embedding(query)[None], k, self._exact)
+        similarities, ids = self.index.search(self.embed(query)[None], k, self._exact)
         neighbours = zip(similarities[0].tolist(), self._position[ids[0]].tolist(), strict=True)
         is_vector = isinstance(query, np.ndarray | Tensor) and query.ndim == 1
         return Hits(
@@ -156,8 +156,8 @@ class Archive:
     def _exact(self) -> Any:
         return (lambda ids: self.embeddings[self._position[ids]]) if self.index.kind == "ivfpq" else None
 
-    def _embedding(self, query: ImageSource) -> Vectors:
-        """(D,) of an image or of a vector."""
+    def embed(self, query: ImageSource) -> Vectors:
+        """(D,) float32 of an image, embedded by the archive's encoder, or of a vector; errors as for `search`."""
         if isinstance(query, np.ndarray | Tensor) and query.ndim == 1:
             vector: Vectors = np.asarray(query.cpu() if isinstance(query, Tensor) else query).astype(np.float32)
             return vector

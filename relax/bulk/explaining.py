@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 from encoders import Encoder, EncoderError
 from encoders.values import described, is_whole
+from relax.bulk.crew import Crew, here
 from relax.bulk.defaults import NUMBERS, SHARD
 from relax.bulk.folder import RECORD
 from relax.bulk.listing import Changes, Listed, up_to_date
@@ -54,6 +57,8 @@ def explain_all(
     retry_failed: bool = False,
     shard: int = SHARD,
     numbers: str = "float32",
+    workers: int | None = None,
+    ray: str | None = None,
     progress: Progress | Silent | None = None,
     **keywords: Unpack[ExplainKeywords],
 ) -> StoredMaps:
@@ -70,6 +75,9 @@ def explain_all(
         retry_failed: Whether pictures that failed in an earlier call are tried again.
         shard: Pictures in a file.
         numbers: Of the maps on the disk: "float32", or "float16" in half the space, rounded to 11 binary digits.
+        workers: Processes that explain; more than one need Ray, the extra [ray]. The maps do not depend on it.
+        ray: The address of a Ray cluster, "auto" for one that runs on this machine; its machines must see pictures and
+            `out` under the same paths. There, None workers are one for each GPU, or else for each CPU.
         progress: Called with (pictures done, pictures); otherwise as for `relax.explain`.
         keywords: Keywords of `relax.explain`.
 
@@ -80,13 +88,15 @@ def explain_all(
         ImageError: If nothing that is named can be read.
         EncoderError: If the encoder cannot be loaded, or fails on each picture of a shard.
         ValueError: If an argument is impossible, or `out` holds a run by another encoder or under other settings.
+        ImportError: If Ray is needed and is not installed.
         OSError: If `out` cannot be written to, or another run is writing to it (`relax.lock.InUse`).
     """
     settings = Settings.of(keywords, function="explain_all")
-    network = loaded(encoder, settings.execution, settings.request)
+    crew = Crew(workers, ray, partial(loaded, encoder, settings.execution, settings.request))
+    network = crew.load()
     named = [images] if isinstance(images, str | Path) else list(images)
     with shown(progress, "pictures") as report:
-        run(named, network, settings, Path(out), retry_failed, shard, numbers, report)
+        run(named, network, settings, Path(out), retry_failed, shard, numbers, report, crew=crew)
     return load_maps(out)
 
 
@@ -100,8 +110,9 @@ def run(
     numbers: str = "float32",
     progress: Progress | None = None,
     command: str | None = None,
+    crew: Crew | None = None,
 ) -> Result:
-    """`explain_all` with a loaded encoder and checked settings, and the command line for the manifest."""
+    """`explain_all` with a loaded encoder and checked settings, the command line for the manifest, and who works."""
     check(encoder, shard, numbers)
     folder = Path(folder).absolute()
     with sole_run(folder, "relax explain"):
@@ -110,10 +121,16 @@ def run(
         before = plan.pictures - sum(len(plan.shard(number)) for number in standing.pending)
         damaged = standing.damaged
         try:
-            _work(Worker(folder, encoder, settings, retry_failed=retry_failed), standing.pending, before, progress)
+            if crew is not None and crew.needs_ray:
+                steps = crew.work(folder, settings, retry_failed, standing.pending)
+            else:
+                steps = here(Worker(folder, encoder, settings, retry_failed=retry_failed), standing.pending)
+            with closing(steps):  # so that Ctrl-C ends them before what is done is counted
+                _count(steps, before, plan.pictures, progress)
         finally:
             sweep_unnamed(folder)
-            write_manifest(folder, plan, {"command": command, "changes": vars(changes)})
+            about = {"command": command, "changes": vars(changes), "workers": 1 if crew is None else crew.workers}
+            write_manifest(folder, plan, about)
             standing = Standing.of(folder, plan, check=False)
             write_passed_over(folder, [*listed.passed_over, *standing.passed_over(plan)])
     return Result(changes, standing, damaged, before)
@@ -149,16 +166,12 @@ def _prepare(
     return *up_to_date(folder, listed, shard), listed
 
 
-def _work(worker: Worker, pending: Iterable[int], before: int, progress: Progress | None) -> None:
-    """One shard after the other, in this process."""
-    done, total = before, worker.plan.pictures
-
-    def report(pictures: int) -> None:
-        nonlocal done
+def _count(steps: Iterable[int], before: int, total: int, progress: Progress | None) -> None:
+    """Report pictures as they are done."""
+    done = before
+    if progress is not None:
+        progress(done, total)
+    for pictures in steps:
         done += pictures
         if progress is not None:
             progress(done, total)
-
-    report(0)
-    for number in pending:
-        worker.work(number, report)

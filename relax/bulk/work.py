@@ -11,7 +11,7 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from relax.bulk.plan import Plan, Planned, digest
 from relax.bulk.record import read_record
 from relax.bulk.rows import Made, schema_of, to_table
 from relax.bulk.shards import (
-    Done,
     Failed,
     is_whole,
     kept,
@@ -42,7 +41,6 @@ from relax.method import WatchImage, image_watcher
 from relax.settings import Settings
 
 PART_SECONDS = 30.0  # of work that a kill may lose
-Report = Callable[[int], None]
 
 
 @dataclass
@@ -94,12 +92,15 @@ class Worker:
         self.schema = schema_of(self.numbers, self.columns)
         self.watch: WatchImage = image_watcher(encoder, settings)
 
-    def work(self, number: int, report: Report | None = None) -> Done:
+    def steps(self, number: int) -> Generator[int, None, None]:
         """Make a shard, or what it lacks.
 
         Args:
             number: Of the shard.
-            report: Called with 1 after each picture.
+
+        Yields:
+            How many pictures were there already, and then 1 for each that is done or has failed; when it ends, the
+            shard is on the disk.
 
         Raises:
             WriteError: If it cannot be written.
@@ -112,16 +113,15 @@ class Worker:
         missing = [
             picture for picture in pictures if state_of(picture) not in present and picture.name not in shard.failed
         ]
-        if report is not None:
-            report(len(pictures) - len(missing))
-        self._explain(shard, missing, report)
+        yield len(pictures) - len(missing)
+        yield from self._explain(shard, missing)
         failed = [
             Failed(picture.name, shard.failed[picture.name], *picture.state)
             for picture in pictures
             if picture.name in shard.failed
         ]
         shard.made |= {"by": f"{platform.node()} process {os.getpid()}", "threads": torch.get_num_threads()}
-        return write_shard(self.folder, number, shard.table(self.schema), digest(pictures), failed, shard.made)
+        write_shard(self.folder, number, shard.table(self.schema), digest(pictures), failed, shard.made)
 
     def _begun(self, number: int, pictures: list[Planned]) -> Shard:
         """What there is of a shard: of earlier runs, or of one that was killed."""
@@ -139,7 +139,7 @@ class Worker:
             shard.add(table)
         return shard
 
-    def _explain(self, shard: Shard, missing: Iterable[Planned], report: Report | None) -> None:
+    def _explain(self, shard: Shard, missing: Iterable[Planned]) -> Generator[int, None, None]:
         pending: list[Made] = []
         since, last_error, tried = time.monotonic(), None, 0
         seconds: dict[str, Any] = shard.made.setdefault("pictures", {})
@@ -155,8 +155,7 @@ class Worker:
                     raise
                 except Exception as error:  # of any kind: the other pictures must still be explained
                     shard.failed[picture.name], last_error = _reason(picture.address, error), error
-                if report is not None:
-                    report(1)
+                yield 1
                 if time.monotonic() - since > PART_SECONDS:
                     pending, since = self._keep(shard, pending), time.monotonic()
         except BaseException:

@@ -38,6 +38,7 @@ from relax.cli.explain import explain
 from relax.cli.export import EXPORT_EXAMPLES, VOLUME_EXAMPLES, export, volume
 from relax.cli.head import head_app
 from relax.cli.index import INDEX_EXAMPLES, SEARCH_EXAMPLES, index, search
+from relax.cli.influence import influence_app
 from relax.cli.inside import EXAMPLES as INSIDE_EXAMPLES
 from relax.cli.inside import inside
 from relax.cli.interrupts import exit_code, remembered
@@ -74,6 +75,7 @@ app.command()(methods)
 app.command(epilog=LAYERS_EXAMPLES)(layers)
 app.command(epilog=INDEX_EXAMPLES)(index)
 app.command(epilog=SEARCH_EXAMPLES)(search)
+app.add_typer(influence_app, name="influence")
 app.command(epilog=PAIR_EXAMPLES)(pair)
 app.command(epilog=INSIDE_EXAMPLES)(inside)
 app.command(epilog=AUDIT_EXAMPLES)(audit)

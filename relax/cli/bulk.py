@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,16 @@ BULK_PANEL = "Many images"
 
 
 def explain_in_shards(
-    images: Sequence[str], encoder: str, options: dict[str, Any], out: Path, *, quiet: bool, debug: bool, **how: Any
+    images: Sequence[str],
+    encoder: str,
+    options: dict[str, Any],
+    out: Path,
+    *,
+    workers: int | None,
+    ray: str | None,
+    quiet: bool,
+    debug: bool,
+    **how: Any,
 ) -> int:
     """Explain all that is named into the run of a folder.
 
@@ -31,6 +41,8 @@ def explain_in_shards(
         encoder: The spec.
         options: Keywords of the public functions.
         out: The folder of the run.
+        workers: As for `relax.explain_all`.
+        ray: As for `relax.explain_all`.
         quiet: No progress and no table.
         debug: Show the traceback of an error.
         how: Keywords of `relax.bulk.explaining.run`.
@@ -38,11 +50,13 @@ def explain_in_shards(
     Raises:
         Stopped: On Ctrl-C, with the command that goes on.
     """
+    from relax.bulk.crew import Crew
     from relax.bulk.explaining import run
-    from relax.cli.prepare import prepared
+    from relax.cli.prepare import encoder_of, prepared
 
     start = time.monotonic()
     with usage_errors(debug=debug, of_images=True):
+        crew = Crew(workers, ray, partial(encoder_of, encoder, options))
         network, settings = prepared(encoder, options, out)
         try:
             with progress_bar("pictures", visible=not quiet) as bar:
@@ -51,7 +65,9 @@ def explain_in_shards(
                 def progress(done: int, total: int) -> None:
                     bar.update(task, description="explaining", completed=done, total=total)
 
-                result = run(images, network, settings, out, progress=progress, command=command_line(), **how)
+                result = run(
+                    images, network, settings, out, progress=progress, command=command_line(), crew=crew, **how
+                )
         except KeyboardInterrupt:
             raise Stopped(f"{_so_far(out)}; go on with: {command_line()}") from None
     standing = result.standing

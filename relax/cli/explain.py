@@ -154,6 +154,25 @@ def explain(
     shard: Annotated[
         int, typer.Option(metavar="N", help="Pictures in a Parquet file.", min=1, rich_help_panel=BULK_PANEL)
     ] = SHARD,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Processes that explain, by Ray (the extra 'ray'); the maps do not depend on it. Implies --no-figure.",
+            min=1,
+            show_default="1",
+            rich_help_panel=BULK_PANEL,
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A Ray cluster, such as 10.0.0.5:6379, or auto for one on this machine; its machines see pictures and "
+            "--out under the same paths. Implies --no-figure.",
+            rich_help_panel=BULK_PANEL,
+        ),
+    ] = None,
     numbers: Annotated[
         str,
         typer.Option(
@@ -178,7 +197,7 @@ def explain(
         raise UsageError(
             f"--more must be 1 or more; got {more}" if more < 1 else "--more adds to earlier masks: leave --masks out"
         )
-    if no_figure or retry_failed:
+    if no_figure or retry_failed or workers or ray:
         _check_without_figure(
             more=more is not None,
             trust=trust,
@@ -195,6 +214,8 @@ def explain(
             retry_failed=retry_failed,
             shard=shard,
             numbers=numbers,
+            workers=workers,
+            ray=ray,
             quiet=quiet,
             debug=debug,
         )

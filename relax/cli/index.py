@@ -152,7 +152,7 @@ def search(
     return DONE
 
 
-def check_sheet(sheet: Path, image: Path) -> None:
+def check_sheet(sheet: Path, image: Path | None) -> None:
     """Refuse a file that cannot become a sheet, before anything is embedded.
 
     Raises:
@@ -165,7 +165,7 @@ def check_sheet(sheet: Path, image: Path) -> None:
         raise ValueError(f"--sheet must end in {', '.join(endings[:-1])} or {endings[-1]}; got {sheet}")
     if sheet.is_dir():
         raise ValueError(f"--sheet must be a file; {sheet} is a folder")
-    if sheet.resolve() == image.resolve():
+    if image is not None and sheet.resolve() == image.resolve():
         raise ValueError(f"--sheet {sheet} would replace the query: choose another name")
 
 

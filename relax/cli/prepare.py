@@ -45,8 +45,7 @@ def prepared(spec: str, options: dict[str, Any], out: Path) -> tuple[Encoder, Se
         if keywords.get(name) is not None:
             keywords[name] = _with_corpora(keywords[name])
     encoder, head = load_with_head(spec, keywords.pop("head", None), keywords)
-    asked: dict[str, Any] = {name: keywords[name] for name in ("method", "layer", "token") if name in keywords}
-    encoder = at_layer(encoder, *Settings.of(asked).request.explained)
+    encoder = _as_asked(encoder, keywords)
     for name in ("reference", "foil"):
         if isinstance(keywords.get(name), Corpus):
             keywords[name] = embedded(keywords[name], encoder, name)
@@ -73,6 +72,17 @@ def load_with_head(spec: str, head: str | None, keywords: dict[str, Any]) -> tup
     classifier = load_head(head)
     classifier.check(encoder)
     return encoder, classifier
+
+
+def encoder_of(spec: str, options: dict[str, Any]) -> Encoder:
+    """The encoder alone, as `prepared` loads it."""
+    return _as_asked(load_with_head(spec, options.get("head"), options)[0], options)
+
+
+def _as_asked(encoder: Encoder, keywords: dict[str, Any]) -> Encoder:
+    """The encoder, or the layer of it that is explained."""
+    asked: dict[str, Any] = {name: keywords[name] for name in ("method", "layer", "token") if name in keywords}
+    return at_layer(encoder, *Settings.of(asked).request.explained)
 
 
 def embedded(corpus: Corpus, encoder: Encoder, name: str) -> Corpus:

@@ -1,0 +1,306 @@
+"""`relax influence`: which pictures of an archive stand behind an answer, and which labels are doubtful."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relax.cli.console import DONE, WRONG_USAGE, complain, plain_table, print_table
+from relax.cli.index import check_sheet, escaped
+from relax.cli.options import OUT_PANEL, QUESTION_PANEL, RUN_PANEL, Debug
+from relax.cli.usage import choice, usage_errors
+from relax.files import written_aside
+from relax.io.choice import discreet_name
+from relax.io.sources import names_several
+
+if TYPE_CHECKING:
+    from relax.influence.answer import Answer
+
+NEIGHBOURS_EXAMPLES = """[bold]Examples[/bold]
+
+relax influence neighbours photos-archive cat.png
+    the twenty nearest pictures vote: the share of each, and of each label (the folders of the pictures)
+
+relax influence neighbours photos-archive cat.png -k 5 --labels sites.csv#site --sheet cat.html
+    labels from a column of a table; the pictures on a page
+"""
+
+MIXTURE_EXAMPLES = """[bold]Examples[/bold]
+
+relax influence mixture photos-archive cat.png
+    at most ten pictures whose weighted mean is nearest to the cat, and how much that leaves unexplained
+
+relax influence mixture photos-archive cat.png --most 3 --sheet cat.pdf --json
+    three; a figure, and JSON for other programs
+"""
+
+HEAD_EXAMPLES = """[bold]Examples[/bold]
+
+relax influence head photos-archive cat.png
+    the pictures that support the answer of a linear head most, and those that speak against it
+
+relax influence head photos-archive cat.png --label dog --how representer --table all.csv
+    for another answer, by each picture's part in its logit; all pictures in a table
+"""
+
+LABELS_EXAMPLES = """[bold]Examples[/bold]
+
+relax influence labels photos-archive --sheet doubtful.html
+    the labels that a head would not give had it not seen them: flipped ones come first
+
+relax influence labels scans-archive --labels diagnoses.csv --most 50 --table ranked.csv
+    labels from a table; all pictures, the most doubtful first
+"""
+
+influence_app = typer.Typer(
+    help="Which pictures of an archive stand behind an answer.",
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ArchivePath = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A folder written by `relax index`.")]
+QueryPath = Annotated[
+    Path,
+    typer.Argument(metavar="IMAGE", help="The picture, such as us.dcm#frame=3; it need not be in the archive."),
+]
+LabelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        metavar="WHERE",
+        help="folders: the first folder of each picture; clusters: of the embeddings; or a CSV or Parquet table with a "
+        "column path, as TABLE or TABLE#COLUMN.",
+        show_default="folders, where there are some",
+        rich_help_panel=QUESTION_PANEL,
+    ),
+]
+Sheet = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write the pictures as well: .html is a page, .png, .svg and .pdf are figures.",
+        rich_help_panel=OUT_PANEL,
+    ),
+]
+Table = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write all pictures as CSV, the most first.", rich_help_panel=OUT_PANEL),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.", rich_help_panel=OUT_PANEL)]
+Seed = Annotated[int, typer.Option(metavar="N", help="For clusters and samples.", rich_help_panel=RUN_PANEL)]
+Penalty = Annotated[
+    float,
+    typer.Option(
+        metavar="P",
+        help="Of half the head's squared weights beside the mean cross entropy; above 0.",
+        rich_help_panel=RUN_PANEL,
+    ),
+]
+
+
+@influence_app.callback()
+def _influence(context: typer.Context) -> None:
+    """Which pictures of an archive stand behind an answer."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(WRONG_USAGE)
+
+
+@influence_app.command(epilog=NEIGHBOURS_EXAMPLES)
+def neighbours(
+    archive: ArchivePath,
+    image: QueryPath,
+    k: Annotated[
+        int, typer.Option("-k", "--k", metavar="K", help="Pictures that vote.", rich_help_panel=QUESTION_PANEL)
+    ] = 20,
+    labels: LabelsOption = None,
+    temperature: Annotated[
+        float,
+        typer.Option(metavar="T", help="A vote weighs exp(cosine / T).", rich_help_panel=QUESTION_PANEL),
+    ] = 0.1,
+    seed: Seed = 0,
+    sheet: Sheet = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> int:
+    """The nearest pictures of an archive, and the share of a k-NN decision that each carries."""
+    with usage_errors(debug=debug, of_images=True):
+        check_query(image, sheet)
+        from relax.influence.evidence import evidence
+
+        answer = evidence(archive, image, k=k, labels=labels, temperature=temperature, seed=seed)
+        return tell(answer, sheet, as_json=as_json)
+
+
+@influence_app.command(epilog=MIXTURE_EXAMPLES)
+def mixture(
+    archive: ArchivePath,
+    image: QueryPath,
+    most: Annotated[int, typer.Option(metavar="N", help="Parts at most.", rich_help_panel=QUESTION_PANEL)] = 10,
+    among: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Only so many of the nearest pictures can be parts.", rich_help_panel=QUESTION_PANEL
+        ),
+    ] = 1000,
+    labels: LabelsOption = None,
+    yardsticks: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Pictures of the archive that are decomposed likewise, to compare with; 0 for none.",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = 50,
+    seed: Seed = 0,
+    sheet: Sheet = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> int:
+    """The embedding as a mixture of pictures of the archive, and what no mixture explains (SimplEx)."""
+    with usage_errors(debug=debug, of_images=True):
+        check_query(image, sheet)
+        from relax.influence.mixture import decompose
+
+        answer = decompose(archive, image, most=most, among=among, labels=labels, yardsticks=yardsticks, seed=seed)
+        return tell(answer, sheet, as_json=as_json)
+
+
+@influence_app.command(epilog=HEAD_EXAMPLES)
+def head(
+    archive: ArchivePath,
+    image: QueryPath,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL",
+            help="The answer to explain.",
+            show_default="the head's own",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = None,
+    labels: LabelsOption = None,
+    how: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="leave-one-out: how much the answer's loss rises without the picture; influence: to first order; "
+            "tracin: by one step of training; representer: its part in the logit.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = "leave-one-out",
+    penalty: Penalty = 0.1,
+    most: Annotated[int, typer.Option(metavar="N", help="Pictures of each group.", rich_help_panel=OUT_PANEL)] = 10,
+    trained: Annotated[
+        Path | None,
+        typer.Option(
+            "--head",
+            metavar="PATH",
+            help="A head of `relax head train`: says how often it agrees with the one that is explained.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = None,
+    seed: Seed = 0,
+    sheet: Sheet = None,
+    table: Table = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> int:
+    """The labelled pictures that support a linear head's answer most, and those that speak against it.
+
+    The head is trained on the archive's embeddings until it rests, since formulas of influence hold at an optimum only.
+    """
+    with usage_errors(debug=debug, of_images=True):
+        check_query(image, sheet)
+        from relax.influence.formulas import FORMULAS
+        from relax.influence.influential import influential
+
+        choice("--how", how, FORMULAS)
+        answer = influential(
+            archive, image, label=label, labels=labels or "folders", how=how, penalty=penalty, most=most, head=trained,
+            seed=seed,
+        )  # fmt: skip
+        write_table(table, answer.table())
+        return tell(answer, sheet, as_json=as_json)
+
+
+@influence_app.command("labels", epilog=LABELS_EXAMPLES)
+def doubtful(
+    archive: ArchivePath,
+    labels: LabelsOption = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="left-out-loss: of a head that has not seen the picture; self-influence: what the picture does to its "
+            "own loss; neighbours: the share of the nearest that are called otherwise.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = "left-out-loss",
+    penalty: Penalty = 0.1,
+    most: Annotated[int, typer.Option(metavar="N", help="Pictures that are shown.", rich_help_panel=OUT_PANEL)] = 20,
+    seed: Seed = 0,
+    sheet: Sheet = None,
+    table: Table = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> int:
+    """The labels that are most doubtful: flipped ones come first.
+
+    A reason to look, not a proof: rare views of a class are among them.
+    """
+    with usage_errors(debug=debug, of_images=True):
+        if sheet is not None:
+            check_sheet(sheet, None)
+        from relax.influence.doubtful import RANKINGS, doubtful_labels
+
+        choice("--by", by, RANKINGS)
+        answer = doubtful_labels(archive, labels=labels or "folders", by=by, penalty=penalty, most=most, seed=seed)
+        write_table(table, answer.table())
+        return tell(answer, sheet, as_json=as_json)
+
+
+def check_query(image: Path, sheet: Path | None) -> None:
+    """Refuse what names several pictures, and a sheet that cannot be written, before anything is embedded.
+
+    Raises:
+        ValueError: The message names the argument.
+    """
+    if names_several(image):
+        raise ValueError(f"IMAGE must be one picture, such as scan.dcm#frame=3; got {discreet_name(str(image))}")
+    if sheet is not None:
+        check_sheet(sheet, image)
+
+
+def write_table(table: Path | None, text: str) -> None:
+    """Write a CSV, if one is wanted."""
+    if table is not None:
+        with written_aside(table) as aside:
+            aside.write_text(text, encoding="utf-8", newline="")
+        complain(f"written: {table}")
+
+
+def tell(answer: Answer, sheet: Path | None, *, as_json: bool) -> int:
+    """Write the sheet, if one is wanted, and print the answer: its sentences, then its pictures."""
+    from rich.text import Text
+
+    if sheet is not None:
+        answer.save(sheet)
+        complain(f"written: {sheet}")  # to stderr: the answer may go to another program
+    if as_json:
+        typer.echo(json.dumps(answer.record(), indent=2, allow_nan=False))
+        return DONE
+    parts: list[Any] = [*answer.findings]
+    for heading, members in answer.groups.items():
+        if not members:
+            continue
+        rows = plain_table([heading, "label"], [answer.unit or answer.quantity])
+        for member in members:
+            rows.add_row(Text(escaped(member.name)), Text(escaped(member.label)), Text(answer.shown(member)))
+        parts += ["", rows]
+    print_table(*parts)
+    return DONE

@@ -1,0 +1,130 @@
+"""Work on numbered items spread over processes and machines by Ray, which does again what a worker that died had begun.
+
+An actor of Ray is a worker; its pool gives each the next item when it is done with one, so that no more is under way
+than there are workers, and memory does not grow with the number of items.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+from encoders.errors import one_line
+from encoders.values import described, is_whole
+
+Work: TypeAlias = Callable[[int], dict[str, Any]]
+"""Does one item, and says how it went, as JSON types."""
+INSTALL = 'several workers need Ray; install it with: pip install "relax-explainer[ray]"'
+STORE_BYTES = 1 << 30  # of memory at most for what is sent between the processes of one machine
+
+
+def check_workers(workers: int | None, address: str | None) -> None:
+    """Refuse what Ray cannot do here, before anything is loaded.
+
+    Raises:
+        ValueError: If it is no number of workers.
+        ImportError: If Ray is needed and is not installed.
+    """
+    if workers is not None and not is_whole(workers, 1):
+        raise ValueError(f"workers must be a number of processes, 1 or more; got {described(workers)}")
+    if needs_ray(workers, address):
+        _ray()
+
+
+def needs_ray(workers: int | None, address: str | None) -> bool:
+    """Whether this is more than one process can do."""
+    return address is not None or (workers or 1) > 1
+
+
+def spread(
+    make: Callable[[], Work], items: Sequence[int], workers: int | None = None, address: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """Do each item by one of several workers; the answers come as they are ready, in any order.
+
+    An item is done at least once: it is done again if its worker, or the machine that it runs on, dies, so that doing
+    it twice must leave the same.
+
+    Args:
+        make: Makes the work of a worker, in its process, to which it is sent.
+        items: Numbers.
+        workers: How many; None is one for each GPU of the cluster, or for each CPU if it has none.
+        address: Of a Ray cluster, "auto" for one that runs here; None starts one on this machine and ends it.
+
+    Raises:
+        ImportError: If Ray is not installed.
+        ConnectionError: If there is no cluster at the address.
+        RuntimeError: If a worker raises an error.
+    """
+    with _connected(workers, address) as ray:
+        resources = ray.cluster_resources()
+        gpus = int(resources.get("GPU", 0))
+        count = min(workers or gpus or int(resources.get("CPU", 1)), len(items))
+        threads = max(1, (os.cpu_count() or 1) // count) if address is None else None
+        options = {"max_restarts": -1, "max_task_retries": -1, "num_gpus": 1 if gpus else 0}
+        actor = ray.remote(scheduling_strategy="SPREAD", **options)(Worker)
+        sent = [ray.put(make)]  # kept until the end: a worker that starts again needs it
+        pool = ray.util.ActorPool([actor.remote(threads) for _ in range(count)])
+        try:
+            yield from pool.map_unordered(lambda worker, item: worker.work.remote(item, sent), list(items))
+        except ray.exceptions.RayTaskError as error:
+            raise RuntimeError(f"a worker failed: {type(error.cause).__name__}: {one_line(error.cause)}") from error
+
+
+class Worker:
+    """What runs in the process of a worker.
+
+    Args:
+        threads: Of torch; None is what Ray has chosen.
+    """
+
+    def __init__(self, threads: int | None) -> None:
+        self._threads = threads
+        self._work: Work | None = None
+
+    def work(self, item: int, sent: list[Any]) -> dict[str, Any]:
+        """Do an item, after what does it was taken from where Ray keeps it."""
+        if self._work is None:
+            import torch
+
+            if self._threads is not None:
+                torch.set_num_threads(self._threads)
+            (make,) = _ray().get(sent)
+            self._work = make()
+        return self._work(item)
+
+
+@contextmanager
+def _connected(workers: int | None, address: str | None) -> Iterator[Any]:
+    ray = _ray()
+    started = not ray.is_initialized()
+    if started and address is None:
+        ray.init(
+            address="local",
+            num_cpus=workers,
+            object_store_memory=STORE_BYTES,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _node_ip_address="127.0.0.1",
+            _system_config={"worker_niceness": 0},  # its own 15 starves them on a machine that does other things
+        )
+    elif started:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        yield ray
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    try:
+        import ray
+        import ray.util
+    except ImportError as error:
+        raise ImportError(INSTALL) from error
+    return ray

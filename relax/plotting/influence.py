@@ -1,0 +1,144 @@
+"""Draw the pictures behind an answer: the query, then each group with its numbers, labels and names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from relax.plotting.drawing import file_of
+from relax.plotting.panels import draw_image
+from relax.plotting.sheet import WIDTH, Panel, Row, Sheet
+from relax.plotting.tables import FORMATS
+from relax.plotting.themes import THEMES, Theme
+from relax.text import one_of, shortened
+
+MOST = 200  # pictures of a figure
+SIDE = 384  # px of a picture's longer side
+MISSING = (3, 4)  # the shape of a picture that is not there any more
+
+
+class MemberLike(Protocol):
+    """The part of `relax.influence.answer.Member` that is drawn."""
+
+    @property
+    def name(self) -> str:
+        """Of the picture."""
+
+    @property
+    def label(self) -> str:
+        """Of the picture, or ""."""
+
+    @property
+    def value(self) -> float:
+        """Its number."""
+
+    @property
+    def notes(self) -> Mapping[str, str | float]:
+        """Further numbers and words."""
+
+
+class AnswerLike(Protocol):
+    """The part of `relax.influence.answer.Answer` that is drawn and written."""
+
+    title: ClassVar[str]
+
+    @property
+    def query(self) -> str:
+        """Name of the query, or ""."""
+
+    @property
+    def quantity(self) -> str:
+        """What the value of a picture is."""
+
+    @property
+    def unit(self) -> str:
+        """Of the numbers."""
+
+    @property
+    def groups(self) -> Mapping[str, Sequence[Any]]:
+        """The pictures by the heading of their group."""
+
+    @property
+    def findings(self) -> Sequence[str]:
+        """The answer in sentences."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """How it was made."""
+
+    def shown(self, member: Any) -> str:
+        """The number of a picture, as text."""
+
+    def small(self, member: Any, longest: int) -> NDArray[np.uint8] | None:
+        """A small version of a picture, or with None of the query."""
+
+
+def answer_figure(answer: AnswerLike, *, width: float = WIDTH, theme: str = "light") -> Figure:
+    """A sheet of the pictures, group by group.
+
+    Args:
+        answer: What was found.
+        width: In inches, as for `relax.figure`.
+        theme: "light" or "dark".
+
+    Raises:
+        ValueError: If there are more than `MOST` pictures, or width or theme are impossible.
+    """
+    count = sum(map(len, answer.groups.values()))
+    if count > MOST:
+        raise ValueError(f"a figure shows at most {MOST} pictures; got {count:,}: write an .html file instead")
+    colours = THEMES[one_of("theme", theme, THEMES)]
+    rows = []
+    if answer.query:
+        rows.append(Row([_panel("query", answer.query, answer.small(None, SIDE), colours), *[_blank(colours)] * 3]))
+    for heading, members in answer.groups.items():
+        panels = [_member(rank, member, answer, colours) for rank, member in enumerate(members, 1)]
+        if panels:
+            words = f"{heading}: {answer.quantity}" + (f" in {answer.unit}" if answer.unit else "")
+            rows.append(Row([*panels, *[_blank(colours)] * (4 - len(panels))], words))
+    caption = [
+        list(answer.findings),
+        [f"{answer.title} through encoder {shortened(str(answer.settings['encoder']), 80)}"],
+    ]
+    return Sheet(rows, caption, colours, width).draw()
+
+
+def answer_file(answer: AnswerLike, ending: str, **options: Any) -> bytes:
+    """The bytes of `answer_figure`, with the same options, as a file with this ending, such as ".png"."""
+    format = one_of("format", ending.lower().lstrip("."), FORMATS)
+    return file_of(answer_figure(answer, **options), format)
+
+
+def _member(rank: int, member: MemberLike, answer: AnswerLike, theme: Theme) -> Panel:
+    panel = _panel(f"{rank} · {answer.shown(member)}", member.name, answer.small(member, SIDE), theme)
+    if not member.label:
+        return panel
+    return Panel(
+        panel.title, panel.shape, panel.draw, label=shortened(member.label, 60), note=shortened(member.name, 90)
+    )
+
+
+def _panel(title: str, name: str, pixels: NDArray[np.uint8] | None, theme: Theme) -> Panel:
+    label = shortened(name, 90)
+    if pixels is None:
+        return Panel(title, MISSING, partial(_draw_missing, theme=theme), label=label, note="no picture there")
+    return Panel(title, pixels.shape[:2], partial(draw_image, image=pixels), label=label)
+
+
+def _blank(theme: Theme) -> Panel:
+    """A place without a picture, so that few pictures are not drawn larger than many."""
+    return Panel("", MISSING, _draw_nothing)
+
+
+def _draw_nothing(axes: Axes) -> None:
+    axes.set_visible(False)
+
+
+def _draw_missing(axes: Axes, theme: Theme) -> None:
+    axes.set_facecolor(theme.unseen)
