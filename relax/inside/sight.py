@@ -92,21 +92,52 @@ def kernel_of(encoder: Encoder, view: Tensor, layer: Layer, activations: NDArray
         activations: (D, gh, gw) what it returned.
     """
     module = module_of(encoder, layer.name)
-    if not isinstance(module, nn.Conv2d) or module.in_channels > MOST_COLOURS or isinstance(module.padding, str):
+    if not isinstance(module, nn.Conv2d) or module.in_channels > MOST_COLOURS or module.groups != 1:
         return None
-    inputs: list[Tensor] = []
-    handle = module.register_forward_pre_hook(lambda _, given: inputs.append(given[0].detach().clone()))
+    given: list[Tensor] = []
+    handle = module.register_forward_hook(lambda _, inputs, __: given.append(inputs[0].detach().clone()))
     with hooked([handle]):
         encoder.embed(view)
-    weight, bias = module.weight.detach(), module.bias
-    bias = torch.zeros_like(weight[:, 0, 0, 0]) if bias is None else bias.detach()
-    stride, padding, dilation = (
-        (int(rows), int(columns)) for rows, columns in (module.stride, module.padding, module.dilation)
-    )
-    if module.groups != 1 or inputs[-1].shape[0] != 1:
+    if len(given) != 1 or len(given[0]) != 1:
         return None
-    made = F.conv2d(inputs[-1], weight, bias, stride, padding, dilation)[0].float().cpu().numpy()
-    if made.shape != activations.shape or not np.allclose(made, activations, CLOSE, CLOSE * np.abs(activations).max()):
-        return None
-    of_weight, of_bias, of_input = (part.float().cpu().numpy() for part in (weight, bias, inputs[-1][0]))
-    return Kernel(of_weight, of_bias, of_input, stride, padding, dilation)
+    weight = module.weight.detach().float().cpu()
+    bias = torch.zeros(len(weight)) if module.bias is None else module.bias.detach().float().cpu()
+    pixels = given[0][0].float().cpu()
+    stride, dilation = _pair(module.stride), _pair(module.dilation)
+    for padding in _paddings(module, pixels, stride, dilation):
+        kernel = Kernel(weight.numpy(), bias.numpy(), pixels.numpy(), stride, padding, dilation)
+        if _adds_up(kernel, activations):
+            return kernel
+    return None
+
+
+def _paddings(
+    module: nn.Conv2d, pixels: Tensor, stride: tuple[int, int], dilation: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """Rows and columns of zeros before the first: as the layer says, and as TensorFlow's "SAME" has them."""
+    spans = [step * (length - 1) + 1 for step, length in zip(dilation, module.kernel_size, strict=True)]
+    same = [
+        max((-(-length // step) - 1) * step + span - length, 0) // 2
+        for length, step, span in zip(pixels.shape[1:], stride, spans, strict=True)
+    ]
+    said = [] if isinstance(module.padding, str) else [_pair(module.padding)]
+    return [*said, (same[0], same[1])]
+
+
+def _adds_up(kernel: Kernel, activations: NDArray[np.float32]) -> bool:
+    """Whether the products of a kernel are the layer's numbers."""
+    _, rows, columns = activations.shape
+    sides = []
+    for place, cells in ((1, columns), (0, rows)):
+        span = kernel.dilation[place] * (kernel.weight.shape[place + 2] - 1) + 1
+        after = (cells - 1) * kernel.stride[place] + span - kernel.input.shape[place + 1] - kernel.padding[place]
+        sides += [kernel.padding[place], after]
+    padded = F.pad(torch.from_numpy(kernel.input)[None], sides)
+    weight, bias = torch.from_numpy(kernel.weight), torch.from_numpy(kernel.bias)
+    made = F.conv2d(padded, weight, bias, kernel.stride, dilation=kernel.dilation)[0].numpy()
+    return made.shape == activations.shape and np.allclose(made, activations, CLOSE, CLOSE * np.abs(activations).max())
+
+
+def _pair(values: Sequence[int]) -> tuple[int, int]:
+    rows, columns = values
+    return int(rows), int(columns)

@@ -69,6 +69,32 @@ def test_products_of_any_stride_padding_and_dilation_are_those_of_torch():
         assert total == pytest.approx(made[channel, row, column], abs=1e-5)
 
 
+@pytest.mark.parametrize("side", [11, 12])
+def test_products_with_the_padding_of_tensorflow_add_up(side):
+    """Of a stride of 2 it has one row less before the picture than after it, where the picture's sides are even."""
+    torch.manual_seed(0)
+    stem = timm.layers.Conv2dSame(3, 4, 3, stride=2)
+    network = nn.Sequential(stem, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    encoder = relax.load_encoder(network, size=side, mean=0.0, std=1.0, device="cpu")
+
+    stage = relax.look_inside(torch.rand(3, side, side), encoder, layers=["0"])["0"]
+
+    assert stage.kernel.padding == ((0, 0) if side == 12 else (1, 1))
+    for row, column in [(0, 0), (5, 5), (2, 4)]:
+        total = stage.kernel.products(1, row, column).sum() + stage.kernel.bias[1]
+        assert total == pytest.approx(stage.activations[1, row, column], abs=1e-5)
+
+
+def test_a_convolution_whose_weights_are_made_anew_shows_no_products():
+    class Scaled(nn.Conv2d):
+        def forward(self, pixels):
+            return super().forward(pixels) * 1.5
+
+    network = nn.Sequential(Scaled(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    assert relax.look_inside(square(), loaded(network), layers=["0"])["0"].kernel is None
+
+
 def test_attention_is_kept_per_head():
     inside = relax.look_inside(square(), loaded(Planted()))
 
