@@ -6,6 +6,8 @@ tokens as fit, and cosines between cells where there are few. What is left out i
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +22,12 @@ if TYPE_CHECKING:  # which imports this module
     from relax.inside.result import Inside
 
 
-ACTIVATIONS, ATTENTION, COSINES = 6_600_000, 3_000_000, 1_300_000
-"""Bytes before compression: 10.9 MB, which base64 makes 14.6 MB where nothing can be compressed."""
+WHOLE = 14_500_000  # bytes of the layers in a page
+ACTIVATIONS, ATTENTION, COSINES = 6_600_000, 16_000_000, 1_300_000
+"""Bytes before compression: the first and the last take at most 10.6 MB in a page, and attention what is left."""
 CHANNELS = (4096, 2048, 1024, 768, 512, 384, 256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 CELLS = 1024  # of a layer whose cells are compared with each other
+FARTHEST = 64  # patches between two whose attention is kept
 LARGEST = 65504.0  # of float16
 
 
@@ -38,25 +42,28 @@ class Page:
 def packed_page(inside: Inside) -> Page:
     """The layers for the page."""
     most = channels_that_fit(inside.stages, ACTIVATIONS)
-    step = tokens_apart(inside.stages, ATTENTION)
     compared = _compared(inside.stages, COSINES)
+    stages = [packed_stage(stage, most, stage.name in compared) for stage in inside.stages]
+    step, heads = heads_that_fit(inside.stages, WHOLE - sum(len(json.dumps(stage)) for stage in stages))
     left_out = []
-    fewer = [stage for stage in inside.stages if len(stage.activations) > most]
+    fewer = [stage.name for stage in inside.stages if len(stage.activations) > most]
     if fewer:
-        names = ", ".join(stage.name for stage in fewer[:6]) + (" …" if len(fewer) > 6 else "")
-        left_out.append(f"{most} channels a layer, those with the most energy and effect, of {names}.")
+        left_out.append(f"{most} channels a layer, those with the most energy and effect, of {_few(fewer)}.")
     if step > 1:
         left_out.append(
             f"Attention of every {_nth(step)} patch along rows and columns; others show that of the nearest."
         )
     if missing := [stage.name for stage in inside.stages if stage.name not in compared and np.prod(stage.grid) > 1]:
-        left_out.append(f"No cosine between cells of {', '.join(missing[:6])}{' …' if len(missing) > 6 else ''}.")
-    stages = [packed_stage(stage, most, step, stage.name in compared) for stage in inside.stages]
-    return Page(stages, left_out)
+        left_out.append(f"No cosine between cells of {_few(missing)}.")
+    return Page([{**stage, "heads": own} for stage, own in zip(stages, heads, strict=True)], left_out)
 
 
-def packed_stage(stage: Stage, most: int, step: int, compared: bool) -> dict[str, Any]:
-    """One layer as JSON types."""
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (" …" if len(names) > 6 else "")
+
+
+def packed_stage(stage: Stage, most: int, compared: bool) -> dict[str, Any]:
+    """One layer as JSON types, without its attention."""
     kept = kept_channels(stage, most)
     activations = stage.activations[kept]
     cells = stage.activations.reshape(len(stage.activations), -1)
@@ -77,7 +84,6 @@ def packed_stage(stage: Stage, most: int, step: int, compared: bool) -> dict[str
         "rows": None if stage.field is None else compressed(stage.field.rows.astype(np.uint16)),
         "columns": None if stage.field is None else compressed(stage.field.columns.astype(np.uint16)),
         "factors": _factors(stage),
-        "heads": _heads(stage, step),
         "cosines": compressed(cosines(stage)) if compared else None,
         "kernel": _kernel(stage, kept),
     }
@@ -102,12 +108,16 @@ def channels_that_fit(stages: tuple[Stage, ...], budget: int) -> int:
     return next((most for most in CHANNELS if size(most) <= budget), 1)
 
 
-def tokens_apart(stages: tuple[Stage, ...], budget: int) -> int:
-    """How far apart the patches are whose attention is kept, so that it takes at most `budget` bytes."""
+def heads_that_fit(stages: tuple[Stage, ...], room: int) -> tuple[int, list[dict[str, Any] | None]]:
+    """Attention of every patch, or as far apart as it takes to need at most `room` bytes: how far, and by layer."""
     step = 1
-    while sum(_size_of_heads(stage, step) for stage in stages) > budget and step < 64:
+    while sum(_size_of_heads(stage, step) for stage in stages) > ATTENTION and step < FARTHEST:
         step += 1
-    return step
+    heads = [_heads(stage, step) for stage in stages]
+    while len(json.dumps(heads)) > room and step < FARTHEST:
+        step += 1
+        heads = [_heads(stage, step) for stage in stages]
+    return step, heads
 
 
 def queries(stage: Stage, step: int) -> NDArray[np.int64]:

@@ -276,7 +276,7 @@ async function start() {
   for (const radio of document.getElementsByName("kind")) radio.addEventListener("change", () => { state.kind = radio.value; state.count = BATCH; list(); paint(); });
 
   steer(false);
-  $("flow-note").textContent = PAGE.left_out.length ? `Left out of this page, for its size: ${PAGE.left_out.join(" ")} The .npz file has all.` : "";
+  $("flow-note").textContent = PAGE.left_out.length ? `Left out of this page, for its size: ${PAGE.left_out.join(" ")} The arrays (.npz) have it.` : "";
   $("layer").hidden = false;
   open(0);
   document.documentElement.dataset.ready = "";

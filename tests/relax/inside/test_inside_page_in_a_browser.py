@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import relax
+from relax.inside.packing import heads_that_fit, queries
 from relax.inside.page import page as html_of
+from relax.inside.stage import Heads, Stage
 from tests.relax.inside.networks import CORNER, SEES_CORNERS, SIDE, Corners, Planted, loaded, square
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -189,6 +191,20 @@ def test_what_is_left_out_of_a_large_page_is_said(monkeypatch, inside):
 
     assert "3 channels a layer, those with the most energy and effect, of conv, relu, mix." in text
     assert "No cosine between cells of conv, relu, mix." in text
+
+
+def test_attention_of_fewer_patches_is_kept_where_a_page_would_be_too_large():
+    """4 heads of a class token and 8 x 8 patches: 22 kB of all, 6 kB of the class token and 4 x 4 patches."""
+    shares = np.random.default_rng(0).random((4, 65, 65)).astype(np.float16)
+    cells, prefix = np.zeros((1, 8, 8), np.float32), np.zeros((1, 1), np.float32)
+    stages = (Stage("block", "Block", cells, prefix, heads=Heads(shares)), Stage("other", "Conv2d", cells, prefix[:0]))
+
+    assert heads_that_fit(stages, 30_000)[0] == 1
+    step, (heads, none) = heads_that_fit(stages, 10_000)
+
+    assert step == heads["step"] == 2
+    assert none is None
+    assert queries(stages[0], 2).tolist()[:6] == [0, 1, 3, 5, 7, 17]  # the class token, patches 0, 2, 4, 6 and 16
 
 
 def test_nothing_failed_and_nothing_was_fetched(visit, page, transformer):
