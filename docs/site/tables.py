@@ -7,11 +7,15 @@ from functools import partial
 
 from encoders import POOLINGS, PRECISIONS
 from encoders.kinds import ITEMS
+from encoders.words.kinds import POOLINGS as TEXT_POOLINGS
+from encoders.words.kinds import TEXT_KINDS
 from masking import DESIGNS, FILLS, REGIONS
 from relax.baselines.methods import METHODS, Method
 from relax.cli.options import COMMAND_LINE_DEFAULTS, OPTIONS, option_name
 from relax.metrics.catalogue import METRICS
 from relax.settings import DEFAULTS, ESTIMATORS, PRESETS
+from relax.words.tables import FILLS as TEXT_FILLS
+from relax.words.tables import METHODS as TEXT_METHODS
 from similarity.measures import MEASURES
 
 Words = Mapping[str, str]
@@ -83,5 +87,22 @@ def setting(name: str) -> str:
     return f"{text}\n\n{choices(VALUES[name]())}" if name in VALUES else text
 
 
-TABLES: dict[str, Callable[[], str]] = {"methods": methods, "metrics": metrics, "items": items}
+def text_encoders() -> str:
+    """Every kind of text encoder."""
+    rows = [[f"`{kind.form}`", kind.what, kind.notes] for kind in TEXT_KINDS]
+    return markdown(["spec", "what it loads", "to know"], rows)
+
+
+def text_methods() -> str:
+    """Every method for texts."""
+    rows = [[f"`{row.name}`<br>{row.source}", row.what, row.passes] for row in TEXT_METHODS.values()]
+    return markdown(["method", "its number for a word", "passes for n words and N subsets"], rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    **{"methods": methods, "metrics": metrics, "items": items},
+    **{"text-encoders": text_encoders, "text-methods": text_methods},
+    "text-poolings": partial(choices, TEXT_POOLINGS),
+    "text-fills": partial(choices, TEXT_FILLS),
+}
 SETTINGS: dict[str, Callable[[], str]] = {name: partial(setting, name) for name in DEFAULTS}

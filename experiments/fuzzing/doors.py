@@ -212,6 +212,19 @@ def _slide_map(path: Path) -> Answer:
     return {name: getattr(found, name) for name in ("importance", "uncertainty", "standard_error", "alone", "without")}
 
 
+def _text_explanation(path: Path) -> Answer:
+    import relax
+
+    found = relax.TextExplanation.load(path)
+    repr(found)
+    return {
+        "importance": found.importance,
+        "offsets": found.offsets,
+        "score": found.score,
+        "size": len(found.to_json()),
+    }
+
+
 def _file_name(path: Path) -> str:
     return path.name
 
@@ -246,3 +259,4 @@ SLIDE = Door(
 )
 SLIDE_TILES = Door(_slide_tiles, limits={"span": Limits(1)})
 SLIDE_MAP = Door(_slide_map)
+TEXT_EXPLANATION = Door(_text_explanation, limits={"importance": Limits(nan=True)})

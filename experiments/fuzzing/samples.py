@@ -290,6 +290,16 @@ def _slide_map(folder: Path) -> None:
     SlideMap("a slide", corners, 100, (700, 700), **values, score=1.0, provenance=record).save(folder / "a.npz")
 
 
+def _words(texts: list[str]) -> Any:
+    return np.array([[len(text), "fox" in text, 1] for text in texts], np.float32)
+
+
+def _text_explanation(folder: Path) -> None:
+    import relax
+
+    relax.explain_text("A red fox has no fever.", encoder=_words, masks=64).save(folder / "a.json")
+
+
 SAMPLES: tuple[Sample, ...] = (
     Sample("png_grey", "png", "a.png", doors.PICTURE, _saved("a.png", GREY)),
     Sample("png_rgba", "png", "a.png", doors.PICTURE, _saved("a.png", Image.fromarray(RGBA))),
@@ -345,6 +355,7 @@ SAMPLES: tuple[Sample, ...] = (
     Sample("slide", "tiff", "a.ome.tif", doors.SLIDE, _slide),
     Sample("slide_tiles", "h5", "a.h5", doors.SLIDE_TILES, _slide_tiles),
     Sample("slide_map", "npz", "a.npz", doors.SLIDE_MAP, _slide_map),
+    Sample("text_explanation", "json", "a.json", doors.TEXT_EXPLANATION, _text_explanation),
     Sample("evaluation", "csv", "evaluation.csv", doors.EVALUATION, _evaluation),
     Sample("evaluation_settings", "json", "summary.json", doors.EVALUATION, _evaluation),
     Sample("journal", "jsonl", doors.JOURNAL, doors.RESUMED, _evaluation),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,8 @@ def text_figure(explained: TextExplanation, *, theme: str = "light", width: floa
     numbers = numbers_below(explained) if len(explained) <= NUMBERED else [("", "")] * len(explained)
     line = LINE if any(error for _, error in numbers) else LINE - 0.14 if numbers[0][0] else LINE - 0.26
     places, lines = _flow(explained, numbers, width - 0.4)
-    top, bottom = 0.55, 0.95
+    caption = _caption(explained, width)
+    top, bottom = 0.55, 0.85 + 0.14 * len(caption)
     height = top + lines * line + bottom
     figure = Drawing(figsize=(width, height), facecolor=colours.paper)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -60,8 +62,8 @@ def text_figure(explained: TextExplanation, *, theme: str = "light", width: floa
     limit = _limit(explained)
     for place, (left, row, wide) in enumerate(places):
         _word(axes, explained, place, (left + 0.2, top + row * line, wide), limit, colours, numbers[place])
-    _bar(figure, explained, limit, colours, height)
-    axes.text(0.2, height - 0.14, _caption(explained, width), size=6.5, color=colours.pale, va="center")
+    _bar(figure, explained, limit, colours, bottom)
+    axes.text(0.2, height - 0.08, "\n".join(caption), size=6.5, color=colours.pale, va="bottom", linespacing=1.5)
     return figure
 
 
@@ -166,7 +168,8 @@ def _title(explained: TextExplanation) -> str:
     return shortened(f"{record['method']}: {record['scalar']}", 90).replace("$", r"\$")
 
 
-def _caption(explained: TextExplanation, width: float) -> str:
+def _caption(explained: TextExplanation, width: float) -> list[str]:
+    """How it was made, in lines that fit the width."""
     record = explained.provenance
     estimator = record.get("estimator") or {}
     how = "all subsets" if estimator.get("name") == "exact" else f"{record.get('masks', 0):,} subsets"
@@ -178,12 +181,12 @@ def _caption(explained: TextExplanation, width: float) -> str:
         f"whole text {number(explained.score, 1e-3)}, all hidden {number(explained.hidden, 1e-3)}",
         f"seed {record.get('seed')}",
     ]
-    return shortened(" · ".join(parts), int(width * 20)).replace("$", r"\$")
+    return [line.replace("$", r"\$") for line in textwrap.wrap(" · ".join(parts), int(width * 19))]
 
 
-def _bar(figure: Figure, explained: TextExplanation, limit: float, theme: Theme, height: float) -> None:
-    width = figure.get_size_inches()[0]
-    axes = figure.add_axes((0.45 / width, 0.62 / height, min(3.0, width - 0.9) / width, 0.1 / height))
+def _bar(figure: Figure, explained: TextExplanation, limit: float, theme: Theme, bottom: float) -> None:
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((0.45 / width, (bottom - 0.33) / height, min(3.0, width - 0.9) / width, 0.1 / height))
     axes.imshow(np.linspace(-1, 1, 256)[None], cmap=SIGNED, aspect="auto", extent=(-limit, limit, 0, 1))
     axes.set_yticks([])
     axes.set_xticks([-limit, 0, limit], [number(-limit, limit / 10), "0", number(limit, limit / 10)])
@@ -192,7 +195,7 @@ def _bar(figure: Figure, explained: TextExplanation, limit: float, theme: Theme,
         spine.set_visible(False)
     relax = explained.provenance["method"] == "relax"
     what = "similarity with the word shown, above that of all subsets" if relax else "effect of the word"
-    figure.text(0.2 / width, 0.8 / height, what, size=7, color=theme.ink, va="center")
+    figure.text(0.2 / width, (bottom - 0.14) / height, what, size=7, color=theme.ink, va="center")
 
 
 def similar_figure(similar: SimilarTexts, *, theme: str = "light") -> Figure:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.errors import one_line
 from relax.files import written_aside
 from relax.records import check_record, read_json
 from relax.words.tables import MOST_CHARACTERS, MOST_PARTS
@@ -133,12 +134,13 @@ class TextExplanation:
             if path.stat().st_size > LARGEST:
                 raise ValueError(f"it has more than {LARGEST:,} bytes")
             record = read_json(path.read_bytes())
+            json.dumps(record, allow_nan=False)  # NaN and infinity are no JSON, though Python reads them
             check_record(record, _RECORD)
             return cls(**_checked(record))
         except FileNotFoundError:
             raise
         except (ValueError, KeyError, TypeError, OverflowError, OSError) as reason:
-            raise ValueError(f"{path} is not a saved explanation of a text: {reason}") from None
+            raise ValueError(f"{path} is not a saved explanation of a text: {one_line(reason)}") from None
 
     def plot(self, *, theme: str = "light", width: float = 7.0) -> Figure:
         """Draw the text with its words coloured by their effect, their errors below.

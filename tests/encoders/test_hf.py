@@ -25,6 +25,7 @@ from encoders.hf.networks import FAMILIES
 from encoders.hf.processors import UnreadError, preprocess_of
 from encoders.identity import identity
 from encoders.text import embed_text
+from encoders.words.loading import load_text_encoder
 from relax.baselines import MethodError
 from relax.cli.app import run
 
@@ -551,6 +552,14 @@ def test_a_prompt_as_reference_is_its_embedding_as_reference(clip: Path) -> None
     by_prompt, by_vector = (probe.explain(question) for question in ("text:a cat", embed_text(encoder, ["a cat"])[0]))
 
     np.testing.assert_allclose(by_prompt.importance, by_vector.importance, atol=1e-6)
+
+
+def test_its_text_tower_is_a_text_encoder_in_the_space_of_its_pictures(clip: Path) -> None:
+    encoder = load_text_encoder(f"hf:{clip}", "cpu")
+
+    assert encoder.pictures is not None
+    torch.testing.assert_close(encoder(["a cat"]), embed_text(load(f"hf:{clip}", device="cpu"), ["a cat"]))
+    assert encoder.checksum == load(f"hf:{clip}", device="cpu").checksum
 
 
 def test_a_prompt_is_never_cut_in_silence(clip: Path) -> None:

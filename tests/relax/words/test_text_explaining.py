@@ -1,6 +1,7 @@
 """What is hidden is what the network does not see, under every fill; bad texts and choices are refused in a line."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -228,3 +229,25 @@ def test_several_methods_answer_one_question():
 
     assert [one.provenance["method"] for one in maps] == ["relax", "leave_one_out"]
     assert maps[0].score == maps[1].score
+
+
+def test_a_damaged_file_is_refused_in_a_line_that_names_it(tmp_path):
+    path = explain_text("red fox", encoder=counts, similarity="l2").save(tmp_path / "a.json")
+    good = json.loads(path.read_text())
+    damages = {
+        "it lacks text": {**good, "text": None},
+        "its format is 2, and this version reads 1": {**good, "format": 2},
+        "importance must be 2 numbers or null": {**good, "importance": [1.0]},
+        "its offsets must lie in the text": {**good, "offsets": [[0, 3], [4, 99]]},
+        "its offsets must be whole numbers": {**good, "offsets": [[0, 3.5], [4, 7]]},
+        "its words must be texts": {**good, "words": ["red", 3]},
+        "Out of range float values": {**good, "score": float("inf")},
+        "record.provenance.method must be text": {**good, "provenance": {"method": 3}},
+    }
+    for words, record in damages.items():
+        path.write_text(json.dumps(record))
+        with pytest.raises(ValueError, match=re.escape(f"{path} is not a saved explanation of a text: ")) as caught:
+            TextExplanation.load(path)
+        assert words in str(caught.value)
+    with pytest.raises(FileNotFoundError):
+        TextExplanation.load(tmp_path / "b.json")
