@@ -17,6 +17,8 @@ from .influence.doubtful import doubtful_labels as doubtful_labels
 from .influence.evidence import evidence as evidence
 from .influence.influential import influential as influential
 from .influence.mixture import decompose as decompose
+from .influence.rules.surrogate import SurrogateTree as SurrogateTree
+from .influence.rules.surrogate import surrogate_tree as surrogate_tree
 from .inside.looking import look_inside as look_inside
 from .inside.result import Inside as Inside
 from .io.errors import ImageError as ImageError

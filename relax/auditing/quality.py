@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import laplace
+from torch import Tensor
 
 from relax.auditing.outliers import LIMIT, robust_z
 from relax.estimators.budget import Progress
@@ -145,7 +146,11 @@ def measured(file: Path) -> dict[str, float]:
     Raises:
         ImageError: If it cannot be read.
     """
-    pixels = read_image(file, channels=3)
+    return measures_of(read_image(file, channels=3))
+
+
+def measures_of(pixels: Tensor) -> dict[str, float]:
+    """The measures of a picture's pixels (1, 3, H, W) in [0, 1], see `Quality`."""
     height, width = pixels.shape[-2:]
     colours = shrunk(pixels, SIDE)[0].permute(1, 2, 0).double().numpy()
     brightness, luma = np.sqrt(colours**2 @ FINLEY), colours @ LUMA

@@ -149,6 +149,7 @@ def print_record(record: TrainingRecord, head: Head, out: Path) -> None:
     from rich.text import Text
 
     from encoders.heads.files import head_paths
+    from relax.metrics.summary import wilson
 
     images = plain_table(["class"], ["images"])
     for name, count in record.images.items():
@@ -170,14 +171,6 @@ def print_record(record: TrainingRecord, head: Head, out: Path) -> None:
         f"\n{record.kind} head for {head.encoder_name}{epochs}",
         "written: " + ", ".join(str(path) for path in head_paths(out)),
     )
-
-
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share of `count` trials (Wilson, JASA 1927); never empty, even at 0 and 1."""
-    z = 1.959964
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * (share * (1 - share) / count + z**2 / (4 * count**2)) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _plan(images: str, out: Path, kind: str, k: int) -> tuple[LabelledImages, list[Row]]:

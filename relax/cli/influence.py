@@ -1,4 +1,4 @@
-"""`relax influence`: which pictures of an archive stand behind an answer, and which labels are doubtful."""
+"""`relax influence`: which pictures of an archive stand behind an answer, and which rules describe its embeddings."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, WRONG_USAGE, complain, plain_table, print_table
+from relax.cli.console import DONE, WRONG_USAGE, complain, plain_table, print_table, progress_bar
 from relax.cli.index import check_sheet, escaped
-from relax.cli.options import OUT_PANEL, QUESTION_PANEL, RUN_PANEL, Debug
+from relax.cli.options import OUT_PANEL, QUESTION_PANEL, RUN_PANEL, Debug, Quiet
 from relax.cli.usage import choice, usage_errors
 from relax.files import written_aside
 from relax.io.choice import discreet_name
@@ -53,6 +53,18 @@ relax influence labels photos-archive --sheet doubtful.html
 
 relax influence labels scans-archive --labels diagnoses.csv --most 50 --table ranked.csv
     labels from a table; all pictures, the most doubtful first
+"""
+
+RULES_EXAMPLES = """[bold]Examples[/bold]
+
+relax influence rules photos-archive
+    what drives the clusters of the embeddings: brightness, tint, sharpness, size?
+
+relax influence rules scans-archive --metadata scans.csv --no-measures
+    the columns of a table alone: scanner, site, age, or scores of concepts
+
+relax influence rules photos-archive --target similarity --of cat.png --sheet rules.html
+    what makes pictures similar to the cat; a page with pictures of every rule
 """
 
 influence_app = typer.Typer(
@@ -264,6 +276,81 @@ def doubtful(
         return tell(answer, sheet, as_json=as_json)
 
 
+@influence_app.command(epilog=RULES_EXAMPLES)
+def rules(
+    archive: ArchivePath,
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT",
+            help="clusters; folders; similarity or neighbourhood (with --of); or a table of labels, as for --labels of "
+            "the other commands.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = "clusters",
+    of: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="IMAGE", help="The picture, for similarity and neighbourhood.", rich_help_panel=QUESTION_PANEL
+        ),
+    ] = None,
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "-k",
+            "--k",
+            metavar="K",
+            help="Pictures of a neighbourhood.",
+            show_default="a fifth",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = None,
+    metadata: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE",
+            help="A CSV or Parquet table with a column path: its columns become features.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = None,
+    measures: Annotated[
+        bool,
+        typer.Option(
+            "--measures/--no-measures",
+            help="Whether brightness, tint, sharpness and size become features.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = True,
+    depth: Annotated[
+        int, typer.Option(metavar="N", help="Questions in a row at most.", rich_help_panel=QUESTION_PANEL)
+    ] = 3,
+    seed: Seed = 0,
+    sheet: Sheet = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> int:
+    """What drives clusters, labels, a neighbourhood or a similarity, as a few rules, and how far to believe them.
+
+    A small tree over measures and metadata stands in for the embedding. A third of the pictures is held out: support,
+    confidence and fidelity are counted on it, and the fidelity is held against chance.
+    """
+    with usage_errors(debug=debug, of_images=True), progress_bar("pictures", visible=not quiet) as bar:
+        if of is not None:
+            check_query(of, sheet)
+        elif sheet is not None:
+            check_sheet(sheet, None)
+        from relax.influence.rules.surrogate import surrogate_tree
+
+        task = bar.add_task("measuring", total=None)
+        answer = surrogate_tree(
+            archive, target, query=of, metadata=metadata, measures=measures, depth=depth, k=k, seed=seed,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    with usage_errors(debug=debug):
+        return tell(answer, sheet, as_json=as_json, members=False)
+
+
 def check_query(image: Path, sheet: Path | None) -> None:
     """Refuse what names several pictures, and a sheet that cannot be written, before anything is embedded.
 
@@ -284,8 +371,8 @@ def write_table(table: Path | None, text: str) -> None:
         complain(f"written: {table}")
 
 
-def tell(answer: Answer, sheet: Path | None, *, as_json: bool) -> int:
-    """Write the sheet, if one is wanted, and print the answer: its sentences, then its pictures."""
+def tell(answer: Answer, sheet: Path | None, *, as_json: bool, members: bool = True) -> int:
+    """Write the sheet, if one is wanted, and print the answer: its sentences, then its pictures (`members`)."""
     from rich.text import Text
 
     if sheet is not None:
@@ -295,11 +382,11 @@ def tell(answer: Answer, sheet: Path | None, *, as_json: bool) -> int:
         typer.echo(json.dumps(answer.record(), indent=2, allow_nan=False))
         return DONE
     parts: list[Any] = [*answer.findings]
-    for heading, members in answer.groups.items():
-        if not members:
+    for heading, group in answer.groups.items():
+        if not group or not members:
             continue
         rows = plain_table([heading, "label"], [answer.unit or answer.quantity])
-        for member in members:
+        for member in group:
             rows.add_row(Text(escaped(member.name)), Text(escaped(member.label)), Text(answer.shown(member)))
         parts += ["", rows]
     print_table(*parts)

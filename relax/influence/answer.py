@@ -77,6 +77,10 @@ class Answer(ABC):
         """Of the values; "" for shares."""
         return ""
 
+    def legend(self, heading: str) -> str:
+        """What stands above the pictures of a group."""
+        return f"{heading}: {self.quantity}" + (f" in {self.unit}" if self.unit else "")
+
     @abstractmethod
     def shown(self, member: Member) -> str:
         """The number of a picture as it stands above it."""

@@ -15,6 +15,14 @@ AT_ONCE = 1_000_000  # drawn pictures in memory
 ROUNDING = 1e-9  # means so close are equal: correlations of equal maps are not exactly 1
 
 
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of `count` trials (Wilson, JASA 1927); never empty, even at 0 and 1."""
+    z = 1.959964
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * (share * (1 - share) / count + z**2 / (4 * count**2)) ** 0.5
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 def bootstrap_interval(
     values: Sequence[float] | Values, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:

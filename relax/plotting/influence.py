@@ -72,6 +72,9 @@ class AnswerLike(Protocol):
     def settings(self) -> Mapping[str, Any]:
         """How it was made."""
 
+    def legend(self, heading: str) -> str:
+        """What stands above a group."""
+
     def shown(self, member: Any) -> str:
         """The number of a picture, as text."""
 
@@ -100,8 +103,7 @@ def answer_figure(answer: AnswerLike, *, width: float = WIDTH, theme: str = "lig
     for heading, members in answer.groups.items():
         panels = [_member(rank, member, answer, colours) for rank, member in enumerate(members, 1)]
         if panels:
-            words = f"{heading}: {answer.quantity}" + (f" in {answer.unit}" if answer.unit else "")
-            rows.append(Row([*panels, *[_blank(colours)] * (4 - len(panels))], words))
+            rows.append(Row([*panels, *[_blank(colours)] * (4 - len(panels))], answer.legend(heading)))
     caption = [
         list(answer.findings),
         [f"{answer.title} through encoder {shortened(str(answer.settings['encoder']), 80)}"],
@@ -116,7 +118,9 @@ def answer_file(answer: AnswerLike, ending: str, **options: Any) -> bytes:
 
 
 def _member(rank: int, member: MemberLike, answer: AnswerLike, theme: Theme) -> Panel:
-    panel = _panel(f"{rank} · {answer.shown(member)}", member.name, answer.small(member, SIDE), theme)
+    panel = _panel(
+        " · ".join(filter(None, (str(rank), answer.shown(member)))), member.name, answer.small(member, SIDE), theme
+    )
     if not member.label:
         return panel
     return Panel(

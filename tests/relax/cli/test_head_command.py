@@ -11,8 +11,8 @@ from PIL import Image
 
 from encoders import load, load_head
 from relax.cli.app import run
-from relax.cli.head import wilson
 from relax.io.images import read_image
+from relax.metrics.summary import wilson
 
 ENCODER = "random:timm:test_resnet"  # a real network with its preprocessing, small and without download
 FAST = ("--encoder", ENCODER, "--device", "cpu")

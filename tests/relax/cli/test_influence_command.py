@@ -112,3 +112,13 @@ def test_help_comes_without_a_command(capsys):
     out = capsys.readouterr().out
     for name in ("neighbours", "mixture", "head", "labels"):
         assert name in out
+
+
+def test_rules_are_printed_with_their_fidelity(here, capsys):
+    assert run(["influence", "rules", "archive", "--target", "folders", "--sheet", "rules.png"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("The rules agree for 100.0% (")
+    assert {line.split(" → ")[1] for line in lines[1:3]} == {"dark", "light"}
+    assert run(["influence", "rules", "archive", "--target", "similarity"]) == 2
+    assert "query must be given for the target similarity" in capsys.readouterr().err
