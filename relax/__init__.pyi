@@ -6,6 +6,7 @@ from .auditing.run import audit as audit
 from .bulk.explaining import explain_all as explain_all
 from .bulk.store import load_maps as load_maps
 from .concepts.dissecting import dissect as dissect
+from .concepts.finding import find_concepts as find_concepts
 from .concepts.testing import tcav as tcav
 from .estimators.budget import hoeffding_masks as hoeffding_masks
 from .explainer import explain as explain

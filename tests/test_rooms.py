@@ -219,6 +219,7 @@ LATE = {
     ("relax.concepts.dissection", "relax.concepts.drawing"),  # matplotlib
     ("relax.concepts.dissection", "relax.concepts.files"),
     ("relax.concepts.tcav", "relax.concepts.charts"),
+    ("relax.concepts.found", "relax.concepts.found_files"),
     ("relax.concepts.tcav", "relax.concepts.tcav_files"),
     ("relax.archive.hits", "relax.plotting.hits"),
     ("relax.archive.hits", "relax.report.hits"),

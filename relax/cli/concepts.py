@@ -1,4 +1,4 @@
-"""`relax concepts dissect`, `tcav`: what the units and directions of a layer stand for."""
+"""`relax concepts dissect`, `tcav`, `find`: what the units and directions of a layer stand for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,22 @@ from relax.cli.usage import check_out, takes, usage_errors
 from relax.files import file_names
 from relax.text import printable
 
-OPTIONS = ("layer", "quantile", "iou", "side", "shuffles", "show", "dimension", "cells", "fit", "runs", "random")
+OPTIONS = (
+    "layer",
+    "quantile",
+    "iou",
+    "side",
+    "shuffles",
+    "show",
+    "dimension",
+    "cells",
+    "fit",
+    "runs",
+    "random",
+    "how",
+    "count",
+    "judged",
+)
 
 DISSECT_EXAMPLES = """[bold]Examples[/bold]
 
@@ -46,6 +61,15 @@ relax concepts tcav polyps --concept marker-box --concept text --random others -
 
 relax concepts tcav zebras --concept stripes --random others --encoder timm:resnet50 --head network --target zebra
     the logit of a class; relax-out/concepts/tcav.html, with tcav.csv, tcav.json, tcav.png and cavs.safetensors
+"""
+
+FIND_EXAMPLES = """[bold]Examples[/bold]
+
+relax concepts find pictures --encoder timm:resnet50 --layer layer3
+    relax-out/concepts/concepts.html: 2 to 10 groups of patches, and what the embedding loses without each
+
+relax concepts find pictures --encoder timm:resnet50 --how nmf --count 8
+    eight factors that are never negative
 """
 
 Layer = Annotated[
@@ -242,6 +266,64 @@ def tcav(
             shuffles=shuffles,
             progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
             **asked,
+        )
+        files = result.save(out)
+    return _told(result, files, quiet)
+
+
+@concepts_app.command(epilog=FIND_EXAMPLES)
+@takes(("seed", "device", "pooling", "view"))
+def find(
+    pictures: Annotated[str, typer.Argument(metavar="PICTURES", help="A folder of pictures.")],
+    options: dict[str, Any],
+    encoder: EncoderSpec = "default",
+    layer: Layer = None,
+    how: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="clusters: spherical k-means; nmf: factors that are never negative.",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = "clusters",
+    count: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Groups.",
+            show_default="2 to 10 clusters by the silhouette, 6 factors",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = None,
+    judged: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Pictures in which the groups are removed; 0 for none.", rich_help_panel=RUN_PANEL
+        ),
+    ] = 30,
+    out: Out = DEFAULT_OUT / "concepts",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> int:
+    """Find groups of cells that look alike to a layer, over a folder: concepts that nobody named.
+
+    Each is shown by its patches, with what the embedding loses without it, beside as many other cells, and with how
+    well it is found again from another start.
+    """
+    with concept_errors(debug), progress_bar("", visible=not quiet) as bar:
+        from relax.concepts.finding import find_concepts as run
+
+        check_out(out)
+        task = bar.add_task("reading", total=None)
+        result = run(
+            pictures,
+            encoder,
+            layer=layer,
+            how=how,
+            count=count,
+            judged=judged,
+            progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+            **options,
         )
         files = result.save(out)
     return _told(result, files, quiet)

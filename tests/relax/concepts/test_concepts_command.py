@@ -72,6 +72,18 @@ def test_concepts_are_tested_without_labels_and_a_number_asked_for(folder, tmp_p
     }
 
 
+def test_groups_are_found_in_a_folder(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+
+    assert run(["concepts", "find", str(folder / "images"), *ENCODER, "--how", "kmean", "--out", str(out)]) == 2
+    assert "--how must be one of clusters, nmf; got 'kmean'" in capsys.readouterr().err
+    options = ["--count", "3", "--judged", "1", "--out", str(out)]
+    assert run(["concepts", "find", str(folder / "images"), *ENCODER, *options]) == 0
+
+    assert "3 groups of cells of layer" in capsys.readouterr().out
+    assert {path.suffix for path in out.iterdir()} == {".csv", ".json", ".png", ".html", ".safetensors"}
+
+
 def test_the_group_alone_shows_its_help(capsys):
     assert run(["concepts"]) == 2
     assert "dissect" in capsys.readouterr().out

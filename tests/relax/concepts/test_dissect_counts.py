@@ -94,6 +94,16 @@ def test_chance_names_a_unit_in_at_most_one_of_twenty_data_sets():
     assert called <= 18  # expected 10, and more than 18 with a chance below 1 %
 
 
+def test_units_that_meet_a_concept_now_and_then_do_not_hide_one_that_follows_it():
+    rng = torch.Generator().manual_seed(1)
+    shuffled = torch.rand(99, 500, 1, generator=rng) * 0.05 * (torch.rand(99, 500, 1, generator=rng) < 0.01)
+    shuffled[:, 0] = torch.rand(99, 1, generator=rng) * 0.1
+    true = torch.zeros(500, 1)
+    true[0] = 0.3
+
+    assert corrected_p(true, shuffled)[0, 0] == pytest.approx(0.01)
+
+
 def test_what_exceeds_every_shuffle_is_called_and_what_never_varies_is_not():
     shuffled = torch.rand(99, 5, 2, generator=torch.Generator().manual_seed(0)) / 10
     shuffled[:, 4] = 0.3
