@@ -82,7 +82,7 @@ class Built(NamedTuple):
     channels: int | None = 3
 
 
-# Raises an EncoderError of one line; called inside `encoders.networks.drawn_from`.
+# Raises an EncoderError of one line; called inside `encoders.seeds.drawn_from`.
 Builder = Callable[[Spec], Built]
 
 

@@ -20,9 +20,9 @@ from encoders.errors import EncoderError, one_line
 from encoders.items import size_of
 from encoders.layers import first_channels
 from encoders.logits import warn_of_logits
-from encoders.networks import drawn_from
 from encoders.parsing import Spec
 from encoders.preprocess import Preprocess
+from encoders.seeds import drawn_from
 from encoders.volumes import VolumePreprocess, convolved_axes
 
 OTHER_SEED = 1_000_003  # unlikely to be the caller's: only random weights differ between two loads from other seeds

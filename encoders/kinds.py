@@ -72,6 +72,7 @@ class SpecKind:
         names: "module:function" that lists the pretrained networks of this kind; "" where there is no list.
         classifier: "module:function" of the `encoders.contract.Classifier`, which gives the network with its own
             classifier; "" where there is none.
+        file: What kind of file the name is the path of, see `encoders.places`: "checkpoint" or "graph"; "" of none.
     """
 
     prefix: str
@@ -86,6 +87,7 @@ class SpecKind:
     architecture: bool = False
     names: str = ""
     classifier: str = ""
+    file: str = ""
 
     @property
     def takes_name(self) -> bool:
@@ -100,7 +102,7 @@ KINDS = (
         what="the bundled ResNet-18-D at half width, SimCLR, 96 px",
         notes="in the package, works offline",
         example="default",
-        builder="encoders.networks:build_default",
+        builder="encoders.bundled:build_default",
         random_form="default",
         architecture=True,
     ),
@@ -173,6 +175,7 @@ KINDS = (
         items=(*FILE_ITEMS, *PREPROCESS_ITEMS, POOLING_ITEM),
         arguments=True,
         classifier="encoders.heads.networks:checkpoint_classifier",
+        file="checkpoint",
     ),
     SpecKind(
         prefix="onnx",
@@ -182,6 +185,7 @@ KINDS = (
         example="onnx:encoder.onnx?size=224",
         builder="encoders.graphs.builders:build_onnx",
         items=("output", "layout", "batch", "maps", "prefix", *PREPROCESS_ITEMS, POOLING_ITEM),
+        file="graph",
     ),
     SpecKind(
         prefix="sscd",

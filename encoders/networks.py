@@ -1,21 +1,18 @@
-"""Networks by name, from timm and this package, each with the preprocessing of its weights.
+"""Networks of timm by name, each with the preprocessing of its weights.
 
-Every builder gives a bare network on the CPU: classification head removed, weights pretrained or drawn at
-random. Call them inside `drawn_from`, which keeps the random weights away from the caller's generator.
+The builder gives a bare network on the CPU: classification head removed, weights pretrained or drawn at random. Call it
+inside `encoders.seeds.drawn_from`, which keeps the random weights away from the caller's generator.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import timm
-import torch
-from safetensors.torch import load_file
 from timm.data import resolve_data_config
 from torch import nn
 
@@ -26,28 +23,12 @@ from encoders.contract import Built
 from encoders.errors import EncoderError, one_line
 from encoders.files import read_json
 from encoders.items import size_of
-from encoders.kinds import BUNDLED, BUNDLED_CARD
 from encoders.libraries import fetching, unknown_name
 from encoders.parsing import Spec
 from encoders.preprocess import Preprocess
 
 HUBS = ("hf-hub:", "hf_hub:")  # timm's own schemes
 LOCAL = "local-dir:"
-
-
-@contextmanager
-def drawn_from(seed: int) -> Iterator[None]:
-    """Weights created inside are drawn from `seed`, on the CPU; the caller's generators are left as they were."""
-    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.device("cpu"):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU too
-        yield
-
-
-def build_default(spec: Spec) -> Built:
-    """The bundled encoder, or its network with random weights."""
-    arguments = arguments_of(spec)
-    network = built_with(spec, partial(bundled_network, pretrained=spec.pretrained), arguments)
-    return Built(network, bundled_preprocess(), pool=pool_with_timm, channels=channels_of(arguments) or 3)
 
 
 def build_timm(spec: Spec) -> Built:
@@ -101,33 +82,6 @@ def timm_network(spec: Spec, **factory: Any) -> nn.Module:
 def timm_names() -> list[str]:
     """Every pretrained network of timm."""
     return list(timm.list_pretrained())
-
-
-def bundled_network(*, pretrained: bool, **arguments: Any) -> nn.Module:
-    """The default encoder's network; random weights may have other arguments than its card names."""
-    card = _card(BUNDLED_CARD)
-    network: nn.Module = timm.create_model(
-        card["arch"], pretrained=False, num_classes=0, **{**card["arch_args"], **arguments}
-    )
-    if pretrained:
-        if not BUNDLED.exists():
-            raise EncoderError(
-                f"encoder 'default' needs {BUNDLED.name} beside {BUNDLED_CARD.name} and it is not there: "
-                "install the package again, or name another encoder"
-            )
-        network.load_state_dict(load_file(BUNDLED))
-    return network
-
-
-def bundled_preprocess() -> Preprocess:
-    """The default encoder's: the whole image squeezed to a small square, so that its maps cover the full frame."""
-    card = _card(BUNDLED_CARD)
-    return Preprocess(
-        size=(card["input_size"], card["input_size"]),
-        mean=tuple(card["mean"]),
-        std=tuple(card["std"]),
-        interpolation=card["interpolation"],
-    )
 
 
 def timm_preprocess(name: str, config: dict[str, Any]) -> Preprocess:

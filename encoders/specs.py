@@ -19,9 +19,9 @@ from encoders.encoder import Encoder
 from encoders.errors import EncoderError
 from encoders.items import with_items
 from encoders.kinds import POOLING_ITEM, RANDOM, forms, resolve
-from encoders.networks import drawn_from
 from encoders.outputs import Output
 from encoders.parsing import Spec, parse_spec
+from encoders.seeds import drawn_from
 from encoders.values import described, is_whole, plain
 
 

@@ -8,9 +8,9 @@ colour, as a masked autoencoder (He et al., CVPR 2022) sees none in training.
 from __future__ import annotations
 
 import copy
+import sys
 
 import torch
-from timm.models import VisionTransformer
 from torch import Tensor, nn
 
 from encoders.errors import EncoderError
@@ -25,14 +25,20 @@ def patch_grid(network: object, size: tuple[int, int], name: str) -> tuple[int, 
     """
     while isinstance(network, Part):  # of which a layer is asked
         network = network.network
-    if isinstance(network, VisionTransformer):
-        height, width = network.patch_embed.patch_size
+    if _is_of_timm(network):
+        height, width = network.patch_embed.patch_size  # type: ignore[attr-defined]
         if size[0] % height == 0 and size[1] % width == 0:
             return size[0] // height, size[1] // width
     raise EncoderError(
         'regions="patches" and fill="drop" need a VisionTransformer of timm whose patches tile what it sees, here '
         f'{size[0]} x {size[1]} px; encoder {name!r} is a {type(network).__name__}: take regions="grid" and fill="mean"'
     )
+
+
+def _is_of_timm(network: object) -> bool:
+    """Whether it is a VisionTransformer of timm, which is imported by then."""
+    models = sys.modules.get("timm.models.vision_transformer")
+    return models is not None and isinstance(network, models.VisionTransformer)
 
 
 def visible_only(network: nn.Module, pixels: Tensor, kept: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as V
 
 from masking.checks import check_seed
 from masking.source import random_rows
@@ -89,6 +88,8 @@ def mean_pixel(request: FillRequest) -> Tensor:
 
 def blurred(request: FillRequest) -> Tensor:
     """(1, C, H, W), or (1, C, D, H, W): the image after a Gaussian blur, along all its axes."""
+    from torchvision.transforms.v2 import functional as V  # takes longer to import than torch and all masks of a map
+
     sides = request.image.shape[2:]
     sigma = max(min(sides) * BLUR_SHARE, 0.5)
     # Three standard deviations to each side, but no further than reflection at the border allows.

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from skimage.segmentation import slic
 from torch import Tensor
 
 from masking.checks import check_keep, check_seed
@@ -110,6 +109,8 @@ class Superpixels:
         check_seed(seed)
         self.count, self.keep, self.seed = count, keep, seed
         pixels = image[0].permute(1, 2, 0).cpu().double().numpy()
+        from skimage.segmentation import slic  # with scipy a second, which grids need not wait
+
         labels = slic(pixels, n_segments=count, slic_zero=True, start_label=0, channel_axis=-1)
         self.labels = torch.from_numpy(labels).long()
 

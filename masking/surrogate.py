@@ -80,7 +80,9 @@ class GridSurrogate:
         self.pixel = tuple(axis.pixel.to(self.device) for axis in self.axes)
         self.pairs = tuple(axis.pairs.to(self.device) for axis in self.axes)
         self.table = (grid.cells,) * grid.axes
-        places = (torch.unravel_index(regions, self.table) for regions in (self.first, self.second))
+        # Rows and columns by hand: torch.unravel_index imports sympy, which takes longer than a map.
+        powers = [grid.cells**power for power in reversed(range(grid.axes))]
+        places = ([regions // power % grid.cells for power in powers] for regions in (self.first, self.second))
         along = (pairs[first, second] for pairs, first, second in zip(self.pairs, *places, strict=True))
         self.mean_of_products = reduce(torch.mul, along, torch.tensor(self.spread, dtype=torch.float64))
 

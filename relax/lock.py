@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from relax.files import sweep
 
 LOCK, HOLDER = ".relax.lock", ".relax.run"
@@ -36,6 +34,8 @@ def sole_run(folder: Path, command: str) -> Iterator[None]:
         InUse: If another run holds it.
         OSError: If the folder cannot be created or written to.
     """
+    from filelock import FileLock, Timeout  # with asyncio; most commands need none
+
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK, timeout=0, is_singleton=True)
     if lock.is_locked:

@@ -9,11 +9,12 @@ from encoders.checkpoints.layouts import fill, find_backbone
 from encoders.checkpoints.reading import read_checkpoint
 from encoders.checkpoints.recognition import fit_stem, recognised
 from encoders.contract import Builder, Built
-from encoders.errors import EncoderError, EncoderWarning
+from encoders.errors import EncoderWarning
 from encoders.items import size_of
 from encoders.kinds import resolve
 from encoders.layers import settings_of
 from encoders.parsing import Spec, parse_architecture
+from encoders.places import check_architecture
 
 
 def build_from_checkpoint(spec: Spec) -> Built:
@@ -28,12 +29,8 @@ def build_from_checkpoint(spec: Spec) -> Built:
         EncoderError: If no network is named, it takes no such argument, the file cannot be read, or too much does not
             fit.
     """
-    path, arch = spec.name, spec.items.get("arch", "")
-    if not arch:
-        raise EncoderError(
-            f"encoder 'file:{path}' needs the network's name: file:{path}?arch=resnet50, or any timm "
-            "name, or arch=torchvision:NAME"
-        )
+    check_architecture(spec)
+    path, arch = spec.name, spec.items["arch"]
     named = parse_architecture(arch, spec.items)
     architecture = replace(named, text=spec.text, kind=replace(named.kind, items=spec.kind.items, arguments=True))
     builder: Builder = resolve(architecture.kind.builder)

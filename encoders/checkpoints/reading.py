@@ -21,6 +21,7 @@ from torch import Tensor
 
 from encoders.errors import EncoderError, one_line
 from encoders.limits import TooLarge, check_unfolded
+from encoders.places import checkpoint_file
 from encoders.values import printable
 
 SAFETENSORS = (".safetensors",)
@@ -40,10 +41,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
         EncoderError: If there is no such file, it is of another kind or damaged, holds objects that only running
             its code could restore, holds no tensors, or would take more memory than `encoders.limits` says.
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        problem = "is a folder: name the file in it" if file.is_dir() else "is not there: check the path"
-        raise EncoderError(f"checkpoint must be a file; got {str(file)!r}, which {problem}")
+    file = checkpoint_file(path)
     suffix = file.suffix.lower()
     if suffix not in SAFETENSORS + PICKLES:
         raise EncoderError(

@@ -19,6 +19,7 @@ import torch
 from encoders.errors import EncoderError, EncoderWarning, one_line
 from encoders.graphs.signature import Port
 from encoders.libraries import of_extra
+from encoders.places import no_graph
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 QUIET = 4  # ONNX Runtime's log: only what is fatal, since errors are raised
@@ -64,9 +65,7 @@ class GraphFile:
                 with data.open("rb") as stream:
                     hashlib.file_digest(stream, lambda: digest)
         except (OSError, ValueError) as error:  # ValueError: an empty file
-            raise EncoderError(
-                f"encoder {name!r} must name an ONNX file that can be read ({one_line(error)}): check the path"
-            ) from error
+            raise no_graph(name, error) from error
         return cls(path, digest.hexdigest(), dynamic)
 
 

@@ -22,9 +22,10 @@ from encoders.heads.base import Head
 from encoders.heads.kinds import NetworkHead
 from encoders.kinds import KINDS, RANDOM, resolve
 from encoders.layers import CLASSIFIERS, first_channels, timm_config
-from encoders.networks import drawn_from, timm_network
+from encoders.networks import timm_network
 from encoders.parsing import Spec, parse_spec
 from encoders.preprocess import Preprocess
+from encoders.seeds import drawn_from
 from encoders.specs import build, pooling_of
 from encoders.torchvision_networks import torchvision_network
 

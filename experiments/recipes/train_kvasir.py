@@ -35,8 +35,9 @@ from torch.nn import functional as F
 from torchvision import transforms as T
 
 from encoders import Encoder
+from encoders.bundled import bundled_network
 from encoders.devices import half_type
-from encoders.networks import bundled_network, drawn_from
+from encoders.seeds import drawn_from
 from experiments.data.datasets import Sample, kvasir_seg
 from experiments.data.planted import marked_group, plant
 from experiments.options import Options

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 import relax
 from encoders import Encoder
-from encoders.networks import drawn_from
+from encoders.seeds import drawn_from
 from experiments.data.datasets import cifar10, photographs
 from experiments.options import Options
 from experiments.recipes.knn import knn_accuracy, subset

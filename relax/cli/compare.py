@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.cli.console import DONE, SOME_FAILED, MaskProgress, UsageError, complain, prefixed
+from relax.cli.early import check_there
 from relax.cli.options import (
     DEFAULT_OUT,
     ESTIMATION,
@@ -30,8 +31,9 @@ from relax.cli.options import (
     Panels,
     Quiet,
     ThemeName,
+    encoder_specs,
 )
-from relax.cli.usage import check_out, choice, encoder_specs, listed, takes, usage_errors
+from relax.cli.usage import check_out, choice, listed, takes, usage_errors
 from relax.io.choice import discreet_name
 from relax.io.errors import ImageError
 from relax.plotting.tables import COMPARED, FORMATS, KINDS
@@ -99,6 +101,8 @@ def compare(
     A method that fails is reported in one line, and the others are still drawn. --masks is for relax and rise; each
     other method has its own number of samples.
     """
+    if len(images) == 1:
+        check_there(*images)
     from relax.baselines.methods import METHODS
     from relax.cli.compared import as_file_name, print_costs, print_likeness, write, write_likeness
     from relax.cli.outputs import targets

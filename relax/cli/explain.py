@@ -12,6 +12,7 @@ import typer
 from relax.bulk.defaults import SHARD
 from relax.cli.bulk import BULK_PANEL, explain_in_shards
 from relax.cli.console import DONE, SOME_FAILED, UsageError
+from relax.cli.early import all_absent
 from relax.cli.options import (
     DEFAULT_OUT,
     ESTIMATION,
@@ -197,6 +198,8 @@ def explain(
         raise UsageError(
             f"--more must be 1 or more; got {more}" if more < 1 else "--more adds to earlier masks: leave --masks out"
         )
+    if not debug and (failed := all_absent(images)) is not None:  # else with the traceback of each
+        return failed
     if no_figure or retry_failed or workers or ray:
         _check_without_figure(
             more=more is not None,

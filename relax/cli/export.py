@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.cli.console import DONE, MaskProgress, Stopped
+from relax.cli.early import check_there
 from relax.cli.options import (
     DEFAULT_OUT,
     ESTIMATION,
@@ -116,12 +117,13 @@ def volume(
     An encoder of volumes sees it at once, through masks in three axes; any other sees slice by slice, and slices that
     were not explained are NaN. On Ctrl-C, what is done so far is written.
     """
+    choice("--axis", axis, AXES)
+    check_there(source)
     from relax.cli.prepare import prepared
     from relax.questions.volume import explain_slices
 
     done: list[VolumeExplanation] = []
     with usage_errors(debug=debug):
-        choice("--axis", axis, AXES)
         if report is not None and report.is_dir():
             raise ValueError(f"--report must be a file; {report} is a folder")
         if montage is not None:

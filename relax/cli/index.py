@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.cli.console import DONE, SOME_FAILED, Stopped, complain, plain_table, print_table, progress_bar
+from relax.cli.early import check_there
 from relax.cli.options import EXECUTION, OUT_PANEL, SEVERAL, Debug, EncoderSpec, Quiet
 from relax.cli.usage import choice, takes, usage_errors
 from relax.io.choice import discreet_name, name_within
@@ -132,6 +133,7 @@ def search(
 
     One per line: similarity, path. The query is embedded with the archive's encoder.
     """
+    check_there(str(image))
     from relax.archive.archive import load_archive
 
     with usage_errors(debug=debug, of_images=True):

@@ -6,6 +6,7 @@ An option of this table sets the keyword of the same name of the public function
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -281,3 +282,8 @@ COMMAND_LINE_DEFAULTS = {"precision": "exact"}  # in the library None, which kee
 def option_name(keyword: str) -> str:
     """The option that sets a keyword."""
     return f"--{keyword.replace('_', '-')}"
+
+
+def encoder_specs(text: str) -> list[str]:
+    """Comma-separated encoder specs, each once; a comma before a number belongs to a spec, as in mean=0.5,0.4,0.3."""
+    return list(dict.fromkeys(spec.strip() for spec in re.split(r",(?!\s*[-+.\d])", text) if spec.strip()))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.cli.console import DONE, MaskProgress, UsageError
+from relax.cli.early import check_there
 from relax.cli.options import (
     DEFAULT_OUT,
     ESTIMATION,
@@ -63,6 +64,7 @@ def pair(
     Writes A-B-pair.png (the figure), A-B-pair.json (similarity, settings) and for each image the maps for the other,
     for itself and beyond: A-B-pair-a-to-other.npz, ...
     """
+    check_there(a, b)
     from relax.cli.prepare import prepared
     from relax.probing import probe_image
     from relax.questions.pairs import pair_of

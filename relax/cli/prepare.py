@@ -9,7 +9,8 @@ from typing import Any
 from encoders import Encoder, Head
 from encoders.inner import at_layer
 from masking import FILLS
-from relax.cli.console import UsageError, complain, progress_bar
+from relax.cli.console import complain, progress_bar
+from relax.cli.early import no_fill
 from relax.cli.usage import check_out
 from relax.io.choice import discreet_name
 from relax.io.errors import ImageError
@@ -54,8 +55,6 @@ def prepared(spec: str, options: dict[str, Any], out: Path) -> tuple[Encoder, Se
 
 def load_with_head(spec: str, head: str | None, keywords: dict[str, Any]) -> tuple[Encoder, Head | None]:
     """The encoder, and the head named by `--head`: a file of `relax head train`, or the network's own classifier."""
-    from encoders import load_head, network_head
-
     device, pooling, precision = (keywords.get(name) for name in ("device", "pooling", "precision"))
     view = keywords.get("view") or "auto"
     if head == "network":
@@ -63,12 +62,16 @@ def load_with_head(spec: str, head: str | None, keywords: dict[str, Any]) -> tup
             raise ValueError(
                 f'pooling must be "auto" for --head network, whose classifier needs its own; got {pooling!r}'
             )
+        from encoders import network_head  # which imports timm and torchvision
+
         encoder, classifier = network_head(spec, device=device or "auto")
         encoder = encoder.with_view(view)
         return encoder if precision is None else encoder.with_precision(precision), classifier
     encoder = load_encoder(spec, device or "auto", pooling or "auto", precision=precision, view=view)
     if head is None:
         return encoder, None
+    from encoders import load_head
+
     classifier = load_head(head)
     classifier.check(encoder)
     return encoder, classifier
@@ -102,10 +105,7 @@ def check_fill(fill: Any) -> None:
         try:
             read_image(fill)
         except ImageError as error:
-            words = ", ".join(FILLS)
-            raise UsageError(
-                f"--fill must be {words}, a number, three numbers r,g,b or the path of an image; got {error}"
-            ) from None
+            raise no_fill(error) from None
 
 
 def named_pictures(named: Iterable[str | Path], leave_out: Path | None = None) -> tuple[list[str], list[Row]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from relax.cli.console import UsageError
+from relax.cli.early import check_early
 from relax.cli.options import COMMAND_LINE_DEFAULTS, OPTIONS, Option, option_name
 from relax.files import WriteError
 from relax.io.errors import ImageError
@@ -42,8 +42,9 @@ def takes(*groups: Iterable[str], **defaults: Any) -> Callable[[Callable[..., in
     def decorate(command: Callable[..., int]) -> Callable[..., int]:
         @wraps(command)
         def run(**values: Any) -> int:
-            options = {name: values.pop(name) for name in names}
-            return command(options=checked(options), **values)
+            options = checked({name: values.pop(name) for name in names})
+            check_early(values, options)
+            return command(options=options, **values)
 
         parameters = []
         for parameter in inspect.signature(command, eval_str=True).parameters.values():
@@ -105,11 +106,6 @@ def listed(option: str, text: str, words: Iterable[str]) -> list[str]:
     """
     names = dict.fromkeys(name.strip() for name in text.split(",") if name.strip())
     return [choice(option, name, words) for name in names]
-
-
-def encoder_specs(text: str) -> list[str]:
-    """Comma-separated encoder specs, each once; a comma before a number belongs to a spec, as in mean=0.5,0.4,0.3."""
-    return list(dict.fromkeys(spec.strip() for spec in re.split(r",(?!\s*[-+.\d])", text) if spec.strip()))
 
 
 def choice(option: str, value: str, words: Iterable[str]) -> str:

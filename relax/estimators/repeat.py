@@ -14,15 +14,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage import filters
 
 Threshold = Callable[[NDArray[np.float64]], float]
 
+
+def _by(rule: str) -> Threshold:
+    """The threshold of scikit-image with this name, which takes a second to import."""
+
+    def threshold(values: NDArray[np.float64]) -> float:
+        from skimage import filters
+
+        return float(getattr(filters, f"threshold_{rule}")(values))
+
+    return threshold
+
+
 THRESHOLDS: dict[str, Threshold] = {
     "mean": lambda values: float(values.mean()),
-    "otsu": lambda values: float(filters.threshold_otsu(values)),
-    "triangle": lambda values: float(filters.threshold_triangle(values)),
-    "li": lambda values: float(filters.threshold_li(values)),
+    **{rule: _by(rule) for rule in ("otsu", "triangle", "li")},
 }
 
 

@@ -22,7 +22,6 @@ from pathlib import Path
 from relax.io.choice import ALL, parse, plane_of
 from relax.io.errors import ImageError
 from relax.io.picture import Picture
-from relax.io.tiles import read_tile
 
 
 def read_chosen(path: Path, kind: str, choice: str) -> Picture:
@@ -43,6 +42,8 @@ def read_chosen(path: Path, kind: str, choice: str) -> Picture:
     if kind == "slide":
         if "tiles" in values:
             raise ImageError("names several pictures, tiles=, and one is needed here: name it by its corner, x= and y=")
+        from relax.io.tiles import read_tile
+
         return read_tile(path, values)
     axis = plane_of(values)
     if kind == "dicom" and axis is None:

@@ -43,7 +43,6 @@ from relax.io.elsewhere import (
 from relax.io.errors import ImageError
 from relax.io.gathering import Gathered, gathered, sorted_out
 from relax.io.manifest import manifest_of, read_manifest
-from relax.io.tiles import tile_addresses
 from relax.text import csv_text
 
 Row: TypeAlias = tuple[str, str, str]
@@ -269,6 +268,8 @@ def _of_file(path: Path, kind: str, values: dict[str, Any], address: str) -> lis
 
         return _frames(path, entry_of(path).frames, values)
     if "tiles" in values:
+        from relax.io.tiles import tile_addresses
+
         return tile_addresses(path, values)
     plane = plane_of(values)
     return _slices(path, kind, values, plane) if plane and values[plane] == ALL else [address]

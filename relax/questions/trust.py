@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.transforms.v2.functional import gaussian_blur
 
 from encoders import Encoder
 from relax.baselines.rise import predicted
@@ -186,6 +185,8 @@ def moved_back(values: Map) -> Map:
 
 def changes(view: Tensor, seed: int) -> Iterator[tuple[str, Tensor]]:
     """(1, C, h, w) in [0, 1], unchanged and under changes that preserve what it shows, each with its name."""
+    from torchvision.transforms.v2.functional import gaussian_blur  # see `masking.fill.blurred`
+
     sigma = BLUR * min(view.shape[-2:])
     noise = NOISE * np.random.default_rng((STREAM, seed)).standard_normal(tuple(view.shape))
     yield "unchanged", view

@@ -34,7 +34,7 @@ def test_the_default_encoder_is_the_bundled_file_on_the_whole_image_at_96_px() -
 def test_the_default_encoder_without_its_weights_is_refused_and_never_random(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("encoders.networks.BUNDLED", tmp_path / "default.safetensors")
+    monkeypatch.setattr("encoders.bundled.BUNDLED", tmp_path / "default.safetensors")
 
     with pytest.raises(
         EncoderError, match=r"encoder 'default' needs default.safetensors .*: install the package again"

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from encoders import Encoder, Preprocess
-from encoders.networks import bundled_network
+from encoders.bundled import bundled_network
 from experiments import record
 from experiments.data.datasets import kvasir_seg
 from experiments.recipes import train_kvasir

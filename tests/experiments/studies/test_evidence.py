@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import save_file
 
-from encoders.networks import bundled_network
+from encoders.bundled import bundled_network
 from experiments.data import datasets
 from experiments.studies import choices, evidence, out_of_distribution, shortcuts, tolerance, trust
 from relax.metrics import Evaluation, Outcome, metrics_named

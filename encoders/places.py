@@ -1,0 +1,62 @@
+"""The files that specs name: are they there? Asked before torch is loaded, and again by who reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from encoders.errors import EncoderError, one_line
+from encoders.parsing import Spec, parse_spec
+
+
+def check_spec(text: str) -> Spec:
+    """Take a spec apart, and see that the file is there which it names, if it names one.
+
+    Raises:
+        EncoderError: As `parse_spec`, or if it is not there.
+    """
+    spec = parse_spec(text)
+    if spec.kind.file:
+        {"checkpoint": check_checkpoint, "graph": check_graph}[spec.kind.file](spec)
+    return spec
+
+
+def check_checkpoint(spec: Spec) -> None:
+    """Refuse a `file:` spec without a network, or without a file."""
+    check_architecture(spec)
+    checkpoint_file(spec.name)
+
+
+def check_architecture(spec: Spec) -> None:
+    """Refuse a `file:` spec that does not name the network."""
+    if not spec.items.get("arch"):
+        raise EncoderError(
+            f"encoder 'file:{spec.name}' needs the network's name: file:{spec.name}?arch=resnet50, or any timm "
+            "name, or arch=torchvision:NAME"
+        )
+
+
+def checkpoint_file(path: str | Path) -> Path:
+    """The file of a checkpoint, with ~ written out.
+
+    Raises:
+        EncoderError: If it is none.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        problem = "is a folder: name the file in it" if file.is_dir() else "is not there: check the path"
+        raise EncoderError(f"checkpoint must be a file; got {str(file)!r}, which {problem}")
+    return file
+
+
+def check_graph(spec: Spec) -> None:
+    """Refuse an `onnx:` spec whose file cannot be opened."""
+    try:
+        with Path(spec.name).expanduser().open("rb"):
+            pass
+    except OSError as error:
+        raise no_graph(spec.text, error) from error
+
+
+def no_graph(name: str, error: Exception) -> EncoderError:
+    """The error for an ONNX file that cannot be read; `name` is the encoder's."""
+    return EncoderError(f"encoder {name!r} must name an ONNX file that can be read ({one_line(error)}): check the path")

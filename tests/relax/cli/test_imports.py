@@ -1,0 +1,87 @@
+"""What a command imports is what it needs: torch only for maps, and none of the libraries that other encoders need.
+
+Time is not measured here, which depends on the machine, but what takes it: `experiments/benchmarks/startup.py` does.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.relax.test_explanation import explanation
+
+ROOT = Path(__file__).parents[3]
+HEAVY = {
+    *("torch", "torch._dynamo", "torchvision", "timm", "sympy", "scipy", "skimage", "sklearn", "pandas", "pyarrow"),
+    *("matplotlib", "faiss", "captum", "transformers", "open_clip", "onnxruntime", "pydicom", "nibabel", "h5py"),
+}
+CHEAP = {  # commands, with their exit codes
+    "--help": 0,
+    "explain --help": 0,
+    "audit --help": 0,
+    "methods": 0,
+    "metrics": 0,
+    "encoders": 0,
+    "explain nowhere.png": 1,
+    "explain nowhere.png nowhere-else.dcm#frame=3": 1,
+    "pair cat.png nowhere.png": 1,
+    "search photos nowhere.png": 1,
+    "explain cat.png --encoder resnet": 2,
+    "compare cat.png --encoders default,timmm:x": 2,
+    "explain cat.png --encoder file:nowhere.pt?arch=resnet18": 2,
+    "explain cat.png --encoder file:cat.png": 2,
+    "index photos --encoder onnx:nowhere.onnx": 2,
+    "explain cat.png --reference nowhere.png": 2,
+    "explain cat.png --fill gold": 2,
+}
+PROBE = """
+import json, sys, relax
+from relax.cli.app import run
+heavy, commands, explain = json.loads(sys.argv[1])
+def step(action):
+    answer = action()
+    return answer, sorted(set(heavy) & sys.modules.keys())
+found = {"import relax": step(lambda: len(relax.__all__) > 0)}
+found |= {command: step(lambda: run(command.split())) for command in commands}
+found["load"] = step(lambda: relax.Explanation.load("earlier.npz").importance.shape[0])
+found["explain"] = step(lambda: run(explain))
+json.dump(found, open("found.json", "w"))
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """By command: the exit code, and which of `HEAVY` are imported after it and all before it, in one process."""
+    folder = tmp_path_factory.mktemp("imports")
+    explanation().save(folder / "earlier.npz")
+    Image.new("RGB", (60, 40), "teal").save(folder / "cat.png")
+    explain = ["explain", "cat.png", "--masks", "8", "--cells", "3", "--quiet", "--device", "cpu"]
+    asked = json.dumps([sorted(HEAVY), list(CHEAP), explain])
+    surroundings = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", PROBE, asked], cwd=folder, env=surroundings, check=True, capture_output=True)
+    return json.loads((folder / "found.json").read_text())
+
+
+def test_nothing_heavy_is_imported_with_the_package(found):
+    assert found["import relax"] == [True, []]
+
+
+@pytest.mark.parametrize("command", CHEAP)
+def test_what_needs_no_map_waits_for_nothing(found, command):
+    """Lists, help, and whatever names a file that is not there or an encoder that is none."""
+    assert found[command] == [CHEAP[command], []]
+
+
+def test_earlier_maps_are_opened_without_torch(found):
+    height = len(explanation().importance)
+
+    assert found["load"] == [height, []]
+
+
+def test_a_map_of_the_bundled_encoder_imports_torch_and_what_draws_it(found):
+    """Torch.unravel_index imports sympy, torchvision the compiler of torch, timm both, and scikit-image scipy."""
+    assert found["explain"] == [0, ["matplotlib", "torch"]]
