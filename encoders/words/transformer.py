@@ -26,8 +26,8 @@ from encoders.hf.library import local, silent, transformers
 from encoders.hf.loading import config_of, judged, source_of
 from encoders.hf.networks import FAMILIES
 from encoders.libraries import fetching
-from encoders.networks import drawn_from
 from encoders.parsing import Spec
+from encoders.seeds import drawn_from
 from encoders.words.encoder import TextEncoder, TokenEncoder, Tokens
 from encoders.words.sentences import Pooling, Reader, published
 from encoders.words.towers import build_tower
