@@ -39,6 +39,9 @@ PROVENANCE: dict[str, Any] = {
     "stopped_early": {"after": int, "of": int},
     "cost": {"passes": NUMBER},
     "seconds": NUMBER,
+    "command": str,
+    "commit": str,
+    "threads": int,
     "scale": {
         "cosine": {
             "masked": {"mean": NUMBER, "min": NUMBER, "max": NUMBER},

@@ -35,7 +35,6 @@ COMMANDS: dict[str, list[str]] = {
     "relax --help": [*RELAX, "--help"],
     "relax explain --help": [*RELAX, "explain", "--help"],
     "relax encoders": [*RELAX, "encoders"],
-    "relax encoders vit_tiny": [*RELAX, "encoders", "vit_tiny"],
     "relax methods": [*RELAX, "methods"],
     "relax metrics": [*RELAX, "metrics"],
     "a path that is not there": [*RELAX, "explain", "nowhere.png"],

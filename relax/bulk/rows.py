@@ -20,7 +20,8 @@ from relax.bulk.plan import Planned
 from relax.explanation import Explanation
 from relax.maps import MAPS
 
-VOLATILE = ("seconds", "created")  # of a record: what differs from run to run, kept beside the shard
+VOLATILE = ("seconds", "created", "command", "threads")  # of a record: what differs from run to run
+"""Seconds and date are kept beside the shard, the command in the manifest."""
 
 
 @dataclass(frozen=True)

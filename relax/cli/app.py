@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Annotated, Any, cast
 
@@ -17,6 +18,7 @@ import typer
 
 from relax.cli.audit import EXAMPLES as AUDIT_EXAMPLES
 from relax.cli.audit import audit
+from relax.cli.command_line import recorded
 from relax.cli.compare import EXAMPLES as COMPARE_EXAMPLES
 from relax.cli.compare import compare, methods
 from relax.cli.concepts import concepts_app
@@ -55,6 +57,7 @@ from relax.cli.units import units_app
 from relax.cli.words import words_app
 from relax.files import WriteError
 from relax.io.errors import ImageError
+from relax.provenance import asked_by
 
 # Newer versions of typer bundle click, so click's errors are reached through typer's.
 _TyperUsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
@@ -116,7 +119,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     escape_what_cannot_be_printed()
     try:
-        with remembered(), warnings_in_one_line():
+        with remembered(), warnings_in_one_line(), asked_by(partial(recorded, arguments)):
             result = app(list(arguments), prog_name="relax", standalone_mode=False)
         sys.stdout.flush()
         if result == STOPPED:  # newer versions of typer turn Ctrl-C into this, silently

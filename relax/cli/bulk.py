@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relax.cli.command_line import typed
 from relax.cli.console import DONE, SOME_FAILED, Stopped, complain, plain_table, print_table, progress_bar
 from relax.cli.usage import usage_errors
 from relax.io.sources import PASSED_OVER
@@ -65,11 +64,9 @@ def explain_in_shards(
                 def progress(done: int, total: int) -> None:
                     bar.update(task, description="explaining", completed=done, total=total)
 
-                result = run(
-                    images, network, settings, out, progress=progress, command=command_line(), crew=crew, **how
-                )
+                result = run(images, network, settings, out, progress=progress, command=typed(), crew=crew, **how)
         except KeyboardInterrupt:
-            raise Stopped(f"{_so_far(out)}; go on with: {command_line()}") from None
+            raise Stopped(f"{_so_far(out)}; go on with: {typed()}") from None
     standing = result.standing
     if result.damaged:
         complain(f"note: {result.damaged} files of an earlier run in {out} were damaged, and were made anew")
@@ -80,11 +77,6 @@ def explain_in_shards(
     if not quiet:
         print_table(_summary(result, time.monotonic() - start), f"written: maps in {out}")
     return SOME_FAILED if standing.failed else DONE
-
-
-def command_line() -> str:
-    """The command as it was given, for a shell."""
-    return shlex.join(["relax", *sys.argv[1:]])
 
 
 def _so_far(out: Path) -> str:

@@ -12,8 +12,9 @@ tiles that a .h5 file lists are `biopsy.svs#tiles=biopsy.h5`: see `relax.io.tile
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import file_digest
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -137,16 +138,26 @@ def _series_name(address: str, path: Path, choice: str) -> str:
     return f"series-{hashed(series)}" + (f"#{picture}" if picture else "")
 
 
-def _first_files(path: Path) -> list[Path]:
-    """A DICOM file of each folder below a path, up to a limit; beside a DICOMDIR, of each below its folder."""
-    found: list[Path] = []
-    for folder, folders, names in os.walk(path if path.is_dir() else path.parent):
+def _first_files(path: Path, most: int | None = None) -> list[Path]:
+    """A DICOM file of each folder below a path, up to a limit; beside a DICOMDIR, of each below its folder.
+
+    Args:
+        path: The folder, or the DICOMDIR.
+        most: How many files are looked at; None is all.
+    """
+    found: dict[Path, Path] = {}
+    for file in islice(_files_below(path if path.is_dir() else path.parent), most):
+        if file.parent not in found and looks_like_dicom(file):
+            found[file.parent] = file
+            if len(found) >= _FOLDERS:
+                break
+    return list(found.values())
+
+
+def _files_below(path: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(path):
         folders.sort()
-        files = (Path(folder, name) for name in sorted(names) if name.upper() != "DICOMDIR")
-        found += [first] if (first := next(filter(looks_like_dicom, files), None)) else []
-        if len(found) >= _FOLDERS:
-            break
-    return found
+        yield from (Path(folder, name) for name in sorted(names) if name.upper() != "DICOMDIR")
 
 
 def name_within(folder: str | Path, path: str) -> str:
@@ -201,6 +212,24 @@ def stem_of(address: str) -> str:
     if kind != "series" and not Path(stem).suffix[1:].isdecimal():  # as in IM.0001, which is not an ending
         stem = Path(stem).stem
     return "-".join([stem, *(part.replace("=", "") for part in picture.split("&") if part)])
+
+
+def medical_files(address: str, most: int = 2000) -> list[Path]:
+    """The DICOM file at an address; of a folder, or beside a DICOMDIR, the first of each folder.
+
+    Args:
+        address: The address.
+        most: How many files of a folder are looked at.
+    """
+    path, kind, _ = split_choice(address)
+    if kind == "series" or os.path.isdir(path):
+        return _first_files(path, most)
+    return [path] if _is_dicom(kind, path) else []
+
+
+def tells_patient(text: str, files: Iterable[Path]) -> bool:
+    """Whether a text tells who the patient of one of these DICOM files is, or when or where it was made."""
+    return any(_names_patient(text, file) for file in files)
 
 
 def _names_patient(text: str, path: Path) -> bool:

@@ -6,6 +6,7 @@ import html
 import json
 import math
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -39,10 +40,21 @@ def visible(text: str) -> str:
 
 def without_folders(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """The provenance with the names of pictures instead of the paths to them; other strings as `plain` shows paths."""
-    return {
+    shown = {
         name: _file_names(value) if name in PICTURES and isinstance(value, str) else _in_all(value)
         for name, value in provenance.items()
     }
+    command = provenance.get("command")
+    return shown | ({} if command is None else {"command": _without_paths(str(command))})
+
+
+def _without_paths(command: str) -> str:
+    """A command line with the names of files instead of paths; nothing of one that no shell would read."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return ""
+    return shlex.join("=".join(map(_file_name, word.split("="))) for word in words)
 
 
 def _in_all(value: Any) -> Any:
@@ -56,7 +68,11 @@ def _in_all(value: Any) -> Any:
 def _file_names(text: str) -> str:
     """A path, or several as in "mean of 2: a/cat.png, b/dog.png", without folders; prompts stay as they are."""
     parts = re.split(r"(: |, | in )", text)
-    return "".join(part if part.startswith("text:") else re.split(r"[\\/]", part.rstrip("\\/"))[-1] for part in parts)
+    return "".join(part if part.startswith("text:") else _file_name(part) for part in parts)
+
+
+def _file_name(path: str) -> str:
+    return re.split(r"[\\/]", path.rstrip("\\/"))[-1]
 
 
 def _visible(letter: str) -> str:

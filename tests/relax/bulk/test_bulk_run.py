@@ -82,7 +82,7 @@ def test_each_map_is_that_of_explain(photos, tmp_path):
         assert_maps(explanation, expected)
         np.testing.assert_array_equal(explanation.image, expected.image)
         np.testing.assert_array_equal(explanation.scores, expected.scores)
-        assert explanation.provenance.keys() == expected.provenance.keys()
+        assert explanation.provenance.keys() == expected.provenance.keys() - {"threads"}  # differ between workers
         same = explanation.provenance.keys() - {"seconds", "created"}
         assert all(explanation.provenance[key] == expected.provenance[key] for key in same)
     assert maps.in_view("0.png")["importance"].shape == maps.in_view("1.png")["importance"].shape

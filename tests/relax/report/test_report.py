@@ -20,7 +20,7 @@ from relax.explanation import Explanation
 from relax.report import Chart, Exhibit, Grid, Neighbour, Report, Section, Strip, Thumbnail, plain_report, write_report
 from relax.report.maps import averaged, fitted, packed
 from relax.report.plain import common
-from relax.report.text import embedded, plain, readable, rows_of
+from relax.report.text import embedded, plain, readable, rows_of, without_folders
 from relax.text import listed
 
 PROVENANCE = {
@@ -416,6 +416,7 @@ def test_the_provenance_in_a_page_holds_no_folder(tmp_path):
     record = {
         "image": "/home/jane/a b/cat.png#frame=1",
         "reference": "mean of 2: attic/x.png, attic/y.png",
+        "command": "relax explain '/home/jane/a b/cat.png' attic/x.png --out=/home/jane/maps --masks 300",
         "encoder": {**PROVENANCE["encoder"], "name": "checkpoint:/home/jane/w.pth"},
     }
     explained = explanation(20, 20, record)
@@ -428,6 +429,11 @@ def test_the_provenance_in_a_page_holds_no_folder(tmp_path):
     how = json.loads(page.exhibits()[0]["how"])
     assert (how["image"], how["reference"]) == ("cat.png#frame=1", "mean of 2: x.png, y.png")
     assert "checkpoint:w.pth" in text
+    assert how["command"] == "relax explain cat.png x.png --out=maps --masks 300"
+
+
+def test_a_command_that_no_shell_would_read_stays_out_of_the_page():
+    assert without_folders({"command": "relax explain '/home/jane/cat.png"}) == {"command": ""}
 
 
 def test_the_command_makes_a_page_of_saved_explanations(here, capsys):

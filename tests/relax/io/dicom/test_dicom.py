@@ -553,6 +553,7 @@ def test_the_command_line_names_no_patient_in_any_output(tmp_path, capsys):
     assert {path.name for path in out.iterdir()} == {"scan.npz", "scan.json", "scan.png", "map.dcm", "colours.dcm"}
     assert identifiers_in(out) == set()
     provenance = json.loads((out / "scan.json").read_text())
+    assert provenance["command"] == f"relax explain {file} --masks 20 --out {out}"
     assert provenance["read"]["window"] == {
         "used": "window 1 of 1 in the file",
         "function": "LINEAR",
@@ -570,6 +571,7 @@ def test_files_that_the_command_line_writes_are_not_named_after_the_patient(tmp_
     assert run(["explain", f"{file}#frame=1", "--masks", "20", "--out", str(out)]) == 0
 
     assert len(names := {path.stem for path in out.iterdir()}) == 1
+    assert json.loads(next(out.glob("*.json")).read_text())["command"].startswith("relax explain 'dicom-")
     assert re.fullmatch(r"dicom-[0-9a-f]{12}-frame1", names.pop())
     assert identifiers_in(out) == set()
     capsys.readouterr()
