@@ -14,7 +14,9 @@ from masking.tables import FILLS
 from relax.cli.console import SOME_FAILED, UsageError, complain
 from relax.cli.options import encoder_specs
 from relax.io.choice import discreet_name, split_choice
+from relax.io.elsewhere import is_elsewhere
 from relax.io.errors import ImageError
+from relax.io.sources import names_several
 
 NO_FILE = "no such file"
 
@@ -76,5 +78,6 @@ def check_there(*images: str) -> None:
 
 
 def _there(address: str) -> bool:
+    """Whether it may be there: patterns are not looked up, nor what lies in a store."""
     path, kind, _ = split_choice(address)
-    return kind is not None or os.path.lexists(path)
+    return kind is not None or os.path.lexists(path) or is_elsewhere(address) or names_several(address)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from encoders.errors import one_line
 from relax.io.elsewhere import is_url
 from relax.io.errors import ImageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ENDINGS = (".csv", ".parquet", ".jsonl", ".ndjson")
 COLUMNS = ("path", "image", "file", "filename", "address", "url")
@@ -38,6 +39,8 @@ def read_manifest(table: Path, column: str | None = None) -> tuple[list[str], pa
     Raises:
         ImageError: If it cannot be read, has no such column, or one that is no text.
     """
+    import pyarrow as pa  # with numpy; a command that names no table need not wait for it
+
     try:
         content = _read(table)
     except (pa.ArrowException, OSError, ValueError) as error:
