@@ -12,6 +12,7 @@ import typer
 from relax.cli.console import DONE, SOME_FAILED, WRONG_USAGE, UsageError, complain, progress_bar
 from relax.cli.options import (
     DEFAULT_OUT,
+    DIRECTION,
     OUT_PANEL,
     QUESTION_PANEL,
     RUN_PANEL,
@@ -32,7 +33,6 @@ OPTIONS = (
     "side",
     "shuffles",
     "show",
-    "dimension",
     "cells",
     "fit",
     "runs",
@@ -174,7 +174,7 @@ def dissect(
 
 
 @concepts_app.command(epilog=TCAV_EXAMPLES)
-@takes(("head", "target"), ("seed", "device", "pooling", "view"))
+@takes(("head", "target"), DIRECTION, ("seed", "device", "pooling", "view"))
 def tcav(
     pictures: Annotated[str, typer.Argument(metavar="PICTURES", help="A folder of pictures whose score is asked.")],
     concept: Annotated[
@@ -204,10 +204,6 @@ def tcav(
             show_default="the projection on the pictures' mean",
             rich_help_panel=QUESTION_PANEL,
         ),
-    ] = None,
-    dimension: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Ask for this number of the embedding.", rich_help_panel=QUESTION_PANEL),
     ] = None,
     cells: Annotated[
         str,
@@ -249,7 +245,7 @@ def tcav(
         if len(names) < len(concept):
             raise UsageError("--concept folders must have different names, by which they are told apart")
         network, head = load_with_head(encoder, options.pop("head"), options)
-        asked = {name: options.pop(name) for name in ("target", "seed")}
+        asked = {name: options.pop(name) for name in ("target", "dimension", "direction", "seed")}
         task = bar.add_task("reading", total=None)
         result = run(
             pictures,
@@ -259,7 +255,6 @@ def tcav(
             layer=layer,
             head=head,
             reference=reference,
-            dimension=dimension,
             cells=cells,
             fit=fit,
             runs=runs,

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 AREA, CONCEPT = (255, 214, 0), (0, 214, 255)  # yellow and cyan, apart also for readers who see no red or green
 DIMMED = 0.45  # of the brightness of what lies outside the area
-LEGEND = "yellow: area of the unit; cyan: the concept's mask; the rest is darkened"
+LEGEND = (
+    "yellow: area of the unit; cyan: the concept's mask; the rest is darkened; numbers: the unit's largest activation"
+)
 
 
 def outlined(

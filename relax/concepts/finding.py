@@ -29,7 +29,7 @@ from relax.text import one_of
 
 HAS = 0.05  # share of its cells from which a picture has a concept
 JUDGED = 30  # pictures in which concepts are removed
-PATCHES, AROUND = 6, 2.0  # patches of a concept, and cells along the side of each
+PATCHES, AROUND = 4, 2.0  # patches of a concept, and cells along the side of each
 MOST_BYTES = 1 << 31  # of maps
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from encoders import Encoder, Head
 from encoders.values import described, is_whole
+from relax.directions import read_direction
 from relax.io.images import ImageSource, name_of, one_by_one, read_image
 
 
@@ -62,8 +63,9 @@ def score_of(
             )
         return Score(f"number {dimension} of the embedding", lambda z: z[:, dimension])
     if direction is not None:
-        vector = _vector(direction, width, "direction")
-        return Score("projection on a direction", lambda z: z @ vector.to(z) / vector.norm().to(z))
+        named = read_direction(direction)
+        vector = _vector(named.vector, width, "direction")
+        return Score(f"projection on {named.name}", lambda z: z @ vector.to(z) / vector.norm().to(z))
     if reference is None:
         mean = F.normalize(F.normalize(embeddings, dim=1).mean(0), dim=0).clone()
         return Score("projection on the mean embedding of these pictures", lambda z: z @ mean.to(z))

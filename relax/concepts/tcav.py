@@ -136,7 +136,7 @@ class ConceptTest:
     def save(self, folder: str | Path) -> list[Path]:
         """Write tcav.csv, tcav.json, tcav.png, tcav.html and cavs.safetensors, which has a vector for each concept.
 
-        `direction="out/cavs.safetensors#stripes"` is that vector.
+        With `layer=`, `direction="out/cavs.safetensors#stripes"` is that vector for `relax.explain`, of `cells="mean"`.
 
         Returns:
             Their paths.

@@ -76,8 +76,9 @@ def tcav(
         target: The class; by default the one that most of the pictures are taken for.
         reference: Or a picture, several, or an embedding (E,): asks for the cosine to it, or to their mean.
         dimension: Or a number of the embedding.
-        direction: Or a vector (E,): asks for the projection on it. Without any of these, the question is the projection
-            on the mean of the pictures' own embeddings: what makes them alike.
+        direction: Or a vector (E,) or a file of one, see `relax.directions`: asks for the projection on it.
+            Without any of these, the question is the projection on the mean of the pictures' own embeddings: what
+            makes them alike.
         cells: "mean", so that a vector has one number for each channel, or "all", as published, where it has one for
             each channel in each cell.
         fit: "logistic" or "means", see `relax.concepts.vectors`.

@@ -46,10 +46,10 @@ def test_iou_of_two_pictures_worked_out_by_hand():
 
 
 def test_a_map_is_enlarged_bilinearly_with_cells_at_the_centres_of_their_parts():
-    """Between 0 at 1/4 and 1 at 3/4 of the width, the level 0.5 is crossed in the middle."""
-    _, found = areas(torch.tensor([[[0.0, 1.0]]]), torch.tensor([0.5]), (1, 8))
+    """Between 0 at 2 px and 1 at 6 px of 8, the level 0.25 is crossed at 3 px."""
+    _, found = areas(torch.tensor([[[0.0, 1.0]]]), torch.tensor([0.25]), (1, 8))
 
-    assert found[0, 0].tolist() == [False] * 4 + [True] * 4
+    assert found[0, 0].tolist() == [False] * 3 + [True] * 5
 
 
 def test_shuffled_overlaps_are_those_with_the_masks_of_the_other_pictures():
