@@ -28,11 +28,17 @@ class Climb:
         path: The value at each step, the mean of its looks.
         penalty: That of the textbook form, 0 for the others.
         stopped: Whether Ctrl-C ended it.
+        woken: Steps before the first by which a silent unit was woken, see `waking`.
     """
 
     path: list[float] = field(default_factory=list)
     penalty: float = 0.0
     stopped: bool = False
+    woken: int = 0
+
+
+class SilentError(ArithmeticError):
+    """No gradient reaches the picture."""
 
 
 def climb(
@@ -61,7 +67,8 @@ def climb(
         step_done: Called after each with the number of steps so far.
 
     Raises:
-        ArithmeticError: If no gradient reaches the picture at the start, or the value is not finite.
+        SilentError: If no gradient reaches the picture at the start.
+        ValueError: If the value is not finite.
     """
     made = Climb(penalty=penalty or 0.0)
     optimiser = torch.optim.Adam([canvas.numbers], lr=rate)
@@ -71,7 +78,7 @@ def climb(
             optimiser.zero_grad()
             mean = value(looks_at(canvas.picture(), wobble, generator)).mean()
             if not torch.isfinite(mean):
-                raise ArithmeticError(f"the value at step {step} is not finite: take a smaller rate")
+                raise ValueError(f"rate must be smaller: the value at step {step} is not finite")
             (-mean).backward()
             if step == 0:
                 made.penalty = _checked_start(canvas, penalty)
@@ -92,7 +99,7 @@ def _checked_start(canvas: Canvas, penalty: float | None) -> float:
     """The penalty, once it is known that there is a gradient."""
     gradient = canvas.numbers.grad
     if gradient is None or not gradient.any():
-        raise ArithmeticError("no gradient reaches the picture: the unit is silent there")
+        raise SilentError("no gradient reaches the picture: the unit is silent there")
     if not isinstance(canvas, Pixels):
         return 0.0
     if penalty is not None:

@@ -18,7 +18,7 @@ class Wobble:
         noise: Standard deviation of normal noise on the pixels.
     """
 
-    looks: int = 4
+    looks: int = 2
     smallest: float = 0.7
     largest: float = 1.05
     turn: float = 8.0

@@ -29,7 +29,7 @@ from relax.progress import Silent, shown
 from relax.provenance import surroundings
 from relax.scene import EncoderSource, load_encoder
 from relax.text import number, one_of
-from relax.units.ascent import Climb, climb
+from relax.units.ascent import Climb, SilentError, climb
 from relax.units.asked import Asked, Direction, Where, features_of
 from relax.units.canvas import Canvas, Pixels, canvas_of
 from relax.units.colours import as_colour
@@ -38,6 +38,7 @@ from relax.units.pictures import UnitPictures, UnitsInterrupted
 from relax.units.real import Real, real_pictures
 from relax.units.request import asked_of, check_gradients, positive, size_of, statistics_of, steps_of
 from relax.units.statistics import Statistics
+from relax.units.waking import woken
 
 STEPS = 256
 STARTS = 8  # from which one is taken at which the unit is not silent
@@ -183,7 +184,10 @@ def _climbed(
     place: int,
     run: dict[str, Any],
 ) -> tuple[Canvas, Climb]:
-    """A picture at the top of its climb, from the first start, each louder, at which the unit is not silent."""
+    """A picture at the top of its climb, from the first start, each louder, at which the unit is not silent.
+
+    If it is silent at all of them, it is woken from the last.
+    """
     colour = torch.tensor(encoder.mean or (0.5,) * (encoder.channels or 3))
 
     def value(looks: torch.Tensor) -> torch.Tensor:
@@ -195,8 +199,13 @@ def _climbed(
             canvas = canvas_of(form, colour, statistics, size, generator, encoder.device, louder=2.0**start)
             try:
                 return canvas, climb(canvas, value, generator=generator, **run)
-            except ArithmeticError as error:
+            except SilentError as error:
                 reason = str(error)
+        steps = woken(encoder.network, canvas, value, rate=run["rate"], wobble=run["wobble"], generator=generator)
+        if steps is not None:
+            climbed = climb(canvas, value, generator=generator, **run)
+            climbed.woken = steps
+            return canvas, climbed
     raise ValueError(f"unit must answer to something to begin with; {asked.name}: {reason}, at {STARTS} starts")
 
 
@@ -238,6 +247,8 @@ def _result(
             f"more natural than {natural['percentile']:.0f} % of them"
             for spread, natural in zip(how["real"]["values"], how["natural"], strict=True)
         ]
+    if any(climbed.woken for _, climbed in made):
+        how["woken"] = [climbed.woken for _, climbed in made]
     how["said"] = said
     pictures = torch.cat([as_colour(picture) for picture in shown_ones]).cpu().numpy()
     units = tuple(each.name for each in asked)

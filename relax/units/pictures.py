@@ -1,6 +1,6 @@
 """Pictures of units: filters, the pictures of a folder that excite a unit most, pictures made for it; one type for all.
 
-pictures = relax.filters("sscd")
+pictures = relax.filters("default")
 pictures.pictures, pictures.values        (N, 3, H, W) in [0, 1], and a number for each
 pictures.save("filters.npz"); relax.UnitPictures.load("filters.npz")
 pictures.plot().savefig("filters.png")

@@ -103,6 +103,7 @@ def real_pictures(
     asked: Sequence[Asked],
     judge: EncoderSource | None = None,
     progress: Progress | None = None,
+    most: int = MOST,
 ) -> Real:
     """Real pictures, embedded, with their values.
 
@@ -113,6 +114,7 @@ def real_pictures(
         judge: The encoder that tells how natural a picture is; by default that of the archive, or of a folder the one
             that is asked.
         progress: Called with (pictures done, pictures to do).
+        most: How many pictures are run through an encoder, evenly spaced.
 
     Raises:
         ValueError: If there are fewer than three pictures that can be used.
@@ -124,7 +126,7 @@ def real_pictures(
         assert not isinstance(named, Archive)  # noqa: S101  # else there is one
         addresses, root = [str(path) for path in image_files(named)], sources_of(named).root
         name = folder_title(root)
-    chosen = spaced(addresses, MOST)
+    chosen = spaced(addresses, most)
     same = archive is not None and not differences(archive.record["encoder"], identity(encoder))
     judging = encoder if judge is None else load_encoder(judge)
     if archive is not None and judge is None:
@@ -134,7 +136,7 @@ def real_pictures(
     shared = asked[0].layer is None and judging is encoder and not known and not stored
     counted = _counter(progress, len(chosen) * ((not known) + (not stored and not shared)))
     if archive is not None and known:
-        features = torch.from_numpy(archive.embeddings[spaced(range(len(archive)), MOST)].copy())
+        features = torch.from_numpy(archive.embeddings[spaced(range(len(archive)), most)].copy())
     else:
         features, chosen = _features(chosen, encoder, asked[0].layer, counted, asked)
     values = torch.stack([each.of(features) for each in asked]) if asked[0].layer is None else features.T
@@ -143,7 +145,7 @@ def real_pictures(
     elif shared:
         embeddings, named_ones = features, chosen
     else:
-        embeddings, named_ones = _features(spaced(addresses, MOST), judging, None, counted)
+        embeddings, named_ones = _features(spaced(addresses, most), judging, None, counted)
     if len(embeddings) < LEAST or values.shape[1] < 1:
         raise ValueError(f"real must hold {LEAST} pictures or more that can be used; {name} has {len(embeddings)}")
     embeddings = F.normalize(embeddings.float(), dim=1)

@@ -257,6 +257,33 @@ def test_an_encoder_without_gradients_is_refused_with_the_way_out(network, match
         relax.maximise(encoder, unit=0, **QUICK)
 
 
+class Shy(nn.Module):
+    """Unit 0 answers to pictures that are rather white, and to no other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.see = nn.Conv2d(3, 1, 1)
+        nn.init.ones_(self.see.weight)
+        nn.init.constant_(self.see.bias, -2.3)
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, pixels):
+        return self.act(self.see(pixels.mean((2, 3), keepdim=True)))[..., 0, 0] + 1
+
+
+def test_a_unit_that_is_silent_at_every_start_is_woken():
+    encoder = Encoder(Shy(), preprocess=Preprocess(size=(16, 16)), device="cpu", channels=3)
+
+    made = relax.maximise(
+        encoder, layer="act", unit=0, form="fourier", wobble=STILL, rate=1.0, steps=60, progress=False
+    )
+
+    assert made.how["woken"][0] > 1
+    assert made.path[0, 0] < 0.01
+    assert made.values[0] > 0.02
+    assert torch.relu(torch.tensor(-1.0)) == encoder.network.act(torch.tensor(-1.0))  # as it was
+
+
 def test_a_unit_that_answers_to_nothing_is_said_to():
     encoder = Encoder(Silent(), preprocess=Preprocess(size=(SIZE, SIZE)), device="cpu", channels=3)
 
