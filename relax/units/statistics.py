@@ -4,7 +4,7 @@ Colours are decorrelated: pixels are `mean + mix @ u`, where the three u of natu
 variance 1. The spectrum is the mean magnitude of the Fourier coefficients of u over pictures, each channel of its own.
 
 The bundled table was measured on 2,000 photographs of Caltech 101 (Fei-Fei, Fergus & Perona 2004, CC BY 4.0), squeezed
-to 128 x 128 px, by `python -m experiments.recipes.natural_statistics`.
+to 128 x 128 px, by `experiments.recipes.natural_statistics`.
 
 Sources: decorrelated colours: Olah, Mordvintsev & Schubert, "Feature Visualization", Distill 2017; the mean magnitude
 as a constraint: Fel et al., "Unlocking Feature Visualization for Deeper Networks with MAgnitude Constrained
