@@ -33,6 +33,7 @@ COMMANDS = {
         "evaluate {0}/few --strange {0}/strange --masks 128 --methods relax,lafam,gradcam,random --out {0}/evaluation "
         "--report {0}/evaluation.html"
     ),
+    "inside/cat-0-inside.html": "inside {0}/crops/cat-0.jpg --out {0}/inside",
     "audit/report.html": "audit {0}/crops --out {0}/audit --explain 4 --masks 256",
 }
 
@@ -58,6 +59,7 @@ SCREENS: dict[str, tuple[str, Step]] = {
     "evaluation": ("evaluation.html", top),
     "audit-gallery": ("audit/report.html", at(".browse")),
     "viewer": ("audit/report.html", at("#pictures")),
+    "inside": ("inside/cat-0-inside.html", at("#flow-part")),
     "site": ("site/methods/index.html", top),
 }
 

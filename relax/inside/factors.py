@@ -81,12 +81,10 @@ def _nmf(cells: NDArray[np.float64], sample: NDArray[np.float64], count: int, se
     cut = float((np.minimum(cells, 0) ** 2).sum() / max((cells**2).sum(), 1e-300))
     note = f"values below 0, {cut:.0%} of the energy, were set to 0" if cut > SMALL else ""
     cells, sample = np.maximum(cells, 0), np.maximum(sample, 0)
-    # Ones of its size: activations of 1e-6 would end the fit at once, whose tolerance knows no scale.
-    size = float(np.sqrt((sample**2).mean())) or 1.0
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Maximum number of iterations")
-        fit = NMF(count, init="nndsvda", max_iter=ROUNDS, random_state=seed).fit(sample / size)
-        values = fit.transform(cells / size) * size
+        fit = NMF(count, init="nndsvda", max_iter=ROUNDS, random_state=seed).fit(sample)
+        values = fit.transform(cells)
     lengths = np.linalg.norm(fit.components_, axis=1)
     vectors = fit.components_ / np.where(lengths > 0, lengths, 1)[:, None]
     values = values * lengths

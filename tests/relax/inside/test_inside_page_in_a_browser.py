@@ -164,6 +164,11 @@ def test_the_attention_of_a_head_from_a_cell_and_the_cosine_to_others(transforme
     assert lines["To this cell"] == "0 %"
     choose(page, 1)
     assert read(page)["To this cell"] == "100 %"
+    width = page.locator("#canvas").bounding_box()["width"]
+    page.locator("#canvas").tap(position={"x": width - 5, "y": 5})  # row 0, column 2, where it attends to itself too
+    assert read(page)["Cell"] == "row 0 of 3, column 2 of 3"
+    assert read(page)["To this cell"] == "100 %"
+    page.locator("#canvas").tap()
     page.select_option("#query", "0")  # the class token, which attends to itself
     assert read(page)["Prefix"].startswith("100 %")
     assert lines["It sees"] == "the whole view"
