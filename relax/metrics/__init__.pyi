@@ -43,6 +43,9 @@ from .sanity import encoder_randomisation as encoder_randomisation
 from .sanity import target_randomisation as target_randomisation
 from .separation import auroc as auroc
 from .separation import auroc_interval as auroc_interval
+from .stand_in import bias_detection as bias_detection
+from .stand_in import completeness as completeness
+from .stand_in import proxy_similarity as proxy_similarity
 from .summary import Mean as Mean
 from .summary import bootstrap_interval as bootstrap_interval
 from .summary import summarise as summarise

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from relax.metrics import calibration, complexity, faithfulness, imputation, localisation, robustness, sanity
+from relax.metrics import calibration, complexity, faithfulness, imputation, localisation, robustness, sanity, stand_in
 from relax.metrics.faithfulness import Curve
 from relax.metrics.maps import Map, Mask
 from relax.metrics.metric import Case, Family, Metric, Needs, required
@@ -57,6 +57,15 @@ def _encoder_randomisation(case: Case) -> float:
         lambda encoder: explain(encoder=encoder), trained, case.importance, seed=case.seed
     )
     return float(np.mean([stage.correlation for stage in stages]))
+
+
+def _completeness(case: Case) -> float:
+    return stand_in.completeness(required(case.trial), case.in_view)
+
+
+def _bias_detection(case: Case) -> float:
+    explain, trial = required(case.again), required(case.trial)
+    return stand_in.bias_detection(lambda image: explain(image=image), trial, seed=case.seed)
 
 
 def _target_randomisation(case: Case) -> float:
@@ -252,10 +261,40 @@ _ALL = (
         _target_randomisation,
         explanations=REFERENCES,
     ),
+    Metric(
+        "proxy-similarity",
+        "stand-in",
+        "higher",
+        "trial",
+        "Gilpin et al., DSAA 2018: R² of the map as an additive model of the score",
+        _of_trial(stand_in.proxy_similarity),
+        passes=stand_in.SAMPLES,
+        by_default=False,
+    ),
+    Metric(
+        "completeness",
+        "stand-in",
+        "lower",
+        "trial",
+        "Sundararajan, Taly & Yan, ICML 2017; for maps of contributions that add up",
+        _completeness,
+        passes=1,
+        by_default=False,
+    ),
+    Metric(
+        "bias-detection",
+        "stand-in",
+        "higher",
+        "again",
+        "Gilpin et al., DSAA 2018: AUC of a planted mark that the embedding depends on",
+        _bias_detection,
+        explanations=1,
+        by_default=False,
+    ),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
-FAMILIES: tuple[Family, ...] = ("localisation", "faithfulness", "complexity", "robustness", "sanity")
+FAMILIES: tuple[Family, ...] = ("localisation", "faithfulness", "complexity", "robustness", "sanity", "stand-in")
 
 
 def metric_named(name: str) -> Metric:
@@ -283,6 +322,10 @@ def metrics_named(names: Iterable[str]) -> list[Metric]:
 
 
 def default_metrics(has: Iterable[Needs]) -> list[Metric]:
-    """The metrics that need no more than `has` and do not explain again, which takes minutes."""
+    """The metrics that need no more than `has` and do not explain again, nor fit some maps only."""
     present = set(has)
-    return [metric for metric in METRICS.values() if metric.needs in present and not metric.explanations]
+    return [
+        metric
+        for metric in METRICS.values()
+        if metric.needs in present and not metric.explanations and metric.by_default
+    ]

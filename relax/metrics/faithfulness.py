@@ -138,8 +138,8 @@ def faithfulness_correlation(
     """
     if subsets < 2 or not 0 < share < 1:
         raise ValueError(f"subsets must be 2 or more and share in (0, 1); got {subsets} and {share}")
-    values = _filled(trial, importance)
-    labels = _grid_labels(values.shape, cells)
+    values = filled(trial, importance)
+    labels = grid_labels(values.shape, cells)
     worth = np.bincount(labels.ravel(), (values - values.min()).ravel())
     size = min(len(worth) - 1, max(1, round(share * len(worth))))
     random = np.random.default_rng((STREAM, seed))
@@ -175,7 +175,7 @@ def monotonicity_correlation(trial: Trial, importance: Map, *, steps: int = STEP
 
     Source: On Quantitative Aspects of Model Interpretability (Nguyen & Martínez, arXiv 2007.07584), section 3.2.
     """
-    places, values = pixel_order(trial, importance, seed), _filled(trial, importance)
+    places, values = pixel_order(trial, importance, seed), filled(trial, importance)
     group = np.searchsorted(_ends(steps, places.size)[1:], places, side="right")
     numbers = np.arange(group.max() + 1)
     worth = np.bincount(group.ravel(), values.ravel()) / np.bincount(group.ravel())
@@ -193,11 +193,11 @@ def _curve(trial: Trial, importance: Map, steps: int, cells: int | None, seed: i
 def pixel_order(trial: Trial, importance: Map, seed: int, cells: int | None = None) -> NDArray[np.int64]:
     """(h, w) place of each pixel in the order of importance, its own or its cell's: 0 is the most important."""
     values = _in_view(trial, importance)
-    labels = _grid_labels(values.shape, cells).ravel()
+    labels = grid_labels(values.shape, cells).ravel()
     if cells is None:
         values = np.where(np.isnan(values), -np.inf, values).ravel()
     else:
-        values = (np.bincount(labels, _filled(trial, importance).ravel()) / np.bincount(labels))[labels]
+        values = (np.bincount(labels, filled(trial, importance).ravel()) / np.bincount(labels))[labels]
     chance = np.random.default_rng((STREAM, seed)).permutation(labels.max() + 1)[labels]
     places = np.empty(values.size, dtype=np.int64)
     places[np.lexsort((chance, -values))] = np.arange(values.size)
@@ -211,7 +211,7 @@ def _ends(steps: int, pixels: int) -> NDArray[np.int64]:
     return np.unique(np.round(np.linspace(0, pixels, steps + 1)).astype(np.int64))
 
 
-def _filled(trial: Trial, importance: Map) -> Values:
+def filled(trial: Trial, importance: Map) -> Values:
     """The map with its lowest value where it is not known."""
     values = _in_view(trial, importance)
     return np.where(np.isnan(values), np.nanmin(values), values)
@@ -227,7 +227,7 @@ def _in_view(trial: Trial, importance: Map) -> Values:
     return values
 
 
-def _grid_labels(size: tuple[int, ...], cells: int | None) -> NDArray[np.int64]:
+def grid_labels(size: tuple[int, ...], cells: int | None) -> NDArray[np.int64]:
     """(h, w) number of the cell that each pixel is in."""
     height, width = size
     if cells is None:

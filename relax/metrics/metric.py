@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # torch comes with these, and the table of metrics does not n
     from relax.metrics.trial import Trial
 
 Present = TypeVar("Present")
-Family = Literal["localisation", "faithfulness", "complexity", "robustness", "sanity"]
+Family = Literal["localisation", "faithfulness", "complexity", "robustness", "sanity", "stand-in"]
 Needs = Literal["map", "truth", "trial", "itself", "contrast", "again", "error", "others"]
 
 NEEDS: dict[Needs, str] = {
@@ -100,13 +100,14 @@ class Metric:
 
     Attributes:
         name: What it is called in Python and on the command line.
-        family: "localisation", "faithfulness", "complexity", "robustness" or "sanity".
+        family: "localisation", "faithfulness", "complexity", "robustness", "sanity" or "stand-in".
         direction: Whether "higher" or "lower" is better.
         needs: What it cannot do without, a key of `NEEDS`.
         source: The paper.
         function: From a `Case` to the value, NaN where it has none, or to the curve whose area is the value.
         passes: Encoder passes of one map, without the one for the picture itself.
         explanations: How often the method explains again.
+        by_default: Whether an evaluation that names no metric takes it; False where it fits some maps only.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Metric:
     function: Callable[[Case], float | Curve]
     passes: int = 0
     explanations: int = 0
+    by_default: bool = True
 
     def __call__(self, case: Case) -> float:
         """The value for one map.

@@ -65,6 +65,12 @@ class Sums(nn.Module):
         return (pixels * self.weights).sum((2, 3))
 
 
+def contrasts(pixels):
+    """(B, 1, h, w) to (B, 2): 1, and how far the pixels are from grey: an encoder that a mark on grey biases."""
+    away = (pixels - 0.5).abs().sum((1, 2, 3))
+    return torch.stack([torch.ones_like(away), away], 1)
+
+
 def good_and_bad_case(metric):
     """A map that is right by construction and its opposite; for metrics of a method, one that is right and one not."""
     encoder = load(Sums().eval(), device="cpu")
@@ -86,6 +92,10 @@ def good_and_bad_case(metric):
         nearer = right - encoder.network.weights[1].detach().double().numpy()
         return Case(nearer, contrast=trial), Case(-nearer, contrast=trial)
     rng = np.random.default_rng(1)
+    if metric.name == "bias-detection":
+        grey = Trial.of(Scene.of(torch.full((1, 1, 24, 24), 0.5), load(contrasts, device="cpu"), Hiding(fill=0.5)))
+        named, hidden = ((lambda *, image, sign=sign: sign * (image - 0.5).abs()[0, 0].numpy()) for sign in (1, -1))
+        return Case(np.zeros((24, 24)), trial=grey, again=named), Case(np.zeros((24, 24)), trial=grey, again=hidden)
     if metric.needs == "error":
         errors = (np.full_like(right, size) for size in (0.1, 0.01))
         again = lambda **_: right + 0.1 * rng.normal(size=right.shape)  # noqa: E731

@@ -216,7 +216,8 @@ def test_each_metric_explains_as_often_as_it_says_with_one_thing_changed():
         "encoder-randomisation": "encoder",
         "target-randomisation": "reference",
     }
-    assert set(expected) == {name for name, metric in METRICS.items() if metric.needs in ("again", "others")}
+    named = {name for name, metric in METRICS.items() if metric.needs in ("again", "others")}
+    assert set(expected) == named - {"bias-detection"}  # which explains only where its mark is a bias
     for name, argument in expected.items():
         calls = []
 
