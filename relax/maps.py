@@ -5,14 +5,15 @@ The rule by which U-RELAX selects certain pixels is here too, since figures and 
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Protocol
 
 from encoders.choices import CLASS
 from encoders.values import described, is_number, plain
 from relax.text import shortened
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MAPS = ("importance", "uncertainty", "standard_error")
 
@@ -77,6 +78,8 @@ def uncertainty_limit(
         raise ValueError(f"u_relax takes one of threshold, quantile and gamma; got {' and '.join(given)}")
     if threshold is not None:
         return _at_least_zero("threshold", rules["threshold"])
+    import numpy as np  # here, since the command line has the names of the maps in its help
+
     known = uncertainty[np.isfinite(uncertainty)]
     if gamma is not None:
         return _at_least_zero("gamma", rules["gamma"]) * (float(known.mean(dtype=np.float64)) if known.size else np.nan)
@@ -88,6 +91,8 @@ def uncertainty_limit(
 
 def where_certain(explanation: ExplanationLike, limit: float) -> NDArray[np.float32]:
     """(H, W): the importance where the uncertainty is at most `limit`, NaN elsewhere."""
+    import numpy as np
+
     with np.errstate(invalid="ignore"):
         return np.where(explanation.uncertainty <= limit, explanation.importance, np.float32(np.nan))
 

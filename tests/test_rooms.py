@@ -97,6 +97,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
 ]
 LAZY = {  # imports inside functions, each for start-up time or an extra that may be missing
     "torch",
+    "numpy",
     "faiss",
     "scipy",
     "sklearn",
