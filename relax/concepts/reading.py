@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,8 +28,14 @@ class LayerMaps:
     layer: Layer
 
     @classmethod
-    def of(cls, encoder: Encoder, name: str | None) -> LayerMaps:
+    def of(cls, encoder: Encoder, name: str | None, *, moving: bool = False) -> LayerMaps:
         """The layer of that name, or the last that returns a map.
+
+        Args:
+            encoder: The encoder.
+            name: As `relax layers` names it; None for the last with a map of more than one cell.
+            moving: Whether its cells must move the embedding. Behind the last attention only the class token does, so
+                that the last is then the block before it, in a network with one.
 
         Raises:
             ValueError: If there is none, or it returns a vector; names the nearest and the last ones.
@@ -42,7 +49,8 @@ class LayerMaps:
             raise EncoderError(f"encoder {encoder.name!r} has no layer with a map or tokens, which concepts need")
         if name is None:
             several = [layer for layer in maps.values() if min(layer.grid or (0,)) > 1]
-            return cls(encoder, (several or [*maps.values()])[-1])
+            last = (several or [*maps.values()])[-1]
+            return cls(encoder, (moving and last.class_token and _block_before_the_last(several)) or last)
         if name not in maps:
             vector = any(layer.name == name for layer in found)
             why = "returns a vector, and units need a map or tokens" if vector else "is not there"
@@ -69,3 +77,11 @@ class LayerMaps:
         output = activations(self.encoder, view, [self.layer.name])[self.layer.name]
         with torch.inference_mode():
             return self.layer.feature_map(output).float().cpu()
+
+
+def _block_before_the_last(found: Sequence[Layer]) -> Layer | None:
+    """Of layers with a class token, those that are numbered and inside the fewest others; None if there is one only."""
+    numbered = [layer for layer in found if layer.class_token and layer.name.rpartition(".")[2].isdecimal()]
+    fewest = min((layer.name.count(".") for layer in numbered), default=0)
+    blocks = [layer for layer in numbered if layer.name.count(".") == fewest]
+    return blocks[-2] if len(blocks) > 1 else None

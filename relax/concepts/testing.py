@@ -71,7 +71,8 @@ def tcav(
         random: Other pictures, of the kind that the concepts' were chosen from, at least twice as many as any concept
             has.
         encoder: As for `relax.explain`; a module of torch whose layers are seen.
-        layer: As `relax layers` names it; by default the last with a map of more than one cell.
+        layer: As `relax layers` names it; by default the last with a map of more than one cell, in a network with a
+            class token the block before the last, since behind it the other tokens do not count.
         head: Class scores; asks for the logit of a class.
         target: The class; by default the one that most of the pictures are taken for.
         reference: Or a picture, several, or an embedding (E,): asks for the cosine to it, or to their mean.
@@ -102,7 +103,7 @@ def tcav(
             raise ValueError(f"{name} must be a whole number, {least} or more; got {described(value)}")
     if not isinstance(concepts, Mapping) or not concepts:
         raise ValueError(f'concepts must be {{"name": folder or pictures}}, one or more; got {described(concepts)}')
-    reader = LayerMaps.of(loaded(encoder, Execution(pooling=pooling, view=view, device=device)), layer)
+    reader = LayerMaps.of(loaded(encoder, Execution(pooling=pooling, view=view, device=device)), layer, moving=True)
     with shown(progress, "") as report:
         told = report or _ignore
         asked = rows_of(each_picture(pictures), reader, cells, partial(told, "pictures"))

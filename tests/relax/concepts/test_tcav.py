@@ -7,6 +7,7 @@ import pytest
 import torch
 from captum.concept import TCAV, Classifier, Concept
 from safetensors.numpy import load_file
+from timm.models import VisionTransformer
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -239,6 +240,18 @@ def test_questions_that_are_impossible_are_told(encoder, options, message):
             shuffles=given.pop("shuffles", 19),
             **given,
         )
+
+
+def test_in_a_network_with_a_class_token_the_default_is_a_layer_that_moves_the_score():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = VisionTransformer(img_size=SIDE, patch_size=16, embed_dim=8, depth=3, num_heads=1, num_classes=0)
+    vit = Encoder(network, name="vit", preprocess=Preprocess(size=(SIDE, SIDE)), channels=3)
+    asked = (pictures(2, "stripes", 4), {"stripes": pictures(5, "stripes", 1)}, pictures(10, "", 5), vit)
+
+    assert relax.tcav(*asked, shuffles=19, fit="means").layer == "blocks.1"
+    with pytest.raises(ValueError, match=r"the cells of 'blocks\.2' do not move it: choose an earlier one"):
+        relax.tcav(*asked, layer="blocks.2", shuffles=19)
 
 
 def test_a_layer_that_the_score_does_not_depend_on_is_told(encoder):
