@@ -108,7 +108,6 @@ def _connected(workers: int | None, address: str | None) -> Iterator[Any]:
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            _node_ip_address="127.0.0.1",
             _system_config={"worker_niceness": 0},  # its own 15 starves them on a machine that does other things
         )
     elif started:

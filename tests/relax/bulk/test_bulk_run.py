@@ -231,6 +231,8 @@ def test_an_encoder_that_fails_on_every_picture_ends_the_run(photos, tmp_path):
 
 
 def test_what_cannot_be_a_run_is_refused(photos, tmp_path):
+    with pytest.raises(relax.ImageError, match="nowhere: no such file or folder"):
+        explain_all(photos.parent / "nowhere", Colours(), out=tmp_path / "out")
     with pytest.raises(ValueError, match="numbers must be one of float32, float16; got 'float64'"):
         explain_all(photos, Colours(), out=tmp_path / "out", numbers="float64")
     with pytest.raises(ValueError, match="shard must be the number of pictures in a file, 1 or more; got 0"):
@@ -292,6 +294,6 @@ def test_the_command_makes_continues_and_refuses(photos, tmp_path, monkeypatch, 
     assert "--seed must be that of the run" in capsys.readouterr().err
     assert command(["explain", "photos", "--no-figure", "--trust"]) == 2
     assert "--trust is for figures" in capsys.readouterr().err
-    assert command(["explain", "nowhere", "--no-figure", *fast[:-4], "--out", "other"]) == 2
-    assert "nowhere: no such file or folder" in capsys.readouterr().err
+    assert command(["explain", "nowhere", "--no-figure", *fast[:-4], "--out", "other"]) == 1
+    assert "nowhere: no such file" in capsys.readouterr().err
     assert not (tmp_path / "other" / "run.json").exists()

@@ -1,0 +1,322 @@
+"""Runs of thousands of pictures: does memory stay flat, do kills lose or double anything, what do two workers gain?
+
+    python -m experiments.benchmarks.scale kills
+    python -m experiments.benchmarks.scale memory
+    python -m experiments.benchmarks.scale cluster
+    python -m experiments.benchmarks.scale workers
+
+kills: one process is killed (SIGKILL) at random moments and started again, and now and then a byte of a file that is
+done is changed; the files are then compared with those of a run that nobody disturbed. memory: peak of a process that
+makes maps of pictures in a tar. cluster: Ray on this machine as two nodes; workers, a node and the driver are killed.
+workers: pictures per second by one worker and by two, and what Ray Data's `map_batches` takes for the same forward
+passes alone.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+
+import relax
+from experiments.benchmarks.measuring import in_fresh_process, peak_mib
+from experiments.options import Options
+from experiments.record import write_results
+from relax.bulk import work
+from relax.bulk.explaining import explain_all
+from relax.bulk.store import load_maps
+
+FAST = {"masks": 16, "cells": 3, "device": "cpu"}
+SPEC = "random:timm:test_resnet"  # for workers that load their encoder themselves
+SIDE = 16  # px of a picture
+
+
+def means(batch: torch.Tensor) -> torch.Tensor:
+    """(N, 6) an encoder that takes no time: mean and largest colours."""
+    return torch.cat([batch.mean((2, 3)), batch.amax((2, 3))], 1)
+
+
+def pictures(tar: Path, count: int, side: int = SIDE) -> Path:
+    """A tar of random pictures."""
+    rng = np.random.default_rng(0)
+    with tarfile.open(tar, "w") as archive:
+        for number in range(count):
+            stream = io.BytesIO()
+            Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(stream, "PNG")
+            member = tarfile.TarInfo(f"{number // 1000:03d}/{number:06d}.png")
+            member.size = stream.tell()
+            stream.seek(0)
+            archive.addfile(member, stream)
+    return tar
+
+
+def files(out: Path) -> dict[str, str]:
+    """Checksum by name of every file of maps."""
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted((out / "shards").rglob("*.parquet"))}
+
+
+def compared(out: Path, undisturbed: Path, count: int) -> dict[str, int]:
+    """How many pictures are lost, doubled and other than in the run that nobody disturbed."""
+    names = load_maps(out).names
+    return {
+        "lost": count - len(set(names)),
+        "doubled": len(names) - len(set(names)),
+        "other_files": len(files(out).items() ^ files(undisturbed).items()),
+    }
+
+
+def in_child(task: Callable[[], Any]) -> int:
+    """The process of a copy of this one that does a task: started at once, since all is imported."""
+    child = os.fork()
+    if child == 0:
+        try:
+            task()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    return child
+
+
+def kills(count: int, wanted: int, folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Kill a run so many times, in as many runs as that takes."""
+    torch.set_num_threads(1)
+    work.PART_SECONDS = 0.2
+    tar, rng, rows = pictures(folder / "pictures.tar", count), random.Random(0), []
+
+    def explain(out: Path) -> Callable[[], Any]:
+        return lambda: explain_all(tar, means, out=out, shard=16, **FAST)
+
+    start = time.monotonic()
+    explain(folder / "undisturbed")()  # here, so that all is imported before the first child
+    seconds = time.monotonic() - start
+    while sum(row["kills"] for row in rows) < wanted:
+        out = folder / f"run-{len(rows)}"
+        row = {"run": len(rows), "kills": 0, "damaged": 0}
+        while True:
+            child = in_child(explain(out))
+            over = _ended(child, out, rng.randrange(5), rng.uniform(0, 0.1))
+            if not over and sum(row["kills"] for row in rows) + row["kills"] < wanted:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                row["kills"] += 1
+                print(row, len(files(out)), flush=True)
+                row["damaged"] += rng.random() < 0.2 and damage(out, rng)
+                continue
+            if not over:
+                os.waitpid(child, 0)
+            break
+        rows.append({**row, **compared(out, folder / "undisturbed", count)})
+        print(rows[-1], flush=True)
+    summary = {name: sum(row[name] for row in rows) for name in ("kills", "damaged", "lost", "doubled", "other_files")}
+    return rows, {"pictures": count, "runs": len(rows), **summary, "seconds_undisturbed": round(seconds, 1)}
+
+
+def damage(out: Path, rng: random.Random) -> bool:
+    """Change a byte in the middle of a file that is done; whether there was one."""
+    done = sorted((out / "shards").rglob("*.parquet"))
+    if not done:
+        return False
+    path = rng.choice(done)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    return True
+
+
+def _ended(child: int, out: Path, more: int, seconds: float) -> bool:
+    """Whether a process ends before it has written so many more files, and so many seconds have passed."""
+    before = _written(out)
+    until = None
+    while until is None or time.monotonic() < until:
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return True
+        if until is None and len(_written(out) - before) >= more:
+            until = time.monotonic() + seconds
+        time.sleep(0.005)
+    return False
+
+
+def _written(out: Path) -> set[str]:
+    """Names of files of shards and of parts of them."""
+    return {name for folder in ("shards/000", "parts") if (out / folder).is_dir() for name in os.listdir(out / folder)}
+
+
+def memory(counts: list[int]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Peak resident memory of a process by the number of pictures: maps at random, which take no passes."""
+    rows = []
+    for count in counts:
+        start = time.monotonic()
+        peak = in_fresh_process("experiments.benchmarks.scale", "memory", "--one", count)
+        seconds = time.monotonic() - start
+        rows.append({"pictures": count, "peak_mib": round(peak, 1), "seconds": round(seconds, 1)})
+        print(rows[-1], flush=True)
+    return rows, {"growth": round(rows[-1]["peak_mib"] / rows[0]["peak_mib"], 3)}
+
+
+def peak_of(count: int) -> float:
+    """Peak in MiB of this process after a run of so many pictures."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        tar = pictures(Path(name) / "pictures.tar", count)
+        maps = explain_all(tar, means, out=Path(name) / "maps", method="random", device="cpu")
+        if len(maps) != count:
+            raise AssertionError(f"{maps!r} should have {count} maps")
+    return peak_mib()
+
+
+def cluster(count: int, worker_kills: int, folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Two nodes of Ray on this machine; workers are killed, then a node, then the driver."""
+    tar, port = pictures(folder / "pictures.tar", count), 6399
+    explain_all(tar, SPEC, out=folder / "undisturbed", shard=4, **FAST)
+    ray = [sys.executable, "-m", "ray.scripts.scripts"]
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
+    head = [*ray, "start", "--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
+    store = "--object-store-memory=200000000"
+    subprocess.run([*head, store], check=True, **quiet)
+    before = {process.pid for process in _named("raylet")}
+    subprocess.run([*ray, "start", f"--address=127.0.0.1:{port}", "--num-cpus=1", store], check=True, **quiet)
+    (node,) = (process for process in _named("raylet") if process.pid not in before)
+    row: dict[str, Any] = {"pictures": count, "worker_kills": 0, "node_kills": 0, "driver_kills": 0}
+    out = folder / "out"
+    try:
+        driver = _driver(tar, out, f"127.0.0.1:{port}")
+        for wanted in range(1, worker_kills + 1):
+            _wait(lambda at=wanted: len(files(out)) >= at or driver.poll() is not None)
+            workers = _named("ray::Worker")
+            if driver.poll() is None and workers:
+                random.Random(wanted).choice(workers).kill()
+                row["worker_kills"] += 1
+        _wait(lambda: len(files(out)) > worker_kills + 1 or driver.poll() is not None)
+        if driver.poll() is None:
+            for process in [*node.children(recursive=True), node]:
+                process.kill()
+            row["node_kills"] = 1
+        _wait(lambda: len(files(out)) > worker_kills + 3 or driver.poll() is not None)
+        if driver.poll() is None:
+            driver.kill()
+            row["driver_kills"] = 1
+        row["files_when_the_driver_died"] = len(files(out))
+        last = _driver(tar, out, f"127.0.0.1:{port}")
+        if last.wait() != 0:
+            raise AssertionError("the last run failed")
+    finally:
+        subprocess.run([*ray, "stop", "--force"], check=False, **quiet)
+    row |= compared(out, folder / "undisturbed", count)
+    print(row, flush=True)
+    return [row], {}
+
+
+def _driver(tar: Path, out: Path, address: str) -> subprocess.Popen[bytes]:
+    code = (
+        "import sys; from relax.bulk.explaining import explain_all; "
+        "from experiments.benchmarks.scale import FAST, SPEC; "
+        "explain_all(sys.argv[1], SPEC, out=sys.argv[2], shard=4, workers=2, ray=sys.argv[3], **FAST)"
+    )
+    return subprocess.Popen([sys.executable, "-c", code, str(tar), str(out), address])
+
+
+def _named(name: str) -> list[psutil.Process]:
+    """Processes of Ray of this name."""
+    found = []
+    for process in psutil.process_iter(["name", "cmdline"]):
+        first = Path((process.info["cmdline"] or [""])[0]).name
+        if name in (process.info["name"], first) or first.startswith(name):
+            found.append(process)
+    return found
+
+
+def _wait(until: Callable[[], bool], seconds: float = 600) -> None:
+    end = time.monotonic() + seconds
+    while not until():
+        if time.monotonic() > end:
+            raise TimeoutError("nothing happens any more")
+        time.sleep(0.2)
+
+
+def workers(encoder: str, count: int, masks: int, folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Pictures per second, without the start of the workers: between the first file and the last."""
+    tar = pictures(folder / "pictures.tar", count, side=96)
+    rows = []
+    for number in (1, 2):
+        out = folder / f"by-{number}"
+        torch.set_num_threads(1)
+        explain_all(tar, encoder, out=out, shard=2, workers=number, masks=masks, device="cpu")
+        times = sorted(path.stat().st_mtime for path in (out / "shards").rglob("*.parquet"))
+        pace = 2 * (len(times) - number) / (times[-1] - times[number - 1])
+        rows.append({"how": f"{number} workers", "pictures_per_second": round(pace, 4), "load": os.getloadavg()[0]})
+        print(rows[-1], flush=True)
+    rows.append({"how": "Ray Data map_batches, 2 actors, forward passes alone"} | bare(encoder, count, masks))
+    print(rows[-1], flush=True)
+    one, two, yardstick = (row["pictures_per_second"] for row in rows)
+    return rows, {"gain": round(two / one, 2), "of_bare": round(two / yardstick, 2), "encoder": encoder, "masks": masks}
+
+
+def bare(encoder: str, count: int, masks: int) -> dict[str, Any]:
+    """What Ray Data takes for as many forward passes, in batches of 64, between the first batch and the last."""
+    import ray
+
+    class Bare:
+        def __init__(self) -> None:
+            torch.set_num_threads(1)
+            self.encoder = relax.load_encoder(encoder, device="cpu")
+
+        def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+            views = torch.rand(64, 3, *self.encoder.preprocess.size)
+            return {"at": [time.time()], "sum": [float(self.encoder.embed(views).sum())], "id": batch["id"][:1]}
+
+    ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False,
+             _system_config={"worker_niceness": 0})  # fmt: skip
+    batches = -(-count * masks // 64)
+    data = ray.data.range(batches, override_num_blocks=batches)
+    data = data.map_batches(Bare, batch_size=1, compute=ray.data.ActorPoolStrategy(size=2), num_cpus=1)
+    times = sorted(row["at"] for row in data.iter_rows())
+    ray.shutdown()
+    pace = (len(times) - 2) * 64 / masks / (times[-1] - times[1])
+    return {"pictures_per_second": round(pace, 4), "load": os.getloadavg()[0]}
+
+
+def main() -> None:
+    parser = Options(__doc__)
+    parser.add_argument("part", choices=("kills", "memory", "cluster", "workers"))
+    parser.add_argument("--count", type=int, help="pictures")
+    parser.add_argument("--kills", type=int, help="how many; 50, in a cluster 5")
+    parser.add_argument("--counts", type=int, nargs="+", default=[1000, 10_000], help="of memory")
+    parser.add_argument("--encoder", default="default", help="of workers")
+    parser.add_argument("--masks", type=int, default=512, help="of workers")
+    parser.add_argument("--one", type=int, help="measure the memory of this many in this process")
+    args = parser.parse_args()
+    if args.one:
+        print(peak_of(args.one))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if args.part == "kills":
+            rows, summary = kills(args.count or 400, args.kills or 50, folder)
+        elif args.part == "memory":
+            rows, summary = memory(args.counts)
+        elif args.part == "cluster":
+            rows, summary = cluster(args.count or 120, args.kills or 5, folder)
+        else:
+            rows, summary = workers(args.encoder, args.count or 24, args.masks, folder)
+    write_results(f"scale_{args.part}", rows, summary)
+
+
+if __name__ == "__main__":
+    main()
