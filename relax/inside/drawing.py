@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from encoders.values import described, is_whole
 from relax.inside.stage import Stage
-from relax.inside.tables import MOST_CHANNELS
+from relax.inside.tables import MOST_CHANNELS, ORDERS
 from relax.plotting.inside import LayerRow, layers_figure
-from relax.text import names_of, nearest, number, shortened
+from relax.text import names_of, nearest, number, one_of, shortened
 
 if TYPE_CHECKING:  # which imports this module
     from relax.inside.result import Inside
@@ -23,6 +23,7 @@ def inside_figure(
     """As `Inside.plot`."""
     if not is_whole(channels) or not 1 <= channels <= MOST_CHANNELS:
         raise ValueError(f"channels must be a whole number from 1 to {MOST_CHANNELS}; got {described(channels)}")
+    one_of("by", by, ORDERS)
     record = inside.provenance
     encoder = shortened(str((record.get("encoder") or {}).get("name")), 80)
     caption = [f"encoder {encoder}", f"channels sorted by {by}", "the colours of each map span that map alone"]

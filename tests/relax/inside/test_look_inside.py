@@ -157,6 +157,44 @@ def test_the_record_has_the_leading_channels_and_no_arrays(corners):
     assert record["encoder"]["name"] == "Corners"
 
 
+def test_the_figure_has_the_leading_channels_and_the_parts_of_each_layer(corners):
+    drawing = corners.plot(["relu"], by="energy", channels=2)
+
+    words = " ".join(text.get_text() for text in drawing.texts)
+    assert "relu: ReLU, 4 channels of 24 x 24 cells, the middle one sees 3 x 3 px" in words
+    assert "channel 1 channel 3" not in words
+    assert words.index("channel 1") < words.index("channel 0")
+    assert "4 parts (NMF)" in words  # no more than channels
+    shown = [axes.images[-1].get_array() for axes in drawing.axes if axes.images]
+    np.testing.assert_array_equal(shown[1], corners["relu"].activations[1])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layers": ["rleu"]}, r"layers must be among conv, relu, mix; got 'rleu': did you mean 'relu'"),
+        ({"channels": 0}, r"channels must be a whole number from 1 to 12; got 0"),
+        (
+            {"by": "energie"},
+            r"by must be one of energy, contrast, effect, number; got 'energie': did you mean 'energy'",
+        ),
+        ({"theme": "grey"}, r"theme must be one of light, dark"),
+        ({"width": 0}, r"width must be 2 to 100 inches"),
+    ],
+)
+def test_an_impossible_figure_is_refused(corners, options, message):
+    with pytest.raises(ValueError, match=message):
+        corners.plot(**options)
+
+
+def test_an_order_by_an_effect_that_was_not_asked_for_is_refused():
+    inside = relax.look_inside(square(), loaded(Corners()), effect="none", factors="none", fields=False)
+
+    assert inside[0].effect is None
+    with pytest.raises(ValueError, match=r'by="effect" needs an effect: look inside with effect="gradient"'):
+        inside[0].order("effect")
+
+
 def test_a_layer_is_had_by_its_name_and_a_misspelt_one_is_told_the_right_one(corners):
     assert corners["mix"] is corners[2]
     with pytest.raises(KeyError, match="did you mean 'relu'"):
