@@ -191,3 +191,19 @@ def test_the_same_seed_gives_the_same_numbers_and_leaves_the_callers_generator_a
     assert first.tolist() == again.tolist()
     assert first.tolist() != other.tolist()
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_lime_leaves_out_from_one_word_to_all_alike_often_but_none_in_its_first_sample():
+    seen = []
+
+    def score(masks):
+        seen.extend(masks.tolist())
+        return masks.sum(1).double()
+
+    lime(Game(score, 4, 2001, 0.5, 0))
+
+    samples = [sum(mask) for mask in seen[-2001:]]
+    assert samples[0] == 4
+    np.testing.assert_allclose([samples[1:].count(shown) for shown in range(4)], 500, atol=75)
+    shown = np.array(seen[-2000:])
+    np.testing.assert_allclose(shown.mean(0), 3 / 8, atol=0.04)
