@@ -282,6 +282,12 @@ class Encoder:
         other.view_kind, other.preprocess, other.forms = view, self._own.fitted(view), self.forms
         return other
 
+    def with_network(self, network: nn.Module) -> Encoder:
+        """The same encoder on another network with the same weights, such as a part of it; frozen already."""
+        other = copy.copy(self)
+        other.network, other.forms = network, Forms()
+        return other
+
     def __getstate__(self) -> dict[str, Any]:
         """All but the fast forms, which are made anew on first use."""
         return {**self.__dict__, "forms": Forms()}

@@ -10,7 +10,6 @@ Nothing behind the layer is computed. The network is shared.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from math import prod
 from typing import Any, cast
@@ -20,7 +19,6 @@ from torch import Tensor, nn
 from encoders.choices import CLASS
 from encoders.encoder import Encoder
 from encoders.errors import EncoderError
-from encoders.fast import Forms
 from encoders.layouts import MAP_LAST, TOKENS, VECTOR, Layer
 from encoders.outputs import Part, tensor_in
 from encoders.trace import layers, module_of, modules_of
@@ -71,6 +69,11 @@ class Inner(Part):
             raise EncoderError(f"layer {self.layer.name!r} of encoder {self.name!r} did not run for this picture")
         return answers[-1]
 
+    def is_at(self, name: str | None, token: Token) -> bool:
+        """Whether `at_layer` of this name and token gives it; without a name, it has a layer of its own choice."""
+        same = (tuple(one) if isinstance(one, list | tuple) else one for one in (self.token, token))
+        return name in (None, self.layer.name) and next(same) == next(same)
+
     def record(self) -> dict[str, Any]:
         """Layer and token, as JSON types."""
         return {"layer": self.layer.name, "token": self.token if isinstance(self.token, str | None) else [*self.token]}
@@ -114,7 +117,7 @@ def at_layer(encoder: Encoder, name: str | None = None, token: Token = None) -> 
     """The encoder whose embedding is a layer's output; its name, size and preprocessing stay.
 
     Args:
-        encoder: The encoder; a forward pass tells its layers.
+        encoder: The encoder, which may be at a layer already; a forward pass tells its layers.
         name: Of the layer, as in `encoders.trace.layers`; "" is the network as a whole, None the last layer that has
             such a token, or "" without one.
         token: One of its tokens or cells; None pools them: the class token, where there is one and the encoder's
@@ -125,12 +128,14 @@ def at_layer(encoder: Encoder, name: str | None = None, token: Token = None) -> 
     """
     if token is None and name in (None, ""):
         return encoder
+    if isinstance(encoder.network, Inner):
+        if encoder.network.is_at(name, token):
+            return encoder
+        encoder = encoder.with_network(encoder.network.network)
     found = layers(encoder)
     layer = _last_with(encoder, found, token) if name is None else _named(encoder, found, name)
     _check_token(encoder, layer, token)
-    other = copy.copy(encoder)
-    other.network = Inner(cast(nn.Module, encoder.network), layer, token, encoder.pooling, encoder.name)
-    other.forms = Forms()
+    other = encoder.with_network(Inner(cast(nn.Module, encoder.network), layer, token, encoder.pooling, encoder.name))
     other.others = tuple(at_layer(further, layer.name, token) for further in encoder.others)
     return other
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from relax.maps import ExplanationLike
+from relax.maps import ExplanationLike, layer_in_words
 from relax.report.collection import Collection, Column
 from relax.report.content import Exhibit, Grid, Report, Section
 from relax.report.text import without_folders
@@ -120,7 +120,8 @@ def _summary(rows: Sequence[Row]) -> str:
     pictures = "One picture was" if len(rows) == 1 else f"{len(rows):,} pictures were"
     shared = common([row.provenance for row in rows])
     encoder, masks = (shared.get("encoder") or {}).get("name"), (shared.get("masks") or {}).get("count")
-    encoders = f"encoder {encoder}" if encoder else "several encoders"
+    where = layer_in_words(shared)
+    encoders = f"encoder {encoder}{f', {where}' if where else ''}" if encoder else "several encoders"
     each = " each" if len(rows) > 1 else ""
     masked = f" with {masks:,} masks{each}" if isinstance(masks, int) else ""
     return f"{pictures} explained for {encoders}{masked}; similarity: {shared.get('similarity') or 'several measures'}."

@@ -120,6 +120,16 @@ def test_identities_tell_layer_and_token_under_the_same_checksum() -> None:
     assert inner.patch_grid(torch.zeros(1, 3, 32, 32)) == (4, 4)
 
 
+def test_an_encoder_at_a_layer_is_asked_again_from_its_whole_network() -> None:
+    encoder, view = bare(twice_called()), pixels_from(0, 2, 3, 6, 8)
+    inner = at_layer(encoder, "2", (2, 1))
+
+    assert at_layer(inner, "2", [2, 1]) is inner
+    assert at_layer(inner, token=(2, 1)) is inner
+    assert torch.equal(at_layer(inner, "4").embed(view), at_layer(encoder, "4").embed(view))
+    assert torch.equal(at_layer(inner, "2").embed(view), at_layer(encoder, "2").embed(view))
+
+
 def test_what_is_not_there_is_refused_with_the_way_out() -> None:
     encoder = encoder_of(vit())
     for name, token, message in (

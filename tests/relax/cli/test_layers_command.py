@@ -63,6 +63,10 @@ def test_explain_takes_a_token_of_a_layer_and_a_direction(
         "noise.png", SPEC, layer="blocks.1", token=(2, 3), direction="units.npy#row=4", masks=16, cells=4
     )
     np.testing.assert_array_equal(relax.load("relax-out/noise.npz").importance, in_python.importance)
+    compare = ["compare", *common[:1], "--encoders", f"{SPEC},random:default", *common[3:], "--token", "1,1"]
+    assert run([*compare, "--out", "compared"]) == 0
+    tokens = [relax.load(path).provenance["encoder"]["token"] for path in Path("compared").glob("noise-*.npz")]
+    assert tokens == [[1, 1], [1, 1]]
     assert run(["explain", *common, "--dimension", "7", "--out", "seven"]) == 0
     assert relax.load("seven/noise.npz").provenance["dimension"] == 7
     assert run(["explain", *common, "--token", "2"]) == 2
