@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from encoders.errors import did_you_mean
 from relax.metrics import calibration, complexity, faithfulness, imputation, localisation, robustness, sanity, stand_in
 from relax.metrics.faithfulness import Curve
 from relax.metrics.maps import Map, Mask
@@ -301,10 +302,11 @@ def metric_named(name: str) -> Metric:
     """The metric of that name.
 
     Raises:
-        ValueError: If there is none; the message lists the names.
+        ValueError: If there is none; the message has the nearest names.
     """
     if name not in METRICS:
-        raise ValueError(f"metric must be one of {', '.join(METRICS)}, or a family {', '.join(FAMILIES)}; got {name!r}")
+        otherwise = f"relax metrics lists them; {', '.join(FAMILIES)} are families of them"
+        raise ValueError(f"no metric is called {name!r}: {did_you_mean(name, [*METRICS, *FAMILIES], otherwise)}")
     return METRICS[name]
 
 
