@@ -11,6 +11,7 @@ was trained on, which is why the result says how natural it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -203,9 +204,10 @@ def _climbed(
                 reason = str(error)
         steps = woken(encoder.network, canvas, value, rate=run["rate"], wobble=run["wobble"], generator=generator)
         if steps is not None:
-            climbed = climb(canvas, value, generator=generator, **run)
-            climbed.woken = steps
-            return canvas, climbed
+            with suppress(SilentError):
+                climbed = climb(canvas, value, generator=generator, **run)
+                climbed.woken = steps
+                return canvas, climbed
     raise ValueError(f"unit must answer to something to begin with; {asked.name}: {reason}, at {STARTS} starts")
 
 

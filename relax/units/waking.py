@@ -23,6 +23,7 @@ from relax.units.wobble import looks_at
 
 STEPS = 96  # at most
 RELUS = (nn.ReLU, nn.ReLU6)
+IN_A_ROW = 8  # looks at which it must answer, since the next one may be another again
 SLOPE = 0.1  # of the ReLU below 0, meanwhile
 
 
@@ -42,7 +43,7 @@ def woken(
     """
     if not isinstance(network, nn.Module) or not any(isinstance(part, RELUS) for part in network.modules()):
         return None
-    optimiser = torch.optim.Adam([canvas.numbers], lr=rate)
+    optimiser, answers = torch.optim.Adam([canvas.numbers], lr=rate), 0
     for step in range(1, STEPS + 1):
         optimiser.zero_grad()
         with leaky(network):
@@ -51,7 +52,8 @@ def woken(
         optimiser.zero_grad()
         mean = value(looks_at(canvas.picture(), wobble, generator)).mean()
         mean.backward()
-        if canvas.numbers.grad is not None and canvas.numbers.grad.any():
+        answers = answers + 1 if canvas.numbers.grad is not None and canvas.numbers.grad.any() else 0
+        if answers == IN_A_ROW:
             optimiser.zero_grad()
             return step
     return None

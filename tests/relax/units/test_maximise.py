@@ -283,8 +283,8 @@ def test_a_unit_that_is_silent_at_every_start_is_woken():
     )
 
     assert made.how["woken"][0] > 1
-    assert made.path[0, 0] < 0.01
-    assert made.values[0] > 0.02
+    assert 0 < made.path[0, 0] < made.path[0, -1]
+    assert made.values[0] > 0.3  # of 0.7 at most
     assert torch.relu(torch.tensor(-1.0)) == encoder.network.act(torch.tensor(-1.0))  # as it was
 
 
