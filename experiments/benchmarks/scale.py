@@ -186,6 +186,7 @@ def cluster(count: int, worker_kills: int, folder: Path) -> tuple[list[dict[str,
     explain_all(tar, SPEC, out=folder / "undisturbed", shard=4, **FAST)
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  as Ray writes it; its own 15 starves workers here
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
     head = [*ray, "start", "--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
     store = "--object-store-memory=200000000"
