@@ -22,62 +22,21 @@ from relax.cli.options import (
     Quiet,
     option_name,
 )
-from relax.cli.usage import check_out, choice, usage_errors
+from relax.cli.units_options import (
+    EXCITING_EXAMPLES,
+    FILTERS_EXAMPLES,
+    MAXIMISE_EXAMPLES,
+    OPTIONS,
+    Device,
+    EncoderName,
+    LayerName,
+    Units,
+)
+from relax.cli.usage import check_out, choice, takes, usage_errors
 from relax.units.forms import FORMS
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.units.pictures import UnitPictures
-
-OPTIONS = (
-    "unit",
-    "direction",
-    "layer",
-    "where",
-    "steps",
-    "rate",
-    "penalty",
-    "spectrum",
-    "size",
-    "real",
-    "judge",
-    "target",
-)
-FILTERS_EXAMPLES = """[bold]Examples[/bold]
-
-relax units filters timm:resnet50
-    the 64 kernels of its first convolution, on one scale, in relax-out/filters.png
-
-relax units filters timm:vit_small_patch14_dinov2.lvd142m
-    28 principal components of its patch embedding
-
-relax units filters torchvision:resnet50 --scale each
-    each on a scale of its own, since what follows normalises them
-"""
-EXCITING_EXAMPLES = """[bold]Examples[/bold]
-
-relax units exciting default photos --layer layer3 --unit 3 --unit 17
-    the nine pictures in photos that excite each most, with the place: relax-out/exciting.png, .csv, .npz, .json
-
-relax units exciting default photos-archive --unit 5
-    a dimension of the embedding, from an archive of `relax index`: no encoder passes
-
-relax units exciting timm:vit_small_patch14_dinov2.lvd142m photos --layer blocks.8 --direction concept.npy
-    a direction, such as a concept vector, in the tokens of a block
-"""
-MAXIMISE_EXAMPLES = """[bold]Examples[/bold]
-
-relax units maximise default --layer layer4 --unit 3 --real photos
-    a picture made for a channel: relax-out/maximised.png, and what real pictures reach
-
-relax units maximise default --embedding-of cat.png
-    a picture with the embedding of the cat: what the encoder keeps of it
-
-relax units maximise timm:resnet50 --head network --target tench --form fourier
-    a class of the network's own classifier
-
-relax units maximise default --layer layer4 --unit 3 --form pixels
-    the textbook form, which fools the network
-"""
 
 units_app = typer.Typer(
     help="What single units answer to: first filters, pictures that excite them, pictures made for them.",
@@ -85,39 +44,6 @@ units_app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-EncoderName = Annotated[str, typer.Argument(metavar="ENCODER", help="The encoder; `relax encoders` lists them.")]
-LayerName = Annotated[
-    str | None,
-    typer.Option(
-        "--layer",
-        metavar="NAME",
-        help="The layer; `relax layers` lists them.",
-        show_default="the embedding",
-        rich_help_panel=QUESTION_PANEL,
-    ),
-]
-Units = Annotated[
-    list[int] | None,
-    typer.Option(
-        "--unit",
-        metavar="N",
-        help="Number of a channel of the layer, or of a dimension, from 0; repeat it for several.",
-        rich_help_panel=QUESTION_PANEL,
-    ),
-]
-DirectionFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--direction",
-        metavar="NPY",
-        help="Instead: a weight for each unit (D,), as a concept vector has.",
-        rich_help_panel=QUESTION_PANEL,
-    ),
-]
-Device = Annotated[
-    str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, mps.", rich_help_panel=RUN_PANEL)
-]
 
 
 @units_app.callback()
@@ -160,14 +86,15 @@ def filters(
 
 
 @units_app.command(epilog=EXCITING_EXAMPLES)
+@takes(("direction",))
 def exciting(
     encoder: EncoderName,
     folder: Annotated[
         str, typer.Argument(metavar="FOLDER", help=f"Pictures, or an archive of `relax index`. {SEVERAL}")
     ],
+    options: dict[str, Any],
     layer: LayerName = None,
     unit: Units = None,
-    direction: DirectionFile = None,
     where: Annotated[
         str,
         typer.Option(
@@ -205,7 +132,7 @@ def exciting(
                 folder,
                 layer=layer,
                 units=unit or None,
-                direction=array_of(direction),
+                **options,
                 where=place_of(where),
                 k=k,
                 device=device,
@@ -218,11 +145,12 @@ def exciting(
 
 
 @units_app.command(epilog=MAXIMISE_EXAMPLES)
+@takes(("direction",))
 def maximise(
     encoder: EncoderName,
+    options: dict[str, Any],
     layer: LayerName = None,
     unit: Units = None,
-    direction: DirectionFile = None,
     embedding_of: Annotated[
         str | None,
         typer.Option(metavar="IMAGE", help="Instead: the embedding of this picture.", rich_help_panel=QUESTION_PANEL),
@@ -326,7 +254,7 @@ def maximise(
                 loaded,
                 layer=layer,
                 unit=unit or None,
-                direction=array_of(direction),
+                **options,
                 embedding_of=embedding_of,
                 head=classes,
                 target=target,
@@ -380,22 +308,6 @@ def place_of(text: str) -> Any:
         return tuple(int(part) for part in parts) if len(parts) == 2 else text
     except ValueError:
         return text
-
-
-def array_of(path: Path | None) -> Any:
-    """The array in an .npy file; no pickle is opened.
-
-    Raises:
-        ValueError, OSError: If there is none.
-    """
-    import numpy as np
-
-    if path is None:
-        return None
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"direction must be an .npy file of numbers; {path}: {error}") from None
 
 
 @contextmanager

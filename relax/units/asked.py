@@ -7,6 +7,7 @@ picture is the mean over them, the largest, or that of one cell.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -20,12 +21,13 @@ from torch.nn import functional as F
 from encoders import Encoder, EncoderError, Head
 from encoders.errors import did_you_mean
 from encoders.trace import Layer, activations, layers
-from encoders.values import described, is_whole, plain, unreadable
+from encoders.values import described, is_whole, plain
+from relax.directions import read_direction
 from relax.text import one_of
 
 Where: TypeAlias = str | tuple[int, int]
 WHERE = ("mean", "max")
-Direction: TypeAlias = Tensor | NDArray[Any] | Sequence[float]
+Direction: TypeAlias = Tensor | NDArray[Any] | Sequence[float] | str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -149,12 +151,17 @@ def asked_direction(layer: Layer | None, direction: Direction, size: int, where:
     """The projection onto a direction, made to have length 1.
 
     Raises:
+        FileNotFoundError: If there is no such file.
         ValueError: If it is no finite vector of `size` numbers, or all are 0.
     """
-    vector = _vector("direction", direction, size)
+    named = read_direction(np.asarray(direction) if isinstance(direction, list | tuple) else direction)
+    if len(named.vector) != size:
+        whose = "the embedding" if layer is None else f"layer {layer.name!r}"
+        raise ValueError(f"direction must be {size} numbers, one for each unit of {whose}; got {len(named.vector)}")
+    vector = named.vector.float()
     inside = kind_of(layer)[1]
-    words = value_in_words(layer, where).format("projection onto the direction")
-    return Asked(f"{inside}direction", words, layer, direction=vector / vector.norm(), where=where)
+    words = value_in_words(layer, where).format(f"projection onto {named.name}")
+    return Asked(f"{inside}{named.name}", words, layer, direction=vector / vector.norm(), where=where)
 
 
 def asked_likeness(embedding: Tensor, name: str) -> Asked:
@@ -226,18 +233,3 @@ def value_in_words(layer: Layer | None, where: Where) -> str:
     if isinstance(where, tuple):
         return f"{{}} at cell {where[0]}, {where[1]}"
     return {"mean": "mean of the {} over its cells", "max": "largest value of the {} over its cells"}[where]
-
-
-def _vector(argument: str, values: object, size: int) -> Tensor:
-    """(size,) float32."""
-    if isinstance(values, Tensor) and (reason := unreadable(values)):
-        raise ValueError(f"{argument} must be {size} numbers; got {reason}")
-    try:
-        array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
-        vector = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-    except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"{argument} must be {size} numbers; got {described(values)}") from None
-    if vector.shape != (size,) or not vector.isfinite().all() or not vector.any():
-        got = described(values) if vector.shape != (size,) else "numbers that are not finite or all 0"
-        raise ValueError(f"{argument} must be {size} finite numbers, one for each unit, not all 0; got {got}")
-    return vector

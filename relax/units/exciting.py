@@ -117,7 +117,8 @@ def exciting_pictures(
             same encoder, of which the embedding's units need no encoder passes.
         layer: Name of the layer, as `relax layers` lists them; None is the embedding.
         units: Numbers of channels of the layer, or of dimensions; by default eight, evenly spaced.
-        direction: (D,) weights of the units instead, made to have length 1: the projection onto it.
+        direction: (D,) weights of the units instead, or a file of them (`relax.directions`): the projection onto it, at
+            length 1.
         where: Of a layer with places, the value of a picture: "max", the largest, "mean", or a cell (row, column).
         k: Pictures of each unit, the best first.
         batch_size: Pictures in one forward pass, or "auto".

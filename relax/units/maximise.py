@@ -74,7 +74,8 @@ def maximise(
         encoder: A spec, an `Encoder` or a module; it must have gradients.
         layer: Name of the layer, as `relax layers` lists them; None is the embedding.
         unit: Number of a channel of the layer, or of a dimension; a list makes a picture for each.
-        direction: (D,) weights of the units, made to have length 1: the projection onto it is climbed.
+        direction: (D,) weights of the units, or a file of them (`relax.directions`): the projection onto it, at length
+            1, is climbed.
         embedding_of: A picture, as for `relax.read_image`: the cosine to its embedding is climbed (inversion).
         head: With `target`, a head or its path: the logit of the class is climbed.
         target: The class, a name or number.
