@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from encoders.errors import one_line
 from encoders.files import read_json as read_json
 
 
@@ -41,6 +44,45 @@ def missing_entries(record: Mapping[str, Any], types: Mapping[str, Any], inside:
         elif isinstance(expected, Mapping):
             missing += missing_entries(record[key], expected, f"{inside}{key}.")
     return missing
+
+
+def read_record(path: Path, types: Mapping[str, Any], version: int, way_out: str) -> dict[str, Any]:
+    """A record of JSON that has an entry `format`, and every entry that its readers rely on.
+
+    Args:
+        path: The file.
+        types: As in `check_record`; none may be missing.
+        version: The format that is read.
+        way_out: What helps if it is damaged, in words.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is damaged, or of another format.
+    """
+    try:
+        record: dict[str, Any] = read_json(path.read_bytes())
+        check_record(record, {"format": int})
+        found = record.get("format", version)
+        if found == version:
+            check_record(record, types)
+            if missing := missing_entries(record, types):
+                raise ValueError(f"it lacks {', '.join(missing)}")
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): {way_out}") from None
+    if found != version:
+        raise ValueError(f"{path} has format {found}, and this version reads {version}: update it")
+    return record
+
+
+@contextmanager
+def undamaged(path: Path, way_out: str) -> Iterator[None]:
+    """Turn whatever a damaged file makes its reader raise into a ValueError that names it and what helps."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path} is damaged ({one_line(error, 120)}): {way_out}") from error
 
 
 WORDS: dict[type, str] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from encoders.errors import one_line
+from relax import records
 from relax.files import writing
 from relax.io.errors import ImageError
 from relax.io.sources import Sources, sources_of, state_of
@@ -151,16 +151,9 @@ def write_table(path: Path, table: Any, about: Mapping[str, str] | None = None) 
     pq.write_table(table.replace_schema_metadata(dict(about or {})), path)
 
 
-@contextmanager
-def undamaged(path: Path) -> Iterator[None]:
+def undamaged(path: Path) -> AbstractContextManager[None]:
     """Turn whatever a damaged file makes its reader raise into a ValueError that names it."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        reason = one_line(error, 120)
-        raise ValueError(f"{path} is damaged ({reason}): delete it, and make the archive again") from error
+    return records.undamaged(path, "delete it, and make the archive again")
 
 
 def read_table(path: Path) -> tuple[Any, dict[str, str]]:

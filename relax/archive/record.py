@@ -8,7 +8,7 @@ from typing import Any
 from encoders import Encoder
 from encoders.identity import differences, identity
 from relax.archive.files import RECORD
-from relax.records import check_record, missing_entries, read_json
+from relax.records import read_record as read
 
 FORMAT = 1
 TYPES: dict[str, Any] = {
@@ -29,19 +29,7 @@ def read_record(out: Path) -> dict[str, Any]:
     Raises:
         ValueError: If it is damaged, or of a later format.
     """
-    try:
-        record: dict[str, Any] = read_json((out / RECORD).read_bytes())
-        check_record(record, {"format": int})
-        version = record.get("format", FORMAT)
-        if version == FORMAT:
-            check_record(record, TYPES)
-            if missing := missing_entries(record, TYPES):
-                raise ValueError(f"it lacks {', '.join(missing)}")
-    except ValueError as error:
-        raise ValueError(f"{out / RECORD} is damaged ({error}): delete {out} and make the archive again") from None
-    if version != FORMAT:
-        raise ValueError(f"{out / RECORD} has format {version}, and this version reads {FORMAT}: update it")
-    return record
+    return read(out / RECORD, TYPES, FORMAT, f"delete {out} and make the archive again")
 
 
 def check_same_encoder(record: dict[str, Any], encoder: Encoder, out: Path) -> None:

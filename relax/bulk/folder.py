@@ -13,11 +13,10 @@ The .json of a shard is written last, aside and renamed, and is what counts: wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from encoders.errors import one_line
+from relax import records
 
 RECORD, PLAN, MANIFEST, SHARDS, PARTS = "run.json", "plan.parquet", "manifest.json", "shards", "parts"
 TOGETHER = 1000  # shards in a folder
@@ -33,14 +32,6 @@ def shard_folder(folder: Path, number: int) -> Path:
     return folder / SHARDS / f"{number // TOGETHER:03d}"
 
 
-@contextmanager
-def undamaged(path: Path) -> Iterator[None]:
+def undamaged(path: Path) -> AbstractContextManager[None]:
     """Turn whatever a damaged file makes its reader raise into a ValueError that names it."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        raise ValueError(
-            f"{path} is damaged ({one_line(error, 120)}): delete its folder, and run the command again"
-        ) from error
+    return records.undamaged(path, "delete its folder, and run the command again")

@@ -14,7 +14,7 @@ from relax.bulk.folder import RECORD
 from relax.directions import read_direction
 from relax.files import written_aside
 from relax.provenance import versions
-from relax.records import check_record, missing_entries, read_json
+from relax.records import read_record as read
 from relax.references import reference_name
 from relax.settings import Settings
 
@@ -61,19 +61,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         FileNotFoundError: If there is none.
         ValueError: If it is damaged, or of a later format.
     """
-    try:
-        record: dict[str, Any] = read_json((folder / RECORD).read_bytes())
-        check_record(record, {"format": int})
-        version = record.get("format", FORMAT)
-        if version == FORMAT:
-            check_record(record, TYPES)
-            if missing := missing_entries(record, TYPES):
-                raise ValueError(f"it lacks {', '.join(missing)}")
-    except ValueError as error:
-        raise ValueError(f"{folder / RECORD} is damaged ({error}): delete {folder}, and run again") from None
-    if version != FORMAT:
-        raise ValueError(f"{folder / RECORD} has format {version}, and this version reads {FORMAT}: update it")
-    return record
+    return read(folder / RECORD, TYPES, FORMAT, f"delete {folder}, and run again")
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:

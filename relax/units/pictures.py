@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from encoders.limits import TooLarge
 from relax.files import written_aside
-from relax.npz import read_npz
+from relax.npz import read_npz, text_of
 from relax.records import check_record, read_json
 
 if TYPE_CHECKING:  # matplotlib takes a while to load
@@ -121,9 +121,7 @@ class UnitPictures:
         try:
             arrays = read_npz(path, ("record", "pictures", "values"), OPTIONAL)
             text = arrays.pop("record")
-            if text.dtype.kind != "U" or text.shape:
-                raise ValueError(f"its record must be text; got {text.dtype} {text.shape}")
-            record = read_json(str(text))
+            record = read_json(text_of(text))
             check_record(record, {"format": int, "how": HOW, "units": list, "names": list})
             version = record.get("format")
             if version is None or record.get("how") is None:
