@@ -16,6 +16,8 @@ from .exports.writing import export_maps as export_maps
 from .exports.writing import write_dicom as write_dicom
 from .influence.doubtful import doubtful_labels as doubtful_labels
 from .influence.evidence import evidence as evidence
+from .influence.hierarchy.grouping import hierarchy as hierarchy
+from .influence.hierarchy.result import Hierarchy as Hierarchy
 from .influence.influential import influential as influential
 from .influence.mixture import decompose as decompose
 from .influence.rules.surrogate import SurrogateTree as SurrogateTree

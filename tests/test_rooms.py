@@ -229,6 +229,7 @@ LATE = {
     ("relax.archive.hits", "relax.report.page"),
     ("relax.influence.answer", "relax.plotting.influence"),  # matplotlib
     ("relax.influence.answer", "relax.report.influence"),
+    ("relax.influence.hierarchy.result", "relax.plotting.hierarchy"),
     ("relax.influence.answer", "relax.report.page"),
     ("relax.explanation", "relax.estimators.convergence"),  # torch
     ("relax.metrics.results", "relax.plotting.evaluation"),

@@ -67,6 +67,18 @@ relax influence rules photos-archive --target similarity --of cat.png --sheet ru
     what makes pictures similar to the cat; a page with pictures of every rule
 """
 
+HIERARCHY_EXAMPLES = """[bold]Examples[/bold]
+
+relax influence hierarchy photos-archive --sheet tree.png
+    two, four and eight groups within each other, the picture of each, and what sets it apart; drawn as a tree
+
+relax influence hierarchy scans-archive --levels 3,12 --metadata scans.csv --sheet tree.html
+    other levels, compared by the columns of a table, too; a page
+
+relax influence hierarchy photos-archive --on features
+    group what people see, and learn how much of the embedding that explains
+"""
+
 influence_app = typer.Typer(
     help="Which pictures of an archive stand behind an answer.",
     invoke_without_command=True,
@@ -104,6 +116,22 @@ Table = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.", rich_help_panel=OUT_PANEL)]
 Seed = Annotated[int, typer.Option(metavar="N", help="For clusters and samples.", rich_help_panel=RUN_PANEL)]
+Metadata = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TABLE",
+        help="A CSV or Parquet table with a column path: its columns become features.",
+        rich_help_panel=QUESTION_PANEL,
+    ),
+]
+Measures = Annotated[
+    bool,
+    typer.Option(
+        "--measures/--no-measures",
+        help="Whether brightness, tint, sharpness and size become features.",
+        rich_help_panel=QUESTION_PANEL,
+    ),
+]
 Penalty = Annotated[
     float,
     typer.Option(
@@ -305,22 +333,8 @@ def rules(
             rich_help_panel=QUESTION_PANEL,
         ),
     ] = None,
-    metadata: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="TABLE",
-            help="A CSV or Parquet table with a column path: its columns become features.",
-            rich_help_panel=QUESTION_PANEL,
-        ),
-    ] = None,
-    measures: Annotated[
-        bool,
-        typer.Option(
-            "--measures/--no-measures",
-            help="Whether brightness, tint, sharpness and size become features.",
-            rich_help_panel=QUESTION_PANEL,
-        ),
-    ] = True,
+    metadata: Metadata = None,
+    measures: Measures = True,
     depth: Annotated[
         int, typer.Option(metavar="N", help="Questions in a row at most.", rich_help_panel=QUESTION_PANEL)
     ] = 3,
@@ -349,6 +363,73 @@ def rules(
         )  # fmt: skip
     with usage_errors(debug=debug):
         return tell(answer, sheet, as_json=as_json, members=False)
+
+
+@influence_app.command(epilog=HIERARCHY_EXAMPLES)
+def hierarchy(
+    archive: ArchivePath,
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...",
+            help="Numbers of groups, increasing.",
+            show_default="2,4,8, as far as there are pictures",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT",
+            help="What is grouped: embeddings, or features (measures and columns).",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = "embeddings",
+    linkage: Annotated[str, typer.Option(metavar="HOW", help="ward or average.", rich_help_panel=RUN_PANEL)] = "ward",
+    metadata: Metadata = None,
+    measures: Measures = True,
+    seed: Seed = 0,
+    sheet: Sheet = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> int:
+    """Groups of pictures within groups, a picture for each, what sets it apart, and how far it stands for the others.
+
+    A third of the pictures is held out. The share of their embeddings' variance that each level explains is held
+    against random groups and against a cloud without groups.
+    """
+    with usage_errors(debug=debug, of_images=True), progress_bar("pictures", visible=not quiet) as bar:
+        if sheet is not None:
+            check_sheet(sheet, None)
+        from relax.influence.hierarchy.grouping import ON
+        from relax.influence.hierarchy.grouping import hierarchy as grouped
+        from relax.influence.hierarchy.nested import LINKAGES
+
+        choice("--on", on, ON)
+        choice("--linkage", linkage, LINKAGES)
+        task = bar.add_task("measuring", total=None)
+        answer = grouped(
+            archive, None if levels is None else numbers_of(levels), on=on, linkage=linkage, metadata=metadata,
+            measures=measures, seed=seed, progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    with usage_errors(debug=debug):
+        done = tell(answer, sheet, as_json=as_json, members=False)
+        if not as_json:
+            print_table("", *map(escaped, answer.lines()))
+        return done
+
+
+def numbers_of(text: str) -> list[int]:
+    """The numbers of "2,4,8".
+
+    Raises:
+        ValueError: The message names the option.
+    """
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--levels must be whole numbers, such as 2,4,8; got {discreet_name(text)}") from None
 
 
 def check_query(image: Path, sheet: Path | None) -> None:

@@ -155,7 +155,7 @@ class Answer(ABC):
         path = Path(path)
         if path.suffix.lower() == ".html" and not options:
             return write_report(answer_report(self), path)
-        content = answer_file(self, path.suffix, **options)
+        content = answer_file(lambda: self.plot(**options), path.suffix)
         with written_aside(path) as aside:
             aside.write_bytes(content)
         return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
@@ -111,10 +111,10 @@ def answer_figure(answer: AnswerLike, *, width: float = WIDTH, theme: str = "lig
     return Sheet(rows, caption, colours, width).draw()
 
 
-def answer_file(answer: AnswerLike, ending: str, **options: Any) -> bytes:
-    """The bytes of `answer_figure`, with the same options, as a file with this ending, such as ".png"."""
+def answer_file(draw: Callable[[], Figure], ending: str) -> bytes:
+    """The bytes of a drawn answer as a file with this ending, such as ".png", which is looked at first."""
     format = one_of("format", ending.lower().lstrip("."), FORMATS)
-    return file_of(answer_figure(answer, **options), format)
+    return file_of(draw(), format)
 
 
 def _member(rank: int, member: MemberLike, answer: AnswerLike, theme: Theme) -> Panel:

@@ -124,7 +124,7 @@ def surrogate_tree(
         raise ValueError(f"rules need at least {LEAST} pictures with a value; got {len(rows)}")
     if len(np.unique(values)) < 2:
         raise ValueError(f"target must have at least two values to tell apart; all pictures have {values[0]}")
-    features = _features(archive, rows, metadata, measures, str(target), progress)
+    features = features_of(archive, rows, metadata, measures, str(target), progress)
     values = values if values.dtype.kind == "U" else values.astype(np.float64)
     split = split_of(values, seed)
     rules = grown_rules(features, values, split, depth, seed)
@@ -182,7 +182,7 @@ def _near(archive: Archive, asked: Query, k: int | None) -> tuple[list[str | Non
     return values, f"the {len(near)} nearest to {asked.name}"
 
 
-def _features(
+def features_of(
     archive: Archive,
     rows: Any,
     metadata: str | Path | None,
@@ -190,6 +190,12 @@ def _features(
     target: str,
     progress: Callable[[int, int], None] | Silent | None,
 ) -> Features:
+    """What is known of some rows: the columns of a table, but for the target's own, and the measures of each picture.
+
+    Raises:
+        ValueError: If nothing is asked for, or no column can be used.
+        FileNotFoundError: If there is no such table.
+    """
     if not measures and metadata is None:
         raise ValueError("metadata must be given where measures is False: rules need features")
     found = Features((), np.empty((len(rows), 0)))

@@ -122,3 +122,31 @@ def test_rules_are_printed_with_their_fidelity(here, capsys):
     assert {line.split(" → ")[1] for line in lines[1:3]} == {"dark", "light"}
     assert run(["influence", "rules", "archive", "--target", "similarity"]) == 2
     assert "query must be given for the target similarity" in capsys.readouterr().err
+
+
+def test_a_hierarchy_is_told_as_a_tree_with_its_fidelity_and_drawn(here, capsys):
+    assert run(["influence", "hierarchy", "archive", "--levels", "2", "--sheet", "tree.svg", "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert "2 groups explain " in out
+    assert "a cloud without groups" in out
+    assert "\n1: 6 pictures (50%), as " in out
+    assert err == "relax: written: tree.svg\n"
+
+    assert run(["influence", "hierarchy", "archive", "--on", "features", "--json", "--quiet"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert [level["groups"] for level in record["levels"]] == [2]
+    assert {node["picture"].split("/")[0] for node in record["nodes"]} == {"dark", "light"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--levels", "2,four"], "--levels must be whole numbers, such as 2,4,8; got 2,four"),
+        (["--levels", "2,3"], "levels must have at most 2 groups"),
+        (["--on", "words"], "--on"),
+        (["--linkage", "single"], "--linkage"),
+    ],
+)
+def test_an_impossible_hierarchy_is_refused(here, capsys, options, message):
+    assert run(["influence", "hierarchy", "archive", *options, "--quiet"]) != 0
+    assert message in capsys.readouterr().err
