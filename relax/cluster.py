@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -100,6 +102,7 @@ class Worker:
 def _connected(workers: int | None, address: str | None) -> Iterator[Any]:
     ray = _ray()
     started = not ray.is_initialized()
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     if started and address is None:
         ray.init(
             address="local",
@@ -112,6 +115,8 @@ def _connected(workers: int | None, address: str | None) -> Iterator[Any]:
         )
     elif started:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray takes it for itself, and would keep it
     try:
         yield ray
     finally:

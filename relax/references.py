@@ -33,10 +33,10 @@ from relax.io.choice import folder_name
 from relax.io.images import ImageSource, is_picture, name_of, one_by_one, read_named
 from relax.io.sources import names_several, sources_of
 from relax.settings import Request
+from relax.text import PROMPT
 from similarity.measures import PROJECTION, measure_to
 from similarity.references import Target, check_reference, mean_embedding, mean_similarity
 
-TEXT = "text:"
 NAMES_SHOWN = 3
 
 
@@ -316,10 +316,10 @@ def _stacked(embeddings: Sequence[Tensor], argument: str) -> Tensor:
 
 
 def _name(image: ImageSource) -> str:
-    return image if isinstance(image, str) and image.startswith(TEXT) else name_of(image)
+    return image if isinstance(image, str) and image.startswith(PROMPT) else name_of(image)
 
 
 def _embed(image: ImageSource, encoder: Encoder, argument: str = "a Corpus") -> Tensor:
-    if isinstance(image, str) and image.startswith(TEXT):
-        return embed_text(encoder, [image.removeprefix(TEXT)])[0]
+    if isinstance(image, str) and image.startswith(PROMPT):
+        return embed_text(encoder, [image.removeprefix(PROMPT)])[0]
     return encoder(read_named(image, argument, channels=encoder.channels))[0]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from encoders.values import described
 from encoders.values import printable as printable
 
+PROMPT = "text:"  # begins a reference that is a prompt, for encoders with a text tower
 _STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # of what a spreadsheet may take for a formula
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 

@@ -20,8 +20,8 @@ from relax.bulk.plan import Planned
 from relax.explanation import Explanation
 from relax.maps import MAPS
 
-VOLATILE = ("seconds", "created", "command", "threads")  # of a record: what differs from run to run
-"""Seconds and date are kept beside the shard, the command in the manifest."""
+VOLATILE = ("seconds", "created", "command", "threads", "versions")  # of a record: what differs from run to run
+"""Seconds, date and versions are kept beside the shard, the command in the manifest."""
 
 
 @dataclass(frozen=True)

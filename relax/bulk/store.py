@@ -168,12 +168,13 @@ class StoredMaps:
         maps = {
             name: frame.to_image(torch.from_numpy(values.astype(np.float64))) for name, values in view_maps(row).items()
         }
+        versions = done.made.get("versions", self.record["versions"])
         seconds, created = done.made.get("pictures", {}).get(picture.name, (None, None))
         scores = None if row["scores"] is None else np.asarray(row["scores"], np.float64)
         return Explanation(
             **{name: maps[name] for name in MAPS},
             image=drawn(pixels),
-            provenance={**how, "seconds": seconds, "created": created},
+            provenance={**how, "seconds": seconds, "created": created, "versions": versions},
             scores=scores,
         )
 

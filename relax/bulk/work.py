@@ -38,6 +38,7 @@ from relax.bulk.shards import (
 from relax.files import WriteError
 from relax.io.images import name_of
 from relax.method import WatchImage, image_watcher
+from relax.provenance import versions
 from relax.settings import Settings
 
 PART_SECONDS = 30.0  # of work that a kill may lose
@@ -120,7 +121,8 @@ class Worker:
             for picture in pictures
             if picture.name in shard.failed
         ]
-        shard.made |= {"by": f"{platform.node()} process {os.getpid()}", "threads": torch.get_num_threads()}
+        by = f"{platform.node()} process {os.getpid()}"
+        shard.made |= {"by": by, "threads": torch.get_num_threads(), "versions": versions()}
         write_shard(self.folder, number, shard.table(self.schema), digest(pictures), failed, shard.made)
 
     def _begun(self, number: int, pictures: list[Planned]) -> Shard:

@@ -17,6 +17,7 @@ from relax.io.choice import discreet_name, split_choice
 from relax.io.elsewhere import is_elsewhere
 from relax.io.errors import ImageError
 from relax.io.sources import names_several
+from relax.text import PROMPT
 
 NO_FILE = "no such file"
 
@@ -38,7 +39,8 @@ def check_early(values: Mapping[str, Any], options: Mapping[str, Any]) -> None:
             except ValueError as error:
                 raise UsageError(str(error)) from None
     for name in ("reference", "foil"):
-        for path in absent(options.get(name) or []):
+        named = [source for source in options.get(name) or [] if not source.startswith(PROMPT)]
+        for path in absent(named):
             raise UsageError(f"{discreet_name(path)}: {NO_FILE}")
     fill = options.get("fill")
     if isinstance(fill, str) and fill not in FILLS and absent([fill]):

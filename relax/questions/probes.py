@@ -25,6 +25,7 @@ from relax.metrics.maps import spearman
 from relax.probing import Probe
 from relax.references import Question, Reference
 from similarity import MEASURES, measure_named
+from similarity.measures import PROJECTION
 from similarity.references import Target
 
 Vectors = Tensor | NDArray[Any]
@@ -165,8 +166,11 @@ class MeasureComparison:
         return self.explanations[name].importance
 
 
+COMPARED = tuple(name for name in MEASURES if name != PROJECTION)  # whose map is that of dot, on another scale
+
+
 def compare_measures(
-    probe: Probe, reference: Reference = None, *, foil: Reference = None, measures: Sequence[str] = tuple(MEASURES)
+    probe: Probe, reference: Reference = None, *, foil: Reference = None, measures: Sequence[str] = COMPARED
 ) -> MeasureComparison:
     """Answer one question under several measures; reference and foil as for `Probe.explain`.
 

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from relax.text import number
+from relax.text import PROMPT, number
 
 _SEGMENTS = r"""(?:[^\\/\s,;:"'<>|][^\\/,;:"'<>|\n]*[\\/]+)"""
 _FOLDERS = re.compile(  # /a/, ~/, ~a/, C:\, ../ and \\a\, with the folders in them
@@ -68,7 +68,7 @@ def _in_all(value: Any) -> Any:
 def _file_names(text: str) -> str:
     """A path, or several as in "mean of 2: a/cat.png, b/dog.png", without folders; prompts stay as they are."""
     parts = re.split(r"(: |, | in )", text)
-    return "".join(part if part.startswith("text:") else _file_name(part) for part in parts)
+    return "".join(part if part.startswith(PROMPT) else _file_name(part) for part in parts)
 
 
 def _file_name(path: str) -> str:

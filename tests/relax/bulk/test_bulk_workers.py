@@ -39,8 +39,10 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
-def test_two_workers_of_which_one_is_killed_leave_the_same_files(photos, tmp_path):
+def test_two_workers_of_which_one_is_killed_leave_the_same_files(photos, tmp_path, monkeypatch):
     pytest.importorskip("ray", reason="the extra [ray] is not installed")
+    monkeypatch.setitem(sys.modules, "open_clip", object())  # versions of what is loaded here alone make no difference
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     (tmp_path / "alone").touch()
     explain_all(photos, fatal(tmp_path / "alone"), out=tmp_path / "one", shard=2, **FAST)
     counted = []
@@ -60,6 +62,7 @@ def test_two_workers_of_which_one_is_killed_leave_the_same_files(photos, tmp_pat
     assert counted == [0, 2, 4, 6, 8]
     assert files(tmp_path / "two") == files(tmp_path / "one")
     assert not (tmp_path / "two" / "parts").exists()
+    assert signal.getsignal(signal.SIGTERM) is on_sigterm
 
 
 @pytest.mark.parametrize(("place", "error"), [("shards", WriteError), (None, module.EncoderError)])
