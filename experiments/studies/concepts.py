@@ -64,6 +64,7 @@ def dissected(encoder: Encoder, data: Path, count: int, out: Path | None) -> Ite
                 found.save(out / f"{encoder.name}-{name}-{quantile:g}")
             for place, concept in enumerate(found.concepts):
                 own = found.detectors(concept)
+                auc = found.auc[:, place]  # NaN where no cell of the layer is mostly on the concept
                 best = int(found.iou[:, place].argmax())
                 yield {
                     "question": f"dissect {name}",
@@ -74,7 +75,7 @@ def dissected(encoder: Encoder, data: Path, count: int, out: Path | None) -> Ite
                     "beyond_chance": sum(one.beyond_chance for one in own),
                     "value": round(float(found.iou[best, place]), 4),
                     "p": round(float(found.p[best, place]), 4),
-                    "auc": round(float(np.nanmax(found.auc[:, place])), 3),
+                    "auc": round(float(np.nanmax(auc)), 3) if np.isfinite(auc).any() else None,
                     "seconds": round(seconds, 1),
                 }
 
