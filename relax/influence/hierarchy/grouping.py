@@ -39,8 +39,6 @@ DEFAULT = (2, 4, 8)
 MEAN_SIZE = 3  # grouped pictures per group of the last level, at least
 SAMPLE = 5000  # pictures that are agglomerated, and whose features are compared
 
-Progress = Callable[[int, int], None] | Silent | None
-
 
 def hierarchy(
     archive: Archive | str | Path,
@@ -51,7 +49,7 @@ def hierarchy(
     metadata: str | Path | None = None,
     measures: bool = True,
     seed: int = 0,
-    progress: Progress = None,
+    progress: Callable[[int, int], None] | Silent | None = None,
 ) -> Hierarchy:
     """Groups of pictures within groups, with a picture for each, what sets it apart, and how far it stands for others.
 
