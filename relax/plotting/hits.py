@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from relax.plotting.caption import measure_unit
 from relax.plotting.drawing import file_of
-from relax.plotting.panels import draw_image
-from relax.plotting.sheet import WIDTH, Panel, Row, Sheet
+from relax.plotting.sheet import WIDTH, Row, Sheet
 from relax.plotting.tables import FORMATS
-from relax.plotting.themes import THEMES, Theme
+from relax.plotting.themes import THEMES
+from relax.plotting.thumbnails import SIDE, thumbnail
 from relax.text import number, one_of, shortened
 
 MOST = 400  # hits of a figure, whose files can be 65,535 px high
-SIDE = 384  # px of a picture's longer side: 1.6 inches at 200 to the inch, and some more
-MISSING = (3, 4)  # the shape of a picture that is not there any more
 
 
 class HitsLike(Protocol):
@@ -69,9 +65,9 @@ def hits_figure(hits: HitsLike, *, width: float = WIDTH, theme: str = "light") -
     if len(hits.names) > MOST:
         raise ValueError(f"a figure shows at most {MOST} hits; got {len(hits.names):,}: write an .html file instead")
     colours = THEMES[one_of("theme", theme, THEMES)]
-    panels = [_panel("query", hits.query, hits.small(0, SIDE), colours)]
+    panels = [thumbnail("query", hits.query, hits.small(0, SIDE), colours)]
     for rank, (name, similarity) in enumerate(zip(hits.names, hits.similarities, strict=True), 1):
-        panels.append(_panel(f"{rank} · {number(similarity, 0.01)}", name, hits.small(rank, SIDE), colours))
+        panels.append(thumbnail(f"{rank} · {number(similarity, 0.01)}", name, hits.small(rank, SIDE), colours))
     caption = [[in_words(hits)]]
     return Sheet([Row(panels)], caption, colours, width).draw()
 
@@ -90,14 +86,3 @@ def in_words(hits: HitsLike) -> str:
     unit = measure_unit(hits.measure)
     of = f"of {hits.images:,} image{'s' * (hits.images != 1)}"
     return f"{found} {of} by {unit}{span} through encoder {shortened(hits.encoder, 80)}"
-
-
-def _panel(title: str, name: str, pixels: NDArray[np.uint8] | None, theme: Theme) -> Panel:
-    label = shortened(name, 90)
-    if pixels is None:
-        return Panel(title, MISSING, partial(_draw_missing, theme=theme), label=label, note="no picture there")
-    return Panel(title, pixels.shape[:2], partial(draw_image, image=pixels), label=label)
-
-
-def _draw_missing(axes: Axes, theme: Theme) -> None:
-    axes.set_facecolor(theme.unseen)

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from relax.plotting.drawing import file_of
-from relax.plotting.panels import draw_image
 from relax.plotting.sheet import WIDTH, Panel, Row, Sheet
 from relax.plotting.tables import FORMATS
 from relax.plotting.themes import THEMES, Theme
+from relax.plotting.thumbnails import SIDE, blank, thumbnail
 from relax.text import one_of, shortened
 
 MOST = 200  # pictures of a figure
-SIDE = 384  # px of a picture's longer side
-MISSING = (3, 4)  # the shape of a picture that is not there any more
 
 
 class MemberLike(Protocol):
@@ -99,11 +95,11 @@ def answer_figure(answer: AnswerLike, *, width: float = WIDTH, theme: str = "lig
     colours = THEMES[one_of("theme", theme, THEMES)]
     rows = []
     if answer.query:
-        rows.append(Row([_panel("query", answer.query, answer.small(None, SIDE), colours), *[_blank(colours)] * 3]))
+        rows.append(Row([thumbnail("query", answer.query, answer.small(None, SIDE), colours), *[blank()] * 3]))
     for heading, members in answer.groups.items():
         panels = [_member(rank, member, answer, colours) for rank, member in enumerate(members, 1)]
         if panels:
-            rows.append(Row([*panels, *[_blank(colours)] * (4 - len(panels))], answer.legend(heading)))
+            rows.append(Row([*panels, *[blank()] * (4 - len(panels))], answer.legend(heading)))
     caption = [
         list(answer.findings),
         [f"{answer.title} through encoder {shortened(str(answer.settings['encoder']), 80)}"],
@@ -118,7 +114,7 @@ def answer_file(draw: Callable[[], Figure], ending: str) -> bytes:
 
 
 def _member(rank: int, member: MemberLike, answer: AnswerLike, theme: Theme) -> Panel:
-    panel = _panel(
+    panel = thumbnail(
         " · ".join(filter(None, (str(rank), answer.shown(member)))), member.name, answer.small(member, SIDE), theme
     )
     if not member.label:
@@ -126,23 +122,3 @@ def _member(rank: int, member: MemberLike, answer: AnswerLike, theme: Theme) -> 
     return Panel(
         panel.title, panel.shape, panel.draw, label=shortened(member.label, 60), note=shortened(member.name, 90)
     )
-
-
-def _panel(title: str, name: str, pixels: NDArray[np.uint8] | None, theme: Theme) -> Panel:
-    label = shortened(name, 90)
-    if pixels is None:
-        return Panel(title, MISSING, partial(_draw_missing, theme=theme), label=label, note="no picture there")
-    return Panel(title, pixels.shape[:2], partial(draw_image, image=pixels), label=label)
-
-
-def _blank(theme: Theme) -> Panel:
-    """A place without a picture, so that few pictures are not drawn larger than many."""
-    return Panel("", MISSING, _draw_nothing)
-
-
-def _draw_nothing(axes: Axes) -> None:
-    axes.set_visible(False)
-
-
-def _draw_missing(axes: Axes, theme: Theme) -> None:
-    axes.set_facecolor(theme.unseen)
