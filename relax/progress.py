@@ -20,6 +20,10 @@ Silent: TypeAlias = Literal[False]
 EVERY = 0.2  # seconds between two drawings
 
 
+def unheard(*_: object) -> None:
+    """Progress that nobody asked for."""
+
+
 @contextmanager
 def shown(progress: Report | Silent | None, unit: str) -> Iterator[Report | None]:
     """What a run reports its progress to: the caller's function, or a bar in a notebook, which ends with the block.

@@ -45,7 +45,7 @@ from relax.auditing.tables import write_tables
 from relax.io.choice import folder_name, name_within
 from relax.keywords import AuditKeywords, shows
 from relax.lock import sole_run
-from relax.progress import Silent, shown
+from relax.progress import Silent, shown, unheard
 from relax.provenance import surroundings
 from relax.report import write_report
 from relax.scene import EncoderSource, loaded
@@ -105,7 +105,7 @@ def audit(
     network = loaded(encoder, settings.execution, settings.request)
     check_root(root)
     with sole_run(out, "relax audit"), shown(progress, "") as report:
-        return _audit(root, network, out, options, table, report or _ignore, start)
+        return _audit(root, network, out, options, table, report or unheard, start)
 
 
 def _audit(
@@ -202,7 +202,3 @@ def _settings(
         "duplicates": options.duplicates or "relative to the typical neighbour",
         "seed": options.seed,
     }
-
-
-def _ignore(stage: str, done: int, total: int) -> None:
-    """Progress that is not shown."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, WRONG_USAGE, UsageError, complain, progress_bar
+from relax.cli.console import DONE, SOME_FAILED, UsageError, complain, progress_bar
 from relax.cli.options import (
     DEFAULT_OUT,
     DIRECTION,
@@ -20,9 +18,8 @@ from relax.cli.options import (
     EncoderSpec,
     Out,
     Quiet,
-    option_name,
 )
-from relax.cli.usage import check_out, takes, usage_errors
+from relax.cli.usage import check_out, command_group, takes, usage_errors
 from relax.files import file_names
 from relax.text import printable
 
@@ -83,20 +80,9 @@ Layer = Annotated[
     ),
 ]
 
-concepts_app = typer.Typer(
-    help="What units and directions of a layer stand for, from pictures with masks or folders of pictures.",
-    invoke_without_command=True,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+concepts_app = command_group(
+    "What units and directions of a layer stand for, from pictures with masks or folders of pictures."
 )
-
-
-@concepts_app.callback()
-def _concepts(context: typer.Context) -> None:
-    """What units and directions of a layer stand for, from pictures with masks or folders of pictures."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(WRONG_USAGE)
 
 
 @concepts_app.command(epilog=DISSECT_EXAMPLES)
@@ -152,7 +138,7 @@ def dissect(
     what they reach with the masks of other pictures. Writes dissection.html, with units.csv, pairs.csv, dissection.json
     and dissection.png beside it.
     """
-    with concept_errors(debug), progress_bar("pictures", visible=not quiet) as bar:
+    with usage_errors(debug=debug, of_images=True, own=OPTIONS), progress_bar("pictures", visible=not quiet) as bar:
         from relax.concepts.dissecting import dissect as run
 
         check_out(out)
@@ -236,7 +222,7 @@ def tcav(
     A concept is a folder of pictures, and its vector what tells them from random ones in a layer. A vector that does
     not tell held-out pictures apart says nothing, and is told so.
     """
-    with concept_errors(debug), progress_bar("", visible=not quiet) as bar:
+    with usage_errors(debug=debug, of_images=True, own=OPTIONS), progress_bar("", visible=not quiet) as bar:
         from relax.cli.prepare import load_with_head
         from relax.concepts.testing import tcav as run
 
@@ -305,7 +291,7 @@ def find(
     Each is shown by its patches, with what the embedding loses without it, beside as many other cells, and with how
     well it is found again from another start.
     """
-    with concept_errors(debug), progress_bar("", visible=not quiet) as bar:
+    with usage_errors(debug=debug, of_images=True, own=OPTIONS), progress_bar("", visible=not quiet) as bar:
         from relax.concepts.finding import find_concepts as run
 
         check_out(out)
@@ -333,15 +319,3 @@ def _told(result: Any, files: list[Path], quiet: bool) -> int:
             typer.echo(printable(sentence))
         typer.echo(f"written: {file_names(files)}")
     return SOME_FAILED if result.failed else DONE
-
-
-@contextmanager
-def concept_errors(debug: bool) -> Iterator[None]:
-    """As `usage_errors`, for keywords that are options of these commands alone."""
-    try:
-        with usage_errors(debug=debug, of_images=True):
-            yield
-    except UsageError as error:
-        keyword, separator, text = str(error).partition(" ")
-        named = keyword in OPTIONS
-        raise UsageError(f"{option_name(keyword)}{separator}{text}" if named else str(error)) from None

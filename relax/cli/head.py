@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, SOME_FAILED, WRONG_USAGE, complain, plain_table, print_table, progress_bar
+from relax.cli.console import DONE, SOME_FAILED, complain, plain_table, print_table, progress_bar
 from relax.cli.options import Debug, EncoderSpec, Quiet
-from relax.cli.usage import choice, takes, usage_errors
+from relax.cli.usage import choice, command_group, takes, usage_errors
 from relax.io.errors import ImageError
 from relax.io.sources import PASSED_OVER
 
@@ -35,20 +35,7 @@ relax head train labels.csv --kind knn --k 10 --out neighbours
     a CSV with the columns path,label; ten neighbours vote, and nothing is fitted
 """
 
-head_app = typer.Typer(
-    help="Class probabilities on top of an encoder.",
-    invoke_without_command=True,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@head_app.callback()
-def _head(context: typer.Context) -> None:
-    """Class probabilities on top of an encoder."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(WRONG_USAGE)
+head_app = command_group("Class probabilities on top of an encoder.")
 
 
 @head_app.command(epilog=TRAIN_EXAMPLES)

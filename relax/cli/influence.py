@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, WRONG_USAGE, complain, plain_table, print_table, progress_bar
+from relax.cli.console import DONE, complain, plain_table, print_table, progress_bar
 from relax.cli.index import check_sheet, escaped
 from relax.cli.options import OUT_PANEL, QUESTION_PANEL, RUN_PANEL, Debug, Quiet
-from relax.cli.usage import choice, usage_errors
+from relax.cli.usage import choice, command_group, usage_errors
 from relax.files import written_aside
 from relax.io.choice import discreet_name
 from relax.io.sources import names_several
@@ -79,12 +79,7 @@ relax influence hierarchy photos-archive --on features
     group what people see, and learn how much of the embedding that explains
 """
 
-influence_app = typer.Typer(
-    help="Which pictures of an archive stand behind an answer.",
-    invoke_without_command=True,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+influence_app = command_group("Which pictures of an archive stand behind an answer.")
 
 ArchivePath = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A folder written by `relax index`.")]
 QueryPath = Annotated[
@@ -140,14 +135,6 @@ Penalty = Annotated[
         rich_help_panel=RUN_PANEL,
     ),
 ]
-
-
-@influence_app.callback()
-def _influence(context: typer.Context) -> None:
-    """Which pictures of an archive stand behind an answer."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(WRONG_USAGE)
 
 
 @influence_app.command(epilog=NEIGHBOURS_EXAMPLES)

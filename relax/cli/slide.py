@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, WRONG_USAGE, Stopped, UsageError, progress_bar
+from relax.cli.console import DONE, Stopped, UsageError, progress_bar
 from relax.cli.options import (
     DEFAULT_OUT,
     EXECUTION,
@@ -22,7 +20,6 @@ from relax.cli.options import (
     EncoderSpec,
     Out,
     Quiet,
-    option_name,
 )
 from relax.cli.slide_options import (
     EMBED_EXAMPLES,
@@ -40,25 +37,12 @@ from relax.cli.slide_options import (
     TilesPath,
     TissueMask,
 )
-from relax.cli.usage import choice, takes, usage_errors
+from relax.cli.usage import choice, command_group, takes, usage_errors
 from relax.slides.defaults import KEEP, LEAST_AREA, LEAST_TISSUE, MASKS, TILE_MPP, TILE_SIZE
 
 OPTIONS = ("mpp", "tile_mpp", "tile_size", "least_tissue", "saturation", "least_area", "weights", "top", "foil")
 
-slide_app = typer.Typer(
-    help="Whole slides: which tiles make the slide's embedding (extra 'pathology').",
-    invoke_without_command=True,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@slide_app.callback()
-def _slide(context: typer.Context) -> None:
-    """Whole slides: which tiles make the slide's embedding (extra 'pathology')."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(WRONG_USAGE)
+slide_app = command_group("Whole slides: which tiles make the slide's embedding (extra 'pathology').")
 
 
 @slide_app.command(epilog=TISSUE_EXAMPLES)
@@ -78,7 +62,7 @@ def tissue(
 
     Tissue is what is colourful when the slide is seen from afar; pens and dyed edges are, too, so look at it.
     """
-    with slide_errors(debug):
+    with usage_errors(debug=debug, own=OPTIONS):
         from relax.slides.drawing import draw_tissue
         from relax.slides.opening import open_slide
         from relax.slides.tiles import lay_tiles
@@ -118,7 +102,7 @@ def embed(
     """
     batch_size = options.pop("batch_size")
     try:
-        with slide_errors(debug), progress_bar("tiles", visible=not quiet) as bar:
+        with usage_errors(debug=debug, own=OPTIONS), progress_bar("tiles", visible=not quiet) as bar:
             from relax.scene import load_encoder
             from relax.slides.embedding import embed_slide
 
@@ -164,7 +148,7 @@ def index(
     The embeddings are those of the file; one tile is embedded, to see that slide and encoder are those of the tiles.
     Writes an archive as `relax index` does, and tiles.csv: the slide, x, y and span of each tile.
     """
-    with slide_errors(debug):
+    with usage_errors(debug=debug, own=OPTIONS):
         from relax.slides.indexing import index_tiles
         from similarity.index import KINDS, METRICS
 
@@ -258,7 +242,7 @@ def explain(
     """
     from relax.cli.slide_outputs import explain_and_write
 
-    with slide_errors(debug):
+    with usage_errors(debug=debug, own=OPTIONS):
         lines = explain_and_write(
             tiles,
             slide,
@@ -295,15 +279,3 @@ def write_figure(figure: Any, out: Path) -> None:
     content = file_of(figure, format)
     with written_aside(out) as aside:
         aside.write_bytes(content)
-
-
-@contextmanager
-def slide_errors(debug: bool) -> Iterator[None]:
-    """As `usage_errors`, for keywords that are options of these commands alone."""
-    try:
-        with usage_errors(debug=debug):
-            yield
-    except UsageError as error:
-        keyword, separator, text = str(error).partition(" ")
-        named = keyword in OPTIONS
-        raise UsageError(f"{option_name(keyword)}{separator}{text}" if named else str(error)) from None

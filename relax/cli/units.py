@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relax.cli.console import DONE, WRONG_USAGE, Stopped, UsageError, complain, progress_bar
+from relax.cli.console import DONE, Stopped, complain, progress_bar
 from relax.cli.options import (
     DEFAULT_OUT,
     OUT_PANEL,
@@ -20,7 +18,6 @@ from relax.cli.options import (
     Format,
     Out,
     Quiet,
-    option_name,
 )
 from relax.cli.units_options import (
     EXCITING_EXAMPLES,
@@ -32,26 +29,15 @@ from relax.cli.units_options import (
     LayerName,
     Units,
 )
-from relax.cli.usage import check_out, choice, takes, usage_errors
+from relax.cli.usage import check_out, choice, command_group, takes, usage_errors
 from relax.units.forms import FORMS
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.units.pictures import UnitPictures
 
-units_app = typer.Typer(
-    help="What single units answer to: first filters, pictures that excite them, pictures made for them.",
-    invoke_without_command=True,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+units_app = command_group(
+    "What single units answer to: first filters, pictures that excite them, pictures made for them."
 )
-
-
-@units_app.callback()
-def _units(context: typer.Context) -> None:
-    """What single units answer to: first filters, pictures that excite them, pictures made for them."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(WRONG_USAGE)
 
 
 @units_app.command(epilog=FILTERS_EXAMPLES)
@@ -78,7 +64,7 @@ def filters(
 
     Grey is a weight of 0; the scale is said. Writes filters.png, .npz, .csv and .json.
     """
-    with unit_errors(debug):
+    with usage_errors(debug=debug, of_images=True, own=OPTIONS):
         from relax.units.filters import filters as pictures_of
 
         check_out(out)
@@ -120,7 +106,7 @@ def exciting(
     Writes exciting.png, .npz, .csv (unit, rank, value, picture, place) and .json, and passed_over.csv if need be. On
     Ctrl-C, the best so far are written.
     """
-    with unit_errors(debug), progress_bar("pictures", visible=not quiet) as bar:
+    with usage_errors(debug=debug, of_images=True, own=OPTIONS), progress_bar("pictures", visible=not quiet) as bar:
         from relax.units.exciting import exciting_pictures
         from relax.units.pictures import UnitsInterrupted
 
@@ -240,7 +226,7 @@ def maximise(
     Writes maximised.png, .npz (with the path), .csv and .json, and the pictures alone, maximised-0.png and so on. On
     Ctrl-C, what there is so far is written.
     """
-    with unit_errors(debug), progress_bar("steps", visible=not quiet) as bar:
+    with usage_errors(debug=debug, of_images=True, own=OPTIONS), progress_bar("steps", visible=not quiet) as bar:
         from relax.cli.prepare import load_with_head
         from relax.units.maximise import maximise as made_for
         from relax.units.pictures import UnitsInterrupted
@@ -308,14 +294,3 @@ def place_of(text: str) -> Any:
         return tuple(int(part) for part in parts) if len(parts) == 2 else text
     except ValueError:
         return text
-
-
-@contextmanager
-def unit_errors(debug: bool) -> Iterator[None]:
-    """As `usage_errors`, for keywords that are options of these commands alone."""
-    try:
-        with usage_errors(debug=debug, of_images=True):
-            yield
-    except UsageError as error:
-        keyword, separator, text = str(error).partition(" ")
-        raise UsageError(f"{option_name(keyword)}{separator}{text}" if keyword in OPTIONS else str(error)) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -17,13 +17,31 @@ from typing import Annotated, Any
 
 import typer
 
-from relax.cli.console import UsageError
+from relax.cli.console import WRONG_USAGE, UsageError
 from relax.cli.early import check_early
 from relax.cli.options import COMMAND_LINE_DEFAULTS, OPTIONS, Option, option_name
 from relax.files import WriteError
 from relax.io.errors import ImageError
 from relax.settings import DEFAULTS, Settings
 from relax.text import one_of
+
+
+def command_group(words: str) -> typer.Typer:
+    """An app of several commands, which without one of them prints its help: wrong usage."""
+    group = typer.Typer(
+        help=words,
+        invoke_without_command=True,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @group.callback()
+    def _alone(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
+            raise typer.Exit(WRONG_USAGE)
+
+    return group
 
 
 def takes(*groups: Iterable[str], **defaults: Any) -> Callable[[Callable[..., int]], Callable[..., int]]:
@@ -73,18 +91,19 @@ def checked(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value or None if OPTIONS[name].several else value for name, value in options.items()}
 
 
-def in_option_words(error: Exception) -> str:
-    """The text of an error, with the keyword that it begins with written as an option."""
+def in_option_words(error: Exception, own: Container[str] = ()) -> str:
+    """The text of an error, with the keyword that it begins with, of all commands or its own, as an option."""
     keyword, separator, text = str(error).partition(" ")
-    return f"{option_name(keyword)}{separator}{text}" if keyword in OPTIONS else str(error)
+    named = keyword in OPTIONS or keyword in own
+    return f"{option_name(keyword)}{separator}{text}" if named else str(error)
 
 
 @contextmanager
-def usage_errors(*, debug: bool = False, of_images: bool = False) -> Iterator[None]:
+def usage_errors(*, debug: bool = False, of_images: bool = False, own: Container[str] = ()) -> Iterator[None]:
     """Turn errors inside into wrong usage: exit code 2 and one line that begins with the option.
 
     An unusable image is not wrong usage (exit code 1), unless images are themselves options (`of_images`); nor is a
-    result that cannot be written.
+    result that cannot be written. Options of a command that no other has are its `own`.
     """
     try:
         yield
@@ -95,7 +114,7 @@ def usage_errors(*, debug: bool = False, of_images: bool = False) -> Iterator[No
             raise
         if debug:
             traceback.print_exc()
-        raise UsageError(in_option_words(error)) from None
+        raise UsageError(in_option_words(error, own)) from None
 
 
 def listed(option: str, text: str, words: Iterable[str]) -> list[str]:

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from encoders.words.kinds import POOLINGS, TEXT_KINDS
-from relax.cli.console import DONE, WRONG_USAGE, plain_table, print_table, progress_bar
+from relax.cli.console import DONE, plain_table, print_table, progress_bar
 from relax.cli.options import DEFAULT_OUT, OUT_PANEL, QUESTION_PANEL, Debug, Out, Quiet
-from relax.cli.usage import check_out, choice, listed
+from relax.cli.usage import check_out, choice, command_group, listed
 from relax.cli.words_files import asked_question, read_lines, read_text, tell, text_errors, write_explained
 from relax.cli.words_options import (
     COMPARE_EXAMPLES,
@@ -37,20 +37,7 @@ from relax.files import file_names, write_files
 from relax.text import number, shortened
 from relax.words.tables import ENCODER, FILLS, KEEP, MASKS, METHODS, PARTS
 
-words_app = typer.Typer(
-    help="Texts: which words make the embedding of a sentence, and how close sentences are.",
-    invoke_without_command=True,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@words_app.callback()
-def _words(context: typer.Context) -> None:
-    """Texts: which words make the embedding of a sentence, and how close sentences are."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(WRONG_USAGE)
+words_app = command_group("Texts: which words make the embedding of a sentence, and how close sentences are.")
 
 
 @words_app.command(epilog=EXPLAIN_EXAMPLES)

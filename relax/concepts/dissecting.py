@@ -20,7 +20,7 @@ from relax.concepts.folder import ConceptSet, ConceptSource, read_concepts
 from relax.concepts.overlap import Overlaps
 from relax.concepts.ranking import rank_scores
 from relax.concepts.reading import LayerMaps
-from relax.progress import Silent, shown
+from relax.progress import Silent, shown, unheard
 from relax.provenance import surroundings
 from relax.scene import EncoderSource, loaded
 from relax.settings import Execution
@@ -81,7 +81,7 @@ def dissect(
     given = read_concepts(concepts)
     reader = LayerMaps.of(loaded(encoder, Execution(pooling=pooling, view=view, device=device)), layer)
     with shown(progress, "pictures") as report:
-        told = report or _ignore
+        told = report or unheard
         seen = look(given, reader, quantile, side, seed, told)
         overlaps, parts = count(seen, given, reader, shuffles, seed, told)
     true = overlaps.iou()
@@ -180,7 +180,3 @@ def _check(quantile: float, iou: float, side: int, shuffles: int, show: int) -> 
     for name, value, least in (("side", side, 8), ("shuffles", shuffles, 0), ("show", show, 0)):
         if not is_whole(value, least):
             raise ValueError(f"{name} must be a whole number, {least} or more; got {described(value)}")
-
-
-def _ignore(what: str, done: int, total: int) -> None:
-    """Nobody asked."""

@@ -21,7 +21,7 @@ from relax.concepts.removal import removal_effects
 from relax.concepts.testing import Pictures
 from relax.io.errors import ImageError
 from relax.io.images import ImageSource, each_picture, name_of
-from relax.progress import Silent, shown
+from relax.progress import Silent, shown, unheard
 from relax.provenance import surroundings
 from relax.scene import EncoderSource, loaded
 from relax.settings import Execution
@@ -77,7 +77,7 @@ def find_concepts(
             raise ValueError(f"{name} must be a whole number, {least} or more; got {described(value)}")
     reader = LayerMaps.of(loaded(encoder, Execution(pooling=pooling, view=view, device=device)), layer)
     with shown(progress, "") as report:
-        told = report or _ignore
+        told = report or unheard
         read = _read(each_picture(pictures), reader, told)
         cells = read.maps.transpose(0, 2, 3, 1).reshape(-1, read.maps.shape[1])
         told("groups", 0, 2)
@@ -209,7 +209,3 @@ def patch_at(view: Tensor, cell: tuple[int, int], grid: tuple[int, ...], around:
         sides.append(slice(first, first + size))
     pixels: NDArray[np.uint8] = shown_pixels(view[..., sides[0], sides[1]])
     return pixels
-
-
-def _ignore(what: str, done: int, total: int) -> None:
-    """Nobody asked."""

@@ -23,7 +23,7 @@ from relax.concepts.target import score_of
 from relax.concepts.tcav import ConceptScore, ConceptTest
 from relax.concepts.vectors import FITS, Space
 from relax.io.images import ImageSource, each_picture
-from relax.progress import Silent, shown
+from relax.progress import Silent, shown, unheard
 from relax.provenance import surroundings
 from relax.scene import EncoderSource, loaded
 from relax.settings import Execution
@@ -105,7 +105,7 @@ def tcav(
         raise ValueError(f'concepts must be {{"name": folder or pictures}}, one or more; got {described(concepts)}')
     reader = LayerMaps.of(loaded(encoder, Execution(pooling=pooling, view=view, device=device)), layer, moving=True)
     with shown(progress, "") as report:
-        told = report or _ignore
+        told = report or unheard
         asked = rows_of(each_picture(pictures), reader, cells, partial(told, "pictures"))
         others = rows_of(each_picture(random), reader, cells, partial(told, "random pictures"))
         rows = {
@@ -196,7 +196,3 @@ def _check_counts(rows: Mapping[str, Rows], others: Rows) -> None:
                 f"random must have at least twice as many pictures as any concept, {name!r} has {count}; got "
                 f"{len(others.names)}"
             )
-
-
-def _ignore(what: str, done: int, total: int) -> None:
-    """Nobody asked."""
