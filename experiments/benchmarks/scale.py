@@ -251,26 +251,47 @@ def _wait(until: Callable[[], bool], seconds: float = 600) -> None:
         time.sleep(0.2)
 
 
-def workers(encoder: str, count: int, masks: int, folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Pictures per second, without the start of the workers: between the first file and the last."""
+def workers(
+    encoder: str, count: int, masks: int, runs: int, folder: Path
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Pictures per second, without the start of the workers: one worker, two and the yardstick in turn."""
     tar = pictures(folder / "pictures.tar", count, side=96)
-    rows = []
-    for number in (1, 2):
-        out = folder / f"by-{number}"
-        torch.set_num_threads(1)
-        explain_all(tar, encoder, out=out, shard=2, workers=number, masks=masks, device="cpu")
-        times = sorted(path.stat().st_mtime for path in (out / "shards").rglob("*.parquet"))
-        pace = 2 * (len(times) - number) / (times[-1] - times[number - 1])
-        rows.append({"how": f"{number} workers", "pictures_per_second": round(pace, 4), "load": os.getloadavg()[0]})
-        print(rows[-1], flush=True)
-    rows.append({"how": "Ray Data map_batches, 2 actors, forward passes alone"} | bare(encoder, count, masks))
-    print(rows[-1], flush=True)
-    one, two, yardstick = (row["pictures_per_second"] for row in rows)
-    return rows, {"gain": round(two / one, 2), "of_bare": round(two / yardstick, 2), "encoder": encoder, "masks": masks}
+    rows: list[dict[str, Any]] = []
+    for run in range(runs):
+        for number in (1, 2):
+            pace = pace_of(tar, encoder, masks, number, folder / f"{run}-by-{number}")
+            rows.append({"how": f"{number} workers", "run": run, "pictures_per_second": round(pace, 4)})
+            rows[-1]["load"] = os.getloadavg()[0]
+        how = "Ray Data map_batches, 2 actors, forward passes alone"
+        pace = bare(encoder, count, masks)
+        rows.append({"how": how, "run": run, "pictures_per_second": round(pace, 4), "load": os.getloadavg()[0]})
+        print(*rows[-3:], sep="\n", flush=True)
+    one, two, yardstick = (
+        np.array([row["pictures_per_second"] for row in rows[place::3]]) for place in range(3)
+    )  # fmt: skip
+    about = {"encoder": encoder, "masks": masks, "pictures": count, "runs": runs}
+    return rows, about | {"gain": summary_of(two / one), "of_bare": summary_of(two / yardstick)}
 
 
-def bare(encoder: str, count: int, masks: int) -> dict[str, Any]:
-    """What Ray Data takes for as many forward passes, in batches of 64, between the first batch and the last."""
+def summary_of(ratios: np.ndarray) -> dict[str, float]:
+    """Median and range over the runs."""
+    return {
+        "median": round(float(np.median(ratios)), 2),
+        "least": round(float(ratios.min()), 2),
+        "most": round(float(ratios.max()), 2),
+    }
+
+
+def pace_of(tar: Path, encoder: str, masks: int, number: int, out: Path) -> float:
+    """Pictures per second between the first file and the last, each of two pictures."""
+    torch.set_num_threads(1)
+    explain_all(tar, encoder, out=out, shard=2, workers=number, masks=masks, device="cpu")
+    times = sorted(path.stat().st_mtime for path in (out / "shards").rglob("*.parquet"))
+    return 2 * (len(times) - number) / (times[-1] - times[number - 1])
+
+
+def bare(encoder: str, count: int, masks: int) -> float:
+    """Pictures per second that as many forward passes make in Ray Data, in batches of 64, first batch to last."""
     import ray
 
     class Bare:
@@ -285,12 +306,11 @@ def bare(encoder: str, count: int, masks: int) -> dict[str, Any]:
     ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False,
              _system_config={"worker_niceness": 0})  # fmt: skip
     batches = -(-count * masks // 64)
-    data = ray.data.range(batches, override_num_blocks=batches)
+    data = ray.data.range(batches, override_num_blocks=-(-batches // 8))  # 8 passes a block: little is left of its cost
     data = data.map_batches(Bare, batch_size=1, compute=ray.data.ActorPoolStrategy(size=2), num_cpus=1)
     times = sorted(row["at"] for row in data.iter_rows())
     ray.shutdown()
-    pace = (len(times) - 2) * 64 / masks / (times[-1] - times[1])
-    return {"pictures_per_second": round(pace, 4), "load": os.getloadavg()[0]}
+    return (len(times) - 2) * 64 / masks / (times[-1] - times[1])
 
 
 def main() -> None:
@@ -301,6 +321,7 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[1000, 10_000], help="of memory")
     parser.add_argument("--encoder", default="default", help="of workers")
     parser.add_argument("--masks", type=int, default=512, help="of workers")
+    parser.add_argument("--runs", type=int, default=3, help="of workers")
     parser.add_argument("--one", type=int, help="measure the memory of this many in this process")
     args = parser.parse_args()
     if args.one:
@@ -315,7 +336,7 @@ def main() -> None:
         elif args.part == "cluster":
             rows, summary = cluster(args.count or 120, args.kills or 5, folder)
         else:
-            rows, summary = workers(args.encoder, args.count or 24, args.masks, folder)
+            rows, summary = workers(args.encoder, args.count or 24, args.masks, args.runs, folder)
     write_results(f"scale_{args.part}", rows, summary)
 
 
