@@ -1,4 +1,4 @@
-"""Work on numbered items spread over processes and machines by Ray, which does again what a worker that died had begun.
+"""Work on items spread over processes and machines by Ray, which does again what a worker that died had begun.
 
 An actor of Ray is a worker; its pool gives each the next item when it is done with one, so that no more is under way
 than there are workers, and memory does not grow with the number of items.
@@ -10,14 +10,15 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from encoders.errors import one_line
 from encoders.values import described, is_whole
 
-Work: TypeAlias = Callable[[int], dict[str, Any]]
+Item = TypeVar("Item")
+Work: TypeAlias = Callable[[Item], dict[str, Any]]
 """Does one item, and says how it went, as JSON types."""
 INSTALL = 'several workers need Ray; install it with: pip install "relax-explainer[ray]"'
 STORE_BYTES = 1 << 30  # of memory at most for what is sent between the processes of one machine
@@ -42,8 +43,8 @@ def needs_ray(workers: int | None, address: str | None) -> bool:
 
 
 def spread(
-    make: Callable[[], Work], items: Sequence[int], workers: int | None = None, address: str | None = None
-) -> Iterator[dict[str, Any]]:
+    make: Callable[[], Work[Item]], items: Sequence[Item], workers: int | None = None, address: str | None = None
+) -> Generator[dict[str, Any], None, None]:
     """Do each item by one of several workers; the answers come as they are ready, in any order.
 
     An item is done at least once: it is done again if its worker, or the machine that it runs on, dies, so that doing
@@ -51,7 +52,7 @@ def spread(
 
     Args:
         make: Makes the work of a worker, in its process, to which it is sent.
-        items: Numbers.
+        items: Small ones, as JSON types.
         workers: How many; None is one for each GPU of the cluster, or for each CPU if it has none.
         address: Of a Ray cluster, "auto" for one that runs here; None starts one on this machine and ends it.
 
@@ -60,7 +61,7 @@ def spread(
         ConnectionError: If there is no cluster at the address.
         RuntimeError: If a worker raises an error.
     """
-    with _connected(workers, address) as ray:
+    with connected(workers, address) as ray:
         resources = ray.cluster_resources()
         gpus = int(resources.get("GPU", 0))
         count = min(workers or gpus or int(resources.get("CPU", 1)), len(items))
@@ -84,9 +85,9 @@ class Worker:
 
     def __init__(self, threads: int | None) -> None:
         self._threads = threads
-        self._work: Work | None = None
+        self._work: Work[Any] | None = None
 
-    def work(self, item: int, sent: list[Any]) -> dict[str, Any]:
+    def work(self, item: Any, sent: list[Any]) -> dict[str, Any]:
         """Do an item, after what does it was taken from where Ray keeps it."""
         if self._work is None:
             import torch
@@ -99,7 +100,8 @@ class Worker:
 
 
 @contextmanager
-def _connected(workers: int | None, address: str | None) -> Iterator[Any]:
+def connected(workers: int | None, address: str | None) -> Iterator[Any]:
+    """Ray with a cluster, as for `spread`, which inside the block uses it rather than one of its own."""
     ray = _ray()
     started = not ray.is_initialized()
     on_sigterm = signal.getsignal(signal.SIGTERM)

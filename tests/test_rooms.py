@@ -80,7 +80,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     },  # what reads a slide is what reads its tiles as pictures
     {"estimators"},
     {"explanation", "frame", "hiding", "directions", "references"},
-    {"scene", "yardsticks"},
+    {"scene", "yardsticks", "crew"},
     {"run", "continuation"},
     {"probing", "baselines", "metrics"},
     {"method"},

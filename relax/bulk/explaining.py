@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,6 @@ from typing import Unpack
 
 from encoders import Encoder, EncoderError
 from encoders.values import described, is_whole
-from relax.bulk.crew import Crew, here
 from relax.bulk.defaults import NUMBERS, SHARD
 from relax.bulk.folder import RECORD
 from relax.bulk.listing import Changes, Listed, up_to_date
@@ -20,7 +19,8 @@ from relax.bulk.plan import Plan
 from relax.bulk.record import check_same, read_record, record_of, write_record
 from relax.bulk.shards import sweep_unnamed
 from relax.bulk.store import StoredMaps, load_maps
-from relax.bulk.work import Worker
+from relax.bulk.work import Worker, here, work_of
+from relax.crew import Crew
 from relax.estimators.budget import Progress
 from relax.io.sources import write_passed_over
 from relax.keywords import ExplainKeywords, shows
@@ -122,14 +122,18 @@ def run(
         damaged = standing.damaged
         try:
             if crew is not None and crew.needs_ray:
-                steps = crew.work(folder, settings, retry_failed, standing.pending)
+                steps = _by_crew(crew, encoder, folder, settings, retry_failed, standing.pending)
             else:
                 steps = here(Worker(folder, encoder, settings, retry_failed=retry_failed), standing.pending)
             with closing(steps):  # so that Ctrl-C ends them before what is done is counted
                 _count(steps, before, plan.pictures, progress)
         finally:
             sweep_unnamed(folder)
-            about = {"command": command, "changes": vars(changes), "workers": 1 if crew is None else crew.workers}
+            about = {
+                "command": command,
+                "changes": vars(changes),
+                **({"workers": 1} if crew is None else crew.record()),
+            }
             write_manifest(folder, plan, about)
             standing = Standing.of(folder, plan, check=False)
             write_passed_over(folder, [*listed.passed_over, *standing.passed_over(plan)])
@@ -164,6 +168,15 @@ def _prepare(
     listed = Listed.of(named, leave_out=folder)
     write_record(folder, record)
     return *up_to_date(folder, listed, shard), listed
+
+
+def _by_crew(
+    crew: Crew, encoder: Encoder, folder: Path, settings: Settings, retry_failed: bool, shards: Sequence[int]
+) -> Generator[int, None, None]:
+    """The number of pictures of each shard, as it is done by a worker."""
+    with closing(crew.each(encoder, partial(work_of, folder, settings, retry_failed), shards)) as answers:
+        for answer in answers:
+            yield answer["pictures"]
 
 
 def _count(steps: Iterable[int], before: int, total: int, progress: Progress | None) -> None:

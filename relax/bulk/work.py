@@ -11,7 +11,7 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from relax.bulk.shards import (
     write_part,
     write_shard,
 )
+from relax.cluster import Work
 from relax.files import WriteError
 from relax.io.images import name_of
 from relax.method import WatchImage, image_watcher
@@ -187,3 +188,15 @@ def _reason(address: str, error: Exception) -> str:
     """What went wrong, in one line, without the name of the picture."""
     text = str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"
     return " ".join(text.removeprefix(f"{name_of(address)}: ").split())
+
+
+def here(worker: Worker, shards: Sequence[int]) -> Generator[int, None, None]:
+    """The pictures of the shards one by one, in this process."""
+    for number in shards:
+        yield from worker.steps(number)
+
+
+def work_of(folder: Path, settings: Settings, retry_failed: bool, encoder: Encoder) -> Work[int]:
+    """What a worker of a crew does with the number of a shard: arguments as for `Worker`."""
+    worker = Worker(folder, encoder, settings, retry_failed=retry_failed)
+    return lambda number: {"pictures": sum(worker.steps(number))}

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from relax.bulk.explaining import Result
 
-BULK_PANEL = "Many images"
-
 
 def explain_in_shards(
     images: Sequence[str],
@@ -49,9 +47,9 @@ def explain_in_shards(
     Raises:
         Stopped: On Ctrl-C, with the command that goes on.
     """
-    from relax.bulk.crew import Crew
     from relax.bulk.explaining import run
     from relax.cli.prepare import encoder_of, prepared
+    from relax.crew import Crew
 
     start = time.monotonic()
     with usage_errors(debug=debug, of_images=True):

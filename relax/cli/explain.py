@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.bulk.defaults import SHARD
-from relax.cli.bulk import BULK_PANEL, explain_in_shards
+from relax.cli.bulk import explain_in_shards
 from relax.cli.console import DONE, SOME_FAILED, UsageError
 from relax.cli.early import all_absent
 from relax.cli.options import (
+    BULK_PANEL,
     DEFAULT_OUT,
     ESTIMATION,
     EXECUTION,
@@ -32,7 +33,9 @@ from relax.cli.options import (
     Out,
     Panels,
     Quiet,
+    RayAddress,
     ThemeName,
+    Workers,
     option_name,
 )
 from relax.cli.usage import choice, listed, takes, usage_errors
@@ -155,25 +158,8 @@ def explain(
     shard: Annotated[
         int, typer.Option(metavar="N", help="Pictures in a Parquet file.", min=1, rich_help_panel=BULK_PANEL)
     ] = SHARD,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Processes that explain, by Ray (the extra 'ray'); the maps do not depend on it. Implies --no-figure.",
-            min=1,
-            show_default="1",
-            rich_help_panel=BULK_PANEL,
-        ),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="A Ray cluster, such as 10.0.0.5:6379, or auto for one on this machine; its machines see pictures and "
-            "--out under the same paths. Implies --no-figure.",
-            rich_help_panel=BULK_PANEL,
-        ),
-    ] = None,
+    workers: Workers = None,
+    ray: RayAddress = None,
     numbers: Annotated[
         str,
         typer.Option(
@@ -190,7 +176,7 @@ def explain(
 
     Parts of the image are hidden at random, thousands of times; a part is important if showing it keeps the embedding
     close. Writes for each image a figure (.png, .svg or .pdf), the maps (.npz) and their provenance (.json); after
-    Ctrl-C those of the masks so far. With --no-figure, one set of files for all images instead.
+    Ctrl-C those of the masks so far. With --no-figure, --workers or --ray, one set of files for all images instead.
     """
     if neighbours is not None and not trust:
         raise UsageError("--neighbours needs --trust")

@@ -23,10 +23,11 @@ from relax.plotting.themes import THEMES
 from relax.settings import ESTIMATORS, MAX_MASKS, PRESETS
 from similarity.measures import MEASURES
 
-QUESTION_PANEL, HIDING_PANEL, RUN_PANEL, OUT_PANEL = (
+QUESTION_PANEL, HIDING_PANEL, RUN_PANEL, BULK_PANEL, OUT_PANEL = (
     "What is explained",
     "What is hidden",
     "How it is computed",
+    "Many images",
     "What is written",
 )
 
@@ -61,6 +62,28 @@ Quiet = Annotated[
     typer.Option("--quiet", help="No progress and no summary; errors are still printed.", rich_help_panel=OUT_PANEL),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=OUT_PANEL)]
+
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        help="Processes that share the work, by Ray (the extra 'ray'); the result does not depend on it.",
+        min=1,
+        show_default="1",
+        rich_help_panel=BULK_PANEL,
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="A Ray cluster, such as 10.0.0.5:6379, or auto for one on this machine; its machines see pictures and "
+        "--out under the same paths. One worker for each GPU, or else for each CPU, unless --workers says how many.",
+        rich_help_panel=BULK_PANEL,
+    ),
+]
 
 
 def _rows(rows: Mapping[str, str]) -> str:

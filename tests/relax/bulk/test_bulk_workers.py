@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from relax.bulk import crew as module
-from relax.bulk.crew import Crew
-from relax.bulk.explaining import explain_all
+from relax import crew as module
+from relax.bulk.explaining import _by_crew, explain_all
 from relax.cluster import check_workers
+from relax.crew import Crew
 from relax.files import WriteError
 from relax.settings import Settings
 from tests.relax.bulk.test_bulk_run import FAST, Colours, files, picture
@@ -68,14 +68,15 @@ def test_two_workers_of_which_one_is_killed_leave_the_same_files(photos, tmp_pat
 @pytest.mark.parametrize(("place", "error"), [("shards", WriteError), (None, module.EncoderError)])
 def test_what_a_worker_cannot_do_is_raised_here(photos, tmp_path, monkeypatch, place, error):
     """The ways of an error to this process, without another one."""
-    monkeypatch.setattr(module, "spread", lambda make, items, *_: map(make(), items))
+    monkeypatch.setattr(module, "spread", lambda make, items, *_: (work(item) for work in [make()] for item in items))
     monkeypatch.setattr(module, "check_workers", lambda *_: None)
     explain_all(photos / "0.png", Colours(), out=tmp_path / "out", **FAST)
     if place:
         (tmp_path / "out" / place).rename(tmp_path / "away")
         (tmp_path / "out" / place).touch()
     encoder = Colours() if place else Colours.__call__
-    steps = Crew(2, None, lambda: module_loaded(encoder)).work(tmp_path / "out", Settings.of(FAST), False, [0])
+    crew = Crew(2, None, lambda: module_loaded(encoder))
+    steps = _by_crew(crew, module_loaded(Colours()), tmp_path / "out", Settings.of(FAST), False, [0])
 
     with pytest.raises(error, match=r"shards.* cannot be written" if place else "has another name in a worker"):
         next(steps)
