@@ -19,6 +19,7 @@ Source: control variates, Hammersley & Handscomb, "Monte Carlo Methods" (1964), 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, reduce
 from itertools import product
@@ -31,6 +32,7 @@ from torch.nn import functional as F
 from masking.grid import RandomGrid, spread
 
 SHIFTS = 256  # points of the midpoint rule over one cell
+KEPT = 2**25  # bytes of features of masks that no encoder sees, which are the same for each picture
 
 
 @dataclass(frozen=True)
@@ -42,20 +44,39 @@ class _Dimensions:
         most_with_pairs: Cells along a side, above which products would outnumber the masks and are left out.
         lattice: Shifts along each axis, where averages are estimated.
         pairs: The sum over pairs of regions, as einsum writes it.
+        grids: The sum of a grid for each shift along the last axis, enlarged to pixels, as einsum writes it.
     """
 
     neighbours: tuple[tuple[int, ...], ...]
     most_with_pairs: int
     lattice: int
     pairs: str
+    grids: str
 
 
 DIMENSIONS = {
     # Itself, right, below, two diagonals.
-    2: _Dimensions(((0, 0), (0, 1), (1, 0), (1, 1), (1, -1)), 16, 16, "yac,xbd,abcd->yx"),
+    2: _Dimensions(((0, 0), (0, 1), (1, 0), (1, 1), (1, -1)), 16, 16, "yac,xbd,abcd->yx", "sab,sxb,ya->yx"),
     # Itself, right, below, behind: with diagonals there would be ten more, and seven cells are 343 regions.
-    3: _Dimensions(((0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)), 7, 8, "zad,ybe,xcf,abcdef->zyx"),
+    3: _Dimensions(
+        ((0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)), 7, 8, "zad,ybe,xcf,abcdef->zyx", "sabc,sxc,yb,za->zyx"
+    ),
 }
+
+
+@dataclass(frozen=True)
+class _Unseen:
+    """Masks of all shifts along the last axis, and one shift along those before it.
+
+    Attributes:
+        cells: (patterns, shifts, points, points) bool, or points^3 of a volume.
+        features: (patterns * shifts, features).
+        of_pixels: Weights of the grid points in the pixels of each axis, see `spread`.
+    """
+
+    cells: Tensor
+    features: Tensor
+    of_pixels: list[Tensor]
 
 
 class GridSurrogate:
@@ -85,6 +106,7 @@ class GridSurrogate:
         places = ([regions // power % grid.cells for power in powers] for regions in (self.first, self.second))
         along = (pairs[first, second] for pairs, first, second in zip(self.pairs, *places, strict=True))
         self.mean_of_products = reduce(torch.mul, along, torch.tensor(self.spread, dtype=torch.float64))
+        self._kept: tuple[int, list[_Unseen]] = 0, []  # how many patterns, and their masks
 
     def features(self, start: int, stop: int) -> Tensor:
         """(N, features) of masks `start` to `stop - 1`: regions, then products of neighbours, each with mean zero."""
@@ -134,25 +156,41 @@ class GridSurrogate:
     def _contribution_of_products(self, weights: Tensor, shares: Tensor, patterns: int) -> Tensor:
         """(H, W): mask-weighted mean of g^2 minus that of its single-region part squared; `patterns` per shift."""
         grid, linear, lattice = self.grid, self.linear, self.dimensions.lattice
+        result = torch.zeros(grid.image_size, dtype=torch.float64, device=self.device)
+        for unseen in self._unseen(patterns):
+            total, single = unseen.features @ weights.mT, unseen.features[:, :linear] @ weights[:, :linear].mT
+            difference = ((total.square() - single.square()) @ shares).view(patterns, lattice)
+            weighted = torch.einsum("ns,ns...->s...", difference, unseen.cells.double()) / (patterns * grid.keep)
+            result += torch.einsum(self.dimensions.grids, weighted, *reversed(unseen.of_pixels))
+        shifts: int = lattice**grid.axes
+        return result / shifts
+
+    def _unseen(self, patterns: int) -> list[_Unseen] | Iterator[_Unseen]:
+        """Masks that no encoder sees, `patterns` per shift: kept for the next picture where they are few."""
+        masks = patterns * self.dimensions.lattice**self.grid.axes
+        if masks * (self.linear + len(self.first)) * 8 > KEPT:
+            return self._drawn_unseen(patterns)
+        known, kept = self._kept
+        if known != patterns:
+            kept = list(self._drawn_unseen(patterns))
+            self._kept = patterns, kept
+        return kept
+
+    def _drawn_unseen(self, patterns: int) -> Iterator[_Unseen]:
+        """All shifts along the last axis at once, for each shift along those before it."""
+        grid, lattice = self.grid, self.dimensions.lattice
         steps = (torch.arange(lattice, device=self.device).double() + 0.5) / lattice
         hats = [grid.hats(grid.positions(pixels, steps)).double() for pixels in grid.image_size]
         regions = [_regions(of_axis, grid.cells) for of_axis in hats]
         generator = torch.Generator().manual_seed(grid.seed)
-        result = torch.zeros(grid.image_size, dtype=torch.float64, device=self.device)
-        # All shifts along the last axis at once, for each shift along those before it.
         for shift in product(range(lattice), repeat=grid.axes - 1):
             uniform = torch.rand(patterns, lattice, *grid.table, generator=generator, dtype=torch.float64)
-            cells = (uniform < grid.keep).double().to(self.device)
+            cells = (uniform < grid.keep).to(self.device)
             of_regions, of_pixels = (
                 [*(factors[axis][step] for axis, step in enumerate(shift)), factors[-1]] for factors in (regions, hats)
             )
-            features = self._features(spread(cells - grid.keep, of_regions).flatten(0, 1))
-            total, single = features @ weights.mT, features[:, :linear] @ weights[:, :linear].mT
-            difference = ((total.square() - single.square()) @ shares).view(patterns, lattice)
-            weighted = torch.einsum("ns,ns...->s...", difference, cells) / (patterns * grid.keep)
-            result += spread(weighted, of_pixels).sum(0)
-        shifts: int = lattice**grid.axes
-        return result / shifts
+            features = self._features(spread(cells.double() - grid.keep, of_regions).flatten(0, 1))
+            yield _Unseen(cells, features, of_pixels)
 
     def _of_pairs(self, weights: Tensor) -> Tensor:
         """Mask-weighted mean of sum(weights f f') minus its mean: (regions, regions) to (H, W)."""

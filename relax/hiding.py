@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import cast
 
 import torch
@@ -74,7 +75,10 @@ def grid_surrogate(hiding: Hiding, estimator: str, source: MaskSource, device: t
             cells = int(most ** (1 / source.axes))
             raise ValueError(f'estimator "controlled" takes at most {cells} cells for volumes; got {source.cells}')
         return None
-    return GridSurrogate(source, device)
+    return _surrogate(source, device)
+
+
+_surrogate = lru_cache(maxsize=2)(GridSurrogate)  # what it keeps serves all pictures whose masks are the same
 
 
 def fill_pixels(hiding: Hiding, view: Tensor, encoder: Encoder, *, resized: bool) -> Tensor:

@@ -158,7 +158,7 @@ class _Fold:
 def _estimate(surrogate: Surrogate, scores: Tensor, first: int) -> _Maps:
     middle = scores.mean()
     centred = scores - middle
-    fits = _Fits(surrogate, len(scores), first)
+    fits = _fits_of(surrogate, len(scores), first)
     folds, explained = fits.best(centred)
     residuals = fits.residuals(folds, centred)
     squared = centred.square() - fits.squares_of(folds)
@@ -233,6 +233,20 @@ class _Fits:
                 if (len(self._kept) + 1) * x.nbytes <= KEPT:
                     self._kept[first] = x
             yield first, x
+
+
+_last: dict[Any, _Fits] = {}
+
+
+def _fits_of(surrogate: Surrogate, count: int, first: int) -> _Fits:
+    """Those of the last picture, which depend on the masks alone, if it had the same; large ones are not kept."""
+    key = (surrogate, count, first)
+    if (fits := _last.get(key)) is None:
+        fits = _Fits(*key)
+        _last.clear()
+        if fits.ridges.roots.nbytes <= KEPT:
+            _last[key] = fits
+    return fits
 
 
 class _Ridges:
