@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ Item = TypeVar("Item")
 Work: TypeAlias = Callable[[Item], dict[str, Any]]
 """Does one item, and says how it went, as JSON types."""
 INSTALL = 'several workers need Ray; install it with: pip install "relax-explainer[ray]"'
+SECONDS = 10.0  # until a machine that does not answer is none
 STORE_BYTES = 1 << 30  # of memory at most for what is sent between the processes of one machine
 
 
@@ -30,11 +32,14 @@ def check_workers(workers: int | None, address: str | None) -> None:
     Raises:
         ValueError: If it is no number of workers.
         ImportError: If Ray is needed and is not installed.
+        ConnectionError: If nothing answers at the address.
     """
     if workers is not None and not is_whole(workers, 1):
         raise ValueError(f"workers must be a number of processes, 1 or more; got {described(workers)}")
     if needs_ray(workers, address):
         _ray()
+    if address is not None:
+        _check_answers(address)
 
 
 def needs_ray(workers: int | None, address: str | None) -> bool:
@@ -104,26 +109,49 @@ def connected(workers: int | None, address: str | None) -> Iterator[Any]:
     """Ray with a cluster, as for `spread`, which inside the block uses it rather than one of its own."""
     ray = _ray()
     started = not ray.is_initialized()
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    if started and address is None:
-        ray.init(
-            address="local",
-            num_cpus=workers,
-            object_store_memory=STORE_BYTES,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _system_config={"worker_niceness": 0},  # its own 15 starves them on a machine that does other things
-        )
-    elif started:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray takes it for itself, and would keep it
+    with _sigterm_as_it_was():
+        if started and address is None:
+            ray.init(
+                address="local",
+                num_cpus=workers,
+                object_store_memory=STORE_BYTES,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _system_config={"worker_niceness": 0},  # its own 15 starves them on a machine that does other things
+            )
+        elif started:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     try:
         yield ray
     finally:
         if started:
             ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Refuse a host and port at which nothing listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    if not host or not port.isdecimal():  # "auto"
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(
+            f"ray must be the address of a Ray cluster that runs, HOST:PORT as `ray start --head` says it; nothing "
+            f"answers at {address} ({one_line(error)})"
+        ) from None
+
+
+@contextmanager
+def _sigterm_as_it_was() -> Iterator[None]:
+    """Ray takes SIGTERM for itself when it starts, also when it cannot, and would keep it."""
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)
 
 
 def _ray() -> Any:

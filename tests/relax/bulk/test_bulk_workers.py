@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from relax import cluster
 from relax import crew as module
 from relax.bulk.explaining import _by_crew, explain_all
 from relax.cluster import check_workers
@@ -63,6 +64,23 @@ def test_two_workers_of_which_one_is_killed_leave_the_same_files(photos, tmp_pat
     assert files(tmp_path / "two") == files(tmp_path / "one")
     assert not (tmp_path / "two" / "parts").exists()
     assert signal.getsignal(signal.SIGTERM) is on_sigterm
+
+
+def test_ray_that_cannot_start_leaves_sigterm_as_it_was(monkeypatch):
+    pytest.importorskip("ray", reason="the extra [ray] is not installed")
+    monkeypatch.setattr(cluster, "STORE_BYTES", 1)  # less than Ray takes
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+
+    with pytest.raises(ValueError, match="object store"):
+        next(cluster.spread(dict, [0], workers=2))
+
+    assert signal.getsignal(signal.SIGTERM) is on_sigterm
+
+
+def test_an_address_at_which_nothing_listens_is_refused_at_once():
+    pytest.importorskip("ray", reason="the extra [ray] is not installed")
+    with pytest.raises(ConnectionError, match=r"HOST:PORT .* nothing answers at 127\.0\.0\.1:1 \(.*refused"):
+        check_workers(None, "127.0.0.1:1")
 
 
 @pytest.mark.parametrize(("place", "error"), [("shards", WriteError), (None, module.EncoderError)])
