@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from encoders.kinds import BUNDLED, ITEMS, KINDS, RANDOM_EXAMPLE, RANDOM_WHAT, SpecKind, random_forms, resolve
+from encoders.kinds import BUNDLED, ITEMS, KINDS, RANDOM_EXAMPLE, RANDOM_WHAT, SpecKind, random_forms
+from encoders.names import names_of
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,6 @@ def _by_name(pattern: str) -> list[EncoderRow]:
         EncoderRow(f"{kind.prefix}:{name}", f"{kind.prefix}, pretrained", "fetched once")
         for kind in KINDS
         if kind.names
-        for name in resolve(kind.names)()
+        for name in names_of(kind).pretrained
         if fnmatchcase(name.lower(), shell_pattern)
     ]

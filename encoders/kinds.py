@@ -69,7 +69,7 @@ class SpecKind:
         arguments: Whether further items are allowed, which are arguments of the network's own constructor or entry
             point.
         architecture: Whether the spec may stand as arch= of a `file:` spec.
-        names: "module:function" that lists the pretrained networks of this kind; "" where there is no list.
+        names: "module:function" of the `encoders.names.Names` of its library; "" where there are none.
         classifier: "module:function" of the `encoders.contract.Classifier`, which gives the network with its own
             classifier; "" where there is none.
         file: What kind of file the name is the path of, see `encoders.places`: "checkpoint" or "graph"; "" of none.

@@ -23,12 +23,12 @@ from encoders.contract import Built
 from encoders.errors import EncoderError, one_line
 from encoders.files import read_json
 from encoders.items import size_of
-from encoders.libraries import fetching, unknown_name
+from encoders.libraries import fetching
+from encoders.names import TIMM_ELSEWHERE, Names, check_name, known_names
 from encoders.parsing import Spec
 from encoders.preprocess import Preprocess
 
-HUBS = ("hf-hub:", "hf_hub:")  # timm's own schemes
-LOCAL = "local-dir:"
+LOCAL, *HUBS = TIMM_ELSEWHERE
 
 
 def build_timm(spec: Spec) -> Built:
@@ -63,8 +63,8 @@ def timm_network(spec: Spec, **factory: Any) -> nn.Module:
     name, pretrained = spec.name, spec.pretrained
     if name.startswith(LOCAL):
         name = _checked_folder(name, pretrained)
-    elif not name.startswith(HUBS):
-        _check_timm_name(name, pretrained)
+    else:
+        check_name("timm", name, pretrained, known_names(spec.kind, timm_names()))
     arguments, size = arguments_of(spec), size_of(spec.items)
     arguments.pop("img_size", None)
     channels_of(arguments)
@@ -79,9 +79,9 @@ def timm_network(spec: Spec, **factory: Any) -> nn.Module:
         return _create_timm(spec, partial(create, pretrained=pretrained), arguments, size)
 
 
-def timm_names() -> list[str]:
-    """Every pretrained network of timm."""
-    return list(timm.list_pretrained())
+def timm_names() -> Names:
+    """The networks of timm."""
+    return Names(tuple(timm.list_models()), tuple(timm.list_pretrained()), tuple(timm.models.get_deprecated_models()))
 
 
 def timm_preprocess(name: str, config: dict[str, Any]) -> Preprocess:
@@ -180,17 +180,3 @@ def _card(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise EncoderError(f"{str(file)!r} must be JSON; got {one_line(error, 80)}: save the model again") from error
     return content if isinstance(content, dict) else {}
-
-
-def _check_timm_name(name: str, pretrained: bool) -> None:
-    base, _, tag = name.partition(".")
-    if not timm.is_model(base):
-        raise EncoderError(unknown_name(f"timm:{name}", base, timm.list_models()))
-    tagged = sorted({*timm.list_pretrained(f"{base}.*"), *timm.list_pretrained(base)})
-    if tag and name not in tagged:
-        raise EncoderError(unknown_name(f"timm:{name}", name, tagged))
-    if pretrained and not tagged:
-        raise EncoderError(
-            f"encoder 'timm:{name}' has no pretrained weights in timm: load your own with file:PATH?arch={base}, "
-            f"or random ones with random:timm:{base}"
-        )

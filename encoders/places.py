@@ -1,15 +1,16 @@
-"""The files that specs name: are they there? Asked before torch is loaded, and again by who reads them."""
+"""What specs name, files and networks: is it there? Asked before torch is loaded, and again by who reads it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from encoders.errors import EncoderError, one_line
-from encoders.parsing import Spec, parse_spec
+from encoders.names import check_name, remembered
+from encoders.parsing import Spec, parse_architecture, parse_spec
 
 
 def check_spec(text: str) -> Spec:
-    """Take a spec apart, and see that the file is there which it names, if it names one.
+    """Take a spec apart, and see that what it names is there, the file, or the network as far as names are remembered.
 
     Raises:
         EncoderError: As `parse_spec`, or if it is not there.
@@ -17,7 +18,15 @@ def check_spec(text: str) -> Spec:
     spec = parse_spec(text)
     if spec.kind.file:
         {"checkpoint": check_checkpoint, "graph": check_graph}[spec.kind.file](spec)
+    check_network(parse_architecture(spec.items["arch"], {}) if spec.kind.file == "checkpoint" else spec)
     return spec
+
+
+def check_network(spec: Spec) -> None:
+    """Refuse a spec whose library does not have its network, if that is known without the library."""
+    names = remembered(spec.kind) if spec.kind.names else None
+    if names is not None:
+        check_name(spec.kind.prefix, spec.name, spec.pretrained, names)
 
 
 def check_checkpoint(spec: Spec) -> None:

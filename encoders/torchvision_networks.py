@@ -22,7 +22,8 @@ from encoders.contract import Built
 from encoders.errors import EncoderError
 from encoders.items import size_of
 from encoders.layers import CLASSIFIERS, first_convolution
-from encoders.libraries import fetching, unknown_name
+from encoders.libraries import fetching
+from encoders.names import Names, check_name, known_names
 from encoders.parsing import Spec
 from encoders.transforms import read_transform
 
@@ -54,9 +55,8 @@ def torchvision_network(spec: Spec) -> tuple[nn.Module, Any]:
     Raises:
         EncoderError: If torchvision has no such classifier, its weights cannot be had, or it takes no such argument.
     """
-    name, names = spec.name, torchvision_names()
-    if name not in names:
-        raise EncoderError(unknown_name(f"torchvision:{name}", name, names))
+    name = spec.name
+    check_name("torchvision", name, spec.pretrained, known_names(spec.kind, torchvision_names()))
     weights = torchvision.models.get_model_weights(name).DEFAULT
     arguments, size = arguments_of(spec), size_of(spec.items)
     arguments.pop("img_size", None)
@@ -78,9 +78,10 @@ def torchvision_network(spec: Spec) -> tuple[nn.Module, Any]:
     return network, weights
 
 
-def torchvision_names() -> list[str]:
+def torchvision_names() -> Names:
     """Every classifier of torchvision; all have weights."""
-    return list(torchvision.models.list_models(module=torchvision.models))
+    names = tuple(torchvision.models.list_models(module=torchvision.models))
+    return Names(names, names)
 
 
 def pool_with_torchvision(network: nn.Module, pooling: str, name: str) -> None:

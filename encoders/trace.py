@@ -24,7 +24,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
 from encoders.encoder import Encoder
@@ -245,6 +244,8 @@ def _example(encoder: Encoder) -> Tensor:
 
 def _calls(encoder: Encoder, run: Callable[[], object]) -> list[Call]:
     """Every call of a module that returned a tensor, in the order in which they ended."""
+    from torch.utils.flop_counter import FlopCounterMode  # which imports triton, and takes longer than 100 masks
+
     calls: list[Call] = []
     counter = FlopCounterMode(display=False)
     started: dict[str, list[int]] = defaultdict(list)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from encoders import names
+
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -15,6 +17,14 @@ def ctrl_c_counts():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def names_are_remembered_for_the_tests_alone(tmp_path_factory):
+    """Names of networks, otherwise in the user's cache."""
+    before, names.FOLDER = names.FOLDER, tmp_path_factory.mktemp("names")
+    yield
+    names.FOLDER = before
 
 
 @pytest.fixture(scope="module")

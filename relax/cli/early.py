@@ -6,7 +6,8 @@ Nothing is read here. What passes may still be refused by what reads it, in the 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from encoders.places import check_spec
@@ -20,10 +21,31 @@ from relax.io.sources import names_several
 from relax.text import PROMPT
 
 NO_FILE = "no such file"
+NO_FILE_OR_FOLDER = "no such file or folder"
+NO_ARCHIVE = "{0} holds no archive: run relax index DIR --out {0}"
+FOLDERS = {  # parameters of commands that name pictures, a folder, an archive or a table, as people call them
+    "archive": "ARCHIVE",
+    "concepts": "CONCEPTS",
+    "folder": "DIR",
+    "images": "DIR",
+    "pictures": "PICTURES",
+    "concept": "--concept",
+    "corpus": "--corpus",
+    "embedding_of": "--embedding-of",
+    "foil": "--foil",
+    "metadata": "--metadata",
+    "neighbours": "--neighbours",
+    "random": "--random",
+    "real": "--real",
+    "reference": "--reference",
+    "spectrum": "--spectrum",
+    "strange": "--strange",
+    "truth": "--truth",
+}
 
 
 def check_early(values: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    """Refuse an encoder spec that cannot be one, and further pictures that are not there.
+    """Refuse an encoder spec that cannot be one, and further pictures, folders and files that are not there.
 
     Args:
         values: Of the command's own parameters by name; those of encoders are "encoder" and "encoders".
@@ -42,9 +64,32 @@ def check_early(values: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         named = [source for source in options.get(name) or [] if not source.startswith(PROMPT)]
         for path in absent(named):
             raise UsageError(f"{discreet_name(path)}: {NO_FILE}")
+    for name, called in FOLDERS.items():
+        value = values.get(name)
+        check_named(called, *(value if isinstance(value, list) and name == "concept" else [value]))
+    for name, file in FILES.items():
+        value = options.get(name)
+        if isinstance(value, str) and not file(value):
+            raise UsageError(f"--{name} {discreet_name(value)}: {NO_FILE}")
     fill = options.get("fill")
     if isinstance(fill, str) and fill not in FILLS and absent([fill]):
         raise no_fill(f"{fill}: {NO_FILE}")
+
+
+def check_named(called: str, *named: object) -> None:
+    """Refuse what a parameter names if it is not there; what is neither text nor a path names nothing.
+
+    Args:
+        called: The parameter, as people call it.
+        named: Files, folders, tables, archives, or several pictures at once.
+
+    Raises:
+        UsageError: Names both.
+    """
+    paths = [os.fspath(each) for each in named if isinstance(each, str | os.PathLike)]
+    for path in absent([path for path in paths if not path.startswith(PROMPT)]):
+        shown = discreet_name(path)
+        raise UsageError(NO_ARCHIVE.format(shown) if called == "ARCHIVE" else f"{called} {shown}: {NO_FILE_OR_FOLDER}")
 
 
 def no_fill(reason: object) -> UsageError:
@@ -82,4 +127,24 @@ def check_there(*images: str) -> None:
 def _there(address: str) -> bool:
     """Whether it may be there: patterns are not looked up, nor what lies in a store."""
     path, kind, _ = split_choice(address)
-    return kind is not None or os.path.lexists(path) or is_elsewhere(address) or names_several(address)
+    if kind is not None or os.path.lexists(path) or is_elsewhere(address) or names_several(address):
+        return True
+    return os.path.lexists(_before_choice(address))
+
+
+def _before_choice(address: str) -> str:
+    """The file of FILE#CHOICE, of whatever kind, with ~ written out."""
+    return os.path.expanduser(address.rpartition("#")[0] or address)
+
+
+def _head_there(address: str) -> bool:
+    stem = os.path.expanduser(address)
+    return address == "network" or any(os.path.lexists(stem + ending) for ending in ("", ".json", ".safetensors"))
+
+
+def _region_there(address: str) -> bool:
+    return bool(_BOX.fullmatch(address)) or _there(address)
+
+
+_BOX = re.compile(r"[-+\d.eE,\s]+")  # left, top, right, bottom, right or wrong
+FILES: dict[str, Callable[[str], bool]] = {"head": _head_there, "within": _region_there, "direction": _there}

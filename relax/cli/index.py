@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.cli.console import DONE, SOME_FAILED, Stopped, complain, plain_table, print_table, progress_bar
-from relax.cli.early import check_there
+from relax.cli.early import check_named, check_there
 from relax.cli.options import EXECUTION, OUT_PANEL, SEVERAL, Debug, EncoderSpec, Quiet
 from relax.cli.usage import choice, takes, usage_errors
 from relax.io.choice import discreet_name, name_within
@@ -134,13 +134,14 @@ def search(
     One per line: similarity, path. The query is embedded with the archive's encoder.
     """
     check_there(str(image))
-    from relax.archive.archive import load_archive
-
     with usage_errors(debug=debug, of_images=True):
         if names_several(image):
             raise ValueError(f"IMAGE must be one picture, such as scan.dcm#frame=3; got {discreet_name(str(image))}")
         if sheet is not None:
             check_sheet(sheet, image)
+        check_named("ARCHIVE", archive)
+        from relax.archive.archive import load_archive
+
         hits = load_archive(archive).search(image, k)
         if sheet is not None:
             hits.save(sheet)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.cli.console import DONE, progress_bar
+from relax.cli.early import check_there
 from relax.cli.options import (
     DEFAULT_OUT,
     IMAGE_HELP,
@@ -112,6 +113,7 @@ def inside(
     how its number came about; IMAGE-inside.png, a figure; and IMAGE-inside.json. The encoder must be one whose layers
     torch sees: not an ONNX graph or a function.
     """
+    check_there(image)
     with usage_errors(debug=debug):
         choice("--effect", effect, EFFECTS)
         choice("--factors", factors, FACTORS)

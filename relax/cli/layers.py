@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.cli.console import DONE, UsageError, plain_table, print_table
+from relax.cli.early import check_early
 from relax.cli.usage import usage_errors
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
@@ -46,6 +47,7 @@ def layers(
     In the order in which they run, as one forward pass shows it; a layer comes before the one that it is part of. The
     compute is multiply-adds of products and convolutions.
     """
+    check_early({"encoder": encoder}, {})
     from relax.listing import layers as layers_of
 
     with usage_errors(debug=debug):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.cli.console import DONE, Stopped, complain, progress_bar
+from relax.cli.early import check_early
 from relax.cli.options import (
     DEFAULT_OUT,
     OUT_PANEL,
@@ -64,6 +65,7 @@ def filters(
 
     Grey is a weight of 0; the scale is said. Writes filters.png, .npz, .csv and .json.
     """
+    check_early({"encoder": encoder}, {})
     with usage_errors(debug=debug, of_images=True, own=OPTIONS):
         from relax.units.filters import filters as pictures_of
 

@@ -15,6 +15,7 @@ import encoders
 from encoders import EncoderError, available, kinds, load
 from encoders.contract import Built
 from encoders.kinds import KINDS, RANDOM_WHAT, SpecKind, forms, random_forms, resolve
+from encoders.names import Names
 from encoders.parsing import Spec, parse_architecture, parse_spec
 from encoders.preprocess import Preprocess
 
@@ -144,8 +145,8 @@ def build_stub(spec: Spec) -> Built:
     return Built(network, Preprocess(size=(160, 160), mean=(0.5,), std=(float(spec.name),)), channels=1)
 
 
-def stub_names() -> list[str]:
-    return ["0.25"]
+def stub_names() -> Names:
+    return Names(("0.25",), ("0.25",))
 
 
 def test_a_new_kind_is_one_row_and_its_builder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,7 +129,7 @@ def test_too_few_images_that_can_be_read_end_the_command(here, capsys):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["nowhere"], "images must be a folder per class or a CSV; got 'nowhere', which is not there"),
+        (["nowhere"], "DIR nowhere: no such file or folder"),
         (["photos/red"], "photos/red must hold one folder of images per class"),
         (["few"], "every class needs at least 5 images; 'a' has 1"),
         (["one"], "classes must be at least 2 to tell apart; got a"),

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ HEAVY = {
     *("numpy", "torch", "torch._dynamo", "torchvision", "timm", "sympy", "scipy", "skimage", "sklearn", "pandas"),
     *("matplotlib", "pyarrow", "faiss", "captum", "transformers", "open_clip", "onnxruntime", "pydicom", "nibabel"),
     "h5py",
+    "triton",
 }
 CHEAP = {  # commands, with their exit codes
     "--help": 0,
@@ -37,11 +39,36 @@ CHEAP = {  # commands, with their exit codes
     "index photos --encoder onnx:nowhere.onnx": 2,
     "explain cat.png --reference nowhere.png": 2,
     "explain cat.png --fill gold": 2,
+    "explain cat.png --head nowhere": 2,
+    "explain cat.png --within nowhere.png": 2,
+    "explain cat.png --direction nowhere.npz#weight&row=3": 2,
+    "explain cat.png --trust --neighbours nowhere": 2,
+    "explain cat.png --encoder timm:resnet5o": 2,
+    "explain cat.png --encoder file:cat.png?arch=torchvision:resnet5o": 2,
+    "encoders resnet50": 0,
+    "layers timm:resnet5o": 2,
+    "inside nowhere.png": 1,
+    "index nowhere --out archive": 2,
+    "search nowhere cat.png": 2,
+    "audit nowhere": 2,
+    "evaluate nowhere": 2,
+    "head train nowhere --out head": 2,
+    "influence mixture nowhere cat.png": 2,
+    "influence head . nowhere.png": 2,
+    "influence head . cat.png --head nowhere": 2,
+    "influence rules . --metadata nowhere.csv": 2,
+    "concepts find nowhere": 2,
+    "concepts tcav . --concept nowhere --random .": 2,
+    "units filters timm:resnet5o": 2,
+    "units exciting default nowhere": 2,
+    "units maximise default --embedding-of nowhere.png": 2,
     "metrics": 0,  # the last, since its table imports numpy
 }
 PROBE = """
-import json, sys, relax
+import json, sys, relax, pathlib
+from encoders import names
 from relax.cli.app import run
+names.FOLDER = pathlib.Path("names")
 heavy, commands, explain = json.loads(sys.argv[1])
 def step(action):
     answer = action()
@@ -62,6 +89,10 @@ def found(tmp_path_factory):
     Image.new("RGB", (60, 40), "teal").save(folder / "cat.png")
     explain = ["explain", "cat.png", "--masks", "8", "--cells", "3", "--quiet", "--device", "cpu"]
     asked = json.dumps([sorted(HEAVY), list(CHEAP), explain])
+    (folder / "names").mkdir()  # the names of networks, as earlier commands left them
+    for library in ("timm", "torchvision"):
+        names = {"networks": ["resnet50"], "pretrained": ["resnet50"], "earlier": []}
+        (folder / "names" / f"{library}-{version(library)}.json").write_text(json.dumps(names))
     surroundings = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", PROBE, asked], cwd=folder, env=surroundings, check=True, capture_output=True)
     return json.loads((folder / "found.json").read_text())
@@ -84,5 +115,5 @@ def test_earlier_maps_are_opened_without_torch(found):
 
 
 def test_a_map_of_the_bundled_encoder_imports_torch_and_what_draws_it(found):
-    """Torch.unravel_index imports sympy, torchvision the compiler of torch, timm both, and scikit-image scipy."""
+    """Torch.unravel_index imports sympy, torchvision its compiler, timm both, scikit-image scipy, counting triton."""
     assert found["explain"] == [0, ["matplotlib", "numpy", "torch"]]

@@ -101,7 +101,7 @@ def test_a_map_is_written_for_viewers_and_never_over_another_without_a_word(
     ("options", "message"),
     [
         (["--top", "2"], "relax: --top looks at the pixels of tiles: name the slide as well (--slide)"),
-        (["--reference", "gone.npy"], "relax: --reference gone.npy is not there"),
+        (["--reference", "gone.npy"], "relax: --reference gone.npy: no such file or folder"),
         (["--weights", __file__], "is no .npy file"),
         (["--masks", "3"], "relax: --masks must be 64 subsets or more; got 3"),
     ],
