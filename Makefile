@@ -34,7 +34,7 @@ audit: $(TOOLS)/ready  ## known vulnerabilities of the pinned packages; skipped,
 sbom: $(TOOLS)/ready  ## dist/sbom.cdx.json: what the package with its extras is made of, in the versions that were tested
 	mkdir -p dist
 	$(UV) venv --clear --python $(BIN)/python build/release
-	$(UV) pip install --python build/release/bin/python ".[app,heif,hf,medical,pathology,ray,sscd,text,umap]"
+	$(UV) pip install --python build/release/bin/python ".[app,heif,hf,medical,openvino,pathology,ray,sscd,text,umap]"
 	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible \
 		--output-file dist/sbom.cdx.json build/release/bin/python
 

@@ -15,8 +15,8 @@ POOLINGS = {
 
 PRECISIONS = {
     "exact": "float32",
-    "auto": "half precision where it is faster and agrees",
-    "fast": "half precision wherever it is faster",
+    "auto": "half precision or OpenVINO, where it is faster and agrees",
+    "fast": "the same, wherever it is faster",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 import torch
@@ -16,7 +16,7 @@ from encoders.choices import check_pooling, check_precision, check_view
 from encoders.contract import Network
 from encoders.devices import find_device, find_devices, out_of_memory
 from encoders.errors import EncoderError, one_line
-from encoders.fast import FastForm, Forms
+from encoders.fast import FastForm, Forms, Way
 from encoders.pooling import pool
 from encoders.preprocess import Preprocess
 from encoders.tokens import patch_grid, visible_only
@@ -136,12 +136,13 @@ class Encoder:
         return self.preprocess.normalise(view.to(self.device, self._dtype))
 
     @torch.inference_mode()
-    def started(self, prepared: Tensor, *, rounded: bool = False) -> Tensor:
+    def started(self, prepared: Tensor, way: Way = Way.EXACT) -> Tensor:
         """Embed what `prepare` returned, without waiting for a GPU to finish and without checking the values.
 
-        With `rounded` in half precision where the device has it: faster, at a small error. See `encoders.passes`.
+        In another way than exactly it is faster, at a small error. See `encoders.passes`.
         """
-        return self._embed(prepared, self._rounded if rounded else self._exact)
+        form = self.form
+        return self._embed(prepared, self.network if form is None else partial(form.run, way=way))
 
     def checked(self, embedding: Tensor) -> Tensor:
         """What `started` returned, after waiting for it; an EncoderError if a value is NaN or infinite."""
@@ -189,6 +190,13 @@ class Encoder:
         if form is not None and form.half is not None:
             form.compile(prepared.to(self.device, self._dtype, copy=True))
 
+    @torch.inference_mode()
+    def convert(self, prepared: Tensor) -> None:
+        """Bring the network into OpenVINO, as `FastForm.convert`; not where its numbers have more or fewer bits."""
+        form = self.form
+        if form is not None and self.device.type == "cpu" and self._dtype == torch.float32:
+            form.convert(prepared.to(self.device, self._dtype, copy=True))
+
     @property
     def form(self) -> FastForm | None:
         """The network's fast form; None for a function or an opaque network, and while hooks are on its layers."""
@@ -198,14 +206,6 @@ class Encoder:
     def opaque(self) -> str | None:
         """What the network is where torch sees neither its layers nor gradients, "an ONNX graph"; else None."""
         return getattr(self.network, "opaque", None)
-
-    def _exact(self, pixels: Tensor) -> Tensor:
-        form = self.form
-        return self.network(pixels) if form is None else form.exact(pixels)
-
-    def _rounded(self, pixels: Tensor) -> Tensor:
-        form = self.form
-        return self._exact(pixels) if form is None or form.half is None else form.rounded(pixels)
 
     def _embed(self, prepared: Tensor, run: Network, count: int | None = None) -> Tensor:
         """What a network gets and what it returned are copied: it may write into both again, and nobody reads that."""

@@ -1,25 +1,41 @@
-"""The fast form of a network: a private copy with the same output.
+"""The fast form of a network: a private copy with the same output, and faster ways to run it that round.
 
 On a processor, images are laid out channels last and every batch norm directly behind a convolution is folded into its
-weights. Which ones these are is observed in one forward pass, so that no architecture needs to be listed, and then
-verified: a copy whose output differs from the network's is discarded. The network itself is never changed.
+weights (`encoders.folding`). The copy is verified: one whose output differs from the network's is discarded, and so is
+one in OpenVINO (`encoders.converted`). The network itself is never changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from encoders.converted import Converted
 from encoders.devices import half_type
+from encoders.folding import fold_batch_norms
 
 Run = Callable[[Tensor], Tensor]  # normalised pixels (B, C, h, w) to whatever the network returns
 
 ROUNDING = 1e-4  # largest difference of a copy's output to the network's, in units of its largest value
+
+
+class Way(StrEnum):
+    """How a batch is run, in words of the record."""
+
+    EXACT = "exact"
+    HALF = "autocast"
+    CONVERTED = "OpenVINO"
+    CONVERTED_HALF = "OpenVINO, bfloat16"
+
+    @property
+    def rounds(self) -> bool:
+        """Whether products are in half precision."""
+        return self in (Way.HALF, Way.CONVERTED_HALF)
 
 
 @dataclass
@@ -28,11 +44,11 @@ class Forms:
 
     Attributes:
         passes_expected: How many passes they were told to expect.
-        gains: How many times faster half precision was, by the shape of a batch.
+        seconds: How long a batch took, by its shape and the way that it was run.
     """
 
     passes_expected: int = 0
-    gains: dict[torch.Size, float] = field(default_factory=dict)
+    seconds: dict[tuple[torch.Size, Way], float] = field(default_factory=dict)
     _state: Hashable = None
     _form: FastForm | None = None
 
@@ -50,8 +66,9 @@ class FastForm:
     """A network ready to run fast on one device; the copy is made for the first batch of more than one image.
 
     Attributes:
-        half: The 16-bit type of `rounded`; None where the device has none.
+        half: The 16-bit type that the device multiplies; None where it has none.
         applied: What was changed in the copy, in words; empty where there was nothing to gain.
+        failure: Why the network is not in OpenVINO, though that was tried; None otherwise.
         layout: Memory format of pixels that spares a conversion.
     """
 
@@ -61,11 +78,31 @@ class FastForm:
         self._original = self._network = network
         self._compiled: Run | None = None
         self._compiled_shape: torch.Size | None = None
+        self._converted: Converted | None = None
+        self.failure: Exception | None = None
         # With a single convolution, as in a ViT, there is nothing to gain.
         several = sum(isinstance(module, nn.Conv2d) for module in network.modules()) > 1
         several &= not any(isinstance(module, nn.Conv3d) for module in network.modules())  # volumes have another layout
         self._copied = copied if several else None
         self.layout = torch.channels_last if several and device.type == "cpu" else torch.contiguous_format
+
+    @property
+    def ways(self) -> list[Way]:
+        """The ways that there are beside the exact one: those in OpenVINO after `convert`."""
+        ways = [Way.HALF] if self.half is not None else []
+        if self._converted is not None:
+            ways += [Way.CONVERTED] + ([Way.CONVERTED_HALF] if self.half == torch.bfloat16 else [])
+        return ways
+
+    def run(self, pixels: Tensor, way: Way) -> Tensor:
+        """The network's output in one of `ways`, or exactly."""
+        if way == Way.EXACT:
+            return self.exact(pixels)
+        if way == Way.HALF:
+            return self.rounded(pixels)
+        if self._converted is None or tuple(pixels.shape[1:]) != self._converted.size:
+            return self.exact(pixels)
+        return self._converted.run(pixels, torch.bfloat16 if way.rounds else torch.float32)
 
     def exact(self, pixels: Tensor) -> Tensor:
         """The network's output in its own precision, up to rounding."""
@@ -102,6 +139,23 @@ class FastForm:
             self._compiled = None  # the shape stays, so that a failure is not repeated for every image
             raise
 
+    def convert(self, pixels: Tensor) -> None:
+        """Bring the network into OpenVINO, for pictures of the size of `pixels` (B, C, h, w), B > 1; tried once.
+
+        Where that fails, or its output in float32 is not the network's, `failure` says why.
+        """
+        if self._converted is not None or self.failure is not None:
+            return
+        try:
+            expected = self.exact(pixels.clone())  # on the copy with folded batch norms from here on
+            # Traced on other pixels, so that numbers which it took for constants show.
+            converted = Converted(self._network, pixels.flip(0, -1))
+            if not _same(converted.run(pixels, torch.float32), expected):
+                raise ArithmeticError("its output differs from the network's")
+            self._converted = converted
+        except Exception as error:  # foreign networks raise anything when traced, and converting is optional
+            self.failure = error
+
     @property
     def compiled(self) -> bool:
         """Whether there is a compiled network."""
@@ -134,21 +188,6 @@ class FastForm:
         return True
 
 
-def fold_batch_norms(network: nn.Module, pixels: Tensor) -> int:
-    """Fold every batch norm that follows a convolution into it, in place; returns their number.
-
-    Args:
-        network: In eval mode.
-        pixels: (B, C, h, w) that it takes, to watch what follows what.
-    """
-    pairs = _pairs(network, pixels)
-    for convolution, norm in pairs:
-        layers = cast(nn.Conv2d, network.get_submodule(convolution)), cast(nn.BatchNorm2d, network.get_submodule(norm))
-        network.set_submodule(convolution, fuse_conv_bn_eval(*layers).requires_grad_(False))
-        network.set_submodule(norm, nn.Identity())
-    return len(pairs)
-
-
 def state_of(network: nn.Module) -> Hashable | None:
     """A value that changes when the network does (modules or weights); None while hooks are on its layers.
 
@@ -161,35 +200,6 @@ def state_of(network: nn.Module) -> Hashable | None:
     tensors = [tensor for weights in owned for tensor in weights.values() if tensor is not None]
     versions = tuple((id(x), x.data_ptr(), 0 if x.is_inference() else x._version) for x in tensors)
     return tuple(id(module) for module in modules), versions
-
-
-def _pairs(network: nn.Module, pixels: Tensor) -> list[tuple[str, str]]:
-    """Names of (convolution, batch norm): each called once, the second on the very tensor that the first returned."""
-    names = {
-        module: name
-        for name, module in network.named_modules()
-        if type(module) is nn.Conv2d or (type(module) is nn.BatchNorm2d and module.track_running_stats)
-    }
-    calls: list[tuple[nn.Module, Tensor, Tensor]] = []  # keeps the tensors alive, so that no two share an id
-
-    def remember(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-        calls.append((module, given[0], output))
-
-    handles = [module.register_forward_hook(remember) for module in names]
-    try:
-        network(pixels)
-    finally:
-        for handle in handles:
-            handle.remove()
-    modules = [module for module, _, _ in calls]
-    once = {module for module in modules if modules.count(module) == 1}
-    producers = {id(output): module for module, _, output in calls if isinstance(module, nn.Conv2d)}
-    pairs = []
-    for norm, given, _ in calls:
-        convolution = producers.get(id(given))
-        if isinstance(norm, nn.BatchNorm2d) and convolution in once and norm in once:
-            pairs.append((names[convolution], names[norm]))
-    return pairs
 
 
 def _same(output: object, expected: object) -> bool:

@@ -1,8 +1,8 @@
 """Masked views of one image through an encoder, as fast as its precision allows, and a record of how.
 
 exact   float32: the encoder's own numbers
-auto    half precision, where it is faster here and the first masked views show that it agrees
-fast    half precision, where it is faster here, whatever the agreement, which goes into the record
+auto    the fastest way to run it here, half precision or OpenVINO, by which the first masked views agree
+fast    the fastest way, whatever the agreement, which goes into the record
 
 A map is made of small differences between the scores of masked views, so agreement of the embeddings is not enough:
 what counts is the correlation of the scores. It is measured on the first 32 views, per image and for the question at
@@ -12,35 +12,38 @@ references are always embedded exactly. Several devices take equal parts of ever
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from encoders import converted
 from encoders.encoder import Encoder
 from encoders.errors import EncoderError, one_line
-from encoders.fast import Run
+from encoders.fast import Way
 
 AGREEMENT = 0.9995  # least of "auto": maps were up to twice as far from 1 as scores, and shall have 0.999
 TRIAL = 32  # views that are embedded both ways
-TIMED = 8  # views that tell which form is faster on a processor
+TIMED = 8  # views that tell which way is faster on a processor
 WORTH = 4 * TRIAL  # with fewer passes the trial costs what it gains
 COMPILE_SECONDS = 60.0  # what compiling takes, on two cores
 COMPILE_GAIN = 0.15  # share of the time that it saves, as measured in experiments/benchmarks/precision.py
+CONVERT_SECONDS = 3.0  # what bringing a network into OpenVINO takes, on one core
+CONVERT_GAIN = 0.5  # share of the time that it saves, as measured in experiments/benchmarks/precision.py
 
 
 Score = Callable[[Tensor], Tensor]
 
 
 class Passes:
-    """How the masked views of one image are embedded: exactly, unless `settle` chose half precision."""
+    """How the masked views of one image are embedded: exactly, unless `settle` chose another way."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
-        self.rounded = False
+        self.way = Way.EXACT
         self.agreement: float | None = None
         self._notes: list[str] = []
 
@@ -51,17 +54,17 @@ class Passes:
 
     def embed(self, prepared: Tensor) -> Tensor:
         """Masked views (B, C, h, w), blended from prepared ones, to (B, D) as `Encoder.embed`."""
-        if not self.rounded:
-            return self._shared(prepared)
+        if self.way == Way.EXACT:
+            return self._shared(prepared, Way.EXACT)
         try:
-            return self._shared(prepared, rounded=True)
+            return self._shared(prepared, self.way)
         except EncoderError:  # beyond the range of half precision; a bad view fails again, exactly
             self._note("batches beyond half precision done exactly")
-            return self._shared(prepared)
+            return self._shared(prepared, Way.EXACT)
 
-    def _shared(self, prepared: Tensor, *, rounded: bool = False) -> Tensor:
+    def _shared(self, prepared: Tensor, way: Way) -> Tensor:
         """Embed a batch on all devices; a GPU is given its work and not waited for."""
-        started = [(encoder, encoder.started(part, rounded=rounded)) for encoder, part in self._shares(prepared)]
+        started = [(encoder, encoder.started(part, way)) for encoder, part in self._shares(prepared)]
         parts = [encoder.checked(embedding) for encoder, embedding in started]
         return torch.cat([part.to(self.encoder.device) for part in parts]) if len(parts) > 1 else parts[0]
 
@@ -84,33 +87,41 @@ class Passes:
             batch: Images in one forward pass.
         """
         form = self.encoder.form
-        if form is None or form.half is None:
-            self._note("no half precision here")
-            return
+        self.encoder.forms.passes_expected += coming
+        timed = views[: min(batch, TIMED)]
         try:
-            gain = self.gain(views[: min(batch, TIMED)])
-            if gain <= 1:
-                self._note(f"not rounded: {gain:.2f} x as fast")
+            self._convert(timed)
+            ways = form.ways if form is not None else []
+            if form is None or not ways:
+                self._note("no half precision here")
                 return
-            exact, rounded = (torch.cat([run(part) for part in views.split(batch)]) for run in self._both)
+            faster = self._faster(timed, ways)
+            if faster:
+                self._choose(faster, views, score, batch)
         except EncoderError as error:
             self._note(f"not rounded: {one_line(error)}")
             return
-        self.agreement = agreement(score(rounded), score(exact))
-        if self.encoder.precision == "auto" and not self.agreement >= AGREEMENT:
-            self._note(f"not rounded: agreement below {AGREEMENT}")
-            return
-        self.rounded = True
-        if self._repays(views[:batch], coming):
-            self._compile(views, batch)
+        if self.way == Way.HALF and self._repays(self._seconds(timed, Way.HALF), COMPILE_GAIN, COMPILE_SECONDS, timed):
+            self._compile(views[:batch], batch)
+
+    def _choose(self, faster: list[Way], views: Tensor, score: Score, batch: int) -> None:
+        """Take the first way that agrees, or the first at all, and note its agreement; else that of the first."""
+        expected = score(self._embedded(views, Way.EXACT, batch))
+        for way in faster:
+            agreed = agreement(score(self._embedded(views, way, batch)), expected)
+            if self.encoder.precision == "fast" or agreed >= AGREEMENT:
+                self.way, self.agreement = way, agreed
+                return
+            self.agreement = agreed if self.agreement is None else self.agreement
+            self._note(f"{'not rounded' if way == Way.HALF else f'not in {way}'}: agreement below {AGREEMENT}")
 
     def record(self) -> dict[str, Any]:
         """The precision chosen, what was done, dtype and agreement, as JSON types."""
         form = self.encoder.form
         applied = list(form.applied) if form is not None else []
-        if form is not None and self.rounded:
-            applied += ["autocast", *(["compiled"] if form.compiled else [])]
-        half = str(form.half).removeprefix("torch.") if form is not None and self.rounded else "float32"
+        if form is not None and self.way != Way.EXACT:
+            applied += [str(self.way), *(["compiled"] if form.compiled and self.way == Way.HALF else [])]
+        half = str(form.half).removeprefix("torch.") if form is not None and self.way.rounds else "float32"
         return {
             "asked": self.encoder.precision,
             "applied": [*applied, *self._notes],
@@ -119,31 +130,51 @@ class Passes:
             **({"devices": [str(device) for device in self.encoder.devices]} if self.encoder.others else {}),
         }
 
-    def gain(self, views: Tensor) -> float:
-        """How many times faster half precision is than exact, for a batch of this shape; measured once per encoder.
+    def _faster(self, views: Tensor, ways: list[Way]) -> list[Way]:
+        """Those that are faster than the exact way, the fastest first.
 
-        On a GPU it is taken to be faster, since so few images do not fill it. Some processors have the instructions and
-        are slower with them.
+        On a GPU half precision is taken to be faster, since so few images do not fill it. Some processors have the
+        instructions and are slower with them.
         """
         if self.encoder.device.type != "cpu":
-            return math.inf
-        gains = self.encoder.forms.gains
-        if views.shape not in gains:
-            exact, rounded = (min(_seconds(run, views) for _ in range(3)) for run in self._both)  # the first warms up
-            gains[views.shape] = exact / rounded
-        return gains[views.shape]
+            return ways
+        exact = self._seconds(views, Way.EXACT)
+        gains = {way: exact / self._seconds(views, way) for way in ways}
+        if all(gain <= 1 for gain in gains.values()):
+            self._note(f"not rounded: {max(gains.values()):.2f} x as fast")
+        return sorted((way for way in ways if gains[way] > 1), key=lambda way: -gains[way])
 
-    @property
-    def _both(self) -> tuple[Run, Run]:
-        """Prepared views to embeddings, exactly and rounded, on the first device."""
-        checked, started = self.encoder.checked, self.encoder.started
-        return lambda views: checked(started(views)), lambda views: checked(started(views, rounded=True))
+    def _seconds(self, views: Tensor, way: Way) -> float:
+        """What a batch of this shape takes, measured once per encoder."""
+        known = self.encoder.forms.seconds
+        if (views.shape, way) not in known:
+            run = partial(self._embedded, way=way)
+            known[views.shape, way] = min(_seconds(run, views) for _ in range(3))  # the first warms up
+        return known[views.shape, way]
 
-    def _repays(self, views: Tensor, coming: int) -> bool:
-        """Whether compiling saves more time than it takes, over all passes expected of this encoder so far."""
-        self.encoder.forms.passes_expected += coming
-        each = _seconds(self._both[1], views) / len(views)
-        return self.encoder.forms.passes_expected * each * COMPILE_GAIN > COMPILE_SECONDS
+    def _embedded(self, views: Tensor, way: Way, batch: int | None = None) -> Tensor:
+        """Prepared views to embeddings on the first device, in batches."""
+        encoder = self.encoder
+        return torch.cat([encoder.checked(encoder.started(part, way)) for part in views.split(batch or len(views))])
+
+    def _repays(self, seconds: float, gain: float, cost: float, views: Tensor) -> bool:
+        """Whether saving a share of the time that these views take costs less than it saves.
+
+        It is saved on all passes expected of this encoder so far.
+        """
+        return self.encoder.forms.passes_expected * seconds / len(views) * gain > cost
+
+    def _convert(self, views: Tensor) -> None:
+        """Bring the network into OpenVINO on every device, where that is installed and repays."""
+        form = self.encoder.form
+        if form is None or self.encoder.device.type != "cpu" or len(views) < 2 or not converted.available():
+            return
+        if not self._repays(self._seconds(views, Way.EXACT), CONVERT_GAIN, CONVERT_SECONDS, views):
+            return
+        for encoder in (self.encoder, *self.encoder.others):
+            encoder.convert(views)
+        if form.failure is not None:
+            self._note(f"not in OpenVINO: {one_line(form.failure)}")
 
     def _compile(self, views: Tensor, batch: int) -> None:
         whole = views.repeat(-(-batch // len(views)), *[1] * (views.ndim - 1))[:batch]

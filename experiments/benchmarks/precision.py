@@ -8,8 +8,8 @@ Speed: one batch through each form of the network in turn, round after round; th
 plain network (float32, channels first, batch norms as they are) over that of the form. Agreement: `relax.explain` at
 every precision, correlation of the importance maps with that at "exact". All weights but the bundled encoder's are
 random: times are the same, and agreement is harder to reach, since random networks tell images apart less well.
-"exact" and "rounded" are the forms that the package runs. On a GPU, convolutions in all others of 32 bits round their
-inputs to 10 bits (TF32), as torch does by default.
+"exact", "rounded" and those in OpenVINO, where that is installed, are the forms that the package runs. On a GPU,
+convolutions in all others of 32 bits round their inputs to 10 bits (TF32), as torch does by default.
 With --compile the compiled forms too, and how long compiling took (minutes, hence separate).
 """
 
@@ -18,16 +18,18 @@ from __future__ import annotations
 import copy
 import statistics
 import time
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import relax
-from encoders import Encoder
+from encoders import Encoder, converted
 from encoders.choices import PRECISIONS
 from encoders.devices import half_type
-from encoders.fast import Run, fold_batch_norms
+from encoders.fast import Run, Way
+from encoders.folding import fold_batch_norms
 from experiments.benchmarks.measuring import seconds
 from experiments.data.pictures import SMEAR
 from experiments.named import NAMES, encoder_named
@@ -66,6 +68,9 @@ def forms(encoder: Encoder, pixels: Tensor, compiled: bool) -> dict[str, Run]:
         runs["exact"] = form.exact
         if form.half is not None:
             runs["rounded"] = form.rounded
+        if device.type == "cpu" and converted.available():
+            encoder.convert(pixels)
+            runs |= {way: partial(form.run, way=way) for way in form.ways if way != Way.HALF}
     if compiled:
         options: dict[str, Any] = {"freezing": True} if device.type == "cpu" else {"triton.cudagraphs": True}
         runs["compiled"] = on_channels_last(torch.compile(last, dynamic=False, options=options))

@@ -18,6 +18,7 @@ import encoders.passes
 import relax
 from encoders import Encoder, EncoderError, load
 from encoders.devices import half_type
+from encoders.fast import Way
 from encoders.passes import TRIAL, Passes, agreement
 from encoders.preprocess import Preprocess
 from masking import blend
@@ -29,7 +30,7 @@ needs_half = pytest.mark.skipif(half_type(CPU) is None, reason="this processor h
 @pytest.fixture(autouse=True)
 def half_precision_gains(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it is faster depends on the processor; these tests are about what follows."""
-    monkeypatch.setattr(Passes, "gain", lambda self, views: 2.0)
+    monkeypatch.setattr(Passes, "_faster", lambda self, views, ways: ways)
 
 
 def pixels(count: int = 3, size: int = 64, seed: int = 0) -> Tensor:
@@ -148,7 +149,7 @@ def test_the_network_its_checksum_and_the_callers_module_stay_as_they_were() -> 
 
 def test_a_single_image_and_gradients_go_through_the_network_itself() -> None:
     encoder = load(seeded(NETWORKS["timm resnet18"][0]), device="cpu", precision="fast")
-    encoder.started(pixels(), rounded=True)  # there is a fast form now
+    encoder.started(pixels(), Way.HALF)  # there is a fast form now
     with torch.inference_mode():
         expected = encoder.network(pixels(1))
 
@@ -330,7 +331,8 @@ def test_a_device_without_half_precision_stays_exact_and_says_so(monkeypatch: py
 @needs_half
 @pytest.mark.parametrize("precision", ["auto", "fast"])
 def test_half_precision_that_is_slower_here_is_not_used(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Passes, "gain", lambda self, views: 0.8)
+    monkeypatch.undo()
+    monkeypatch.setattr(Passes, "_seconds", lambda self, views, way: 0.8 if way == Way.EXACT else 1.0)
 
     record = relax.explain(pixels(1)[0], "default", masks=130, precision=precision).provenance["precision"]
 
@@ -338,24 +340,24 @@ def test_half_precision_that_is_slower_here_is_not_used(precision: str, monkeypa
     assert "not rounded: 0.80 x as fast" in record["applied"]
 
 
-def test_the_gain_is_that_of_the_times_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock of this test: an exact pass takes 3 seconds, a rounded one 2."""
+def test_ways_are_ordered_by_times_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of this test: an exact pass takes 3 seconds."""
     monkeypatch.undo()
+    lasts = {Way.EXACT: 3.0, Way.HALF: 2.0, Way.CONVERTED: 4.0, Way.CONVERTED_HALF: 1.0}
     encoder, clock = load("default", device="cpu"), [0.0]
-    taken: list[str] = []
+    taken: list[Way] = []
 
-    def lasting(views: Tensor, *, rounded: bool = False) -> Tensor:
-        seconds = 2 if rounded else 3
-        taken.append(f"{seconds}")
-        clock[0] += seconds
+    def lasting(views: Tensor, way: Way) -> Tensor:
+        taken.append(way)
+        clock[0] += lasts[way]
         return views
 
     monkeypatch.setattr(encoders.passes.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(encoder, "started", lasting)
-    passes = Passes(encoder)
 
-    assert passes.gain(pixels(4)) == passes.gain(pixels(4)) == 1.5
-    assert taken == ["3"] * 3 + ["2"] * 3
+    for passes in (Passes(encoder), Passes(encoder)):
+        assert passes._faster(pixels(4), list(Way)[1:]) == [Way.CONVERTED_HALF, Way.HALF]
+    assert taken == [way for way in lasts for _ in range(3)]
 
 
 def first(embeddings: Tensor) -> Tensor:
@@ -375,7 +377,7 @@ def test_a_batch_beyond_half_precision_is_done_exactly() -> None:
     encoder = load(seeded(Overflows), device="cpu", precision="fast")
     passes = Passes(encoder)
     passes.settle(pixels(TRIAL, 8), first, coming=1000, batch=16)
-    assert passes.rounded
+    assert passes.way == Way.HALF
     bright = 0.95 + pixels(5, 8) / 100
 
     assert torch.equal(passes.embed(bright), encoder.embed(bright))

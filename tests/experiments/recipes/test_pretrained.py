@@ -9,7 +9,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
-from encoders.fast import fold_batch_norms
+from encoders.folding import fold_batch_norms
 from experiments.named import encoder_named
 from experiments.recipes import pretrained
 

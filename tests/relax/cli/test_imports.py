@@ -19,8 +19,7 @@ ROOT = Path(__file__).parents[3]
 HEAVY = {
     *("numpy", "torch", "torch._dynamo", "torchvision", "timm", "sympy", "scipy", "skimage", "sklearn", "pandas"),
     *("matplotlib", "pyarrow", "faiss", "captum", "transformers", "open_clip", "onnxruntime", "pydicom", "nibabel"),
-    "h5py",
-    "triton",
+    *("h5py", "openvino", "triton"),
 }
 CHEAP = {  # commands, with their exit codes
     "--help": 0,
