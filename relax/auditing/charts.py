@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ from relax.plotting.themes import INK, PALE
 from relax.report.packing import GROUP_COLOURS
 
 DPI = 150
+DOT, MANY = 14.0, 5000  # area of a dot in square points, and images from which on it is smaller
 COLOURED_GROUPS = len(GROUP_COLOURS)
 OTHER = "#dddddd"
 TITLES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
@@ -42,11 +44,21 @@ def space_chart(layouts: Sequence[Layout], values: Sequence[Value], legend: str)
             _scatter_groups(panel, layout.points, values)
         else:
             unknown = np.isnan(numbers)
-            panel.scatter(*layout.points[unknown].T, s=14, color=OTHER, linewidths=0)
-            dots = panel.scatter(*layout.points[~unknown].T, s=14, c=numbers[~unknown], cmap="viridis", linewidths=0)
+            panel.scatter(*layout.points[unknown].T, s=_dot(layout.points), color=OTHER, linewidths=0)
+            dots = panel.scatter(
+                *layout.points[~unknown].T, s=_dot(layout.points), c=numbers[~unknown], cmap="viridis", linewidths=0
+            )
     if numbers is None:
         handles, labels = axes[-1].get_legend_handles_labels()
-        box = figure.legend(handles, labels, loc="outside right upper", title=_safe(legend), frameon=False, fontsize=8)
+        larger = (DOT / _dot(layouts[-1].points)) ** 0.5  # dots of very many images are too small for a legend
+        box = figure.legend(
+            *(handles, labels),
+            loc="outside right upper",
+            title=_safe(legend),
+            frameon=False,
+            fontsize=8,
+            markerscale=larger,
+        )
         for text in (box.get_title(), *box.get_texts()):
             text.set(parse_math=False, color=INK)
     else:
@@ -155,14 +167,24 @@ def predictability_chart(columns: Sequence[Predictability]) -> bytes:
 def _scatter_groups(panel: Axes, points: NDArray[np.float64], values: Sequence[Value]) -> None:
     """The largest groups in a colour each, other groups and unknown values in grey."""
     names = [_name(value) for value in values]
-    known = sorted({name for name in names if name}, key=lambda name: (-names.count(name), name))[:COLOURED_GROUPS]
+    counts = Counter(name for name in names if name)
+    known = sorted(counts, key=lambda name: (-counts[name], name))[:COLOURED_GROUPS]
     order = sorted(known, key=lambda name: (len(name), name))
     others = np.array([name not in known for name in names])
     if others.any():
-        panel.scatter(points[others, 0], points[others, 1], s=14, color=OTHER, linewidths=0, label="other or unknown")
+        panel.scatter(
+            points[others, 0], points[others, 1], s=_dot(points), color=OTHER, linewidths=0, label="other or unknown"
+        )
     for place, name in enumerate(order):
         chosen = np.array([other == name for other in names])
-        panel.scatter(points[chosen, 0], points[chosen, 1], s=14, color=_colour(place), linewidths=0, label=_safe(name))
+        panel.scatter(
+            points[chosen, 0], points[chosen, 1], s=_dot(points), color=_colour(place), linewidths=0, label=_safe(name)
+        )
+
+
+def _dot(points: NDArray[np.float64]) -> float:
+    """The area of a dot in square points: smaller where there are very many."""
+    return DOT * min(1.0, max(MANY / len(points), 0.1))
 
 
 def _numbers(values: Sequence[Value]) -> NDArray[np.float64] | None:

@@ -6,12 +6,13 @@ Sources: spherical k-means: Dhillon & Modha (Machine Learning 42, 2001); silhoue
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relax.auditing.neighbours import check, unit
+from relax.auditing.neighbours import check, directions, unit
 
 MAX_CLUSTERS = 10
 MIN_IMAGES = 4
@@ -28,12 +29,14 @@ class Clusters:
         silhouettes: Mean silhouette by number of clusters found, in [-1, 1]: 1 = compact and well separated, about 0 =
             overlapping; -1 where it is undefined, as for copies of one image, which are 1 cluster.
         closeness: (N,) float32, the cosine of each image to the centre of its cluster.
+        sums: (K, D) float64, the sum of the unit vectors of each cluster.
     """
 
     labels: NDArray[np.int64]
     centres: NDArray[np.float32]
     silhouettes: dict[int, float]
     closeness: NDArray[np.float32]
+    sums: NDArray[np.float64]
 
     @property
     def count(self) -> int:
@@ -63,14 +66,19 @@ class Clusters:
         compared with one that did not, such as its mirror image.
         """
         centres = self.centres.astype(np.float64)
-        others = (self.labels == self.labels[image]) & (np.arange(len(self.labels)) != image)
-        if others.any():
-            centres[self.labels[image]] = unit(unit(embeddings[others]).sum(0, keepdims=True))[0]
+        label = self.labels[image]
+        if np.count_nonzero(self.labels == label) > 1:
+            centres[label] = unit(self.sums[label, None] - unit(embeddings[image, None]))[0]
         return centres
 
 
 def find_clusters(
-    embeddings: NDArray[np.float32], *, count: int | None = None, maximum: int = MAX_CLUSTERS, seed: int = 0
+    embeddings: NDArray[np.float32],
+    *,
+    count: int | None = None,
+    maximum: int = MAX_CLUSTERS,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Clusters:
     """Cluster by direction, into the number of clusters with the best mean silhouette; of equals, the smaller.
 
@@ -79,6 +87,7 @@ def find_clusters(
         count: Number of clusters; None tries 2 to `maximum`.
         maximum: Largest number to try; never more than N / 2.
         seed: The only source of randomness (starting points, and the sample of a large set for the silhouette).
+        progress: Called with (numbers of clusters tried, to be tried).
 
     Raises:
         ValueError: With fewer than 4 images, or an impossible count.
@@ -91,20 +100,29 @@ def find_clusters(
         raise ValueError(f"clusters must be from 2 to {largest}, half of the images; got {count}")
     if maximum < 2:
         raise ValueError(f"maximum must be at least 2 clusters; got {maximum}")
-    vectors = np.ascontiguousarray(unit(embeddings), dtype=np.float32)
+    vectors = directions(embeddings)
     numbers = range(count, count + 1) if count is not None else range(2, min(maximum, largest) + 1)
     sample = np.random.default_rng(seed).permutation(len(vectors))[:SAMPLE]
-    best: Clusters | None = None
+    best: tuple[float, NDArray[np.int64], NDArray[np.float32]] | None = None
     silhouettes: dict[int, float] = {}
-    for number in numbers:
+    for place, number in enumerate(numbers):
+        if progress is not None:
+            progress(place, len(numbers))
         labels, centres = _kmeans(vectors, number, seed)
         found = len(centres)  # less than the number where images are copies
         silhouette = _silhouette(vectors[sample], labels[sample])
-        if best is None or silhouette > best.silhouette:
-            best = Clusters(labels, centres, silhouettes, np.einsum("nd,nd->n", vectors, centres[labels]))
+        if best is None or silhouette > best[0]:
+            best = silhouette, labels, centres
         silhouettes[found] = max(silhouette, silhouettes.get(found, silhouette))
     assert best is not None  # noqa: S101 - at least one number was tried
-    return best
+    _, labels, centres = best
+    closeness = np.empty(len(vectors), dtype=np.float32)
+    sums = np.zeros(centres.shape)
+    for number in range(len(centres)):
+        members = labels == number
+        closeness[members] = vectors[members] @ centres[number]
+        sums[number] = unit(embeddings[members]).sum(0)
+    return Clusters(labels, centres, silhouettes, closeness, sums)
 
 
 def _kmeans(vectors: NDArray[np.float32], number: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

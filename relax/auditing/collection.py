@@ -60,12 +60,7 @@ def columns_of(audit: Audit) -> tuple[Column, ...]:
 
 def _problems(audit: Audit) -> list[Value]:
     """Of each image what the checks found, or that they found nothing."""
-    problems = audit.quality.problems
-    found: list[list[str]] = [[] for _ in audit.paths]
-    for name, images in problems.items():
-        for image in images:
-            found[image].append(name)
-    return [", ".join(names) or "passed" for names in found]
+    return [", ".join(names) or "passed" for names in audit.quality.by_picture(len(audit.paths))]
 
 
 def _many(values: list[Value]) -> bool:

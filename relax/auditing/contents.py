@@ -13,6 +13,7 @@ from relax.auditing import charts
 from relax.auditing.collection import collection_of
 from relax.auditing.findings import answer_in_words, clusters_in_words, region_in_words
 from relax.auditing.gallery import Gallery
+from relax.auditing.group_marks import PICTURES as GROUP_PICTURES
 from relax.auditing.outliers import LIMIT
 from relax.auditing.predictability import MIN_GROUP, Value
 from relax.auditing.quality import CHECKS
@@ -42,7 +43,7 @@ class Contents:
 
     def report(self) -> Report:
         """All chapters, with the gallery."""
-        chapters = [self._shortcuts(), self._marks(), self._power(), self._columns(), self._clusters()]
+        chapters = [self._shortcuts(), self._marks(), self._groups(), self._power(), self._columns(), self._clusters()]
         chapters += [self._duplicates(), self._outliers(), self._quality(), self._hubs(), self._failed()]
         return Report(
             title=f"Audit of {self.audit.settings['root'] or 'a folder'}",
@@ -103,6 +104,35 @@ class Contents:
         )
         return Section("Details that recur", (explanation, result, *asked), (strip,) if marks.carriers else ())
 
+    def _groups(self) -> Section | None:
+        within = self.audit.group_marks
+        if not within:
+            return None
+        found = [result for result in within if result.p <= LEVEL]
+        explanation = (
+            f"What only some pictures of one group have is rare among all. So {GROUP_PICTURES} pictures of each of the "
+            f"largest {len(within)} folders and groups of the metadata were compared with one another, as above; p is "
+            "corrected for the number of groups. Groups of very like things, or of one scene, are found as well."
+        )
+        strips = [
+            self._strip(
+                f"{result.group.column} {result.group.value}: p = {result.p:.4f}",
+                result.marks.carriers,
+                partial(self.pictures.marked, marks=result.marks),
+                "The clearest first; the outline is where they agree most with others.",
+            )
+            for result in found[:STRIPS]
+        ]
+        headers = ("column", "group", "images", "compared", "p at one place", "p anywhere", "p", "show it clearly")
+        rows = tuple(
+            (
+                *(result.group.column, result.group.value, len(result.group.images), len(result.marks.images)),
+                *(result.marks.one_place.p, result.marks.anywhere.p, result.p, len(result.marks.carriers)),
+            )
+            for result in within
+        )
+        return Section("Details that recur within groups", (explanation,), (*strips, Grid("Groups", headers, rows)))
+
     def _power(self) -> Section | None:
         power = self.audit.power
         if not power:
@@ -121,11 +151,13 @@ class Contents:
         audit = self.audit
         if audit.metadata is None:
             return None
+        some = [column.asked for column in audit.columns if column.asked < column.images]
+        asked = f" The values of {some[0]:,} images, drawn at random, were predicted from all others." if some else ""
         missing = f" {audit.metadata.missing:,} images have no row in the table." if audit.metadata.missing else ""
         explanation = (
             "The value of each image is predicted from its nearest other images. The p-value is the share of shuffled "
             "columns that score as well, corrected for the number of columns (Holm). It assumes independent images: "
-            f"frames of one video, or copies, make it too small. A link is not a cause.{missing}"
+            f"frames of one video, or copies, make it too small. A link is not a cause.{missing}{asked}"
         )
         if not audit.columns:
             return Section("Metadata", (f"No column holds numbers, or groups of at least {MIN_GROUP} images.",))

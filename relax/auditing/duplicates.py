@@ -4,6 +4,9 @@ Which cosine is suspicious depends on the encoder: in some spaces every pair has
 threshold is relative: a pair counts if its cosine distance is at most a hundredth of the typical distance to a nearest
 neighbour (a tenth as an angle, since 1 - cos(a) is about a^2 / 2), or if it is a copy up to rounding. Pairs
 are joined into groups: A and C belong together when both are close to B.
+
+The pairs stand among the nearest neighbours, which are known. Only where all k of an image are that close may there be
+more, and these images are compared with all others.
 """
 
 from __future__ import annotations
@@ -50,7 +53,7 @@ def near_duplicates(
 
     Args:
         embeddings: (N, D).
-        neighbours: Their nearest neighbours by cosine.
+        neighbours: The nearest neighbours by cosine of each.
         threshold: Cosine from which a pair counts, in (-1, 1]; None is `default_threshold`.
 
     Raises:
@@ -61,8 +64,9 @@ def near_duplicates(
     if threshold is not None and not -1 < threshold <= 1:
         raise ValueError(f"threshold is the cosine from which a pair counts, in (-1, 1]; got {threshold}")
     limit = default_threshold(neighbours) if threshold is None else min(threshold, 1 - COPY)
-    labels = _components(unit(embeddings), limit)
-    groups = (tuple(np.flatnonzero(labels == label).tolist()) for label in np.flatnonzero(np.bincount(labels) > 1))
+    labels = _components(embeddings, neighbours, limit)
+    order = np.argsort(labels, kind="stable")
+    groups = (tuple(part.tolist()) for part in np.split(order, np.cumsum(np.bincount(labels))[:-1]) if len(part) > 1)
     return Duplicates(
         threshold=limit,
         groups=tuple(sorted(groups, key=lambda group: (-len(group), group))),
@@ -78,13 +82,24 @@ def default_threshold(neighbours: Neighbours) -> float:
     return 1 - max(COPY, float(np.median(apart)) / CLOSER) if apart.size else 1 - COPY
 
 
-def _components(vectors: NDArray[np.float64], limit: float) -> NDArray[np.int64]:
+def _components(embeddings: NDArray[np.float32], neighbours: Neighbours, limit: float) -> NDArray[np.int64]:
     """(N,) the group of each image, joined block by block, so that memory grows with N, not N^2."""
-    count = len(vectors)
-    labels = np.arange(count)
-    for start in range(0, count, BLOCK):
-        rows, columns = np.nonzero(vectors[start : start + BLOCK] @ vectors.T >= limit)
-        pairs = np.unique(np.stack([labels[rows + start], labels[columns]]), axis=1)
-        graph = coo_array((np.ones(pairs.shape[1], dtype=bool), tuple(pairs)), shape=(count, count))
-        labels = connected_components(graph, directed=False)[1][labels].astype(np.int64)
+    count, k = neighbours.indices.shape
+    close = neighbours.similarities >= limit
+    rows, places = np.nonzero(close)
+    labels = _joined(np.arange(count), rows, neighbours.indices[rows, places])
+    crowded = np.flatnonzero(close.all(1)) if k < count - 1 else np.array([], dtype=np.int64)
+    vectors = unit(embeddings) if len(crowded) else np.empty((0, 0))
+    for start in range(0, len(crowded), BLOCK):
+        block = crowded[start : start + BLOCK]
+        rows, columns = np.nonzero(vectors[block] @ vectors.T >= limit)
+        labels = _joined(labels, block[rows], columns)
     return labels
+
+
+def _joined(labels: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) the groups, once these pairs of images are together."""
+    pairs = np.unique(np.stack([labels[first], labels[second]]), axis=1)
+    graph = coo_array((np.ones(pairs.shape[1], dtype=bool), tuple(pairs)), shape=(len(labels), len(labels)))
+    joined: NDArray[np.int64] = connected_components(graph, directed=False)[1][labels].astype(np.int64)
+    return joined

@@ -8,6 +8,7 @@ import numpy as np
 
 from relax.auditing.answers import Answer
 from relax.auditing.clusters import Clusters
+from relax.auditing.group_marks import GroupMarks
 from relax.auditing.marks import Marks
 from relax.auditing.positions import MIN_PICTURES
 from relax.auditing.power import Power, power_in_words
@@ -17,6 +18,7 @@ from relax.auditing.result import Space
 from relax.auditing.shortcuts import LEVEL, Region, Shortcuts
 from relax.text import listed
 
+NAMED = 6  # groups in a sentence
 STANDS_OUT = 2.0  # standard deviations within a map, averaged over the pictures
 
 
@@ -30,6 +32,7 @@ def findings(
     shortcuts: Shortcuts | None,
     marks: Marks | None,
     answer: Answer | None,
+    within: Sequence[GroupMarks],
     power: Sequence[Power],
 ) -> tuple[str, ...]:
     """The main results, the most surprising first."""
@@ -38,6 +41,7 @@ def findings(
     sentences += _about_shortcuts(shortcuts)
     sentences += _about_marks(paths, marks)
     sentences += [] if answer is None else [answer_in_words(answer)]
+    sentences += _about_groups(within)
     sentences += _about_power(power)
     sentences += _about_preference(shortcuts)
     sentences += [column_in_words(column) for column in columns if column.p_corrected <= LEVEL]
@@ -139,6 +143,32 @@ def _about_marks(paths: Sequence[str], marks: Marks | None) -> list[str]:
     ]
 
 
+def group_in_words(result: GroupMarks) -> str:
+    """Which group shares a detail, with the evidence."""
+    marks, group = result.marks, result.group
+    where = "at one place" if marks.in_place else "perhaps at different places"
+    return f"{group.column} {group.value} ({where}, {len(marks.carriers)} of {len(marks.images)} show it clearly)"
+
+
+def _about_groups(within: Sequence[GroupMarks]) -> list[str]:
+    """The groups that share a detail, the clearest first."""
+    if not within:
+        return []
+    found = [result for result in within if result.p <= LEVEL]
+    if not found:
+        return [
+            f"No detail recurs within any of {len(within)} groups that were asked one by one "
+            f"(smallest p = {within[0].p:.2f})."
+        ]
+    more = f"; {len(found) - NAMED} more stand on the page" if len(found) > NAMED else ""
+    named = listed([group_in_words(result) for result in found[:NAMED]])
+    return [
+        f"Pictures share a detail within {len(found)} of {len(within)} groups that were asked one by one "
+        f"(p at most {found[-1].p:.3f}, corrected): {named}{more}. "
+        "A label or a frame that only one group has can stand in for that group; pictures of one scene do this, too."
+    ]
+
+
 def answer_in_words(answer: Answer) -> str:
     """Whether the encoder registers the detail."""
     verdict = (
@@ -218,6 +248,8 @@ def _about_hubs(paths: Sequence[str], space: Space) -> str:
 
 
 def _about_metrics(space: Space) -> str:
-    share = float(space.agreement.mean())
+    share = float(np.nanmean(space.agreement))
+    asked = int(np.isfinite(space.agreement).sum())
+    of = "" if asked == len(space.agreement) else f" of {asked:,} images drawn at random"
     meaning = "the choice hardly matters here" if share > 0.9 else "search results depend on the choice"
-    return f"Cosine and L2 share {share:.0%} of the {space.hubs.k} nearest neighbours: {meaning}."
+    return f"Cosine and L2 share {share:.0%} of the {space.hubs.k} nearest neighbours{of}: {meaning}."

@@ -16,11 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from relax.auditing.neighbours import Neighbours, unit
+from relax.auditing.duplicates import COPY
+from relax.auditing.neighbours import BLOCK, Neighbours, unit
 
 LIMIT = 3.5
 MIN_CLUSTER = 20  # images for a median and spread of their own
+NEAREST = np.sqrt(2 * COPY)  # the least distance in the local factor: amid more than k copies, density has no end
 
 
 @dataclass(frozen=True)
@@ -55,20 +58,36 @@ def outliers(embeddings: NDArray[np.float32], neighbours: Neighbours, labels: ND
         neighbours: Their k nearest neighbours by cosine.
         labels: (N,) the cluster of each.
     """
-    from sklearn.neighbors import LocalOutlierFactor
-
     distance = neighbours.distances.mean(1)
     logarithm = np.log(np.maximum(distance, 1e-12))  # ratios of distances matter; copies have distance 0
     z = robust_z(logarithm)
     cluster_z = z.copy()
     for label in np.flatnonzero(np.bincount(labels) >= MIN_CLUSTER):
         cluster_z[labels == label] = robust_z(logarithm[labels == label])
-    k = neighbours.indices.shape[1]
-    factor = -LocalOutlierFactor(n_neighbors=k).fit(unit(embeddings)).negative_outlier_factor_
+    factor = _local_factor(embeddings, neighbours)
     score = np.maximum(cluster_z, robust_z(np.log(factor)))
     ranked = np.argsort(-score, kind="stable")
     flagged = ranked[cluster_z[ranked] > LIMIT]
     return Outliers(distance, z, cluster_z, factor, score, tuple(ranked.tolist()), tuple(flagged.tolist()))
+
+
+def _local_factor(embeddings: NDArray[np.float32], neighbours: Neighbours) -> NDArray[np.float64]:
+    """(N,) the local outlier factor by distances of unit vectors, from neighbours that are known already."""
+    from sklearn.neighbors import LocalOutlierFactor
+
+    count, k = neighbours.indices.shape
+    others = np.column_stack([np.arange(count), neighbours.indices])  # itself first, as scikit-learn expects
+    distances = np.zeros((count, k + 1))
+    for start in range(0, count, BLOCK):
+        part = slice(start, start + BLOCK)
+        vectors = unit(embeddings[others[part].reshape(-1)]).reshape(*others[part].shape, -1)
+        distances[part] = np.linalg.norm(vectors - vectors[:, :1], axis=-1)
+    distances[:, 1:] = np.maximum(distances[:, 1:], NEAREST)
+    distances.sort(axis=1)  # of nearly the same cosine, rounding may exchange two
+    graph = csr_array((distances.reshape(-1), others.reshape(-1), np.arange(count + 1) * (k + 1)), (count, count))
+    model = LocalOutlierFactor(n_neighbors=k, metric="precomputed").fit(graph)
+    factor: NDArray[np.float64] = -model.negative_outlier_factor_
+    return factor
 
 
 def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ from relax.auditing.neighbours import nearest
 MIN_GROUP = 5  # images in a group; smaller groups are left out
 MAX_GROUPS = 12  # distinct values up to which numbers are treated as names of groups
 PERMUTATIONS = 999
+ASKED = 5000  # images whose value is predicted, drawn at random where there are more; all others may be neighbours
 
 Value = str | float | int | bool | None
 
@@ -38,6 +39,7 @@ class Predictability:
         p: Share of permutations that score as well as the column.
         p_corrected: After Holm's correction for the number of columns.
         images: Number of images used.
+        asked: Number of these whose value was predicted.
         groups: Number of groups; 0 for numbers.
         largest: Share of the largest group, the accuracy of always predicting it; NaN for numbers.
     """
@@ -49,6 +51,7 @@ class Predictability:
     p: float
     p_corrected: float
     images: int
+    asked: int
     groups: int
     largest: float
 
@@ -79,11 +82,12 @@ def predictability(
     if kind == "" or len(used) <= MIN_GROUP:
         return None
     k = min(k, len(used) - 1)
-    indices = nearest(embeddings[used], k).indices
     draws = np.random.default_rng(seed)
+    asked = np.arange(len(used)) if len(used) <= ASKED else np.sort(draws.permutation(len(used))[:ASKED])
+    indices = nearest(embeddings[used], k, of=asked).indices
     score = _balanced_accuracy if kind == "groups" else _r_squared
-    observed = score(codes, indices)
-    permuted = np.array([score(draws.permutation(codes), indices) for _ in range(permutations)])
+    observed = score(codes, asked, indices)
+    permuted = np.array([score(draws.permutation(codes), asked, indices) for _ in range(permutations)])
     p = (1 + int((permuted >= observed - 1e-12).sum())) / (1 + permutations)
     sizes = np.bincount(codes.astype(np.int64)) if kind == "groups" else np.array([0])
     return Predictability(
@@ -94,6 +98,7 @@ def predictability(
         p=p,
         p_corrected=p,
         images=len(used),
+        asked=len(asked),
         groups=len(sizes) if kind == "groups" else 0,
         largest=float(sizes.max() / len(used)) if kind == "groups" else float("nan"),
     )
@@ -131,16 +136,18 @@ def _unknown(value: Value) -> bool:
     return value is None or value == "" or (isinstance(value, float) and not np.isfinite(value))
 
 
-def _balanced_accuracy(codes: NDArray[np.float64], neighbours: NDArray[np.int64]) -> float:
-    truth = codes.astype(np.int64)
-    votes = truth[neighbours]  # (N, k), nearest first
+def _balanced_accuracy(codes: NDArray[np.float64], asked: NDArray[np.int64], neighbours: NDArray[np.int64]) -> float:
+    """Over the groups that those asked belong to."""
+    groups = codes.astype(np.int64)
+    truth, votes = groups[asked], groups[neighbours]  # (M, k), nearest first
     k = votes.shape[1]
     counts = (votes[:, :, None] == votes[:, None, :]).sum(-1)  # neighbours with the same vote, for each
     guess = votes[np.arange(len(votes)), (counts * (k + 1) - np.arange(k)).argmax(1)]
-    hits = np.bincount(truth, weights=guess == truth)
-    return float((hits / np.bincount(truth)).mean())
+    hits, sizes = np.bincount(truth, weights=guess == truth), np.bincount(truth)
+    return float((hits[sizes > 0] / sizes[sizes > 0]).mean())
 
 
-def _r_squared(values: NDArray[np.float64], neighbours: NDArray[np.int64]) -> float:
-    error = ((values - values[neighbours].mean(1)) ** 2).sum()
-    return float(1 - error / ((values - values.mean()) ** 2).sum())
+def _r_squared(values: NDArray[np.float64], asked: NDArray[np.int64], neighbours: NDArray[np.int64]) -> float:
+    truth = values[asked]
+    error = ((truth - values[neighbours].mean(1)) ** 2).sum()
+    return float(1 - error / ((truth - truth.mean()) ** 2).sum())

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import laplace
 from torch import Tensor
 
+from relax.auditing.kept import Kept
 from relax.auditing.outliers import LIMIT, robust_z
 from relax.estimators.budget import Progress
 from relax.io.errors import ImageError
@@ -30,6 +31,7 @@ SIDE = 256  # px of the longer side at which a picture is measured
 FINLEY = np.array([0.241, 0.691, 0.068])  # weights of squared red, green and blue
 LUMA = np.array([0.299, 0.587, 0.114])
 NEARLY_ONE_SHADE = 1 / 32
+RARE = 0.1  # the largest share of pictures that are odd beside the others: more are another kind
 GREY = 0.02  # largest difference of two channels of a grey picture, but for 1 % of its pixels
 
 Measures = dict[str, NDArray[np.float64]]
@@ -64,9 +66,13 @@ class Quality:
     measures: Measures
     problems: dict[str, tuple[int, ...]]
 
-    def of(self, image: int) -> list[str]:
-        """What is wrong with one picture."""
-        return [name for name, images in self.problems.items() if image in images]
+    def by_picture(self, count: int) -> list[list[str]]:
+        """What is wrong with each of all pictures."""
+        found: list[list[str]] = [[] for _ in range(count)]
+        for name, images in self.problems.items():
+            for image in images:
+                found[image].append(name)
+        return found
 
 
 def _blank(measures: Measures) -> NDArray[np.bool_]:
@@ -90,17 +96,17 @@ def _odd_shape(measures: Measures) -> NDArray[np.bool_]:
 
 
 def _odd_size(measures: Measures) -> NDArray[np.bool_]:
-    """Beyond the quartiles by three times their distance, and by a factor of two from the median."""
+    """Beyond the quartiles by three times their distance, and by a factor of two from the median, if few are."""
     side = np.sqrt(measures["width"] * measures["height"])
     low, middle, high = np.nanpercentile(side, [25, 50, 75])
     far = 3 * (high - low)
     odd: NDArray[np.bool_] = ((side < low - far) & (side < middle / 2)) | ((side > high + far) & (side > 2 * middle))
-    return odd
+    return odd & (np.mean(odd) <= RARE)
 
 
 def _no_colour(measures: Measures) -> NDArray[np.bool_]:
     grey: NDArray[np.bool_] = measures["colour"] < GREY
-    return grey & ~_blank(measures) & (np.mean(grey) <= 0.1)
+    return grey & ~_blank(measures) & (np.mean(grey) <= RARE)
 
 
 CHECKS = (
@@ -110,26 +116,37 @@ CHECKS = (
     Check("low information", "the entropy is below 3 bits", lambda of: (of["entropy"] < 3) & ~_blank(of)),
     Check("blurred", f"sharpness is more than {LIMIT} robust standard deviations below the folder's median", _blurred),
     Check("odd shape", "the shorter side is less than 0.35 of the longer", _odd_shape),
-    Check("odd size", "far from the sizes of the others, and by a factor of two", _odd_size),
+    Check(
+        "odd size",
+        "far from the sizes of the others, and by a factor of two, where at most one picture in ten is",
+        _odd_size,
+    ),
     Check("no colour", "grey, where at most one picture in ten is", _no_colour),
 )
 
 
-def check_pictures(root: Path, paths: Sequence[str], progress: Progress) -> Quality:
+def check_pictures(root: Path, paths: Sequence[str], progress: Progress, kept: Kept | None = None) -> Quality:
     """Measure every picture; one whose file has disappeared has NaN and no problem.
 
     Args:
         root: The folder.
         paths: Relative to it.
         progress: Called with (pictures done, total).
+        kept: Measures of an earlier run, which receives new ones.
     """
-    rows = []
+    rows: list[dict[str, float]] = []
     for place, path in enumerate(paths):
         progress(place, len(paths))
-        try:
-            rows.append(measured(root / path))
-        except ImageError:
-            rows.append({})
+        row = kept.get(path) if kept else None
+        if row is None:
+            try:
+                row = measured(root / path)
+            except ImageError:
+                rows.append({})
+                continue
+            if kept:
+                kept.add(path, row)
+        rows.append(row)
     names = next((list(row) for row in rows if row), [])
     return judged({name: np.array([row.get(name, np.nan) for row in rows]) for name in names})
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from relax.auditing.answers import Answer
 from relax.auditing.clusters import Clusters
 from relax.auditing.duplicates import Duplicates
+from relax.auditing.group_marks import GroupMarks
 from relax.auditing.hubs import Hubness
 from relax.auditing.layout import Layout
 from relax.auditing.marks import Marks
@@ -30,7 +31,8 @@ class Space:
 
     Attributes:
         neighbours: By cosine.
-        agreement: (N,) share of the neighbours that cosine and L2 have in common.
+        agreement: (N,) share of the neighbours that cosine and L2 have in common; NaN where it was not asked, as beyond
+            a sample of very many images.
         duplicates, outliers, hubs, clusters: See their modules.
         layouts: Maps in two dimensions.
     """
@@ -63,6 +65,7 @@ class Audit:
         shortcuts: None if there were too few pictures for the test.
         marks: A detail that recurs, at one place or anywhere; None with too few pictures.
         answer: What the encoder makes of it; None where nothing recurs.
+        group_marks: Details that recur within folders and groups of the metadata, the smallest p first.
         power: How often planted marks are found by the two tests.
         findings: The main results as sentences.
         settings: How it was made, as JSON types.
@@ -82,6 +85,7 @@ class Audit:
     shortcuts: Shortcuts | None
     marks: Marks | None
     answer: Answer | None
+    group_marks: tuple[GroupMarks, ...]
     power: tuple[Power, ...]
     findings: tuple[str, ...]
     settings: dict[str, Any]

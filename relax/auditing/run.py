@@ -23,6 +23,8 @@ from relax.auditing.atlas import write_atlas
 from relax.auditing.contents import Contents
 from relax.auditing.findings import findings
 from relax.auditing.gallery import Gallery
+from relax.auditing.group_marks import find_group_marks, groups_of
+from relax.auditing.kept import Kept
 from relax.auditing.marks import PICTURES, find_marks
 from relax.auditing.metadata import MetadataTable
 from relax.auditing.options import Options
@@ -128,8 +130,9 @@ def _audit(
     values = table.of(paths, names) if table else None
     folder = Path(folder_name(root.resolve(), (root / path for path in paths))).name
 
-    space = analyse_space(embeddings, options, report)
-    quality = check_pictures(root, paths, partial(report, "checking"))
+    space = analyse_space(embeddings, options, out / "neighbours.npz", report)
+    with Kept(out / "measures.parquet", {row.path: row.sha256 for row in archive.rows}) as kept:
+        quality = check_pictures(root, paths, partial(report, "checking"), kept)
     columns = analyse_columns(embeddings, values, seed, report)
     pictures = Pictures(root, network, out / "maps", options.settings.count, seed, options.batch_size)
     failed = dict(archive.failed)
@@ -139,6 +142,10 @@ def _audit(
     compared = distinct(order, space.duplicates)[:PICTURES]
     marks = find_marks(root, paths, compared, partial(report, "comparing"), level=LEVEL, seed=seed)
     answer = ask_encoder(pictures, paths, marks, partial(report, "asking"), seed=seed) if marks else None
+    groups = groups_of(names, values)
+    within = find_group_marks(
+        root, paths, groups, space.duplicates, partial(report, "comparing within groups"), level=LEVEL, seed=seed
+    )
     shortcuts = find_shortcuts({"importance": importance, **evidence}, moved, seed=seed)
 
     report("planting", 0, 1)
@@ -161,8 +168,11 @@ def _audit(
         shortcuts=shortcuts,
         marks=marks,
         answer=answer,
+        group_marks=tuple(within),
         power=tuple(power),
-        findings=findings(names, len(failed), network.name, space, quality, columns, shortcuts, marks, answer, power),
+        findings=findings(
+            names, len(failed), network.name, space, quality, columns, shortcuts, marks, answer, within, power
+        ),
         settings={
             **_settings(folder, network, options, space, paths, importance, evidence),
             **surroundings(network.device, time.perf_counter() - start),

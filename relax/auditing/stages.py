@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from relax.auditing.clusters import Clusters, find_clusters
 from relax.auditing.duplicates import Duplicates, near_duplicates
 from relax.auditing.hubs import hubness
+from relax.auditing.kept import kept_nearest
 from relax.auditing.layout import lay_out
 from relax.auditing.metadata import Metadata
-from relax.auditing.neighbours import agreement, nearest, unit
+from relax.auditing.neighbours import Neighbours, agreement, nearest, unit
 from relax.auditing.options import Options
 from relax.auditing.outliers import outliers
 from relax.auditing.pictures import CELLS, Pictures, in_view
@@ -32,27 +34,39 @@ Result = TypeVar("Result")
 
 VIEW = 56  # cells along each side of a mean importance map
 NEIGHBOURS = 10
+AGREEING = 5000  # images whose neighbours by L2 are compared with those by cosine
 
 
-def analyse_space(embeddings: NDArray[np.float32], options: Options, report: StageProgress) -> Space:
-    """Everything that follows from the embeddings (N, D) alone."""
-    report("analysing", 0, 3)
+def analyse_space(embeddings: NDArray[np.float32], options: Options, keep: Path, report: StageProgress) -> Space:
+    """Everything that follows from the embeddings (N, D) alone; neighbours are kept in a file."""
     k = min(NEIGHBOURS, len(embeddings) - 1)
-    neighbours = nearest(embeddings, k)
-    report("analysing", 1, 3)
-    clusters = find_clusters(embeddings, count=options.clusters, seed=options.seed)
-    report("analysing", 2, 3)
-    layouts = tuple(lay_out(embeddings, method, seed=options.seed) for method in options.layouts)
-    report("analysing", 3, 3)
+    neighbours = kept_nearest(keep, embeddings, k, partial(report, "neighbours"))
+    clusters = find_clusters(
+        embeddings, count=options.clusters, seed=options.seed, progress=partial(report, "clusters")
+    )
+    layouts = []
+    for place, method in enumerate(options.layouts):
+        report("maps of the space", place, len(options.layouts))
+        layouts.append(lay_out(embeddings, method, seed=options.seed))
+    report("comparing cosine and L2", 0, 1)
     return Space(
         neighbours=neighbours,
-        agreement=agreement(neighbours, nearest(embeddings, k, "l2")),
+        agreement=_agreement(embeddings, neighbours, options.seed),
         duplicates=near_duplicates(embeddings, neighbours, options.duplicates),
         outliers=outliers(embeddings, neighbours, clusters.labels),
         hubs=hubness(neighbours),
         clusters=clusters,
-        layouts=layouts,
+        layouts=tuple(layouts),
     )
+
+
+def _agreement(embeddings: NDArray[np.float32], neighbours: Neighbours, seed: int) -> NDArray[np.float64]:
+    """(N,) the share of the neighbours that cosine and L2 have in common; of very many images, for a sample alone."""
+    count, k = neighbours.indices.shape
+    asked = np.sort(np.random.default_rng(seed).permutation(count)[:AGREEING])
+    shares = np.full(count, np.nan)
+    shares[asked] = agreement(neighbours.of(asked), nearest(embeddings, k, "l2", of=asked))
+    return shares
 
 
 def analyse_columns(

@@ -8,6 +8,7 @@
     hubs.csv             images that are neighbours of unusually many others
     shortcuts.csv        every cell of the grid, the strongest evidence first
     marks.csv            images compared with one another: how much more they agree than with mirror images, and where
+    groups.csv           groups asked one by one: images, how many were compared, p at one place, anywhere, corrected
     power.csv            how often planted marks are found: test, mark, share of the pictures, share of the draws
     predictability.csv   every metadata column, the most predictable first
     importance.npz       the mean importance map of each cluster
@@ -61,6 +62,11 @@ def write_tables(audit: Audit, out: Path) -> list[Path]:
         tables["marks.csv"] = (
             ("path", "score", "shows_it", "top", "left", "bottom", "right"),
             _marks(audit.paths, audit.marks),
+        )
+    if audit.group_marks:
+        tables["groups.csv"] = (
+            ("column", "group", "images", "compared", "p_one_place", "p_anywhere", "p", "show_it"),
+            _groups(audit),
         )
     if audit.power:
         tables["power.csv"] = (tuple(asdict(audit.power[0])), [tuple(asdict(row).values()) for row in audit.power])
@@ -147,7 +153,7 @@ def _write_json(audit: Audit, file: Path) -> Path:
             "problems": {name: len(images) for name, images in audit.quality.problems.items()},
             "hubness_skewness": hubs.skewness,
             "never_a_neighbour": hubs.never,
-            "l2_agreement": float(audit.space.agreement.mean()),
+            "l2_agreement": float(np.nanmean(audit.space.agreement)),
             "columns": [_finite(asdict(column)) for column in audit.columns],
             "shortcut_regions": regions,
             "marks": audit.marks
@@ -185,7 +191,7 @@ def _quality(audit: Audit) -> list[Row]:
 
 def _problems(audit: Audit) -> list[str]:
     """What is wrong with each image, separated by "; "."""
-    return ["; ".join(audit.quality.of(image)) for image in range(len(audit.paths))]
+    return ["; ".join(names) for names in audit.quality.by_picture(len(audit.paths))]
 
 
 def _duplicates(audit: Audit) -> list[Row]:
@@ -212,6 +218,18 @@ def _marks(paths: Sequence[str], marks: Marks) -> list[Row]:
     return [
         (paths[image], score, image in marks.boxes, *marks.boxes.get(image, ("",) * 4))
         for image, score in sorted(rows, key=lambda row: -row[1])
+    ]
+
+
+def _groups(audit: Audit) -> list[Row]:
+    """One row per group that was asked, the smallest p first; the names of those that show the detail clearly."""
+    return [
+        (
+            *(result.group.column, result.group.value, len(result.group.images), len(result.marks.images)),
+            *(result.marks.one_place.p, result.marks.anywhere.p, result.p),
+            " ".join(audit.paths[image] for image in result.marks.carriers),
+        )
+        for result in audit.group_marks
     ]
 
 

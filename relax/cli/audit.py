@@ -116,7 +116,9 @@ def audit(
                 **options,
             )
     except KeyboardInterrupt:
-        raise Stopped(f"embeddings and explanations are kept in {out}; run the same command to continue") from None
+        raise Stopped(
+            f"what is done is kept in {out}: embeddings, neighbours, measures, maps; run the same command to continue"
+        ) from None
     for path, reason in result.failed.items():
         complain(reason if path in reason else f"{path}: {reason}")
     if result.failed:

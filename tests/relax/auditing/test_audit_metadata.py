@@ -111,7 +111,7 @@ def test_holms_correction_by_hand():
     """0.01, 0.02, 0.04 of three become 3 x 0.01, 2 x 0.02 and the larger of that and 0.04."""
 
     def column(name, p):
-        return Predictability(name, "groups", 0.9, 0.5, p, p, 50, 2, 0.5)
+        return Predictability(name, "groups", 0.9, 0.5, p, p, 50, 50, 2, 0.5)
 
     results = corrected([column("c", 0.03), column("a", 0.01), column("b", 0.02)])
 

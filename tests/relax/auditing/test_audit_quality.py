@@ -54,8 +54,8 @@ def test_every_check_finds_what_was_planted_for_it_and_nothing_else(folder):
     for name in ("low information", "blurred"):  # nearly white nearly everywhere is that as well
         expected[name].append("over-exposed.png")
     assert found == expected
-    assert quality.of(paths.index("dark.png")) == ["dark"]
-    assert quality.of(0) == (["blank"] if paths[0] == "blank.png" else [])
+    assert quality.by_picture(len(paths))[paths.index("dark.png")] == ["dark"]
+    assert quality.by_picture(len(paths))[0] == (["blank"] if paths[0] == "blank.png" else [])
 
 
 def test_measures_by_hand(tmp_path):

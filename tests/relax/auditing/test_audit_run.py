@@ -265,9 +265,8 @@ def test_dots_of_a_map_have_the_colour_of_their_group_and_the_others_are_grey():
 
 def test_every_beginning_of_the_order_holds_each_cluster_in_its_share():
     labels = np.array([0] * 60 + [1] * 30 + [2] * 10)
-    order = spread_over(
-        Clusters(labels, np.zeros((3, 2), dtype=np.float32), {}, np.zeros(100, dtype=np.float32)), seed=0
-    )
+    clusters = Clusters(labels, np.zeros((3, 2), np.float32), {}, np.zeros(100, np.float32), np.zeros((3, 2)))
+    order = spread_over(clusters, seed=0)
 
     assert sorted(order) == list(range(100))
     for count in (10, 50, 80):

@@ -1,0 +1,107 @@
+"""What takes minutes for very many pictures, kept on the disk: a run that was stopped, or one more, goes on from there.
+
+Measures of pictures are kept one by one, the nearest neighbours as a whole.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relax.auditing.neighbours import Neighbours, nearest
+from relax.files import written_aside
+from relax.npz import read_npz
+from relax.records import undamaged
+
+VERSION = "1"  # of the measures: another one measures anew
+EVERY = 30.0  # seconds: the most that a kill loses
+
+
+class Kept:
+    """Numbers by picture, in a Parquet file that is written every half minute, and when the context ends.
+
+    Args:
+        file: Where they are kept; one that is damaged, or of another version, counts as empty.
+        digests: The SHA-256 of each picture now; numbers of another one are forgotten.
+    """
+
+    def __init__(self, file: Path, digests: Mapping[str, str | None]) -> None:
+        self.file, self.digests = file, digests
+        self.rows = {path: row for path, (digest, row) in _read(file).items() if digests.get(path) == digest}
+        self.written, self.since = len(self.rows), time.monotonic()
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.write()
+
+    def get(self, path: str) -> dict[str, float] | None:
+        """The numbers of a picture, if they are known."""
+        return self.rows.get(path)
+
+    def add(self, path: str, numbers: dict[str, float]) -> None:
+        """Keep the numbers of one more picture."""
+        self.rows[path] = numbers
+        if time.monotonic() - self.since > EVERY:
+            self.write()
+
+    def write(self) -> None:
+        """Write the file, whole or not at all, if there is anything new."""
+        import pyarrow
+        from pyarrow import parquet
+
+        self.since = time.monotonic()
+        known = {path: row for path, row in self.rows.items() if self.digests.get(path) is not None}
+        if len(self.rows) == self.written or not known:
+            return
+        names = list(next(iter(known.values())))
+        columns = {"path": list(known), "sha256": [self.digests[path] for path in known]}
+        columns |= {name: [float(row[name]) for row in known.values()] for name in names}
+        table = pyarrow.table(columns).replace_schema_metadata({"version": VERSION})
+        with written_aside(self.file) as aside:
+            parquet.write_table(table, aside)
+        self.written = len(self.rows)
+
+
+def kept_nearest(
+    file: Path, embeddings: NDArray[np.float32], k: int, progress: Callable[[int, int], None]
+) -> Neighbours:
+    """The k nearest neighbours of every image by cosine, from a file if they are those of these embeddings."""
+    digest = sha256(np.ascontiguousarray(embeddings).data).hexdigest()
+    try:
+        arrays = read_npz(file, ("digest", "indices", "similarities"))
+        if str(arrays["digest"]) == digest and arrays["indices"].shape == (len(embeddings), k):
+            return Neighbours("cosine", arrays["indices"], arrays["similarities"])
+    except (OSError, ValueError):
+        pass
+    found = nearest(embeddings, k, progress=progress)
+    with written_aside(file) as aside, aside.open("wb") as stream:
+        np.savez(stream, digest=np.array(digest), indices=found.indices, similarities=found.similarities)
+    return found
+
+
+def _read(file: Path) -> dict[str, tuple[str, dict[str, float]]]:
+    """Digest and numbers of each picture in a file."""
+    from pyarrow import parquet
+
+    try:
+        with undamaged(file, "delete it"):
+            table = parquet.read_table(file, partitioning=None)
+            if (table.schema.metadata or {}).get(b"version") != VERSION.encode():
+                return {}
+            columns = table.to_pydict()
+            paths, digests = columns.pop("path"), columns.pop("sha256")
+            numbers = zip(*columns.values(), strict=True)
+            rows = (dict(zip(columns, row, strict=True)) for row in numbers)
+            return dict(zip(paths, zip(digests, rows, strict=True), strict=True))
+    except (OSError, ValueError):
+        return {}
