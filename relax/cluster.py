@@ -30,12 +30,14 @@ def check_workers(workers: int | None, address: str | None) -> None:
     """Refuse what Ray cannot do here, before anything is loaded.
 
     Raises:
-        ValueError: If it is no number of workers.
+        ValueError: If it is no number of workers, or no address.
         ImportError: If Ray is needed and is not installed.
         ConnectionError: If nothing answers at the address.
     """
     if workers is not None and not is_whole(workers, 1):
         raise ValueError(f"workers must be a number of processes, 1 or more; got {described(workers)}")
+    if address is not None and not isinstance(address, str):
+        raise ValueError(f"ray must be the address of a Ray cluster; got {described(address)}")
     if needs_ray(workers, address):
         _ray()
     if address is not None:
@@ -69,8 +71,10 @@ def spread(
     with connected(workers, address) as ray:
         resources = ray.cluster_resources()
         gpus = int(resources.get("GPU", 0))
-        count = min(workers or gpus or int(resources.get("CPU", 1)), len(items))
-        threads = max(1, (os.cpu_count() or 1) // count) if address is None else None
+        wanted = workers or gpus or int(resources.get("CPU", 1))
+        count = min(wanted, len(items))
+        # by what was asked for, not by what is left to do: with other threads, sums are rounded otherwise
+        threads = max(1, (os.cpu_count() or 1) // wanted) if address is None else None
         options = {"max_restarts": -1, "max_task_retries": -1, "num_gpus": 1 if gpus else 0}
         actor = ray.remote(scheduling_strategy="SPREAD", **options)(Worker)
         sent = [ray.put(make)]  # kept until the end: a worker that starts again needs it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -29,12 +29,14 @@ class Crew:
         address: Of a Ray cluster; None for none.
         load: Loads the encoder, in this process and in each worker.
         threads: Of torch in each worker that has answered.
+        blocks: That keep one cluster, see `together`.
     """
 
     workers: int | None
     address: str | None
     load: Callable[[], Encoder]
     threads: set[int] = field(default_factory=set, repr=False, compare=False)
+    blocks: list[ExitStack] = field(default_factory=list, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_workers(self.workers, self.address)
@@ -58,6 +60,8 @@ class Crew:
         """
         if not items:
             return
+        for block in self.blocks:
+            block.enter_context(connected(self.workers, self.address))
         begin = partial(_begin, self.load, recipe(encoder), os.getcwd(), make)
         with closing(spread(begin, items, self.workers, self.address)) as answers:
             for answer in answers:
@@ -68,20 +72,20 @@ class Crew:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Keep one cluster for all that is done in the block."""
-        if not self.needs_ray:
-            yield
-            return
-        with connected(self.workers, self.address):
-            yield
+        """Keep one cluster, from the first that is done by workers, for all that is done in the block."""
+        with ExitStack() as block:
+            self.blocks.append(block)
+            try:
+                yield
+            finally:
+                self.blocks.remove(block)
 
     def record(self) -> dict[str, Any]:
-        """How many workers, and the threads of each, as JSON types; nothing for one process, which tells its own."""
+        """How many work, and the threads of each, as JSON types, once they have."""
         if not self.needs_ray:
-            return {"workers": 1}
-        return {"workers": self.workers or "one for each GPU or CPU of the cluster"} | (
-            {"threads": max(self.threads)} if self.threads else {}
-        )
+            return {"workers": 1, "threads": torch.get_num_threads()}
+        threads = {"threads": max(self.threads)} if self.threads else {}
+        return {"workers": self.workers or "one for each GPU, or each CPU, of the cluster", **threads}
 
 
 def _begin(load: Callable[[], Encoder], wanted: dict[str, Any], place: str, make: Make[Item]) -> Work[Item]:

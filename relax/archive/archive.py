@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from relax.archive.parts import kept_images
 from relax.archive.record import check_same_encoder, read_record
 from relax.archive.stored import Changes
 from relax.archive.update import bring_up_to_date, find_images
+from relax.crew import Crew
 from relax.estimators.budget import Budget, Progress
 from relax.io.choice import name_within
 from relax.io.images import ImageSource, name_of, read_image
@@ -179,6 +180,8 @@ def make_archive(
     metric: str = "cosine",
     batch_size: BatchSize = "auto",
     recursive: bool = True,
+    workers: int | None = None,
+    ray: str | None = None,
     progress: Progress | Silent | None = None,
 ) -> Archive:
     """Embed a folder of images, or bring its archive up to date.
@@ -197,6 +200,8 @@ def make_archive(
         metric: "cosine" or "l2".
         batch_size: Images in one forward pass, or "auto".
         recursive: Whether to include folders below `root`.
+        workers: Processes that embed; more than one need Ray, the extra [ray]. The embeddings do not depend on it.
+        ray: The address of a Ray cluster, as for `relax.explain_all`.
         progress: Called with (images done, images to embed); otherwise as for `relax.explain`.
 
     Returns:
@@ -205,19 +210,56 @@ def make_archive(
     Raises:
         ValueError: If there is no image or none can be used, the options are impossible, or `out` belongs to another
             encoder or folder.
+        ImportError: If Ray is needed and is not installed.
         OSError: If `out` cannot be written to, or another run is writing to it (`relax.lock.InUse`).
     """
-    loaded, budget = load_encoder(encoder), Budget.of(None, None, batch_size)
+    crew = Crew(workers, ray, partial(load_encoder, encoder))
+    return make_by(
+        crew,
+        crew.load(),
+        root,
+        out,
+        kind=kind,
+        metric=metric,
+        batch_size=batch_size,
+        recursive=recursive,
+        progress=progress,
+    )
+
+
+def make_by(
+    crew: Crew,
+    encoder: Encoder,
+    root: str | Path,
+    out: str | Path,
+    *,
+    kind: str = "flat",
+    metric: str = "cosine",
+    batch_size: BatchSize = "auto",
+    recursive: bool = True,
+    progress: Progress | Silent | None = None,
+) -> Archive:
+    """`make_archive` with a loaded encoder, and who embeds."""
+    budget = Budget.of(None, None, batch_size)
     folder = Path(os.path.abspath(out))
     found = find_images(os.path.abspath(root), recursive, folder, kind, metric)
     source = found[2].root
     with sole_run(folder, "relax index"), shown(progress, "images") as report:
         changes = bring_up_to_date(
-            source, loaded, folder, found, budget, kind=kind, metric=metric, recursive=recursive, progress=report
+            source,
+            encoder,
+            folder,
+            found,
+            budget,
+            crew=crew,
+            kind=kind,
+            metric=metric,
+            recursive=recursive,
+            progress=report,
         )
         archive = load_archive(out, source)
         write_passed_over(folder, [*found[2].passed_over(), *archive.unusable()])
-    archive.changes, archive.encoder = changes, loaded
+    archive.changes, archive.encoder = changes, encoder
     return archive
 
 

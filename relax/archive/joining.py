@@ -43,6 +43,7 @@ def join(
     options: dict[str, Any],
     encoder: Encoder,
     changes: Changes,
+    workers: dict[str, Any],
 ) -> None:
     """Write the archive of these rows, then delete the parts.
 
@@ -54,6 +55,7 @@ def join(
         options: Root, recursive, encoder, metric and kind, for archive.json.
         encoder: The encoder.
         changes: What the call changes.
+        workers: How many embedded, for archive.json.
     """
     previous = stored.record or {}
     record = {
@@ -63,6 +65,7 @@ def join(
         "failed": len(failed),
         "next_id": max(previous.get("next_id", 0), max(row.id for row in images) + 1),
         **surroundings(encoder.device, changes.seconds),
+        **workers,
     }
     same_index = all(previous.get(key) == options[key] for key in ("metric", "kind"))
     with replaced_together(out) as aside:

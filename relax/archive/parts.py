@@ -1,4 +1,8 @@
-"""Embed image files in parts that survive a kill: every few seconds, new embeddings are written to a file."""
+"""Embed image files in parts that survive a kill: every few seconds, new embeddings are written to a file.
+
+.parts/000003.parquet                     by a process that embeds alone
+.parts/000003-000012-5f3a90c1.parquet     of the 12th shard, by a worker; no two ever write the same name
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
 
 import numpy as np
@@ -26,18 +31,24 @@ from relax.io.sources import digest_of
 from relax.readahead import READERS, ahead
 
 PART_IMAGES, PART_SECONDS = 4096, 10.0  # a part ends at whichever comes first: the most that a kill loses
+LEAST = 4  # pictures in a pass: of one alone, libraries for processors sum in another order
 
 Vectors = NDArray[np.float32]
 
 
 class Parts:
-    """Rows and their embeddings, written to numbered files as they come; the last when the context ends."""
+    """Rows and their embeddings, written to numbered files as they come; the last when the context ends.
 
-    def __init__(self, out: Path, encoder: str) -> None:
-        """Continue after the parts in `out`; `encoder` is recorded in each."""
-        self.folder, self.encoder = out / PARTS, encoder
-        numbers = [int(path.stem) for path in part_files(out)]
-        self.number = max(numbers, default=-1) + 1
+    Args:
+        out: The output folder.
+        encoder: What is recorded of it in each part.
+        number: Of the first part; None continues after those in `out`.
+        shard: That of a worker, beside others that write at the same time; None for a process alone.
+    """
+
+    def __init__(self, out: Path, encoder: str, number: int | None = None, shard: int | None = None) -> None:
+        self.folder, self.encoder, self.shard = out / PARTS, encoder, shard
+        self.number = next_part(out) if number is None else number
         self.pending: list[tuple[ImageRow, Vectors]] = []
         self.since = time.monotonic()
 
@@ -61,16 +72,22 @@ class Parts:
             vectors = np.stack([vector for _, vector in self.pending])
             column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
             table = to_table(row for row, _ in self.pending).append_column("embedding", column)
-            with written_aside(self.folder / f"{self.number:06d}.parquet") as aside:
+            own = "" if self.shard is None else f"-{self.shard:06d}-{token_hex(4)}"
+            with written_aside(self.folder / f"{self.number:06d}{own}.parquet") as aside:
                 write_table(aside, table, {"encoder": self.encoder})
             self.number += 1
             self.pending = []
         self.since = time.monotonic()
 
 
-def part_files(out: Path) -> list[Path]:
-    """The parts in an output folder, oldest first."""
-    return sorted((out / PARTS).glob("[0-9]*.parquet"))
+def part_files(out: Path, shard: int | None = None) -> list[Path]:
+    """The parts in an output folder, those of earlier runs first; or those of one shard."""
+    return sorted((out / PARTS).glob("[0-9]*.parquet" if shard is None else f"[0-9]*-{shard:06d}-*.parquet"))
+
+
+def next_part(out: Path) -> int:
+    """A number above those of the parts in an output folder."""
+    return max((int(path.stem.partition("-")[0]) for path in part_files(out)), default=-1) + 1
 
 
 def kept_images(out: Path) -> int:
@@ -121,9 +138,10 @@ def embed_files(
     """
     others: list[ImageRow] = []
     batch: list[tuple[ImageRow, Tensor]] = []
+    limit = 1
 
     def embed() -> None:
-        others.extend(_embed_batch(batch, encoder, parts))
+        others.extend(_embed_batch(batch, encoder, parts, min(limit, LEAST)))
         report(len(batch))
         batch.clear()
 
@@ -164,19 +182,23 @@ def _read(row: ImageRow, previous: str | None, root: Path, encoder: Encoder) -> 
     return replace(row, width=size[1], height=size[0]), view
 
 
-def _embed_batch(batch: list[tuple[ImageRow, Tensor]], encoder: Encoder, parts: Parts) -> list[ImageRow]:
-    """Embed images with views of the same shape; if the batch fails, embed them singly to find the culprit."""
-    views = torch.cat([view for _, view in batch])
+def _embed_batch(batch: list[tuple[ImageRow, Tensor]], encoder: Encoder, parts: Parts, least: int) -> list[ImageRow]:
+    """Embed images with views of the same shape; if the batch fails, embed them singly to find the culprit.
+
+    A batch below the least size is filled up by repetition, so that a picture has the same embedding, bit for bit,
+    where a shard, a part or the folder ends.
+    """
+    views = torch.cat([view for _, view in (batch * least)[: max(least, len(batch))]])
     try:
         chunks, _ = within_memory(lambda size: [encoder.embed(part).cpu() for part in views.split(size)], len(views))
     except EncoderError as error:
         if len(batch) == 1:
             return [_failed(batch[0][0], str(error))]
-        failed = [row for item in batch for row in _embed_batch([item], encoder, parts)]
+        failed = [row for item in batch for row in _embed_batch([item], encoder, parts, least)]
         if len(failed) == len(batch):
             raise  # the encoder is at fault, not the images
         return failed
-    for (row, _), vector in zip(batch, torch.cat(chunks).numpy(), strict=True):
+    for (row, _), vector in zip(batch, torch.cat(chunks).numpy(), strict=False):  # without what was filled up
         parts.add(row, vector)
     return []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -15,8 +14,9 @@ from encoders.folders import image_endings
 from encoders.identity import identity
 from relax.archive.files import ImageRow, finish_replacing, list_images
 from relax.archive.joining import join
-from relax.archive.parts import Parts, embed_files
 from relax.archive.stored import Changes, Stored
+from relax.archive.workers import embed
+from relax.crew import Crew
 from relax.estimators.budget import Budget, Progress
 from relax.io.choice import discreet_name, folder_name, name_within
 from relax.io.sources import Sources, names_several
@@ -32,6 +32,7 @@ def bring_up_to_date(
     found: Found,
     budget: Budget,
     *,
+    crew: Crew,
     kind: str,
     metric: str,
     recursive: bool,
@@ -45,8 +46,7 @@ def bring_up_to_date(
     check_same_root(stored.record, root, out)
 
     outdated = [(row, stored.checksum(path)) for path, row in files.items() if not stored.is_current(row)]
-    with Parts(out, json.dumps(identity(encoder))) as parts:
-        unembedded = embed_files(outdated, root, encoder, parts, budget, _counter(progress, len(outdated)))
+    unembedded = embed(outdated, root, encoder, out, budget, crew, _counter(progress, len(outdated)))
     stored = Stored.read(out, encoder)
     stored.touch(row for row in unembedded if row.status == "ok")
     unusable = {row.path: row for row in unembedded if row.status != "ok"}
@@ -69,7 +69,7 @@ def bring_up_to_date(
         seconds=time.monotonic() - start,
     )
     options = {"root": str(root), "recursive": recursive, "encoder": identity(encoder), "metric": metric, "kind": kind}
-    join(out, stored, images, sorted(failed, key=lambda row: row.path), options, encoder, changes)
+    join(out, stored, images, sorted(failed, key=lambda row: row.path), options, encoder, changes, crew.record())
     return replace(changes, seconds=time.monotonic() - start)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class Pictures:
         masks: Masks per explanation.
         seed: The only source of randomness.
         batch_size: Images in one forward pass; it affects speed, not the result.
+        made: Files that were made in this run, by workers: those of a function, too, which is the same in one run.
     """
 
     root: Path
@@ -59,6 +60,7 @@ class Pictures:
     masks: int
     seed: int
     batch_size: BatchSize = "auto"
+    made: set[Path] = field(default_factory=set, compare=False, repr=False)
 
     def explain(self, path: str, mirror: str = "", progress: Progress | None = None) -> Explanation:
         """RELAX of one picture, its maps in a frame of at most 360 px.
@@ -72,11 +74,8 @@ class Pictures:
             ImageError: If the picture cannot be used.
         """
         start = time.perf_counter()
-        scene, recipe = self._scene(path, mirror)
-        recipe |= {"method": "relax", "similarity": "cosine", "reference": "itself"}
-        recipe["masks"] = {**recipe["masks"], "count": self.masks}
-        file = self._file(path, mirror, ".npz")
-        if (kept := _kept_explanation(file, recipe)) is not None:
+        scene, recipe, file = self._to_explain(path, mirror)
+        if (kept := _kept_explanation(file, recipe, file in self.made)) is not None:
             return kept
         moments, image_embedding = scene.estimator(), scene.image_embedding
         for masks, embeddings in scene.passes(Budget.of(self.masks, None, self.batch_size), progress):
@@ -102,10 +101,8 @@ class Pictures:
         Raises:
             ImageError: If the picture cannot be used.
         """
-        scene, recipe = self._scene(path, mirror)
-        recipe["masks"] = {"kind": "one cell hidden", "cells": CELLS}
-        file = self._file(path, mirror, ".hidden.npz")
-        if (kept := _kept_hidden(file, recipe)) is not None:
+        scene, recipe, file = self._to_hide(path, mirror)
+        if (kept := _kept_hidden(file, recipe, file in self.made)) is not None:
             return kept
         masks = cell_masks(scene.size).to(scene.view.device)
         batches = Budget.of(len(masks), None, self.batch_size).stretches(len(masks), scene.view)
@@ -139,6 +136,33 @@ class Pictures:
         columns = [round((share * width - left) / (right - left) * scene.size[1]) for share in box[1::2]]
         mask[..., max(0, rows[0]) : max(0, rows[1]), max(0, columns[0]) : max(0, columns[1])] = 0
         return scene.image_embedding.cpu().numpy(), scene.embed(scene.masked(mask))[0].cpu().numpy()
+
+    def is_kept(self, what: str, path: str, mirror: str) -> bool:
+        """Whether there is a result of `explain` or `hide`, as the argument says, that need not be computed again.
+
+        Raises:
+            ImageError: If the picture cannot be used.
+        """
+        if what == "explain":
+            _, recipe, file = self._to_explain(path, mirror)
+            return _kept_explanation(file, recipe, file in self.made) is not None
+        _, recipe, file = self._to_hide(path, mirror)
+        return _kept_hidden(file, recipe, file in self.made) is not None
+
+    def file_of(self, what: str, path: str, mirror: str) -> Path:
+        """Where a result of `explain` or `hide` is kept."""
+        return self._file(path, mirror, ".npz" if what == "explain" else ".hidden.npz")
+
+    def _to_explain(self, path: str, mirror: str) -> tuple[Scene, dict[str, Any], Path]:
+        scene, recipe = self._scene(path, mirror)
+        recipe |= {"method": "relax", "similarity": "cosine", "reference": "itself"}
+        recipe["masks"] = {**recipe["masks"], "count": self.masks}
+        return scene, recipe, self.file_of("explain", path, mirror)
+
+    def _to_hide(self, path: str, mirror: str) -> tuple[Scene, dict[str, Any], Path]:
+        scene, recipe = self._scene(path, mirror)
+        recipe["masks"] = {"kind": "one cell hidden", "cells": CELLS}
+        return scene, recipe, self.file_of("hide", path, mirror)
 
     def _scene(self, path: str, mirror: str) -> tuple[Scene, dict[str, Any]]:
         """The picture in the encoder's view, and everything that determines its results."""
@@ -184,26 +208,28 @@ def cell_masks(size: tuple[int, int], cells: int = CELLS) -> Tensor:
     return (place != torch.arange(cells**2)[:, None, None]).float()[:, None]
 
 
-def _kept_explanation(file: Path, recipe: dict[str, Any]) -> Explanation | None:
+def _kept_explanation(file: Path, recipe: dict[str, Any], own: bool) -> Explanation | None:
     try:
         kept = Explanation.load(file)
     except (OSError, ValueError):
         return None
-    return kept if _same(recipe, {key: kept.provenance.get(key) for key in recipe}) else None
+    return kept if _same(recipe, {key: kept.provenance.get(key) for key in recipe}, own) else None
 
 
-def _kept_hidden(file: Path, recipe: dict[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+def _kept_hidden(
+    file: Path, recipe: dict[str, Any], own: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
     try:
         arrays = read_npz(file, ("how", "own", "hidden"))
         kept_recipe = read_json(str(arrays["how"]))
     except (OSError, ValueError):
         return None
-    return (arrays["own"], arrays["hidden"]) if _same(recipe, kept_recipe) else None
+    return (arrays["own"], arrays["hidden"]) if _same(recipe, kept_recipe, own) else None
 
 
-def _same(recipe: dict[str, Any], kept: dict[str, Any]) -> bool:
-    """Whether two recipes are equal; never for a function as encoder, whose weights cannot be compared."""
-    return recipe["encoder"]["checksum"] is not None and _as_text(recipe) == _as_text(kept)
+def _same(recipe: dict[str, Any], kept: dict[str, Any], own: bool) -> bool:
+    """Whether two recipes are equal; never for a function as encoder of another run, whose weights may be others."""
+    return (own or recipe["encoder"]["checksum"] is not None) and _as_text(recipe) == _as_text(kept)
 
 
 def _as_text(recipe: dict[str, Any]) -> str:

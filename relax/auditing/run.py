@@ -16,7 +16,7 @@ import numpy as np
 
 from encoders import Encoder
 from encoders.identity import identity
-from relax.archive.archive import make_archive
+from relax.archive.archive import make_by
 from relax.archive.update import check_root
 from relax.auditing.answers import ask_encoder
 from relax.auditing.atlas import write_atlas
@@ -44,6 +44,8 @@ from relax.auditing.stages import (
     spread_over,
 )
 from relax.auditing.tables import write_tables
+from relax.auditing.workers import make_ahead, with_mirror_images
+from relax.crew import Crew
 from relax.io.choice import folder_name, name_within
 from relax.keywords import AuditKeywords, shows
 from relax.lock import sole_run
@@ -70,6 +72,8 @@ def audit(
     clusters: int | None = None,
     duplicates: float | None = None,
     layouts: Sequence[str] = ("pca", "tsne"),
+    workers: int | None = None,
+    ray: str | None = None,
     progress: StageProgress | Silent | None = None,
     **keywords: Unpack[AuditKeywords],
 ) -> Audit:
@@ -89,6 +93,9 @@ def audit(
         clusters: Number of clusters; None is the number with the best silhouette.
         duplicates: Cosine from which a pair is a near-duplicate; None is relative to the typical neighbour.
         layouts: "pca", "tsne" and, with the extra `umap`, "umap".
+        workers: Processes that embed and explain; more than one need Ray, the extra [ray]. The results do not depend on
+            it.
+        ray: The address of a Ray cluster, as for `relax.explain_all`.
         progress: Called with (stage, done, total); otherwise as for `relax.explain`.
         keywords: Keywords of `relax.explain`: `masks` (512 per explanation), `seed`, `pooling`, `device`, `batch_size`
             and `precision`.
@@ -98,20 +105,23 @@ def audit(
 
     Raises:
         ValueError: If an argument is impossible, or fewer than 10 images can be used.
+        ImportError: If Ray is needed and is not installed.
         OSError: If a file cannot be read or written, or another run is writing to `out` (`relax.lock.InUse`).
     """
     start, out = time.perf_counter(), Path(out)
     settings = Settings.of({"masks": MASKS, **keywords}, AuditKeywords, "audit")
     options = Options(metadata, colour_by, explain, hide, clusters, duplicates, tuple(layouts), settings)
     table = options.read_table()
-    network = loaded(encoder, settings.execution, settings.request)
+    crew = Crew(workers, ray, partial(loaded, encoder, settings.execution, settings.request))
+    network = crew.load()
     check_root(root)
-    with sole_run(out, "relax audit"), shown(progress, "") as report:
-        return _audit(root, network, out, options, table, report or unheard, start)
+    with sole_run(out, "relax audit"), shown(progress, "") as report, crew.together():
+        return _audit(root, crew, network, out, options, table, report or unheard, start)
 
 
 def _audit(
     named: str | Path,
+    crew: Crew,
     network: Encoder,
     out: Path,
     options: Options,
@@ -121,7 +131,8 @@ def _audit(
 ) -> Audit:
     """As `audit`, once its arguments are checked; no other run may write to `out` meanwhile."""
     seed = options.seed
-    archive = make_archive(named, network, out, batch_size=options.batch_size, progress=partial(report, "embedding"))
+    progress = partial(report, "embedding")
+    archive = make_by(crew, network, named, out, batch_size=options.batch_size, progress=progress)
     root = archive.root
     embeddings, paths = np.asarray(archive.embeddings), tuple(row.path for row in archive.rows)
     if len(paths) < MIN_IMAGES:
@@ -137,6 +148,9 @@ def _audit(
     pictures = Pictures(root, network, out / "maps", options.settings.count, seed, options.batch_size)
     failed = dict(archive.failed)
     order = spread_over(space.clusters, seed)
+    ahead = with_mirror_images("explain", paths, order[: options.explain])
+    ahead += with_mirror_images("hide", paths, order[: options.hide])
+    make_ahead(crew, pictures, ahead, partial(report, "explaining and hiding"))
     maps, importance = explain_pictures(pictures, paths, order[: options.explain], failed, report)
     evidence, moved = hide_cells(pictures, paths, order[: options.hide], embeddings, space.clusters, failed, report)
     compared = distinct(order, space.duplicates)[:PICTURES]
@@ -176,6 +190,7 @@ def _audit(
         settings={
             **_settings(folder, network, options, space, paths, importance, evidence),
             **surroundings(network.device, time.perf_counter() - start),
+            **crew.record(),
         },
         report=out / "report.html",
     )

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relax.cli.console import DONE, SOME_FAILED, Stopped, complain, progress_bar
-from relax.cli.options import DEFAULT_OUT, EXECUTION, HIDING_PANEL, RUN_PANEL, SEVERAL, Debug, EncoderSpec, Out, Quiet
+from relax.cli.options import (
+    DEFAULT_OUT,
+    EXECUTION,
+    HIDING_PANEL,
+    RUN_PANEL,
+    SEVERAL,
+    Debug,
+    EncoderSpec,
+    Out,
+    Quiet,
+    RayAddress,
+    Workers,
+)
 from relax.cli.usage import listed, takes, usage_errors
 from relax.io.sources import PASSED_OVER
 from relax.text import printable
@@ -23,6 +35,9 @@ relax audit photos
 
 relax audit scans --encoder timm:vit_small_patch14_dinov2.lvd142m --metadata scans.csv --colour-by scanner
     scans.csv has the columns path,scanner,site,...: which of them does the embedding reveal?
+
+relax audit photos --workers 4
+    four processes embed and explain, by Ray: pip install "relax-explainer[ray]"
 
 relax audit photos --explain 60 --hide 300 --masks 1000
     more pictures examined: weaker shortcuts are found, and maps have less noise
@@ -85,6 +100,8 @@ def audit(
             rich_help_panel=HIDING_PANEL,
         ),
     ] = 96,
+    workers: Workers = None,
+    ray: RayAddress = None,
     out: Out = DEFAULT_OUT / "audit",
     quiet: Quiet = False,
     debug: Debug = False,
@@ -112,6 +129,8 @@ def audit(
                 clusters=clusters,
                 duplicates=duplicates,
                 layouts=listed("--layouts", layouts, METHODS),
+                workers=workers,
+                ray=ray,
                 progress=progress.update,
                 **options,
             )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +35,8 @@ from relax.cli.options import (
     Methods,
     Out,
     Quiet,
+    RayAddress,
+    Workers,
 )
 from relax.cli.scores import print_failures, print_strangers, print_summary
 from relax.cli.usage import listed, takes, usage_errors
@@ -44,6 +47,7 @@ from relax.lock import sole_run
 from relax.text import shortened
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
+    from relax.crew import Crew
     from relax.metrics import Evaluation, Truth
     from relax.questions.keeping import Kept
     from relax.questions.plan import Plan
@@ -71,6 +75,9 @@ relax evaluate polyps --metrics coverage --strange blood-smears --masks 500
 
 relax evaluate photos --reference query.png --methods relax,random
     maps of what brings each picture closer to the query, judged by the similarity to it
+
+relax evaluate photos --workers 4 --metrics robustness
+    four processes share pictures and methods, by Ray: pip install "relax-explainer[ray]"
 
 relax evaluate cats --corpus other-cats --foil dogs --metrics contrastive-insertion
     what brings the picture closer to the cats than to the dogs
@@ -127,6 +134,8 @@ def evaluate(
         typer.Option(metavar="FILE", help="Write a page as well: an HTML file.", rich_help_panel=OUT_PANEL),
     ] = None,
     out: Out = DEFAULT_OUT,
+    workers: Workers = None,
+    ray: RayAddress = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
@@ -137,13 +146,15 @@ def evaluate(
     with --strange also strange.csv, .json and .png. Results are kept as they come: a run with the same settings, also
     after Ctrl-C, a kill or a full disk, computes only what is missing in --out.
     """
-    from relax.cli.prepare import keep_passed_over
+    from relax.cli.prepare import encoder_of, keep_passed_over
+    from relax.crew import Crew
     from relax.questions.keeping import Kept, digest_of
 
     with ExitStack() as stack:
         with usage_errors(debug=debug, of_images=True):
             if report is not None and report.is_dir():
                 raise ValueError(f"--report must be a file; {report} is a folder")
+            crew = Crew(workers, ray, partial(encoder_of, encoder, options))
             paths, truths, passed_over = _pictures(images, truth)
             plan = _plan(encoder, methods, metrics, (corpus, foil), options, out, len(paths), truth is not None)
             names = _names(images, paths)
@@ -154,8 +165,8 @@ def evaluate(
             note = f"{truths.count(None)} of {len(paths)} pictures have no truth and are left out of localisation"
             complain(f"note: {note}")
         try:
-            stopped = _carry_out(kept, paths, names, truths, quiet=quiet)
-            evaluation, files = kept.save()
+            stopped = _carry_out(crew, kept, paths, names, truths, quiet=quiet)
+            evaluation, files = kept.save(crew)
             if report is not None and evaluation.metrics:
                 files.append(_page(evaluation, report))
         except WriteError as error:
@@ -250,6 +261,7 @@ def _plan(
 
 
 def _carry_out(
+    crew: Crew,
     kept: Kept,
     paths: list[Path],
     names: list[str],
@@ -258,6 +270,8 @@ def _carry_out(
     quiet: bool,
 ) -> bool:
     """Add the missing outcomes one by one; whether Ctrl-C ended it early."""
+    from relax.questions.workers import outcomes_by
+
     plan, done = kept.plan, kept.done
     with progress_bar("maps", visible=not quiet) as bar:
         task = bar.add_task("", total=len(paths) * len(plan.methods), completed=len(done))
@@ -266,9 +280,10 @@ def _carry_out(
             bar.update(task, description=f"{shortened(image, 32)} {method}")
 
         try:
-            for outcome in plan.outcomes(paths, truths, names, done, started):
-                kept.add(outcome)
-                bar.advance(task, 1 if outcome.method else len(plan.methods))
+            with closing(outcomes_by(crew, plan, paths, truths, names, done, started)) as outcomes:
+                for outcome in outcomes:
+                    kept.add(outcome)
+                    bar.advance(task, 1 if outcome.method else len(plan.methods))
         except KeyboardInterrupt:
             return True
         return False

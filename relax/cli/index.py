@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 
 from relax.cli.console import DONE, SOME_FAILED, Stopped, complain, plain_table, print_table, progress_bar
 from relax.cli.early import check_named, check_there
-from relax.cli.options import EXECUTION, OUT_PANEL, SEVERAL, Debug, EncoderSpec, Quiet
+from relax.cli.options import EXECUTION, OUT_PANEL, SEVERAL, Debug, EncoderSpec, Quiet, RayAddress, Workers
 from relax.cli.usage import choice, takes, usage_errors
 from relax.io.choice import discreet_name, name_within
 from relax.io.sources import PASSED_OVER, names_several
@@ -30,6 +31,9 @@ relax index "scans#frame=all" --out scans-archive
 
 relax index scans --encoder timm:vit_small_patch14_dinov2.lvd142m --kind hnsw --out scans-archive
     another encoder, and an index that stays fast with a million images
+
+relax index photos --workers 4 --out photos-archive
+    four processes embed, by Ray: pip install "relax-explainer[ray]"
 
 relax search photos-archive cat.png -k 5
     the five images closest to the cat
@@ -63,6 +67,8 @@ def index(
     ] = "flat",
     metric: Annotated[str, typer.Option(metavar="METRIC", help="cosine, or l2 (negative distance).")] = "cosine",
     recursive: Annotated[bool, typer.Option(help="Whether to include subfolders of DIR.")] = True,
+    workers: Workers = None,
+    ray: RayAddress = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
@@ -73,7 +79,8 @@ def index(
     at any time; the same command then continues. Run again later, it embeds only what is new or changed. Images that
     cannot be read are named.
     """
-    from relax.archive.archive import make_archive
+    from relax.archive.archive import make_by
+    from relax.crew import Crew
     from relax.scene import load_encoder
     from similarity.index import KINDS, METRICS
 
@@ -88,9 +95,11 @@ def index(
                 stage = "embedding" if done < total else "indexing"
                 bar.update(task, description=stage, completed=done, total=total)
 
-            archive = make_archive(
+            crew = Crew(workers, ray, partial(load_encoder, encoder, **options))
+            archive = make_by(
+                crew,
+                crew.load(),
                 images,
-                load_encoder(encoder, **options),
                 out,
                 kind=kind,
                 metric=metric,

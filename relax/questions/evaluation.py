@@ -12,13 +12,15 @@ map.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
 from torch import Tensor
 
 from encoders.values import described, unreadable
+from relax.crew import Crew
 from relax.explanation import Explanation
 from relax.io.images import ImageSource, each_picture, name_of
 from relax.io.sources import names_several
@@ -30,7 +32,8 @@ from relax.metrics.trial import subject
 from relax.progress import Silent, shown
 from relax.questions.keeping import Kept, digest_of, evaluation_of
 from relax.questions.plan import Contrast, Plan, TruthSource, check_images, judged_by_class
-from relax.scene import EncoderSource
+from relax.questions.workers import outcomes_by
+from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
 
 Progress = Callable[[int, int, str], None]
@@ -91,6 +94,8 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     contrast: Contrast | None = None,
     out: str | Path | None = None,
+    workers: int | None = None,
+    ray: str | None = None,
     progress: Progress | Silent | None = None,
     **keywords: Unpack[EvaluateKeywords],
 ) -> Evaluation:
@@ -109,7 +114,10 @@ def evaluate(
             `relax.references.Corpus`.
         out: A folder for the files of `Evaluation.save`, in which outcomes are kept as they come: after Ctrl-C or a
             kill, the same call computes only what is missing. None keeps nothing.
-        progress: Called with (maps done, maps in total, the next picture and method); otherwise as for `relax.explain`.
+        workers: Processes that score; more than one need Ray, the extra [ray]. The scores do not depend on it.
+        ray: The address of a Ray cluster, as for `relax.explain_all`.
+        progress: Called with (maps done, maps in total, the next picture and method; with workers one that is done);
+            otherwise as for `relax.explain`.
         keywords: Further keywords of `relax.explain`: masks, cells, keep, fill, seed, similarity, reference, foil,
             head, device, ... With a `head`, methods that explain a class are judged by its probability, and the
             controls too; those that explain no class, such as "relax", by the similarity, and ranked apart.
@@ -119,6 +127,7 @@ def evaluate(
 
     Raises:
         ValueError: If an argument is invalid; the message names it.
+        ImportError: If Ray is needed and is not installed.
         OSError: If `out` cannot be written to, or another run is writing to it (`relax.lock.InUse`).
     """
     if names_several(images) or isinstance(images, list | tuple):
@@ -130,6 +139,7 @@ def evaluate(
         )
     given = [None] * len(images) if truths is None else truths
     settings = Settings.of(keywords, EvaluateKeywords, "evaluate")
+    crew = Crew(workers, ray, partial(loaded, encoder, settings.execution, settings.request))
     plan = Plan.of(encoder, methods, metrics, contrast, settings)
     only_classes = all(judged_by_class(method, head=plan.head is not None) for method in plan.methods)
     check_images(plan.metrics, len(images), any(truth is not None for truth in given), only_classes=only_classes)
@@ -149,11 +159,12 @@ def evaluate(
                 report(len(outcomes), len(images) * len(plan.methods), f"{name}, {method}")
 
         add = outcomes.append if kept is None else kept.add
-        for outcome in plan.outcomes(images, given, names, kept.done if kept else (), started):
+        done = kept.done if kept else ()
+        for outcome in stack.enter_context(closing(outcomes_by(crew, plan, images, given, names, done, started))):
             add(outcome)
         if kept is None:
-            return evaluation_of(plan, outcomes)
-        evaluation, _ = kept.save()
+            return evaluation_of(plan, outcomes, names, crew)
+        evaluation, _ = kept.save(crew)
         kept.forget()
         return evaluation
 

@@ -15,11 +15,15 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from relax.crew import Crew
 from relax.io.errors import ImageError
 from relax.io.images import ImageSource, read_image
 from relax.metrics import Evaluation, Outcome, Truth, metrics_named, read_outcomes
 from relax.metrics.journal import Journal
 from relax.questions.plan import Plan, TruthSource
+from relax.questions.workers import in_order
+
+MADE_BY = ("workers", "threads")  # on which no value depends
 
 
 @dataclass
@@ -51,7 +55,8 @@ class Kept:
         journal = Journal(folder, plan.record)
         outcomes, settings = read_outcomes(folder)
         digests_then = settings.pop("digests", {})
-        settings.pop("scores", None)  # follow from the methods, of which there may be more now
+        for name in ("scores", *MADE_BY):  # the former follow from the methods, of which there may be more now
+            settings.pop(name, None)
         unchanged = {image for image, digest in digests.items() if digest == digests_then.get(image)}
         saved = [outcome for outcome in outcomes if outcome.image in unchanged] if settings == plan.record else []
         by_map = {(outcome.image, outcome.method): outcome for outcome in [*saved, *journal.read(digests)]}
@@ -73,13 +78,16 @@ class Kept:
             self.journal.add(outcome, self.digests[outcome.image])
         self.outcomes.append(outcome)
 
-    def save(self) -> tuple[Evaluation, list[Path]]:
+    def save(self, crew: Crew) -> tuple[Evaluation, list[Path]]:
         """Write the files of the evaluation that the outcomes amount to; `forget` the journal once all is written.
+
+        Args:
+            crew: Who made them.
 
         Raises:
             WriteError: If a file cannot be written.
         """
-        evaluation = evaluation_of(self.plan, self.outcomes)
+        evaluation = evaluation_of(self.plan, self.outcomes, list(self.digests), crew)
         evaluation.settings["digests"] = dict(self.digests)
         return evaluation, evaluation.save(self.folder)
 
@@ -88,11 +96,12 @@ class Kept:
         self.journal.delete()
 
 
-def evaluation_of(plan: Plan, outcomes: Sequence[Outcome]) -> Evaluation:
-    """The evaluation that these outcomes amount to."""
-    names = dict.fromkeys(metric for outcome in outcomes for metric in outcome.values)
-    metrics = tuple(metrics_named(names)) if names else ()
-    return Evaluation(tuple(outcomes), metrics, {**plan.record, "scores": plan.scores})
+def evaluation_of(plan: Plan, outcomes: Sequence[Outcome], names: Sequence[str], crew: Crew) -> Evaluation:
+    """The evaluation that these outcomes of pictures amount to, in the order of their names, and who made them."""
+    outcomes = in_order(outcomes, names, plan.methods)
+    measured = dict.fromkeys(metric for outcome in outcomes for metric in outcome.values)
+    metrics = tuple(metrics_named(measured)) if measured else ()
+    return Evaluation(tuple(outcomes), metrics, {**plan.record, "scores": plan.scores, **crew.record()})
 
 
 def digest_of(image: ImageSource, truth: TruthSource = None) -> str:

@@ -174,10 +174,23 @@ class Plan:
         started: Callable[[str, str], None] | None = None,
     ) -> Iterator[Outcome]:
         """One per picture and method, as soon as it is ready; pairs (picture name, method) in `done` are skipped."""
-        for index, (image, truth, name) in enumerate(zip(images, truths, names, strict=True)):
+        for index, name in enumerate(names):
             methods = [method for method in self.methods if (name, method) not in done]
             if methods:
-                yield from self._outcomes_of(image, truth, name, methods, self._others(images, index), started)
+                yield from self.of_picture(images, truths, names, index, methods, started)
+
+    def of_picture(
+        self,
+        images: Sequence[ImageSource],
+        truths: Sequence[TruthSource],
+        names: Sequence[str],
+        index: int,
+        methods: Sequence[str],
+        started: Callable[[str, str], None] | None = None,
+    ) -> Iterator[Outcome]:
+        """The outcomes of one of the pictures, by these methods."""
+        others = self._others(images, index)
+        yield from self._outcomes_of(images[index], truths[index], names[index], methods, others, started)
 
     def _outcomes_of(
         self,

@@ -410,7 +410,7 @@ def test_images_of_any_size_and_one_on_which_the_encoder_fails(photos, tmp_path)
     SEEN.clear()
     with pytest.raises(ValueError, match="must return finite embeddings"):
         make_archive(photos, always_nan, tmp_path / "none", batch_size=4)
-    assert len(SEEN) == 8  # a batch, then its four images, not all fourteen
+    assert len(SEEN) == 20  # a batch, then each of its images, in a pass of four; not all fourteen
 
 
 def test_progress_counts_every_image_once(photos, tmp_path):

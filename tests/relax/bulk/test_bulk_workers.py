@@ -116,3 +116,5 @@ def test_without_ray_the_extra_is_named(monkeypatch):
         check_workers(None, "auto")
     with pytest.raises(ValueError, match="workers must be a number of processes, 1 or more; got 0"):
         check_workers(0, None)
+    with pytest.raises(ValueError, match="ray must be the address of a Ray cluster; got 3"):
+        check_workers(None, 3)
