@@ -230,6 +230,7 @@ LATE = {
     ("relax.influence.answer", "relax.plotting.influence"),  # matplotlib
     ("relax.influence.answer", "relax.report.influence"),
     ("relax.influence.hierarchy.result", "relax.plotting.hierarchy"),
+    ("relax.influence.rules.surrogate", "relax.plotting.rules"),
     ("relax.influence.answer", "relax.report.page"),
     ("relax.explanation", "relax.estimators.convergence"),  # torch
     ("relax.metrics.results", "relax.plotting.evaluation"),

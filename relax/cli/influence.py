@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from relax.cli.console import print_table, progress_bar
-from relax.cli.index import escaped
+from relax.cli.console import progress_bar
 from relax.cli.influence_files import check_asked, tell, write_table
 from relax.cli.influence_options import (
     HEAD_EXAMPLES,
@@ -182,7 +181,7 @@ def rules(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     with usage_errors(debug=debug):
-        return tell(answer, sheet, as_json=as_json, members=False)
+        return tell(answer, sheet, as_json=as_json, tree=answer.lines())
 
 
 @influence_app.command(epilog=HIERARCHY_EXAMPLES)
@@ -218,10 +217,7 @@ def hierarchy(
             measures=measures, seed=seed, progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     with usage_errors(debug=debug):
-        done = tell(answer, sheet, as_json=as_json, members=False)
-        if not as_json:
-            print_table("", *map(escaped, answer.lines()))
-        return done
+        return tell(answer, sheet, as_json=as_json, tree=answer.lines())
 
 
 def numbers_of(text: str) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +50,11 @@ def write_table(table: Path | None, text: str) -> None:
         complain(f"written: {table}")
 
 
-def tell(answer: Answer, sheet: Path | None, *, as_json: bool, members: bool = True) -> int:
-    """Write the sheet, if one is wanted, and print the answer: its sentences, then its pictures (`members`)."""
+def tell(answer: Answer, sheet: Path | None, *, as_json: bool, tree: Sequence[str] | None = None) -> int:
+    """Write the sheet, if one is wanted, and print the answer: its sentences, then its pictures or the lines of a tree.
+
+    Sentences that the tree says, too, are left out.
+    """
     from rich.text import Text
 
     if sheet is not None:
@@ -59,9 +63,13 @@ def tell(answer: Answer, sheet: Path | None, *, as_json: bool, members: bool = T
     if as_json:
         typer.echo(json.dumps(answer.record(), indent=2, allow_nan=False))
         return DONE
+    if tree is not None:
+        rules = [str(rule) for rule in getattr(answer, "rules", ())]
+        print_table(*(each for each in answer.findings if each not in rules), "", *map(escaped, tree))
+        return DONE
     parts: list[Any] = [*answer.findings]
     for heading, group in answer.groups.items():
-        if not group or not members:
+        if not group:
             continue
         rows = plain_table([heading, "label"], [answer.unit or answer.quantity])
         for member in group:

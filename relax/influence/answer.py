@@ -60,6 +60,7 @@ class Answer(ABC):
     """
 
     title: ClassVar[str]
+    labelled: ClassVar[str] = "label"  # what the label of a picture is
 
     query: str
     source: ImageSource | None = field(repr=False)
@@ -116,7 +117,7 @@ class Answer(ABC):
                     {
                         "row": member.row,
                         "picture": member.name,
-                        "label": member.label or None,
+                        self.labelled: member.label or None,
                         "value": member.value,
                         **member.notes,
                     }
@@ -126,6 +127,10 @@ class Answer(ABC):
             },
             "settings": dict(self.settings),
         }
+
+    def drawn(self) -> Figure | None:
+        """What a page shows above the numbers; None for nothing."""
+        return None
 
     def plot(self, **options: Any) -> Figure:
         """The query, then the pictures of each group with their numbers and labels, as a figure.

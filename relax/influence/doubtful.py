@@ -88,8 +88,9 @@ class Doubts(Ranked):
         return RANKINGS[self.settings["by"]].unit
 
     def shown(self, member: Member) -> str:
-        """The number, and what the other pictures say."""
-        return f"{number(member.value)} · others say {member.notes['others say']}"
+        """The number, and what the other pictures say where that is something else."""
+        said = str(member.notes["others say"])
+        return number(member.value) + (f" · others say {said}" if said != member.label else "")
 
 
 def doubtful_labels(

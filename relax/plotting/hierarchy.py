@@ -7,15 +7,15 @@ from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from encoders.values import described, is_number
 from relax.plotting.drawing import Drawing
-from relax.plotting.lettering import PLAIN, broken, line_height
+from relax.plotting.lettering import broken, line_height
 from relax.plotting.panels import draw_image
 from relax.plotting.sheet import EDGE, NAME, NARROWEST, SMALL, TITLE, WIDEST, WIDTH
-from relax.plotting.themes import THEMES, Theme
+from relax.plotting.themes import THEMES
+from relax.plotting.tree import TreePage
 from relax.text import one_of, shortened
 
 MOST = 60  # rows
@@ -105,8 +105,10 @@ def hierarchy_figure(tree: HierarchyLike, *, width: float = WIDTH, theme: str = 
         page.write(EDGE + level * column, EDGE, lines, TITLE, colours.ink)
     for node in tree.walk():
         page.node(node, tree.small(node.picture, SIDE), *places[node.name], column - GAP)
-        children = [places[child.name] for child in tree.within(node.name)]
-        page.join(places[node.name], children, column)
+        middles = [
+            (left, top + PICTURE / 2) for left, top in (places[each.name] for each in (node, *tree.within(node.name)))
+        ]
+        page.join(middles[0], middles[1:], column)
     page.write(EDGE, height - EDGE - len(caption) * line_height(SMALL), caption, SMALL, colours.pale)
     return drawing
 
@@ -122,19 +124,8 @@ def _rows(tree: HierarchyLike) -> dict[str, tuple[int, float]]:
     return {name: (level, leaves - 1 - row) for name, (level, row) in found.items()}
 
 
-class _Page:
-    """Places in inches from the upper left corner."""
-
-    def __init__(self, drawing: Figure, width: float, height: float, theme: Theme) -> None:
-        self.drawing, self.width, self.height, self.theme = drawing, width, height, theme
-
-    def write(self, left: float, top: float, lines: Sequence[str], size: float, colour: str) -> None:
-        """Lines of text below a place."""
-        for place, line in enumerate(lines):
-            down = top + (place + 0.5) * line_height(size)
-            self.drawing.text(
-                left / self.width, 1 - down / self.height, line, size=size, color=colour, va="center", **PLAIN
-            )
+class _Page(TreePage):
+    """The tree, with pictures."""
 
     def node(self, node: NodeLike, pixels: NDArray[np.uint8] | None, left: float, top: float, room: float) -> None:
         """A picture with its words to the right."""
@@ -149,17 +140,3 @@ class _Page:
         lines = [line for each in node.differences for line in broken(str(each).split(), beside, SMALL)]
         lines = lines or broken([shortened(node.picture.name, 60)], beside, SMALL)
         self.write(words, top + line_height(NAME), lines[:LINES], SMALL, self.theme.pale)
-
-    def join(self, parent: tuple[float, float], children: Sequence[tuple[float, float]], column: float) -> None:
-        """Lines from a group to those within it."""
-        middle = PICTURE / 2
-        for left, top in children:
-            bend = left - GAP / 2
-            xs = [parent[0] + column - GAP, bend, bend, left - 0.02]
-            ys = [parent[1] + middle, parent[1] + middle, top + middle, top + middle]
-            self.drawing.add_artist(
-                Line2D(
-                    [x / self.width for x in xs], [1 - y / self.height for y in ys], color=self.theme.hatch,
-                    linewidth=0.8,
-                )
-            )  # fmt: skip

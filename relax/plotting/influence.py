@@ -43,6 +43,7 @@ class AnswerLike(Protocol):
     """The part of `relax.influence.answer.Answer` that is drawn and written."""
 
     title: ClassVar[str]
+    labelled: ClassVar[str]
 
     @property
     def query(self) -> str:
@@ -73,6 +74,9 @@ class AnswerLike(Protocol):
 
     def shown(self, member: Any) -> str:
         """The number of a picture, as text."""
+
+    def drawn(self) -> Figure | None:
+        """What a page shows above the numbers."""
 
     def small(self, member: Any, longest: int) -> NDArray[np.uint8] | None:
         """A small version of a picture, or with None of the query."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from relax.plotting.drawing import file_of
 from relax.plotting.influence import AnswerLike
 from relax.report.collection import Collection, Column
-from relax.report.content import Grid, Report, Section
+from relax.report.content import Chart, Grid, Report, Section
 
 SIDE = 512  # px of a picture's longer side
 
@@ -31,7 +32,7 @@ def answer_report(answer: AnswerLike) -> Report:
         (
             Column("group", [*("query" for _ in first), *(heading for heading, _, _ in members)]),
             Column("rank", [*ahead, *(rank for _, rank, _ in members)]),
-            Column("label", [*ahead, *(member.label or None for _, _, member in members)]),
+            Column(answer.labelled, [*ahead, *(member.label or None for _, _, member in members)]),
             Column(unit, [*ahead, *(member.value for _, _, member in members)]),
             *(Column(name, [*ahead, *(member.notes.get(name) for _, _, member in members)]) for name in notes),
         ),
@@ -46,7 +47,7 @@ def answer_report(answer: AnswerLike) -> Report:
     grids = tuple(
         Grid(
             heading,
-            ("rank", "picture", "label", unit, *notes),
+            ("rank", "picture", answer.labelled, unit, *notes),
             tuple(
                 (rank, member.name, member.label or None, member.value, *(member.notes.get(name) for name in notes))
                 for rank, member in enumerate(group, 1)
@@ -59,8 +60,17 @@ def answer_report(answer: AnswerLike) -> Report:
     return Report(
         title,
         tuple(answer.findings),
-        (Section("The numbers", blocks=grids),),
+        (*_tree(answer), Section("The numbers", blocks=grids)),
         settings=dict(answer.settings),
         collection=collection,
         about_maps=False,
     )
+
+
+def _tree(answer: AnswerLike) -> tuple[Section, ...]:
+    """The section with the answer as a drawn tree, if it is one."""
+    figure = answer.drawn()
+    if figure is None:
+        return ()
+    chart = Chart(file_of(figure), "", f"{answer.title} as a tree: {' '.join(answer.findings)}")
+    return (Section("As a tree", blocks=(chart,)),)

@@ -212,7 +212,7 @@ def _node(
     apart: tuple[Difference, ...],
 ) -> Node:
     share = len(rows) / len(archive)
-    notes: dict[str, Any] = {"group": name, "pictures": len(rows), "stands out by": "; ".join(map(str, apart))}
+    notes: dict[str, Any] = {"group": name, "pictures": len(rows)}
     member = member_of(archive, row, share, "; ".join(map(str, apart)), notes)
     return Node(name, level, parent, len(rows), share, member, apart, rows)
 

@@ -59,6 +59,7 @@ class Hierarchy(Answer):
     """
 
     title: ClassVar[str] = "Hierarchy"
+    labelled: ClassVar[str] = "stands out by"
 
     nodes: tuple[Node, ...]
     standings: tuple[Standing, ...]
@@ -100,6 +101,12 @@ class Hierarchy(Answer):
         from relax.plotting.hierarchy import hierarchy_figure
 
         return hierarchy_figure(self, **options)
+
+    def drawn(self) -> Figure | None:
+        """The tree, for the page, where it is small enough to be drawn."""
+        from relax.plotting.hierarchy import MOST
+
+        return self.plot() if sum(not self.within(node.name) for node in self.nodes) <= MOST else None
 
     def record(self) -> dict[str, Any]:
         """As for every answer, with nodes and how far each level stands for held-out pictures."""

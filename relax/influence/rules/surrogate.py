@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -19,13 +19,16 @@ from relax.auditing.neighbours import unit
 from relax.influence.answer import Answer, Member, about, member_of
 from relax.influence.labels import CLUSTERS, FOLDERS, labels_of
 from relax.influence.query import Query, nearest_rows, opened, whole_number
+from relax.influence.rules.branches import Branch, branches_of, lines_of
 from relax.influence.rules.features import Features, measured_features, table_features
 from relax.influence.rules.fidelity import Fidelity, fidelity_of
 from relax.influence.rules.tree import LEAST, Rule, Target, answers_of, grown_rules, split_of
 from relax.io.images import ImageSource
-from relax.metrics.summary import wilson
 from relax.progress import Silent, shown
 from relax.text import listed, number
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIMILARITY, NEIGHBOURHOOD = "similarity", "neighbourhood"
 DEPTH, EXAMPLES, NEAR = 3, 4, 0.2
@@ -60,6 +63,29 @@ class SurrogateTree(Answer):
     def shown(self, member: Member) -> str:
         """The label, or the number."""
         return number(member.value, 0.01) if self.fidelity.kind == "numbers" else "" if member.value else "disagrees"
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The rules as a tree."""
+        return branches_of(self.rules)
+
+    def lines(self) -> list[str]:
+        """The tree as lines of text."""
+        return lines_of(self.branches)
+
+    def plot_tree(self, **options: Any) -> Figure:
+        """The rules as a drawn tree; `plot` shows pictures for each rule.
+
+        Args:
+            options: `width` in inches and `theme`, as for `relax.figure`.
+        """
+        from relax.plotting.rules import rules_figure
+
+        return rules_figure(self, **options)
+
+    def drawn(self) -> Figure:
+        """The tree, for the page."""
+        return self.plot_tree()
 
     def predict(self, features: Features) -> Target:
         """(N,) what the rules say of other pictures with the same features."""
@@ -131,8 +157,7 @@ def surrogate_tree(
     said = answers_of(rules, features)
     fidelity = fidelity_of(values[split.held_out], said[split.held_out], seed)
     groups = {
-        _heading(rule, fidelity): _examples(archive, rule, features, rows, values, split.held_out, seed)
-        for rule in rules
+        f"{rule}: {rule.told}": _examples(archive, rule, features, rows, values, split.held_out, seed) for rule in rules
     }
     findings = [str(fidelity), *(str(rule) for rule in rules)]
     if features.left_out:
@@ -211,19 +236,6 @@ def features_of(
             f"no column of {metadata} can be a feature: {listed(found.left_out) if found.left_out else 'none'}"
         )
     return found
-
-
-def _heading(rule: Rule, fidelity: Fidelity) -> str:
-    if fidelity.kind == "numbers":
-        mean = number(rule.confidence, 0.01)
-        return f"{rule} ({rule.pictures} of {fidelity.pictures} held-out pictures, their mean {mean})"
-    if not rule.pictures:
-        return f"{rule} (none of {fidelity.pictures} held-out pictures)"
-    low, high = wilson(rule.confidence, rule.pictures)
-    return (
-        f"{rule} (support {rule.support:.0%}, confidence {rule.confidence:.0%}, {low:.0%} to {high:.0%}, of "
-        f"{rule.pictures} held-out pictures)"
-    )
 
 
 def _examples(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relax.influence.rules.features import Features
+from relax.metrics.summary import wilson
 from relax.text import number
 
 HELD_OUT = 1 / 3
@@ -75,9 +76,24 @@ class Rule:
         """The conditions in words."""
         return " and ".join(map(str, self.conditions)) or "always"
 
+    @property
+    def said(self) -> str:
+        """The answer in words."""
+        return self.answer if isinstance(self.answer, str) else number(self.answer, 0.01)
+
+    @property
+    def told(self) -> str:
+        """How often it holds, and is right, among the held-out pictures."""
+        if not self.pictures:
+            return "no held-out picture"
+        share = f"{self.support:.0%} of the held-out pictures ({self.pictures:,})"
+        if not isinstance(self.answer, str):
+            return f"{share}, their mean {number(self.confidence, 0.01)}"
+        low, high = wilson(self.confidence, self.pictures)
+        return f"{share}, right for {self.confidence:.0%} ({low:.0%} to {high:.0%})"
+
     def __str__(self) -> str:
-        answer = self.answer if isinstance(self.answer, str) else number(self.answer, 0.01)
-        return f"{self.when} → {answer}"
+        return f"{self.when} → {self.said}"
 
     def holds(self, features: Features) -> NDArray[np.bool_]:
         """(N,) for which pictures."""

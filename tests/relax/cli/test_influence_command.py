@@ -74,12 +74,16 @@ def test_doubtful_labels_are_ranked(here, capsys):
     rows = [(f"{kind}/{number}.png", kind) for kind in ("dark", "light") for number in range(6)]
     table.write_text("path,label\n" + "\n".join(f"{p},{'light' if p == 'dark/2.png' else k}" for p, k in rows))
 
-    assert run(["influence", "labels", "archive", "--labels", str(table), "--most", "2"]) == 0
+    assert run(["influence", "labels", "archive", "--labels", str(table)]) == 0
 
     lines = capsys.readouterr().out.splitlines()
     first = next(index for index, line in enumerate(lines) if line.startswith("most doubtful")) + 1
     assert lines[first].split()[:2] == ["dark/2.png", "light"]
     assert "others say dark" in lines[first]
+    told = [line.split() for line in lines[first:] if "/" in line]
+    assert len(told) == 12
+    assert [words for words in told if words[-1] == words[1]] == []  # what others say is told where it is another
+    assert any("say" not in words for words in told)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,11 @@ def test_rules_are_printed_with_their_fidelity(here, capsys):
 
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("The rules agree for 100.0% (")
-    assert {line.split(" → ")[1] for line in lines[1:3]} == {"dark", "light"}
+    tree = lines[2:4]
+    assert [line[:3] for line in tree] == ["├─ ", "└─ "]
+    assert {line.split(" → ")[1].split(":")[0] for line in tree} == {"dark", "light"}
+    assert "50% of the held-out pictures (2), right for 100% (34% to 100%)" in tree[0]
+    assert len(lines) == 4  # each rule once
     assert run(["influence", "rules", "archive", "--target", "similarity"]) == 2
     assert "query must be given for the target similarity" in capsys.readouterr().err
 

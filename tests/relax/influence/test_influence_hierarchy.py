@@ -196,7 +196,11 @@ def test_it_is_drawn_written_and_recorded(tree, tmp_path):
     assert tree.lines()[1].startswith("    1.1: 18 pictures (25%), as ")
     assert [node["parent"] for node in record["nodes"]] == [None, "1", "1", None, "2", "2"]
     assert [level["groups"] for level in record["levels"]] == [2, 4]
-    assert "brightness" in tree.save(tmp_path / "tree.html").read_text()
+    page = tree.save(tmp_path / "tree.html").read_text()
+    assert "brightness" in page
+    assert "As a tree" in page
+    first = record["groups"][next(iter(record["groups"]))][0]
+    assert set(first) == {"row", "picture", "stands out by", "value", "group", "pictures"}
     assert tree.save(tmp_path / "tree.png", width=5).stat().st_size > 5000
 
 

@@ -9,9 +9,10 @@ from torch.nn import functional as F
 
 import relax
 from relax.archive.archive import make_archive
+from relax.influence.rules.branches import branches_of, lines_of
 from relax.influence.rules.features import Features, column_features, measured_features
 from relax.influence.rules.fidelity import fidelity_of
-from relax.influence.rules.tree import Condition, answers_of, grown_rules, split_of
+from relax.influence.rules.tree import Condition, Rule, answers_of, grown_rules, split_of
 
 DARK, LIGHT = 80, 170  # of 255: the middles of two kinds of pictures
 
@@ -157,6 +158,35 @@ def test_support_and_confidence_are_counted_on_held_out_pictures():
     assert (above.pictures, above.support, above.confidence) == (10, 0.5, 0.9)
 
 
+def test_rules_that_share_conditions_are_a_tree_the_largest_branches_first():
+    low, high = Condition("size", high=1.0), Condition("size", low=1.0)
+    red, rest = Condition("red", low=0.5), Condition("red", high=0.5)
+    rules = (
+        Rule((low,), "a", 4, 0.4, 1.0),
+        Rule((high, red), "b", 3, 0.3, 0.5),
+        Rule((high, rest), "c", 3, 0.3, 0.0),
+    )
+
+    branches = branches_of(rules)
+
+    assert [branch.support for branch in branches] == pytest.approx([0.6, 0.4])
+    assert [branch.depth for branch in branches] == [2, 1]
+    assert [line.partition(" →")[0] for line in lines_of(branches)] == [
+        "├─ size > 1.0",
+        "│  ├─ red > 0.50",
+        "│  └─ red ≤ 0.50",
+        "└─ size ≤ 1.0",
+    ]
+    assert lines_of(branches)[3] == "└─ size ≤ 1.0 → a: 40% of the held-out pictures (4), right for 100% (51% to 100%)"
+
+
+def test_a_single_rule_is_a_tree_too():
+    assert lines_of(branches_of([Rule((), 0.25, 2, 1.0, 0.3)])) == [
+        "└─ always → 0.250: 100% of the held-out pictures (2), their mean 0.300"
+    ]
+    assert lines_of(branches_of([Rule((), "a")])) == ["└─ always → a: no held-out picture"]
+
+
 @pytest.mark.parametrize(
     ("condition", "text"),
     [
@@ -207,10 +237,15 @@ def test_they_are_drawn_written_and_recorded(tree, tmp_path):
     record = json.loads(json.dumps(tree.record(), allow_nan=False))
 
     assert "brightness >" in words
-    assert "confidence 100%" in words
+    assert "right for 100% (72% to 100%)" in words
+    drawn = " ".join(text.get_text() for text in tree.plot_tree().texts)
+    assert "→ cluster 0" in drawn
+    assert "The rules agree for 100.0%" in drawn
     assert record["fidelity"]["value"] == 1
     assert {rule["then"] for rule in record["rules"]} == {"cluster 0", "cluster 1"}
-    assert "brightness" in tree.save(tmp_path / "rules.html").read_text()
+    page = tree.save(tmp_path / "rules.html").read_text()
+    assert "brightness" in page
+    assert "As a tree" in page
 
 
 @pytest.mark.parametrize(
