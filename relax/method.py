@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
 
@@ -25,7 +25,7 @@ from relax.provenance import surroundings
 from relax.references import Question
 from relax.run import Interrupted, Run
 from relax.scene import Scene
-from relax.settings import Settings
+from relax.settings import Request, Settings
 from similarity.measures import PROJECTION
 
 
@@ -43,14 +43,14 @@ class WatchImage(Protocol):
 
     def __call__(
         self,
-        image: ImageSource,
+        image: ImageSource | Scene,
         progress: Progress | None = None,
         every: int | None = None,
         earlier: Explanation | None = None,
         longest: int | None = None,
         in_view: bool = False,
     ) -> Iterator[Explanation]:
-        """As `explaining`, for one image; without `every` only the finished explanation.
+        """As `explaining`, for one image, or its scene from `scene_maker`; without `every` only the finished one.
 
         With `longest`, all but the last have at most so many px along a side, which takes less time for photographs.
         With `in_view`, the last is in the frame of the encoder's view, see `Scene.viewed`.
@@ -70,13 +70,20 @@ def image_explainer(encoder: Encoder, settings: Settings) -> ExplainImage:
     return explain_image
 
 
+def scene_maker(encoder: Encoder, settings: Settings) -> Callable[[ImageSource], Scene] | None:
+    """A function that reads an image for `image_watcher`, also in another thread; None where the method reads it."""
+    if not _is_relax(settings.request):
+        return None
+    return lambda image: Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
+
+
 def image_watcher(encoder: Encoder, settings: Settings) -> WatchImage:
     """A function that explains one image under these settings, watched; reference and foil are embedded here, once."""
     budget = Budget(settings.count, settings.estimation.tolerance, settings.execution.batch_size)
     watch_image = _watcher(encoder, settings, budget)
 
     def watch_and_warn(
-        image: ImageSource,
+        image: ImageSource | Scene,
         progress: Progress | None = None,
         every: int | None = None,
         earlier: Explanation | None = None,
@@ -94,7 +101,7 @@ def image_watcher(encoder: Encoder, settings: Settings) -> WatchImage:
 
 def _watcher(encoder: Encoder, settings: Settings, budget: Budget) -> WatchImage:
     request = settings.request
-    if (request.method, request.head, request.target) == ("relax", None, None):
+    if _is_relax(request):
         question = Question.asked(request, encoder)
         return partial(_relax, encoder, settings, budget, question)
     if request.foil is not None:
@@ -104,12 +111,16 @@ def _watcher(encoder: Encoder, settings: Settings, budget: Budget) -> WatchImage
     return Baseline.of(settings, encoder, budget).looks
 
 
+def _is_relax(request: Request) -> bool:
+    return (request.method, request.head, request.target) == ("relax", None, None)
+
+
 def _relax(
     encoder: Encoder,
     settings: Settings,
     budget: Budget,
     question: Question,
-    image: ImageSource,
+    image: ImageSource | Scene,
     progress: Progress | None = None,
     every: int | None = None,
     earlier: Explanation | None = None,
@@ -118,7 +129,9 @@ def _relax(
 ) -> Iterator[Explanation]:
     """RELAX for one image, at each look and at last."""
     start = time.perf_counter()
-    scene = Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
+    if not isinstance(image, Scene):
+        image = Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
+    scene = image
     target = question.target(scene.accumulator_device, lambda: scene.image_embedding)
     asked = {**scene.record(settings.hiding), "method": "relax", **question.record()}
     scores = None if earlier is None else earlier_scores(earlier, scene, asked, target, budget)

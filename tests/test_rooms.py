@@ -50,6 +50,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
         "box",
         "lock",
         "npz",
+        "notes",
         "readahead",
         "records",
         "text",

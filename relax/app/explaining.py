@@ -13,12 +13,12 @@ from PIL import Image
 from relax.app.asking import Asked
 from relax.app.limits import Limits
 from relax.app.line import Job
-from relax.app.notes import collected
 from relax.app.refusals import Refusal
 from relax.app.visitors import Visitor
 from relax.explanation import Explanation
 from relax.maps import map_unit
 from relax.method import image_watcher
+from relax.notes import collected
 from relax.plotting.overlay import overlay
 from relax.report.maps import averaged, data_uri, fitted
 from relax.run import Interrupted

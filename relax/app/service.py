@@ -15,7 +15,6 @@ from relax.app import asking, saving
 from relax.app.explaining import explain, with_more
 from relax.app.limits import Limits
 from relax.app.line import Job, Line, Tell
-from relax.app.notes import heeded
 from relax.app.painting import painted
 from relax.app.refusals import Refusal, in_words
 from relax.app.visitors import ROLES, Picture, Visitor, Visitors
@@ -23,6 +22,7 @@ from relax.explanation import Explanation
 from relax.io.choice import split_choice
 from relax.io.errors import ImageError
 from relax.io.images import read_with_record
+from relax.notes import heeded
 from relax.report.maps import jpeg
 from relax.report.notebook import viewer_page
 

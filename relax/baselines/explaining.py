@@ -84,7 +84,7 @@ class Baseline:
 
     def looks(
         self,
-        image: ImageSource,
+        image: ImageSource | Scene,
         progress: Progress | None = None,
         every: int | None = None,
         earlier: Explanation | None = None,
@@ -94,7 +94,7 @@ class Baseline:
         """Explain one image, at each look and at last; methods that do not average masks have no look but the last.
 
         Args:
-            image: As for `relax.explain`.
+            image: As for `relax.explain`, or its scene.
             progress: Called with (passes done, passes expected) after every batch.
             every: Masks between two looks, see `relax.run`; None for no look but the last.
             earlier: None; only RELAX itself continues an explanation.
@@ -111,7 +111,7 @@ class Baseline:
                 f'earlier is for method "relax" without a head; got method={self.method.name!r}: leave it out'
             )
         start = time.perf_counter()
-        scene = Scene.of(image, self.encoder, self.hiding, self.estimator)
+        scene = image if isinstance(image, Scene) else Scene.of(image, self.encoder, self.hiding, self.estimator)
         scalar, target, passes_before = self._question(scene)
         task = Task(
             method=self.method.name,

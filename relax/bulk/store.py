@@ -14,7 +14,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from relax.frame import Frame
 from relax.io.images import name_of, read_with_record
 from relax.io.regions.within import read_within
 from relax.maps import MAPS
-from relax.scene import drawn
+from relax.scene import digest_of, drawn
 from relax.text import nearest
 
 
@@ -159,7 +158,7 @@ class StoredMaps:
         how.pop("placed", None)
         address = picture.address if self.root is None else str(self.root / picture.name)
         pixels, read = read_with_record(address, channels=self.record["encoder"]["channels"])
-        if sha256(pixels.numpy().tobytes()).hexdigest() != how["image_sha256"]:
+        if digest_of(pixels) != how["image_sha256"]:
             raise ValueError(
                 f"{name_of(address)} shows other pixels than were explained: run the command again, or name the folder "
                 "of the pictures as they were"

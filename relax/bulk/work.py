@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import platform
 import time
-import warnings
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 
 from encoders import Encoder, EncoderError
 from relax.bulk.plan import Plan, Planned, digest
+from relax.bulk.preparing import Prepared, prepared
 from relax.bulk.record import read_record
 from relax.bulk.rows import Made, schema_of, to_table
 from relax.bulk.shards import (
@@ -38,7 +38,8 @@ from relax.bulk.shards import (
 from relax.cluster import Work
 from relax.files import WriteError
 from relax.io.images import name_of
-from relax.method import WatchImage, image_watcher
+from relax.method import WatchImage, image_watcher, scene_maker
+from relax.notes import collected, heeded
 from relax.provenance import versions
 from relax.settings import Settings
 
@@ -93,6 +94,7 @@ class Worker:
         self.columns = self.plan.columns
         self.schema = schema_of(self.numbers, self.columns)
         self.watch: WatchImage = image_watcher(encoder, settings)
+        self.make = scene_maker(encoder, settings)
 
     def steps(self, number: int) -> Generator[int, None, None]:
         """Make a shard, or what it lacks.
@@ -147,20 +149,21 @@ class Worker:
         since, last_error, tried = time.monotonic(), None, 0
         seconds: dict[str, Any] = shard.made.setdefault("pictures", {})
         try:
-            for picture in missing:
-                tried += 1
-                try:
-                    made = self._made(picture)
-                    pending.append(made)
-                    record = made.explanation.provenance
-                    seconds[picture.name] = [record["seconds"], record["created"]]
-                except (WriteError, MemoryError):
-                    raise
-                except Exception as error:  # of any kind: the other pictures must still be explained
-                    shard.failed[picture.name], last_error = _reason(picture.address, error), error
-                yield 1
-                if time.monotonic() - since > PART_SECONDS:
-                    pending, since = self._keep(shard, pending), time.monotonic()
+            with heeded():
+                for read in prepared(missing, self.make):
+                    picture, tried = read.picture, tried + 1
+                    try:
+                        made = self._made(read)
+                        pending.append(made)
+                        record = made.explanation.provenance
+                        seconds[picture.name] = [record["seconds"], record["created"]]
+                    except (WriteError, MemoryError):
+                        raise
+                    except Exception as error:  # of any kind: the other pictures must still be explained
+                        shard.failed[picture.name], last_error = _reason(picture.address, error), error
+                    yield 1
+                    if time.monotonic() - since > PART_SECONDS:
+                        pending, since = self._keep(shard, pending), time.monotonic()
         except BaseException:
             self._keep(shard, pending)
             raise
@@ -177,11 +180,12 @@ class Worker:
             shard.add(table)
         return []
 
-    def _made(self, picture: Planned) -> Made:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            (explanation,) = self.watch(picture.address, in_view=True)
-        return Made(picture, explanation, tuple(dict.fromkeys(str(warning.message) for warning in caught)))
+    def _made(self, read: Prepared) -> Made:
+        if read.error is not None:
+            raise read.error
+        with collected() as notes:
+            (explanation,) = self.watch(read.scene or read.picture.address, in_view=True)
+        return Made(read.picture, explanation, tuple(dict.fromkeys([*read.notes, *notes])))
 
 
 def _reason(address: str, error: Exception) -> str:

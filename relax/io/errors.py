@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from encoders.errors import without_addresses
+from relax.notes import quiet
 from relax.text import printable
 
 
@@ -37,8 +37,7 @@ def decoding_errors() -> Iterator[None]:
     ImportError names an extra that is missing.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             yield
     except (ImageError, ImportError):
         raise
