@@ -4,12 +4,13 @@
     python -m experiments.benchmarks.scale memory
     python -m experiments.benchmarks.scale cluster
     python -m experiments.benchmarks.scale workers
+    python -m experiments.benchmarks.scale figure
 
 kills: one process is killed (SIGKILL) at random moments and started again, and now and then a byte of a file that is
 done is changed; the files are then compared with those of a run that nobody disturbed. memory: peak of a process that
 makes maps of pictures in a tar. cluster: Ray on this machine as two nodes; workers, a node and the driver are killed.
 workers: pictures per second by one worker and by two, and what Ray Data's `map_batches` takes for the same forward
-passes alone.
+passes alone. figure: results/scale.json and docs/images/scale.png, of what the other parts left.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ from PIL import Image
 
 import relax
 from experiments.benchmarks.measuring import in_fresh_process, peak_mib
+from experiments.benchmarks.scale_figure import summarise
 from experiments.options import Options
-from experiments.record import write_results
+from experiments.record import IMAGES, RESULTS, write_results
 from relax.bulk import work
 from relax.bulk.explaining import explain_all
 from relax.bulk.store import load_maps
@@ -315,10 +317,10 @@ def bare(encoder: str, count: int, masks: int) -> float:
 
 def main() -> None:
     parser = Options(__doc__)
-    parser.add_argument("part", choices=("kills", "memory", "cluster", "workers"))
+    parser.add_argument("part", choices=("kills", "memory", "cluster", "workers", "figure"))
     parser.add_argument("--count", type=int, help="pictures")
     parser.add_argument("--kills", type=int, help="how many; 50, in a cluster 5")
-    parser.add_argument("--counts", type=int, nargs="+", default=[1000, 10_000], help="of memory")
+    parser.add_argument("--counts", type=int, nargs="+", default=[1000, 10_000, 100_000], help="of memory")
     parser.add_argument("--encoder", default="default", help="of workers")
     parser.add_argument("--masks", type=int, default=512, help="of workers")
     parser.add_argument("--runs", type=int, default=3, help="of workers")
@@ -326,6 +328,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.one:
         print(peak_of(args.one))
+        return
+    if args.part == "figure":
+        write_results("scale", *summarise(RESULTS, IMAGES / "scale.png"))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
