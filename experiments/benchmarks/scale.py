@@ -4,13 +4,16 @@
     python -m experiments.benchmarks.scale memory
     python -m experiments.benchmarks.scale cluster
     python -m experiments.benchmarks.scale workers
+    python -m experiments.benchmarks.scale photographs
+    python -m experiments.benchmarks.scale rate
     python -m experiments.benchmarks.scale figure
 
 kills: one process is killed (SIGKILL) at random moments and started again, and now and then a byte of a file that is
 done is changed; the files are then compared with those of a run that nobody disturbed. memory: peak of a process that
 makes maps of pictures in a tar. cluster: Ray on this machine as two nodes; workers, a node and the driver are killed.
 workers: pictures per second by one worker and by two, and what Ray Data's `map_batches` takes for the same forward
-passes alone. figure: results/scale.json and docs/images/scale.png, of what the other parts left.
+passes alone. photographs: what reading the next photograph of 12 megapixels meanwhile gains. rate: seconds of a pass
+with all that is around it. figure: results/scale.json and docs/images/scale.png, of what the other parts left.
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ from experiments.record import IMAGES, RESULTS, write_results
 from relax.bulk import work
 from relax.bulk.explaining import explain_all
 from relax.bulk.store import load_maps
+from relax.method import scene_maker
 
 FAST = {"masks": 16, "cells": 3, "device": "cpu"}
 SPEC = "random:timm:test_resnet"  # for workers that load their encoder themselves
@@ -253,6 +257,48 @@ def _wait(until: Callable[[], bool], seconds: float = 600) -> None:
         time.sleep(0.2)
 
 
+def photographs(
+    encoder: str, count: int, masks: int, runs: int, folder: Path
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Seconds per photograph of 12 megapixels, read while the one before is explained, or after it, in turn."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    (folder / "photographs").mkdir()
+    for number in range(count):
+        coarse = Image.fromarray(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8))
+        coarse.resize((4000, 3000), Image.Resampling.BICUBIC).save(folder / "photographs" / f"{number}.jpg", quality=90)
+    network, rows = relax.load_encoder(encoder, device="cpu"), []
+    for run in range(runs + 1):
+        for ahead in (True, False):
+            work.scene_maker = scene_maker if ahead else lambda *_: None  # type: ignore[assignment]
+            start, out = time.perf_counter(), folder / f"{run}-{ahead}"
+            explain_all(folder / "photographs", network, out=out, masks=masks, progress=False)
+            seconds = (time.perf_counter() - start) / count
+            if run:  # the first warms up
+                how = "read ahead" if ahead else "one after the other"
+                rows.append({"how": how, "run": run, "seconds": round(seconds, 3), "load": os.getloadavg()[0]})
+                print(rows[-1], flush=True)
+    first, second = (np.array([row["seconds"] for row in rows[place::2]]) for place in range(2))
+    about = {"encoder": encoder, "masks": masks, "pictures": count, "runs": runs}
+    return rows, about | {"gain": summary_of(second / first), "peak_mib": round(peak_mib(), 1)}
+
+
+def rate(encoder: str, masks: int, runs: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Seconds of one picture with all that is around its passes, by one thread, after one that warms up."""
+    torch.set_num_threads(1)
+    network = relax.load_encoder(encoder, device="cpu")
+    picture, rows = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8), []
+    for run in range(runs + 1):
+        start = time.perf_counter()
+        relax.explain(picture, network, masks=masks, progress=False)
+        if run:
+            seconds = time.perf_counter() - start
+            rows.append({"run": run, "seconds": round(seconds, 3), "ms_per_pass": round(1000 * seconds / masks, 3)})
+            print(rows[-1], flush=True)
+    median = float(np.median([row["ms_per_pass"] for row in rows]))
+    return rows, {"encoder": encoder, "masks": masks, "runs": runs, "ms_per_pass": round(median, 3)}
+
+
 def workers(
     encoder: str, count: int, masks: int, runs: int, folder: Path
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -317,13 +363,13 @@ def bare(encoder: str, count: int, masks: int) -> float:
 
 def main() -> None:
     parser = Options(__doc__)
-    parser.add_argument("part", choices=("kills", "memory", "cluster", "workers", "figure"))
+    parser.add_argument("part", choices=("kills", "memory", "cluster", "workers", "photographs", "rate", "figure"))
     parser.add_argument("--count", type=int, help="pictures")
     parser.add_argument("--kills", type=int, help="how many; 50, in a cluster 5")
     parser.add_argument("--counts", type=int, nargs="+", default=[1000, 10_000, 100_000], help="of memory")
-    parser.add_argument("--encoder", default="default", help="of workers")
-    parser.add_argument("--masks", type=int, default=512, help="of workers")
-    parser.add_argument("--runs", type=int, default=3, help="of workers")
+    parser.add_argument("--encoder", default="default", help="of workers, photographs and rate")
+    parser.add_argument("--masks", type=int, default=512, help="likewise")
+    parser.add_argument("--runs", type=int, default=3, help="likewise")
     parser.add_argument("--one", type=int, help="measure the memory of this many in this process")
     args = parser.parse_args()
     if args.one:
@@ -340,6 +386,10 @@ def main() -> None:
             rows, summary = memory(args.counts)
         elif args.part == "cluster":
             rows, summary = cluster(args.count or 120, args.kills or 5, folder)
+        elif args.part == "photographs":
+            rows, summary = photographs(args.encoder, args.count or 8, args.masks, args.runs, folder)
+        elif args.part == "rate":
+            rows, summary = rate(args.encoder, args.masks, args.runs)
         else:
             rows, summary = workers(args.encoder, args.count or 24, args.masks, args.runs, folder)
     write_results(f"scale_{args.part}", rows, summary)
