@@ -60,7 +60,7 @@ class Converted:
         given = pixels.detach().contiguous().numpy()
         with self._one_at_a_time:
             answers = request.infer({0: given}, share_inputs=True)
-            return torch.from_numpy(answers[request.model_outputs[0]].copy())
+            return torch.from_numpy(answers[request.model_outputs[0]])  # a copy: outputs are not shared
 
     def _request(self, dtype: torch.dtype) -> Any:
         """What runs it with as many threads as torch has now."""

@@ -10,6 +10,10 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+# Layers of timm that do what torch's do, one after its own padding, the other with dropout and activation behind it.
+# Others that are derived from torch's may do anything with their weights.
+PADS, ACTIVATES = ("timm.layers.conv2d_same", "Conv2dSame"), ("timm.layers.norm_act", "BatchNormAct2d")
+
 
 def fold_batch_norms(network: nn.Module, pixels: Tensor) -> int:
     """Fold every batch norm that follows a convolution into it, in place; returns their number.
@@ -22,7 +26,7 @@ def fold_batch_norms(network: nn.Module, pixels: Tensor) -> int:
     for convolution, norm in pairs:
         layers = cast(nn.Conv2d, network.get_submodule(convolution)), cast(nn.BatchNorm2d, network.get_submodule(norm))
         network.set_submodule(convolution, fuse_conv_bn_eval(*layers).requires_grad_(False))
-        network.set_submodule(norm, nn.Identity())
+        network.set_submodule(norm, _behind(layers[1]))
     return len(pairs)
 
 
@@ -31,7 +35,7 @@ def _pairs(network: nn.Module, pixels: Tensor) -> list[tuple[str, str]]:
     names = {
         module: name
         for name, module in network.named_modules()
-        if type(module) is nn.Conv2d or (type(module) is nn.BatchNorm2d and module.track_running_stats)
+        if _is(module, nn.Conv2d, PADS) or (_is(module, nn.BatchNorm2d, ACTIVATES) and module.track_running_stats)
     }
     calls: list[tuple[nn.Module, Tensor, Tensor]] = []  # keeps the tensors alive, so that no two share an id
 
@@ -53,3 +57,17 @@ def _pairs(network: nn.Module, pixels: Tensor) -> list[tuple[str, str]]:
         if isinstance(norm, nn.BatchNorm2d) and convolution in once and norm in once:
             pairs.append((names[convolution], names[norm]))
     return pairs
+
+
+def _is(module: nn.Module, kind: type[nn.Module], derived: tuple[str, str]) -> bool:
+    """Whether it is a layer of torch itself, or the one of that name derived from it."""
+    return type(module) is kind or (
+        isinstance(module, kind) and (type(module).__module__, type(module).__name__) == derived
+    )
+
+
+def _behind(norm: nn.BatchNorm2d) -> nn.Module:
+    """What a batch norm does after normalising."""
+    if type(norm) is nn.BatchNorm2d:
+        return nn.Identity()
+    return nn.Sequential(cast(nn.Module, norm.drop), cast(nn.Module, norm.act))
