@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import mmap
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+PIECE = 2**16  # vectors that are looked at, copied and added at once
 MAX_LENGTH = 9e18  # squared distances between longer vectors overflow float32
 
 Vectors = NDArray[np.float32]
@@ -16,8 +18,8 @@ Lookup = Callable[[Ids], NDArray[Any]]
 """From ids (M,) to their vectors (M, D)."""
 
 
-def checked_vectors(vectors: Vectors, dimension: int | None, name: str = "vectors") -> Vectors:
-    """The vectors, if they are (N, D) float32, finite, and of this dimension unless it is None.
+def shaped_vectors(vectors: Vectors, dimension: int | None, name: str = "vectors") -> Vectors:
+    """The vectors, if they are (N, D) float32, of this dimension unless it is None; what they hold is not looked at.
 
     Raises:
         ValueError: Otherwise; the message begins with `name`.
@@ -27,12 +29,40 @@ def checked_vectors(vectors: Vectors, dimension: int | None, name: str = "vector
         raise ValueError(f"{name} must be (N, {dimension or 'D'}), one per row; got {vectors.shape}")
     if vectors.dtype != np.float32:
         raise ValueError(f"{name} must be float32; got {vectors.dtype}: use .astype('float32')")
-    for start in range(0, len(vectors), 2**16):
-        lengths = _lengths(vectors[start : start + 2**16])
+    return vectors
+
+
+def checked_vectors(
+    vectors: Vectors, dimension: int | None, name: str = "vectors", rows: Sequence[int] | Ids | None = None
+) -> Vectors:
+    """As `shaped_vectors`, if they are finite as well.
+
+    Args:
+        vectors: The vectors.
+        dimension: Their length.
+        name: What they are.
+        rows: What their rows are called in the message; default 0 to N - 1.
+
+    Raises:
+        ValueError: Otherwise; the message begins with `name`.
+    """
+    vectors = shaped_vectors(vectors, dimension, name)
+    for start in range(0, len(vectors), PIECE):
+        lengths = _lengths(vectors[start : start + PIECE])
         if (bad := ~(lengths < MAX_LENGTH)).any():
             row = start + int(bad.argmax())
-            raise ValueError(f"{name} must be finite and shorter than {MAX_LENGTH:g}; row {row} is not")
+            called = row if rows is None else rows[row]
+            raise ValueError(f"{name} must be finite and shorter than {MAX_LENGTH:g}; row {called} is not")
     return vectors
+
+
+def forget(vectors: Vectors) -> None:
+    """Tell the system that what was read of a memory-mapped array need not stay in memory; nothing else changes."""
+    base: Any = vectors
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def checked_ids(ids: Ids, count: int) -> Ids:
@@ -42,7 +72,8 @@ def checked_ids(ids: Ids, count: int) -> Ids:
         ValueError: Otherwise.
     """
     ids = np.ascontiguousarray(ids, dtype=np.int64)
-    if ids.shape != (count,) or (ids < 0).any() or len(np.unique(ids)) != count:
+    ascending = len(ids) == count and (np.diff(ids) > 0).all()
+    if ids.shape != (count,) or (ids < 0).any() or not (ascending or len(np.unique(ids)) == count):
         raise ValueError(f"ids must be {count} different whole numbers, 0 or more, one per vector")
     return ids
 
@@ -52,6 +83,15 @@ def unit(vectors: Vectors) -> Vectors:
     lengths = _lengths(vectors)[:, None]
     out = np.zeros(vectors.shape, np.float32)
     return np.divide(vectors, lengths, out=out, where=lengths > 0, casting="same_kind")
+
+
+def is_among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:
+    """Which of these ids are among others, which are ascending."""
+    if not len(ascending):
+        return np.zeros(len(ids), bool)
+    places = np.searchsorted(ascending, ids).clip(max=len(ascending) - 1)
+    found: NDArray[np.bool_] = ascending[places] == ids
+    return found
 
 
 def exact_similarities(queries: Vectors, ids: Ids, lookup: Lookup, metric: str) -> Vectors:

@@ -23,7 +23,8 @@ import numpy as np
 from experiments.benchmarks.measuring import in_fresh_process, peak_mib
 from experiments.options import Options
 from experiments.record import write_results
-from similarity.index import EF_CONSTRUCTION, EF_SEARCH, KINDS, LINKS, METRICS, PER_LIST, RERANKED, Index
+from similarity.index import Index
+from similarity.kinds import EF_CONSTRUCTION, EF_SEARCH, KINDS, LINKS, METRICS, PER_LIST, RERANKED
 
 D, QUERIES, K = 384, 1000, 10
 PER_CLUSTER = 200

@@ -30,10 +30,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoders import Encoder
-from relax.archive.files import EMBEDDINGS, INDEX, RECORD, TABLE, ImageRow, finish_replacing, read_rows, undamaged
+from relax.archive.files import EMBEDDINGS, INDEX, RECORD, TABLE, finish_replacing, undamaged
 from relax.archive.hits import Hits, Neighbour
 from relax.archive.parts import kept_images
 from relax.archive.record import check_same_encoder, read_record
+from relax.archive.rows import Places, Rows
 from relax.archive.stored import Changes
 from relax.archive.update import bring_up_to_date, find_images
 from relax.crew import Crew
@@ -49,6 +50,7 @@ from similarity.index import Index
 
 Vectors = NDArray[np.float32]
 QUERIES = 1024  # images per search for neighbours
+COMPARED = 2**20  # rows up to which all ids are compared at once; in a larger archive, those of each answer are
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Archive:
     Attributes:
         folder: The folder of its files.
         root: The folder of the images, to which their paths are relative.
-        rows: (N) file, size and id of each image with an embedding, sorted by path.
+        rows: (N) file, size and id of each image with an embedding, sorted by path; read when they are asked for.
         embeddings: (N, D) float32 in the order of `rows`, memory-mapped.
         index: The same vectors, under the `id` of each row.
         failed: Path and reason of each image without one.
@@ -69,7 +71,7 @@ class Archive:
 
     folder: Path
     root: Path
-    rows: list[ImageRow]
+    rows: Rows
     embeddings: Vectors
     index: Index
     failed: list[tuple[str, str]]
@@ -80,7 +82,7 @@ class Archive:
     @cached_property
     def paths(self) -> list[str]:
         """(N) absolute paths."""
-        return [os.path.join(self.root, row.path) for row in self.rows]
+        return [os.path.join(self.root, path) for path in self.rows.paths()]
 
     def __repr__(self) -> str:
         failed = f", {len(self.failed):,} without one" if self.failed else ""
@@ -110,11 +112,11 @@ class Archive:
             EncoderError, ValueError: If the archive's encoder cannot be loaded, or has changed since.
         """
         similarities, ids = self.index.search(self.embed(query)[None], k, self._exact)
-        neighbours = zip(similarities[0].tolist(), self._position[ids[0]].tolist(), strict=True)
+        neighbours = zip(similarities[0].tolist(), self._rows_of(ids[0]).tolist(), strict=True)
         is_vector = isinstance(query, np.ndarray | Tensor) and query.ndim == 1
         return Hits(
             "an embedding" if is_vector else name_of(query),
-            tuple(Neighbour(self.paths[row], similarity, row) for similarity, row in neighbours if row >= 0),
+            tuple(Neighbour(self._path(row), similarity, row) for similarity, row in neighbours if row >= 0),
             self.root,
             self.index.metric,
             self.record["encoder"]["name"],
@@ -138,24 +140,30 @@ class Archive:
             queries = slice(start, start + QUERIES)
             with undamaged(self.folder / EMBEDDINGS):
                 scores, ids = self.index.search(self.embeddings[queries], k + 1, self._exact)
-            positions = self._position[ids]
+            positions = self._rows_of(ids)
             is_itself = positions == np.arange(start, start + len(positions))[:, None]
             is_itself[~is_itself.any(1), -1] = True  # not returned, as among many copies: drop the last instead
             similarities[queries] = scores[~is_itself].reshape(-1, k)
             rows[queries] = positions[~is_itself].reshape(-1, k)
         return similarities, rows
 
+    def _path(self, row: int) -> str:
+        return os.path.join(self.root, self.rows.path_of(row))
+
     @cached_property
-    def _position(self) -> NDArray[np.int64]:
-        """Row of each id; -1 stays -1."""
-        ids = np.array([row.id for row in self.rows])
-        position = np.full(ids.max() + 2, -1)
-        position[ids] = np.arange(len(ids))
-        return position
+    def _places(self) -> Places:
+        return Places(self.rows.ids)
+
+    def _rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Row of each id that the index found; -1 stays -1."""
+        try:
+            return self._places(ids)
+        except KeyError:
+            raise _not_together(self.folder) from None
 
     @property
     def _exact(self) -> Any:
-        return (lambda ids: self.embeddings[self._position[ids]]) if self.index.kind == "ivfpq" else None
+        return (lambda ids: self.embeddings[self._rows_of(ids)]) if self.index.kind == "ivfpq" else None
 
     def embed(self, query: ImageSource) -> Vectors:
         """(D,) float32 of an image, embedded by the archive's encoder, or of a vector; errors as for `search`."""
@@ -282,21 +290,23 @@ def load_archive(out: str | Path, root: str | Path | None = None) -> Archive:
         state = f"is not finished, {count:,} images are embedded" if count else "holds no archive"
         raise FileNotFoundError(f"{out} {state}: run relax index DIR --out {out}")
     record = read_record(out)
-    rows = read_rows(out / TABLE)
-    images = [row for row in rows if row.status == "ok"]
+    rows = Rows(out / TABLE)
     with undamaged(out / EMBEDDINGS):
         embeddings = np.lib.format.open_memmap(out / EMBEDDINGS, mode="r")  # unlike np.load, opens no other format
-    index = Index.load(out / INDEX)
-    if embeddings.shape != (len(images), index.dimension) or not np.array_equal(
-        index.ids, np.sort([row.id for row in images])
-    ):
-        raise ValueError(f"the files of {out} do not belong together: delete the folder and make the archive again")
+    index = Index.load(out / INDEX, mapped=True)
+    same = embeddings.shape == (len(rows), index.dimension) and len(index) == len(rows)
+    if not same or (len(rows) <= COMPARED and not np.array_equal(index.ids, np.sort(rows.ids))):
+        raise _not_together(out)
     return Archive(
         folder=out,
         root=Path(os.path.abspath(root or record["root"])),
-        rows=images,
+        rows=rows,
         embeddings=embeddings,
         index=index,
-        failed=[(row.path, row.reason) for row in rows if row.status != "ok"],
+        failed=[(row.path, row.reason) for row in rows.failed],
         record=record,
     )
+
+
+def _not_together(out: Path) -> ValueError:
+    return ValueError(f"the files of {out} do not belong together: delete the folder and make the archive again")

@@ -20,6 +20,7 @@ from relax.lock import sole_run
 
 INDEX, TABLE, EMBEDDINGS, RECORD = "index.faiss", "images.parquet", "embeddings.npy", "archive.json"
 PARTS = ".parts"  # embeddings that are not joined yet
+GROUP = 2**14  # rows of a table that are read at once, when one of them is needed
 _NEXT, _COMMITTED = ".next", ".committed"
 
 COLUMNS: list[tuple[str, Any]] = [
@@ -148,7 +149,7 @@ def finish_replacing(out: Path) -> None:
 
 def write_table(path: Path, table: Any, about: Mapping[str, str] | None = None) -> None:
     """Write Parquet, with notes in its header."""
-    pq.write_table(table.replace_schema_metadata(dict(about or {})), path)
+    pq.write_table(table.replace_schema_metadata(dict(about or {})), path, row_group_size=GROUP)
 
 
 def undamaged(path: Path) -> AbstractContextManager[None]:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import warnings
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from relax.archive.stored import ARCHIVE, Changes, Stored
 from relax.files import writing
 from relax.provenance import surroundings
 from similarity.index import Index
+from similarity.streaming import rewrite_index, write_index
 
 CHUNK = 4096  # embeddings that are copied at once
 
@@ -69,13 +71,16 @@ def join(
     }
     same_index = all(previous.get(key) == options[key] for key in ("metric", "kind"))
     with replaced_together(out) as aside:
-        if changes.new or changes.changed or len(images) != len(stored.archived) or not same_index:
+        lost = not (out / INDEX).is_file()
+        if changes.new or changes.changed or len(images) != len(stored.archived) or not same_index or lost:
             embeddings = _embeddings(aside / EMBEDDINGS, out, stored, images)
-            index = _updated_index(out, stored, images, embeddings) if same_index else None
-            index = index or Index.build(embeddings, _ids(images), kind=options["kind"], metric=options["metric"])
             with writing(out / INDEX):
-                index.save(aside / INDEX)
-            record["dimension"] = index.dimension
+                updated = same_index and _updated_index(aside / INDEX, out, stored, images, embeddings)
+                if not updated:
+                    write_index(
+                        aside / INDEX, [embeddings], _ids(images), kind=options["kind"], metric=options["metric"]
+                    )
+            record["dimension"] = embeddings.shape[1]
             del embeddings
         else:
             record["dimension"] = previous["dimension"]
@@ -116,24 +121,35 @@ def _new_array(path: Path, shape: tuple[int, int]) -> np.memmap[Any, np.dtype[np
     return array
 
 
-def _updated_index(out: Path, stored: Stored, rows: list[ImageRow], embeddings: NDArray[np.float32]) -> Index | None:
-    """The existing index without removed images and with new ones; None if it should be built anew.
+def _updated_index(
+    path: Path, out: Path, stored: Stored, rows: list[ImageRow], embeddings: NDArray[np.float32]
+) -> bool:
+    """Write the existing index without removed images and with new ones; False if it should be built anew.
 
     It should where most images changed, since lists and graphs fit the vectors that they were built for.
+
+    Warns:
+        UserWarning: If the lists of the index no longer fit what it holds.
     """
     ids = _ids(rows)
-    fresh = np.array([not stored.in_archive(row.path) for row in rows])
+    fresh = np.flatnonzero([not stored.in_archive(row.path) for row in rows])
     old = np.array([row.id for row in stored.archived.values()])
-    removed = np.setdiff1d(old, ids[~fresh])
-    if 2 * (fresh.sum() + len(removed)) > len(rows):
-        return None
+    removed = np.setdiff1d(old, np.delete(ids, fresh))
+    if 2 * (len(fresh) + len(removed)) > len(rows):
+        return False
+    pieces = (fresh[start : start + CHUNK] for start in range(0, len(fresh), CHUNK))
     try:
-        index = Index.load(out / INDEX)
-    except (OSError, ValueError):
-        return None
-    index.remove(removed)
-    index.add(embeddings[fresh], ids[fresh])
-    return index if np.array_equal(index.ids, np.sort(ids)) else None
+        rewrite_index(out / INDEX, path, removed=removed, added=((embeddings[rows], ids[rows]) for rows in pieces))
+    except (FileNotFoundError, ValueError):
+        return False
+    index = Index.load(path, mapped=True)
+    if reason := index.outgrown:
+        warnings.warn(
+            f"the index of {out} should be built anew: {reason}; delete {INDEX} there and run the same command, which "
+            "embeds nothing again",
+            stacklevel=2,
+        )
+    return np.array_equal(index.ids, np.sort(ids))
 
 
 def _ids(rows: list[ImageRow]) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from relax.crew import Crew
 from relax.estimators.budget import Budget, Progress
 from relax.io.choice import discreet_name, folder_name, name_within
 from relax.io.sources import Sources, names_several
-from similarity.index import check_settings
+from similarity.kinds import check_settings
 
 Found: TypeAlias = tuple[dict[str, ImageRow], list[ImageRow], Sources]  # as `list_images` returns them
 

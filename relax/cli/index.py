@@ -82,7 +82,7 @@ def index(
     from relax.archive.archive import make_by
     from relax.crew import Crew
     from relax.scene import load_encoder
-    from similarity.index import KINDS, METRICS
+    from similarity.kinds import KINDS, METRICS
 
     choice("--kind", kind, KINDS)
     choice("--metric", metric, METRICS)

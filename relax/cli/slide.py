@@ -150,7 +150,7 @@ def index(
     """
     with usage_errors(debug=debug, own=OPTIONS):
         from relax.slides.indexing import index_tiles
-        from similarity.index import KINDS, METRICS
+        from similarity.kinds import KINDS, METRICS
 
         choice("--kind", kind, KINDS)
         choice("--metric", metric, METRICS)

@@ -10,7 +10,7 @@ import torch
 
 import similarity
 from similarity import MEASURES, Index
-from similarity.index import KINDS, METRICS, MIN_TRAINING_VECTORS
+from similarity.kinds import KINDS, METRICS, MIN_TRAINING_VECTORS
 
 D = 16
 

@@ -232,10 +232,10 @@ def test_an_update_killed_before_that_leaves_the_archive_as_it_was(photos, tmp_p
 
 
 def _killed_at(folder, write):
-    def killed(table, path):
+    def killed(table, path, **options):
         if Path(path).parent.name == f".{folder}":
             raise SystemExit("killed")
-        write(table, path)
+        write(table, path, **options)
 
     return killed
 

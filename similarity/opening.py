@@ -1,0 +1,137 @@
+"""Open files that faiss wrote, and nothing else: they may come from others, and faiss trusts what it reads."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import faiss
+import numpy as np
+
+SPARE = 2**26  # bytes beyond the size of a file that a list in it may claim: of a file cut off, faiss tells that best
+CHUNK = 2**22  # links of a graph that are looked at once
+
+
+def opened(path: str | os.PathLike[str], mapped: bool) -> Any:
+    """The faiss index in a file.
+
+    Args:
+        path: The file.
+        mapped: Whether to leave vectors, links and lists on the disk, from where a search takes what it needs.
+
+    Raises:
+        OSError: If the file cannot be opened.
+        ValueError: If it does not hold a flat, hnsw or ivfpq index, or is damaged.
+    """
+    with open(path, "rb") as file:  # with Python's own errors: no such file, not permitted, a folder
+        has_lists = file.read(4) == b"IwPQ"
+        cut_off = mapped and not has_lists and not _ends_with_ids(file)
+    # A file may name another one for its lists: it is looked for in the same folder, and read only, then refused.
+    # A table of distances between lists and codes is made here: faiss would refuse it, as larger than the file.
+    flags = faiss.IO_FLAG_READ_ONLY | faiss.IO_FLAG_ONDISK_SAME_DIR | faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE
+    if mapped:
+        flags |= faiss.IO_FLAG_MMAP if has_lists else faiss.IO_FLAG_MMAP_IFC
+    if cut_off:  # what lies behind its end must not be mapped
+        raise ValueError(f"{os.fspath(path)} must be an index that faiss wrote: it does not end with its ids")
+    size = os.path.getsize(path)
+    try:
+        with _no_larger_than(size):
+            loaded = faiss.read_index(os.fspath(path), flags)
+    except (RuntimeError, MemoryError) as error:
+        raise ValueError(f"{os.fspath(path)} must be an index that faiss wrote: {reason_of(error)}") from None
+    inner = faiss.downcast_index(loaded.index) if isinstance(loaded, faiss.IndexIDMap2) else loaded
+    classes = faiss.IndexIVFPQ if inner is loaded else (faiss.IndexFlat, faiss.IndexHNSWFlat)
+    if not isinstance(inner, classes) or loaded.metric_type not in (faiss.METRIC_INNER_PRODUCT, faiss.METRIC_L2):
+        raise ValueError(f"{os.fspath(path)} must hold a flat, hnsw or ivfpq index; got {type(inner).__name__}")
+    if damage := _damage(loaded, inner, mapped, size):
+        raise ValueError(f"{os.fspath(path)} is damaged: {damage}")
+    if isinstance(loaded, faiss.IndexIVFPQ) and not mapped:
+        loaded.precompute_table()
+    return loaded
+
+
+def reason_of(error: Exception) -> str:
+    """REASON from a faiss error, 'Error in FUNCTION at FILE:LINE: Error: CONDITION failed: REASON'."""
+    text = str(error).strip().splitlines()[-1]
+    if "deserialization" in text:
+        return "a list in it is longer than the file"
+    reason = re.sub(r"^Error in .* at \S+:\d+: ", "", text).split("failed:")[-1].strip()
+    if reason.startswith("read error"):
+        reason = re.sub(r" \([^()]*\)$", "", reason)  # a reason of the system that may be that of an earlier error
+    return "".join(character if character.isprintable() else "?" for character in reason)  # it may quote the file
+
+
+@contextmanager
+def _no_larger_than(size: int) -> Iterator[None]:
+    """Let faiss read no list that is longer than the file itself: a changed length would fill the memory."""
+    before = faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()
+    faiss.set_deserialization_vector_byte_limit(size + SPARE)
+    faiss.set_deserialization_loop_limit(size + SPARE)
+    try:
+        yield
+    finally:
+        faiss.set_deserialization_vector_byte_limit(before[0])
+        faiss.set_deserialization_loop_limit(before[1])
+
+
+def _ends_with_ids(file: BinaryIO) -> bool:
+    """Whether a flat index or graph, which begins with kind, dimension and count, ends with as many ids."""
+    file.seek(8)
+    count = int.from_bytes(file.read(8), "little")
+    ids = 8 * count + 8  # bytes, with their number
+    if ids > file.seek(0, os.SEEK_END):
+        return False
+    file.seek(-ids, os.SEEK_END)
+    return int.from_bytes(file.read(8), "little") == count
+
+
+def _damage(index: Any, inner: Any, mapped: bool, size: int) -> str:
+    """What in an index does not fit together; searching it could read beyond its memory. Empty if nothing."""
+    parts = [inner]
+    if isinstance(inner, faiss.IndexHNSWFlat):
+        parts.append(faiss.downcast_index(inner.storage))
+    if not inner.is_trained:
+        return "it was never trained"
+    if isinstance(inner, faiss.IndexIVFPQ):
+        if inner.quantizer.d != inner.d or inner.quantizer.ntotal != inner.nlist or inner.pq.d != inner.d:
+            return "its lists are not those of its vectors"
+        return _damaged_lists(inner, mapped, size)
+    if any((part.d, part.ntotal, part.metric_type) != (index.d, index.ntotal, index.metric_type) for part in parts):
+        return "its parts are of different sizes"
+    if index.id_map.size() != index.ntotal or parts[-1].codes.size() != index.ntotal * index.d * 4:
+        return "its vectors are not as many as its ids"
+    if isinstance(inner, faiss.IndexHNSWFlat):
+        graph: Any = inner.hnsw  # the stubs of faiss lack its fields
+        links = faiss.rev_swig_ptr(graph.neighbors.data(), graph.neighbors.size())
+        for start in range(0, len(links), CHUNK):
+            if not -1 <= links[start : start + CHUNK].min() <= links[start : start + CHUNK].max() < index.ntotal:
+                return "a link of its graph leads nowhere"
+    return ""
+
+
+def _damaged_lists(index: Any, mapped: bool, size: int) -> str:
+    """What is wrong with the inverted lists: they must lie in the file, whole, and hold as many vectors as it says.
+
+    Args:
+        index: The ivfpq index.
+        mapped: Whether the file is mapped.
+        size: Of the file, in bytes.
+    """
+    lists: Any = faiss.downcast_InvertedLists(index.invlists)
+    if type(lists).__name__ != ("OnDiskInvertedLists" if mapped else "ArrayInvertedLists") or (
+        mapped and lists.filename
+    ):
+        return "its lists lie elsewhere"
+    if (lists.nlist, lists.code_size) != (index.nlist, index.code_size):
+        return "its lists are not those of its vectors"
+    if sum(lists.list_size(number) for number in range(index.nlist)) != index.ntotal:
+        return "its lists do not hold as many vectors as it says"
+    if mapped:
+        each = lists.code_size + np.dtype(np.int64).itemsize
+        table = [lists.lists.at(number) for number in range(index.nlist)]
+        if any(one.size > one.capacity or one.offset + one.capacity * each > size for one in table):
+            return "a list in it is longer than the file"
+    return ""
