@@ -75,7 +75,7 @@ class Scores:
         return scores
 
 
-def _digest(scene: Scene) -> str:
+def digest(scene: Scene) -> str:
     """Of what the scores depend on beside encoder and masks: two pictures may have the same name."""
     pixels = b"".join(tensor.cpu().numpy().tobytes() for tensor in (scene.view, scene.fill))
     return hashlib.sha256(pixels).hexdigest()[:16]
@@ -219,7 +219,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for number, path in enumerate(photographs_in(args.images, args.count)):
         scene = Scene.of(str(path), encoder, Hiding(cells=args.cells))
-        scores = Scores(scene, args.scores / encoder.checksum[:16] / f"{path.stem}-{_digest(scene)}")
+        scores = Scores(scene, args.scores / encoder.checksum[:16] / f"{path.stem}-{digest(scene)}")
         rows += (measure_pairs if args.pairs else measure)(path.stem, scores, args.cells, args.seed + number)
         print(number + 1, path.stem, flush=True)
     summary = {"encoder": {"name": encoder.name, "checksum": encoder.checksum}, "cells": args.cells, "seed": args.seed}
