@@ -9,8 +9,8 @@ that of what is left. The guess comes from pictures under other masks: under the
 the masks that it is used with.
 
 Guesses, in rising cost (see `GUESSES`): the mean of the archive, the nearest pictures in it, a ridge regression and a
-small network on the feature maps of the unmasked picture, trained with the loss of FastSHAP. The bound is a picture's
-own coefficients, from 1,280 masks that are not those it is tried on.
+small network on the feature maps of the unmasked picture, trained with the loss of FastSHAP. For
+comparison stand the picture's own coefficients, from 1,280 masks that are not those it is tried on.
 
 Every block of 256 masks of a held-out picture is tried by itself, with 16 to 256 masks, against the mean of its other
 blocks, whose squared error is subtracted. Squared errors are shares of the map's variance over the pixels.
@@ -195,9 +195,9 @@ def measure(name: str, scores: Tensor, grid: RandomGrid, guesses: dict[str, Tens
         truth = {key: torch.stack([getattr(other, key) for other in others]) for key in MAPS}
         first = block * BLOCK
         unseen = torch.cat([torch.arange(first), torch.arange(first + BLOCK, len(scores))])
-        bound = _ridge(x[unseen], scores[unseen])
+        from_others = _ridge(x[unseen], scores[unseen])
         surrogates = {"none (the default)": own}
-        for kind, guess in {**guesses, "its own coefficients (the bound)": bound}.items():
+        for kind, guess in {**guesses, "its own coefficients": from_others}.items():
             surrogates[kind] = WithGuess(own, guess)
         for masks in BUDGETS:
             for kind, surrogate in surrogates.items():
