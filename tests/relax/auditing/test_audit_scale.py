@@ -55,6 +55,15 @@ def test_near_duplicates_are_those_of_all_pairs_even_where_more_than_k_are_close
     assert set(result.groups) == expected
 
 
+def test_two_crowds_are_one_group_if_only_pairs_beyond_the_known_neighbours_join_them():
+    angles = np.radians([0, 0, 0, 0, 0, 10, 10, 10, 10, 10, 90])  # the 3 nearest of each are copies of it
+    points = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+
+    result = near_duplicates(points, nearest(points, 3), np.cos(np.radians(11)))
+
+    assert result.groups == (tuple(range(10)),)
+
+
 def test_the_local_factor_is_that_of_scikit_learn_from_the_embeddings(points):
     result = outliers(points, nearest(points, 5), np.zeros(60, dtype=np.int64))
 
