@@ -40,6 +40,7 @@ from relax.archive.update import bring_up_to_date, find_images
 from relax.crew import Crew
 from relax.estimators.budget import Budget, Progress
 from relax.io.choice import name_within
+from relax.io.elsewhere import absolute
 from relax.io.images import ImageSource, name_of, read_image
 from relax.io.sources import CANNOT_BE_USED, write_passed_over
 from relax.lock import sole_run
@@ -195,7 +196,8 @@ def make_archive(
     """Embed a folder of images, or bring its archive up to date.
 
     Embeddings are written every few seconds, and a call after a kill resumes from there. Images whose size and time,
-    or else bytes, have not changed are not embedded again; another kind or metric only rebuilds the index. An image
+    or else bytes, have not changed are not embedded again (objects of a store, whose time is not known, are read for
+    that); another kind or metric only rebuilds the index. An image
     that cannot be used is listed in `failed`, and tried again next time.
 
     Args:
@@ -250,7 +252,7 @@ def make_by(
     """`make_archive` with a loaded encoder, and who embeds."""
     budget = Budget.of(None, None, batch_size)
     folder = Path(os.path.abspath(out))
-    found = find_images(os.path.abspath(root), recursive, folder, kind, metric)
+    found = find_images(absolute(root), recursive, folder, kind, metric)
     source = found[2].root
     with sole_run(folder, "relax index"), shown(progress, "images") as report:
         changes = bring_up_to_date(
@@ -299,7 +301,7 @@ def load_archive(out: str | Path, root: str | Path | None = None) -> Archive:
         raise _not_together(out)
     return Archive(
         folder=out,
-        root=Path(os.path.abspath(root or record["root"])),
+        root=Path(absolute(root or record["root"])),
         rows=rows,
         embeddings=embeddings,
         index=index,

@@ -69,8 +69,8 @@ class Stored:
         return cls(record, archived, rows, places)
 
     def is_current(self, row: ImageRow) -> bool:
-        """Whether a file is stored, with the same size and time."""
-        return row.path in self.rows and row.same_file(self.rows[row.path])
+        """Whether a file is stored, with the same size and time; of an object in a store, bytes must tell."""
+        return row.path in self.rows and row.modified is not None and row.same_file(self.rows[row.path])
 
     def checksum(self, path: str) -> str | None:
         """SHA-256 that a file had when it was embedded; None if it was not."""

@@ -19,6 +19,7 @@ from relax.archive.workers import embed
 from relax.crew import Crew
 from relax.estimators.budget import Budget, Progress
 from relax.io.choice import discreet_name, folder_name, name_within
+from relax.io.elsewhere import is_url
 from relax.io.sources import Sources, names_several
 from similarity.kinds import check_settings
 
@@ -101,7 +102,7 @@ def check_same_root(record: dict[str, Any] | None, root: Path, out: Path) -> Non
     Raises:
         ValueError: Naming both.
     """
-    if record and record["root"] != str(root) and Path(record["root"]).is_dir():
+    if record and record["root"] != str(root) and (is_url(record["root"]) or Path(record["root"]).is_dir()):
         raise ValueError(f"{out} is the archive of {record['root']}; for {root} choose another folder to write to")
 
 

@@ -25,12 +25,24 @@ MEMBER = "#member="
 STORES = ("file", "memory", "s3", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "hf")
 """Protocols of fsspec that are opened: none of those that run what they read, or lead to others."""
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://")
+_PATH = re.compile(rf"({'|'.join(STORES)}):/(?!/)")  # what a Path makes of a URL
 WILD = re.compile(r"[*?\[]")
 
 
 def is_url(address: str) -> bool:
     """Whether it names an object, or several, in a store."""
-    return _URL.match(address) is not None
+    return _URL.match(address) is not None or _PATH.match(address) is not None
+
+
+def whole_url(address: str) -> str:
+    """A URL with the slashes that a Path took from it; any other address as it is."""
+    return _PATH.sub(lambda match: f"{match[1]}:///" if match[1] == "file" else f"{match[1]}://", address, count=1)
+
+
+def absolute(address: str | Path) -> str:
+    """The address of a picture, a folder or a URL for whoever is in another folder."""
+    text = os.fspath(address)
+    return whole_url(text) if is_url(text) else os.path.abspath(text)
 
 
 def tar_of(address: str) -> tuple[Path, str] | None:
@@ -102,6 +114,7 @@ def pictures_elsewhere(address: str) -> tuple[str, list[str]]:
     if not is_url(address):
         members = _members(Path(address), *_state(Path(address)))
         return address, [f"{address}{MEMBER}{name}" for name in members if name.lower().endswith(ALWAYS)]
+    address = whole_url(address)
     store, path = _store(address)
     try:
         found = store.glob(path) if WILD.search(path) else store.find(path)
@@ -149,6 +162,7 @@ def _store(address: str) -> tuple[Any, str]:
     """The store of a URL, and the path in it."""
     import fsspec
 
+    address = whole_url(address)
     protocol = address.partition("://")[0]
     if protocol not in STORES or "::" in address:
         raise ImageError(f"{address}: pictures are read from {', '.join(f'{name}://' for name in STORES)}")

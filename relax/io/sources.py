@@ -36,9 +36,11 @@ from relax.io.elsewhere import (
     is_elsewhere,
     is_url,
     names_several_elsewhere,
+    opened_elsewhere,
     pictures_elsewhere,
     state_elsewhere,
     tar_of,
+    whole_url,
 )
 from relax.io.errors import ImageError
 from relax.io.gathering import Gathered, gathered, sorted_out
@@ -79,7 +81,7 @@ class Sources:
     def name(self, address: str) -> str:
         """The address relative to the root, with slashes: the stable name of a picture."""
         if is_url(address):
-            return address.removeprefix(self.prefix)
+            return whole_url(address).removeprefix(self.prefix)
         relative = os.path.relpath(address, self.root) if "#" not in address else _relative(address, self.root)
         return Path(relative).as_posix()
 
@@ -203,6 +205,12 @@ def digest_of(address: str | Path) -> str:
     Raises:
         ImageError, OSError: As for `state_of`.
     """
+    if is_url(os.fspath(address)):
+        with opened_elsewhere(os.fspath(address)) as stream:
+            digest = sha256()
+            while block := stream.read(1 << 20):
+                digest.update(block)
+            return digest.hexdigest()
     digests = [_digest(file, *_state(file)) for file in files_of(address)]
     return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
 
@@ -247,7 +255,7 @@ def _listed(address: str) -> Sources | None:
         return Sources(Path(os.path.abspath(table[0].parent)), addresses, columns=columns)
     if names_several_elsewhere(address):
         prefix, addresses = pictures_elsewhere(address)
-        return Sources(Path(address).parent, addresses, prefix=prefix)
+        return Sources(Path(prefix) if is_url(address) else Path(address).parent, addresses, prefix=prefix)
     if is_elsewhere(address):
         return Sources(Path(address.partition(MEMBER)[0]).parent, [address], prefix=address[: address.rfind("/") + 1])
     if _is_pattern(address):

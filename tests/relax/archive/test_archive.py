@@ -271,6 +271,25 @@ def test_an_update_embeds_only_what_is_new_or_changed_and_forgets_what_is_gone(p
     assert next(row for row in latest.rows if row.path == "07.png").modified == stamp == 1
 
 
+def test_objects_of_a_store_become_an_archive_and_are_read_again_to_see_whether_they_changed(photos, tmp_path):
+    store = f"file://{photos}"
+    local = make_archive(photos, quarters, tmp_path / "local")
+
+    archive = make_archive(store, quarters, tmp_path / "out")
+
+    assert names(archive) == names(local)
+    np.testing.assert_array_equal(archive.embeddings, local.embeddings)
+    assert archive.search(photos / "07.png", 1)[0].path.endswith("/07.png")
+    assert archive.search(archive.paths[7], 1)[0].similarity == pytest.approx(1, abs=1e-6)
+    picture(photos / "00.png", 90)  # of the same size in bytes, or not: its bytes tell
+    SEEN.clear()
+    again = make_archive(Path(store), quarters, tmp_path / "out")
+    assert SEEN == [90]
+    assert (again.changes.changed, again.changes.unchanged) == (1, 11)
+    with pytest.raises(ValueError, match="is the archive of file:"):
+        make_archive(f"{store}/b", quarters, tmp_path / "out")
+
+
 def test_nothing_is_done_where_nothing_changed(photos, tmp_path):
     make_archive(photos, quarters, tmp_path / "out")
     SEEN.clear()

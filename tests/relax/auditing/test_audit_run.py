@@ -281,3 +281,12 @@ def test_cluster_means_by_hand():
 
     assert {number: float(values[0, 0]) for number, values in means.items()} == {0: 2.0, 1: 3.5}
     assert counts == {0: 1, 1: 2}
+
+
+def test_objects_of_a_store_are_audited_like_files(planted, tmp_path):
+    base, plain = planted
+
+    store = small(f"file://{base / 'pictures'}", tmp_path, SeesRed(), metadata=base / "table.csv")
+
+    assert store.findings == plain.findings
+    assert (tmp_path / "duplicates.csv").read_text() == (base / "out" / "duplicates.csv").read_text()
