@@ -9,8 +9,12 @@ from encoders.names import check_name, remembered
 from encoders.parsing import Spec, parse_architecture, parse_spec
 
 
-def check_spec(text: str) -> Spec:
+def check_spec(text: str, *, networks: bool = True) -> Spec:
     """Take a spec apart, and see that what it names is there, the file, or the network as far as names are remembered.
+
+    Args:
+        text: The spec.
+        networks: Whether the names of networks are looked up.
 
     Raises:
         EncoderError: As `parse_spec`, or if it is not there.
@@ -18,7 +22,8 @@ def check_spec(text: str) -> Spec:
     spec = parse_spec(text)
     if spec.kind.file:
         {"checkpoint": check_checkpoint, "graph": check_graph}[spec.kind.file](spec)
-    check_network(parse_architecture(spec.items["arch"], {}) if spec.kind.file == "checkpoint" else spec)
+    if networks:
+        check_network(parse_architecture(spec.items["arch"], {}) if spec.kind.file == "checkpoint" else spec)
     return spec
 
 

@@ -19,12 +19,14 @@ from relax.files import written_aside
 from relax.npz import read_npz
 from relax.records import undamaged
 
-VERSION = "1"  # of the measures: another one measures anew
+VERSION = "2"  # of the measures: another one measures anew
 EVERY = 30.0  # seconds: the most that a kill loses
 
 
 class Kept:
     """Numbers by picture, in a Parquet file that is written every half minute, and when the context ends.
+
+    The file holds no paths, which may name patients: a picture is known by a checksum of its path and its bytes.
 
     Args:
         file: Where they are kept; one that is damaged, or of another version, counts as empty.
@@ -32,8 +34,10 @@ class Kept:
     """
 
     def __init__(self, file: Path, digests: Mapping[str, str | None]) -> None:
-        self.file, self.digests = file, digests
-        self.rows = {path: row for path, (digest, row) in _read(file).items() if digests.get(path) == digest}
+        self.file = file
+        self.keys = {path: _key(path, digest) for path, digest in digests.items() if digest is not None}
+        known = _read(file)
+        self.rows = {path: known[key] for path, key in self.keys.items() if key in known}
         self.written, self.since = len(self.rows), time.monotonic()
 
     def __enter__(self) -> Kept:
@@ -60,13 +64,12 @@ class Kept:
         from pyarrow import parquet
 
         self.since = time.monotonic()
-        known = {path: row for path, row in self.rows.items() if self.digests.get(path) is not None}
+        known = {self.keys[path]: row for path, row in self.rows.items() if path in self.keys}
         if len(self.rows) == self.written or not known:
             return
         names = list(next(iter(known.values())))
-        columns = {"path": list(known), "sha256": [self.digests[path] for path in known]}
-        columns |= {name: [float(row[name]) for row in known.values()] for name in names}
-        table = pyarrow.table(columns).replace_schema_metadata({"version": VERSION})
+        numbers = {name: [float(row[name]) for row in known.values()] for name in names}
+        table = pyarrow.table({"key": list(known), **numbers}).replace_schema_metadata({"version": VERSION})
         with written_aside(self.file) as aside:
             parquet.write_table(table, aside)
         self.written = len(self.rows)
@@ -89,8 +92,12 @@ def kept_nearest(
     return found
 
 
-def _read(file: Path) -> dict[str, tuple[str, dict[str, float]]]:
-    """Digest and numbers of each picture in a file."""
+def _key(path: str, digest: str) -> str:
+    return sha256(f"{digest} {path}".encode(errors="surrogateescape")).hexdigest()
+
+
+def _read(file: Path) -> dict[str, dict[str, float]]:
+    """Numbers of each picture in a file, by its key."""
     from pyarrow import parquet
 
     try:
@@ -99,9 +106,8 @@ def _read(file: Path) -> dict[str, tuple[str, dict[str, float]]]:
             if (table.schema.metadata or {}).get(b"version") != VERSION.encode():
                 return {}
             columns = table.to_pydict()
-            paths, digests = columns.pop("path"), columns.pop("sha256")
-            numbers = zip(*columns.values(), strict=True)
-            rows = (dict(zip(columns, row, strict=True)) for row in numbers)
-            return dict(zip(paths, zip(digests, rows, strict=True), strict=True))
+            keys = columns.pop("key")
+            rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+            return dict(zip(keys, rows, strict=True))
     except (OSError, ValueError):
         return {}

@@ -54,10 +54,12 @@ def check_early(values: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     Raises:
         UsageError: Names the spec, or the path.
     """
-    for spec in (values.get("encoder"), *encoder_specs(values.get("encoders") or "")):
+    specs = [values.get("encoder"), *encoder_specs(values.get("encoders") or "")]
+    several = len(specs) > 2  # where the others are used, and the one whose network is not there is named
+    for spec in specs:
         if isinstance(spec, str):
             try:
-                check_spec(spec)
+                check_spec(spec, networks=not several)
             except ValueError as error:
                 raise UsageError(str(error)) from None
     for name in ("reference", "foil"):

@@ -43,7 +43,7 @@ def test_damaged_files_of_every_format_end_in_an_answer_or_a_clear_error(good):
 def test_the_judge_sees_every_fault_and_the_run_goes_on_after_it(tmp_path):
     write_samples(tmp_path, planted.SAMPLES)
     table = "tests.experiments.fuzzing.planted:SAMPLES"
-    runner = Runner(table, planted.SAMPLES, tmp_path, seed=0, limit=3, waiting=5)
+    runner = Runner(table, planted.SAMPLES, tmp_path, seed=0, limit=6, waiting=5)
 
     rows = list(runner.run(range(len(planted.SAMPLES))))
 
