@@ -10,7 +10,8 @@
 
 kills: one process is killed (SIGKILL) at random moments and started again, and now and then a byte of a file that is
 done is changed; the files are then compared with those of a run that nobody disturbed. memory: peak of a process that
-makes maps of pictures in a tar. cluster: Ray on this machine as two nodes; workers, a node and the driver are killed.
+makes maps of pictures in a tar. cluster: two workers, and Ray on this machine as two nodes: workers, nodes and drivers
+are killed, files damaged, the disk fills up (root alone can make one that does).
 workers: pictures per second by one worker and by two, and what Ray Data's `map_batches` takes for the same forward
 passes alone. photographs: what reading the next photograph of 12 megapixels meanwhile gains. rate: seconds of a pass
 with all that is around it. figure: results/scale.json and docs/images/scale.png, of what the other parts left.
@@ -18,85 +19,29 @@ with all that is around it. figure: results/scale.json and docs/images/scale.png
 
 from __future__ import annotations
 
-import io
 import os
 import random
-import secrets
 import signal
-import subprocess
-import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from PIL import Image
 
 import relax
+from experiments.benchmarks.bulk_runs import FAST, compared, damage, files, in_child, means, pictures
+from experiments.benchmarks.faults import cluster
 from experiments.benchmarks.measuring import in_fresh_process, peak_mib
 from experiments.benchmarks.scale_figure import summarise
 from experiments.options import Options
 from experiments.record import IMAGES, RESULTS, write_results
 from relax.bulk import work
 from relax.bulk.explaining import explain_all
-from relax.bulk.store import load_maps
 from relax.method import scene_maker
-
-FAST = {"masks": 16, "cells": 3, "device": "cpu"}
-SPEC = "random:timm:test_resnet"  # for workers that load their encoder themselves
-SIDE = 16  # px of a picture
-
-
-def means(batch: torch.Tensor) -> torch.Tensor:
-    """(N, 6) an encoder that takes no time: mean and largest colours."""
-    return torch.cat([batch.mean((2, 3)), batch.amax((2, 3))], 1)
-
-
-def pictures(tar: Path, count: int, side: int = SIDE) -> Path:
-    """A tar of random pictures."""
-    rng = np.random.default_rng(0)
-    with tarfile.open(tar, "w") as archive:
-        for number in range(count):
-            stream = io.BytesIO()
-            Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(stream, "PNG")
-            member = tarfile.TarInfo(f"{number // 1000:03d}/{number:06d}.png")
-            member.size = stream.tell()
-            stream.seek(0)
-            archive.addfile(member, stream)
-    return tar
-
-
-def files(out: Path) -> dict[str, str]:
-    """Checksum by name of every file of maps."""
-    return {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted((out / "shards").rglob("*.parquet"))}
-
-
-def compared(out: Path, undisturbed: Path, count: int) -> dict[str, int]:
-    """How many pictures are lost, doubled and other than in the run that nobody disturbed."""
-    names = load_maps(out).names
-    return {
-        "lost": count - len(set(names)),
-        "doubled": len(names) - len(set(names)),
-        "other_files": len(files(out).items() ^ files(undisturbed).items()),
-    }
-
-
-def in_child(task: Callable[[], Any]) -> int:
-    """The process of a copy of this one that does a task: started at once, since all is imported."""
-    child = os.fork()
-    if child == 0:
-        try:
-            task()
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-    return child
 
 
 def kills(count: int, wanted: int, folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -131,18 +76,6 @@ def kills(count: int, wanted: int, folder: Path) -> tuple[list[dict[str, Any]], 
         print(rows[-1], flush=True)
     summary = {name: sum(row[name] for row in rows) for name in ("kills", "damaged", "lost", "doubled", "other_files")}
     return rows, {"pictures": count, "runs": len(rows), **summary, "seconds_undisturbed": round(seconds, 1)}
-
-
-def damage(out: Path, rng: random.Random) -> bool:
-    """Change a byte in the middle of a file that is done; whether there was one."""
-    done = sorted((out / "shards").rglob("*.parquet"))
-    if not done:
-        return False
-    path = rng.choice(done)
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    return True
 
 
 def _ended(child: int, out: Path, more: int, seconds: float) -> bool:
@@ -184,77 +117,6 @@ def peak_of(count: int) -> float:
         if len(maps) != count:
             raise AssertionError(f"{maps!r} should have {count} maps")
     return peak_mib()
-
-
-def cluster(count: int, worker_kills: int, folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Two nodes of Ray on this machine; workers are killed, then a node, then the driver."""
-    tar, port = pictures(folder / "pictures.tar", count), 6399
-    explain_all(tar, SPEC, out=folder / "undisturbed", shard=4, **FAST)
-    ray = [sys.executable, "-m", "ray.scripts.scripts"]
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  as Ray writes it; its own 15 starves workers here
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
-    head = [*ray, "start", "--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
-    store = "--object-store-memory=200000000"
-    subprocess.run([*head, store], check=True, **quiet)
-    before = {process.pid for process in _named("raylet")}
-    subprocess.run([*ray, "start", f"--address=127.0.0.1:{port}", "--num-cpus=1", store], check=True, **quiet)
-    (node,) = (process for process in _named("raylet") if process.pid not in before)
-    row: dict[str, Any] = {"pictures": count, "worker_kills": 0, "node_kills": 0, "driver_kills": 0}
-    out = folder / "out"
-    try:
-        driver = _driver(tar, out, f"127.0.0.1:{port}")
-        for wanted in range(1, worker_kills + 1):
-            _wait(lambda at=wanted: len(files(out)) >= at or driver.poll() is not None)
-            workers = _named("ray::Worker")
-            if driver.poll() is None and workers:
-                random.Random(wanted).choice(workers).kill()
-                row["worker_kills"] += 1
-        _wait(lambda: len(files(out)) > worker_kills + 1 or driver.poll() is not None)
-        if driver.poll() is None:
-            for process in [*node.children(recursive=True), node]:
-                process.kill()
-            row["node_kills"] = 1
-        _wait(lambda: len(files(out)) > worker_kills + 3 or driver.poll() is not None)
-        if driver.poll() is None:
-            driver.kill()
-            row["driver_kills"] = 1
-        row["files_when_the_driver_died"] = len(files(out))
-        last = _driver(tar, out, f"127.0.0.1:{port}")
-        if last.wait() != 0:
-            raise AssertionError("the last run failed")
-    finally:
-        subprocess.run([*ray, "stop", "--force"], check=False, **quiet)
-    row |= compared(out, folder / "undisturbed", count)
-    print(row, flush=True)
-    return [row], {}
-
-
-def _driver(tar: Path, out: Path, address: str) -> subprocess.Popen[bytes]:
-    code = (
-        "import sys; from relax.bulk.explaining import explain_all; "
-        "from experiments.benchmarks.scale import FAST, SPEC; "
-        "explain_all(sys.argv[1], SPEC, out=sys.argv[2], shard=4, workers=2, ray=sys.argv[3], **FAST)"
-    )
-    return subprocess.Popen([sys.executable, "-c", code, str(tar), str(out), address])
-
-
-def _named(name: str) -> list[psutil.Process]:
-    """Processes of Ray of this name."""
-    found = []
-    for process in psutil.process_iter(["name", "cmdline"]):
-        first = Path((process.info["cmdline"] or [""])[0]).name
-        if name in (process.info["name"], first) or first.startswith(name):
-            found.append(process)
-    return found
-
-
-def _wait(until: Callable[[], bool], seconds: float = 600) -> None:
-    end = time.monotonic() + seconds
-    while not until():
-        if time.monotonic() > end:
-            raise TimeoutError("nothing happens any more")
-        time.sleep(0.2)
 
 
 def photographs(
@@ -365,7 +227,7 @@ def main() -> None:
     parser = Options(__doc__)
     parser.add_argument("part", choices=("kills", "memory", "cluster", "workers", "photographs", "rate", "figure"))
     parser.add_argument("--count", type=int, help="pictures")
-    parser.add_argument("--kills", type=int, help="how many; 50, in a cluster 5")
+    parser.add_argument("--kills", type=int, help="how many; 50, of workers in a cluster 20")
     parser.add_argument("--counts", type=int, nargs="+", default=[1000, 10_000, 100_000], help="of memory")
     parser.add_argument("--encoder", default="default", help="of workers, photographs and rate")
     parser.add_argument("--masks", type=int, default=512, help="likewise")
@@ -385,7 +247,7 @@ def main() -> None:
         elif args.part == "memory":
             rows, summary = memory(args.counts)
         elif args.part == "cluster":
-            rows, summary = cluster(args.count or 120, args.kills or 5, folder)
+            rows, summary = cluster(args.count or 60, args.kills or 20, args.runs, folder)
         elif args.part == "photographs":
             rows, summary = photographs(args.encoder, args.count or 8, args.masks, args.runs, folder)
         elif args.part == "rate":
