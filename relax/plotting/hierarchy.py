@@ -9,11 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from encoders.values import described, is_number
 from relax.plotting.drawing import Drawing
 from relax.plotting.lettering import broken, line_height
 from relax.plotting.panels import draw_image
-from relax.plotting.sheet import EDGE, NAME, NARROWEST, SMALL, TITLE, WIDEST, WIDTH
+from relax.plotting.sheet import EDGE, NAME, SMALL, TITLE, WIDTH, check_width
 from relax.plotting.themes import THEMES
 from relax.plotting.tree import TreePage
 from relax.text import one_of, shortened
@@ -85,8 +84,7 @@ def hierarchy_figure(tree: HierarchyLike, *, width: float = WIDTH, theme: str = 
         ValueError: If there are more than `MOST` groups at the last level, or width or theme are impossible.
     """
     colours = THEMES[one_of("theme", theme, THEMES)]
-    if not is_number(width) or not NARROWEST <= width <= WIDEST:
-        raise ValueError(f"width must be between {NARROWEST:g} and {WIDEST:g} inches; got {described(width)}")
+    check_width(width)
     rows = _rows(tree)
     count = sum(1 for node in tree.walk() if not tree.within(node.name))
     if count > MOST:

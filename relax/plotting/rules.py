@@ -8,10 +8,9 @@ from typing import Any, Protocol
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from encoders.values import described, is_number
 from relax.plotting.drawing import Drawing
 from relax.plotting.lettering import broken, line_height, text_width
-from relax.plotting.sheet import EDGE, GAP, NAME, NARROWEST, SMALL, TITLE, WIDEST, WIDTH
+from relax.plotting.sheet import EDGE, GAP, NAME, SMALL, TITLE, WIDTH, check_width
 from relax.plotting.themes import THEMES
 from relax.plotting.tree import TreePage
 from relax.text import one_of, shortened
@@ -47,8 +46,7 @@ def rules_figure(tree: RulesLike, *, width: float = WIDTH, theme: str = "light")
         ValueError: If width or theme are impossible.
     """
     colours = THEMES[one_of("theme", theme, THEMES)]
-    if not is_number(width) or not NARROWEST <= width <= WIDEST:
-        raise ValueError(f"width must be between {NARROWEST:g} and {WIDEST:g} inches; got {described(width)}")
+    check_width(width)
     columns = max(branch.depth for branch in tree.branches) + 1
     column = (width - 2 * EDGE) / columns
     room = column - GAP

@@ -76,8 +76,7 @@ class Sheet:
     width: float = WIDTH
 
     def __post_init__(self) -> None:
-        if not is_number(self.width) or not NARROWEST <= self.width <= WIDEST:
-            raise ValueError(f"width must be {NARROWEST:g} to {WIDEST:g} inches; got {described(self.width)}")
+        check_width(self.width)
 
     def draw(self) -> Drawing:
         """The sheet as a figure."""
@@ -208,3 +207,13 @@ def frame(axes: Axes, theme: Theme) -> None:
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(color=theme.hatch, linewidth=0.5)
+
+
+def check_width(width: object) -> None:
+    """Refuse what cannot be the width of a figure, in inches.
+
+    Raises:
+        ValueError: With the limits.
+    """
+    if not is_number(width) or not NARROWEST <= width <= WIDEST:
+        raise ValueError(f"width must be {NARROWEST:g} to {WIDEST:g} inches; got {described(width)}")
