@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -13,6 +14,14 @@ import numpy as np
 
 SPARE = 2**26  # bytes beyond the size of a file that a list in it may claim: of a file cut off, faiss tells that best
 CHUNK = 2**22  # links of a graph that are looked at once
+OPENING = threading.Lock()  # faiss has one limit for the whole process
+HEAD = 37  # bytes before the lists of an index: its kind, dimension, count and metric
+
+Layout = tuple[tuple[int, int], ...]
+"""Of each list behind two heads, that of ids and that of what they are of: bytes before it, and of an item."""
+FLAT: Layout = ((0, 4), (0, 8))  # vectors and ids
+GRAPH: Layout = ((0, 8), (0, 4), (0, 4), (0, 8), (0, 4), (20 + HEAD, 4), (0, 8))  # levels and links come before them
+LAYOUTS = {b"IxFI": FLAT, b"IxF2": FLAT, b"IHNf": GRAPH}
 
 
 def opened(path: str | os.PathLike[str], mapped: bool) -> Any:
@@ -28,14 +37,15 @@ def opened(path: str | os.PathLike[str], mapped: bool) -> Any:
     """
     with open(path, "rb") as file:  # with Python's own errors: no such file, not permitted, a folder
         has_lists = file.read(4) == b"IwPQ"
-        cut_off = mapped and not has_lists and not _ends_with_ids(file)
+        layout = None if has_lists else _layout(file)
+        whole = not layout or _is_whole(file, layout)
     # A file may name another one for its lists: it is looked for in the same folder, and read only, then refused.
     # A table of distances between lists and codes is made here: faiss would refuse it, as larger than the file.
     flags = faiss.IO_FLAG_READ_ONLY | faiss.IO_FLAG_ONDISK_SAME_DIR | faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE
     if mapped:
-        flags |= faiss.IO_FLAG_MMAP if has_lists else faiss.IO_FLAG_MMAP_IFC
-    if cut_off:  # what lies behind its end must not be mapped
-        raise ValueError(f"{os.fspath(path)} must be an index that faiss wrote: it does not end with its ids")
+        flags |= faiss.IO_FLAG_MMAP if has_lists else faiss.IO_FLAG_MMAP_IFC if layout else 0
+    if mapped and not whole:  # of a file that ends within an item, faiss would map what lies behind its end
+        raise ValueError(f"{os.fspath(path)} must be an index that faiss wrote: it does not end where its lists do")
     size = os.path.getsize(path)
     try:
         with _no_larger_than(size):
@@ -67,25 +77,32 @@ def reason_of(error: Exception) -> str:
 @contextmanager
 def _no_larger_than(size: int) -> Iterator[None]:
     """Let faiss read no list that is longer than the file itself: a changed length would fill the memory."""
-    before = faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()
-    faiss.set_deserialization_vector_byte_limit(size + SPARE)
-    faiss.set_deserialization_loop_limit(size + SPARE)
-    try:
-        yield
-    finally:
-        faiss.set_deserialization_vector_byte_limit(before[0])
-        faiss.set_deserialization_loop_limit(before[1])
+    with OPENING:
+        before = faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()
+        faiss.set_deserialization_vector_byte_limit(size + SPARE)
+        faiss.set_deserialization_loop_limit(size + SPARE)
+        try:
+            yield
+        finally:
+            faiss.set_deserialization_vector_byte_limit(before[0])
+            faiss.set_deserialization_loop_limit(before[1])
 
 
-def _ends_with_ids(file: BinaryIO) -> bool:
-    """Whether a flat index or graph, which begins with kind, dimension and count, ends with as many ids."""
-    file.seek(8)
-    count = int.from_bytes(file.read(8), "little")
-    ids = 8 * count + 8  # bytes, with their number
-    if ids > file.seek(0, os.SEEK_END):
-        return False
-    file.seek(-ids, os.SEEK_END)
-    return int.from_bytes(file.read(8), "little") == count
+def _layout(file: BinaryIO) -> Layout | None:
+    """The lists in a file of an index with ids; None if it is none that may be mapped."""
+    file.seek(HEAD)
+    return LAYOUTS.get(file.read(4))
+
+
+def _is_whole(file: BinaryIO, layout: Layout) -> bool:
+    """Whether a file ends where its lists do, each of which begins with how many items it has."""
+    size, place = file.seek(0, os.SEEK_END), 2 * HEAD
+    for before, width in layout:
+        file.seek(place + before)
+        place += before + 8 + width * int.from_bytes(file.read(8), "little")
+        if place > size:
+            return False
+    return place == size
 
 
 def _damage(index: Any, inner: Any, mapped: bool, size: int) -> str:

@@ -58,11 +58,12 @@ def checked_vectors(
 
 def forget(vectors: Vectors) -> None:
     """Tell the system that what was read of a memory-mapped array need not stay in memory; nothing else changes."""
-    base: Any = vectors
-    while isinstance(base, np.ndarray):
-        base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)
+    whole: Any = vectors
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    private = getattr(whole, "mode", "c") == "c"  # what was written to it is in memory alone
+    if isinstance(whole.base, mmap.mmap) and not private and hasattr(mmap, "MADV_DONTNEED"):
+        whole.base.madvise(mmap.MADV_DONTNEED)
 
 
 def checked_ids(ids: Ids, count: int) -> Ids:

@@ -174,6 +174,18 @@ def test_a_vector_that_is_not_finite_is_named_by_its_row_and_no_file_appears(tmp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_was_written_to_a_private_copy_of_a_file_is_what_is_indexed(tmp_path, small_segments):
+    """Mapped as "c", copy on write: to give such memory back to the system would undo what was written."""
+    np.save(tmp_path / "vectors.npy", np.zeros_like(VECTORS))
+    private = np.load(tmp_path / "vectors.npy", mmap_mode="c")
+    private[:] = VECTORS
+
+    write_index(tmp_path / "index", [private], kind="flat")
+
+    np.testing.assert_array_equal(private, VECTORS)
+    assert Index.load(tmp_path / "index").search(VECTORS[::500], 1)[1].ravel().tolist() == list(range(0, 3000, 500))
+
+
 @pytest.mark.parametrize(
     ("shards", "message"),
     [
@@ -205,6 +217,26 @@ def test_a_mapped_file_that_was_cut_off_is_refused(written, tmp_path, kind):
         (tmp_path / "index").write_bytes(whole[:length])
         with pytest.raises(ValueError, match=r"index (is damaged: |must be an index that faiss wrote: )"):
             Index.load(tmp_path / "index", mapped=True)
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+@pytest.mark.parametrize("more", [-7, -4, -1, 1, 8])
+def test_a_mapped_file_of_another_length_than_its_lists_is_refused(written, tmp_path, kind, more):
+    whole = (written / kind).read_bytes()
+    (tmp_path / "index").write_bytes(whole[:more] if more < 0 else whole + bytes(more))
+
+    with pytest.raises(ValueError, match="index must be an index that faiss wrote: it does not end where its lists do"):
+        Index.load(tmp_path / "index", mapped=True)
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+def test_a_number_that_is_put_before_the_ids_of_a_mapped_file_is_not_taken_for_their_count(written, tmp_path, kind):
+    """The file still ends with its ids and their count; faiss would begin to read them 8 bytes too early."""
+    whole, count = (written / kind).read_bytes(), (3000).to_bytes(8, "little")
+    (tmp_path / "index").write_bytes(whole[: -8 * 3001] + count + whole[-8 * 3001 :])
+
+    with pytest.raises(ValueError, match="index must be an index that faiss wrote: it does not end where its lists do"):
+        Index.load(tmp_path / "index", mapped=True)
 
 
 def test_a_file_whose_lists_lie_in_another_file_is_refused(written, tmp_path):
