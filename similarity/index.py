@@ -29,19 +29,18 @@ from similarity.kinds import (
     RERANKED,
     check_settings,
     empty_index,
+    fill,
     list_count,
 )
-from similarity.lists import ids_of
+from similarity.lists import stored_ids
 from similarity.opening import opened, reason_of
 from similarity.vectors import (
-    PIECE,
     Ids,
     Lookup,
     Vectors,
     checked_ids,
     checked_vectors,
     exact_similarities,
-    forget,
     is_among,
     shaped_vectors,
     unit,
@@ -75,7 +74,7 @@ class Index:
     def ids(self) -> Ids:
         """(N,) int64, ascending: those of the searchable vectors; looked up when they are first asked for."""
         if self._ids is None:
-            self._ids = _stored_ids(self._faiss)
+            self._ids = stored_ids(self._faiss)
         return self._ids
 
     @classmethod
@@ -155,16 +154,10 @@ class Index:
         self._append(vectors, ids)
         return ids
 
-    def _append(self, vectors: Vectors, ids: Ids, first: int = 0) -> None:
-        """Add vectors under ids that are known to be unused, a piece at a time, each checked; `first` names its row."""
+    def _append(self, vectors: Vectors, ids: Ids) -> None:
+        """Add vectors under ids that are known to be unused."""
         before = self._ids
-        for start in range(0, len(vectors), PIECE):  # normalising copies, so never a memory-mapped file as a whole
-            piece = slice(start, start + PIECE)
-            chunk = checked_vectors(vectors[piece], self.dimension, rows=range(first + start, first + start + PIECE))
-            self._faiss.add_with_ids(
-                unit(chunk) if self.metric == "cosine" else np.ascontiguousarray(chunk), ids[piece]
-            )
-            forget(vectors)
+        fill(self._faiss, vectors, ids)
         if before is not None:
             grown = np.concatenate([before, ids])
             above = len(before) == 0 or len(ids) == 0 or before[-1] < ids.min()
@@ -296,13 +289,3 @@ class Index:
         """Leave vectors in the graph under the id -1, which no search returns."""
         stored = faiss.rev_swig_ptr(self._faiss.id_map.data(), self._faiss.id_map.size())
         stored[is_among(stored, ids)] = -1
-
-
-def _stored_ids(index: Any) -> Ids:
-    """The ids in a faiss index, ascending, without those of removed vectors."""
-    if isinstance(index, faiss.IndexIDMap2):
-        ids = faiss.vector_to_array(index.id_map)
-    else:
-        lists = index.invlists
-        ids = np.concatenate([ids_of(lists, number) for number in range(lists.nlist)])
-    return np.sort(ids[ids >= 0].astype(np.int64, copy=False))

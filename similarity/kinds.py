@@ -1,4 +1,4 @@
-"""The kinds of indexes and their settings: what each one is, and how an empty one is made and trained.
+"""The kinds of indexes and their settings: what each one is, and how an empty one is made, trained and filled.
 
 Sources: Malkov & Yashunin (TPAMI 2020) for hnsw; Jégou, Douze & Schmid (TPAMI 2011) for ivfpq; Douze et al., The
 Faiss library (2024). `experiments/benchmarks/index_recall.py` measures what these settings miss.
@@ -12,7 +12,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from similarity.vectors import Vectors, checked_vectors, forget, unit
+from similarity.vectors import PIECE, Ids, Vectors, checked_vectors, forget, unit
 
 KINDS = ("flat", "hnsw", "ivfpq")
 METRICS = ("cosine", "l2")
@@ -45,7 +45,7 @@ def check_settings(kind: str, metric: str, count: int) -> None:
 
 
 def empty_index(shards: Sequence[Vectors], kind: str, metric: str, seed: int) -> Any:
-    """An index without vectors, trained on a sample of these if it is of a kind that is trained.
+    """An index without vectors, with the memory for these, or trained on a sample of them if its kind is trained.
 
     Args:
         shards: Arrays (N_i, D) float32, one or more; they may be memory-mapped.
@@ -60,8 +60,37 @@ def empty_index(shards: Sequence[Vectors], kind: str, metric: str, seed: int) ->
     if kind == "hnsw":
         graph = faiss.IndexHNSWFlat(dimension, LINKS, metric_type)
         graph.hnsw.efConstruction, graph.hnsw.efSearch = EF_CONSTRUCTION, EF_SEARCH
-        return faiss.IndexIDMap2(graph)
-    return faiss.IndexIDMap2(faiss.IndexFlat(dimension, metric_type))
+        return faiss.IndexIDMap2(_with_room(graph, graph.storage, shards))
+    flat = faiss.IndexFlat(dimension, metric_type)
+    return faiss.IndexIDMap2(_with_room(flat, flat, shards))
+
+
+def _with_room(index: Any, storage: Any, shards: Sequence[Vectors]) -> Any:
+    """The index, with the memory that these vectors take: what grows by itself is held twice when it is moved."""
+    codes: Any = faiss.downcast_index(storage).codes  # type: ignore[attr-defined]
+    codes.resize(sum(shard.nbytes for shard in shards))
+    codes.resize(0)
+    return index
+
+
+def fill(index: Any, vectors: Vectors, ids: Ids, first: int = 0) -> None:
+    """Add vectors to an index of these kinds, a piece at a time, each checked.
+
+    Args:
+        index: The faiss index.
+        vectors: (M, D) float32; they may be memory-mapped.
+        ids: (M,) int64, which are known to be unused.
+        first: What the first row is called in a message.
+
+    Raises:
+        ValueError: If a vector is not finite; those of earlier pieces are in the index.
+    """
+    normalised = index.metric_type == faiss.METRIC_INNER_PRODUCT
+    for start in range(0, len(vectors), PIECE):  # normalising copies, so never a memory-mapped file as a whole
+        piece = slice(start, start + PIECE)
+        chunk = checked_vectors(vectors[piece], index.d, rows=range(first + start, first + start + PIECE))
+        index.add_with_ids(unit(chunk) if normalised else np.ascontiguousarray(chunk), ids[piece])
+        forget(vectors)
 
 
 def list_count(vectors: int) -> int:

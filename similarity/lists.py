@@ -41,6 +41,16 @@ def ids_of(lists: Any, number: int) -> Ids:
     return faiss.rev_swig_ptr(lists.get_ids(number), size) if size else np.empty(0, np.int64)
 
 
+def stored_ids(index: Any) -> Ids:
+    """The ids in an index of these kinds, ascending, without those of removed vectors."""
+    if isinstance(index, faiss.IndexIDMap2):
+        ids = faiss.vector_to_array(index.id_map)
+    else:
+        lists = index.invlists
+        ids = np.concatenate([ids_of(lists, number) for number in range(lists.nlist)])
+    return np.sort(ids[ids >= 0].astype(np.int64, copy=False))
+
+
 def write_merged(path: str | os.PathLike[str], trained: Any, parts: Sequence[tuple[Any, Ids | None]]) -> None:
     """Write an ivfpq index whose lists are those of several, one behind the other.
 

@@ -18,12 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 
 from similarity.index import Index
-from similarity.kinds import check_settings, empty_index
-from similarity.lists import Spills, taken_out, write_merged
-from similarity.opening import reason_of
+from similarity.kinds import check_settings, empty_index, fill
+from similarity.lists import Spills, stored_ids, taken_out, write_merged
+from similarity.opening import opened, reason_of
 from similarity.vectors import PIECE, Ids, Vectors, checked_ids, is_among, shaped_vectors
 
 SEGMENT = 2**20  # vectors of an ivfpq index that are in memory at once
@@ -61,7 +62,13 @@ def write_index(
     count = sum(map(len, shards))
     check_settings(kind, metric, count)
     ids = checked_ids(np.arange(count) if ids is None else ids, count)
-    _filled(path, Index(empty_index(shards, kind, metric, seed)), _pieces(shards, ids), None, np.empty(0, np.int64))
+    index, pieces = empty_index(shards, kind, metric, seed), _pieces(shards, ids)
+    if kind == "ivfpq":
+        _write_in_segments(path, index, pieces)
+        return
+    for vectors, numbers, first in pieces:
+        fill(index, vectors, numbers, first)
+    Index(index).save(path)
 
 
 def rewrite_index(
@@ -86,17 +93,18 @@ def rewrite_index(
         OSError: If a file cannot be opened or written.
     """
     gone = np.unique(np.asarray([] if removed is None else removed, dtype=np.int64))
-    index = Index.load(path, mapped=True)
-    if index.kind != "ivfpq":
+    trained = opened(path, mapped=True)
+    if not isinstance(trained, faiss.IndexIVFPQ):
         index = Index.load(path)
         index.remove(gone)
         for vectors, ids in added:
             index.add(vectors, ids)
         index.save(out)
         return
-    taken = index.ids[~is_among(index.ids, gone)]
-    held = taken_out(index._faiss)
-    _filled(out, Index(index._faiss), _unused(added, index.dimension, taken), held, gone)
+    before = stored_ids(trained)
+    kept = before[~is_among(before, gone)]
+    held = taken_out(trained)
+    _write_in_segments(out, trained, _unused(added, trained.d, kept), [(held, gone)])
 
 
 def _pieces(shards: Sequence[Vectors], ids: Ids) -> Iterator[tuple[Vectors, Ids, int]]:
@@ -119,24 +127,21 @@ def _unused(added: Iterable[tuple[Vectors, Ids]], dimension: int, taken: Ids) ->
         yield from _pieces([vectors], ids)
 
 
-def _filled(
-    path: str | os.PathLike[str], index: Index, pieces: Iterable[tuple[Vectors, Ids, int]], held: Any, gone: Ids
+def _write_in_segments(
+    path: str | os.PathLike[str],
+    trained: Any,
+    pieces: Iterable[tuple[Vectors, Ids, int]],
+    held: Sequence[tuple[Any, Ids | None]] = (),
 ) -> None:
-    """Fill a trained, empty index and write it, behind lists that are there already, without some of their ids."""
-    if index.kind != "ivfpq":
-        for vectors, ids, first in pieces:
-            index._append(vectors, ids, first)
-        index.save(path)
-        return
+    """Fill a trained, empty ivfpq index and write it, behind lists that there are, each without some ids."""
     with _beside(path) as folder:
         spills = Spills(folder)
         for vectors, ids, first in pieces:
-            index._append(vectors, ids, first)
-            if len(index) >= SEGMENT:
-                spills.put(index._faiss)
-        spills.put(index._faiss)
-        before = [] if held is None else [(held, gone)]
-        write_merged(folder / "whole", index._faiss, [*before, *((lists, None) for lists in spills.lists())])
+            fill(trained, vectors, ids, first)
+            if trained.ntotal >= SEGMENT:
+                spills.put(trained)
+        spills.put(trained)
+        write_merged(folder / "whole", trained, [*held, *((lists, None) for lists in spills.lists())])
 
 
 @contextmanager

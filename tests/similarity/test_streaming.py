@@ -4,10 +4,10 @@ import faiss
 import numpy as np
 import pytest
 
-import similarity.index
+import similarity.kinds
 import similarity.opening
 from similarity import Index, streaming
-from similarity.kinds import KINDS, METRICS, list_count, training_size
+from similarity.kinds import KINDS, METRICS, empty_index, fill, list_count, training_size
 from similarity.lists import Spills, taken_out
 from similarity.streaming import rewrite_index, write_index
 
@@ -32,7 +32,7 @@ def exact(ids):
 def small_segments(monkeypatch):
     """Pieces of 200 vectors, and segments of at least 500."""
     monkeypatch.setattr(streaming, "PIECE", 200)
-    monkeypatch.setattr(similarity.index, "PIECE", 200)
+    monkeypatch.setattr(similarity.kinds, "PIECE", 200)
     monkeypatch.setattr(streaming, "SEGMENT", 500)
 
 
@@ -80,6 +80,20 @@ def test_lists_of_which_most_are_empty_are_written_as_faiss_writes_them(tmp_path
     assert index._inner.nlist > 70
     assert (tmp_path / "rewritten").stat().st_size == (tmp_path / "few").stat().st_size
     assert Index.load(tmp_path / "rewritten").ids.tolist() == few.tolist()
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+def test_vectors_do_not_move_in_memory_while_more_come(kind):
+    """Where they moved, they would be there twice meanwhile."""
+    index = empty_index([VECTORS[:1000], VECTORS[1000:]], kind, "l2", 0)
+    inner = faiss.downcast_index(index.index)
+    codes = faiss.downcast_index(inner.storage).codes if kind == "hnsw" else inner.codes
+    place = int(codes.data())
+
+    for start in range(0, 3000, 500):
+        fill(index, VECTORS[start : start + 500], np.arange(start, start + 500))
+
+    assert (codes.size(), int(codes.data())) == (VECTORS.nbytes, place)
 
 
 @pytest.mark.parametrize("kind", KINDS)
