@@ -21,14 +21,13 @@ from typing import Any
 import numpy as np
 
 from experiments.benchmarks.measuring import in_fresh_process, peak_mib
+from experiments.benchmarks.mixture import Mixture
 from experiments.options import Options
 from experiments.record import write_results
 from similarity.index import Index
 from similarity.kinds import EF_CONSTRUCTION, EF_SEARCH, KINDS, LINKS, METRICS, PER_LIST, RERANKED
 
 D, QUERIES, K = 384, 1000, 10
-PER_CLUSTER = 200
-CLOUD = 0.7  # length of a typical deviation from the centre, whose length is 1
 CASES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     ("flat", 10_000, METRICS),
     ("falling", 10_000, METRICS),
@@ -41,19 +40,11 @@ CHUNK = 50_000
 def write_vectors(path: Path, cloud: str, count: int, seed: int = 0) -> None:
     """Write (count + QUERIES, D) float32 to a .npy, a chunk at a time."""
     rng = np.random.default_rng(seed)
-    centres = rng.standard_normal((max(1, count // PER_CLUSTER), D), dtype=np.float32)
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    widths = np.ones(D) if cloud == "flat" else np.arange(1, D + 1) ** -0.5
-    frame = np.linalg.qr(rng.standard_normal((D, D)))[0] * (CLOUD * widths / np.linalg.norm(widths))
-    frame = frame.T.astype(np.float32)
+    mixture = Mixture(cloud, count, D, rng)
     total = count + QUERIES
     vectors = np.lib.format.open_memmap(path, "w+", np.float32, (total, D))
     for start in range(0, total, CHUNK):
-        size = min(CHUNK, total - start)
-        chunk = centres[rng.integers(0, len(centres), size)]
-        chunk += rng.standard_normal((size, D), dtype=np.float32) @ frame
-        chunk *= rng.normal(1, 0.1, (size, 1)).astype(np.float32) / np.linalg.norm(chunk, axis=1, keepdims=True)
-        vectors[start : start + size] = chunk
+        vectors[start : start + CHUNK] = mixture.draw(min(CHUNK, total - start), rng)
     vectors.flush()
 
 

@@ -50,7 +50,40 @@ def in_fresh_process(module: str, *arguments: object, environment: dict[str, str
     Raises:
         subprocess.CalledProcessError: If it fails.
     """
+    return in_watched_process(module, *arguments, environment=environment)[0]
+
+
+def in_watched_process(
+    module: str, *arguments: object, environment: dict[str, str] | None = None
+) -> tuple[Any, dict[str, float]]:
+    """As `in_fresh_process`, with its highest resident memory in GB, looked at ten times a second (Linux).
+
+    Returns:
+        The JSON, and {"peak_gb": of all, "anon_gb": of its own, "file_gb": of the files that it maps}.
+
+    Raises:
+        subprocess.CalledProcessError: If it fails.
+    """
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    variables = {**os.environ, **(environment or {})}
-    run = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
-    return json.loads(run.stdout)
+    peaks = {"peak_gb": 0.0, "anon_gb": 0.0, "file_gb": 0.0}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
+    ) as process:
+        while process.poll() is None:
+            for name, size in _resident_gb(process.pid).items():
+                peaks[name] = round(max(peaks[name], size), 3)
+            time.sleep(0.1)
+        printed = process.stdout.read() if process.stdout else ""
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return json.loads(printed), peaks
+
+
+def _resident_gb(process: int) -> dict[str, float]:
+    """Resident memory of a process now; nothing if it has just ended."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    sizes = {
+        line.split(":")[0]: int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith(("VmRSS", "Rss"))
+    }
+    names = {"peak_gb": "VmRSS", "anon_gb": "RssAnon", "file_gb": "RssFile"}
+    return {name: sizes[field] for name, field in names.items() if field in sizes}
