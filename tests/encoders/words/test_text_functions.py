@@ -70,7 +70,7 @@ def test_the_text_tower_of_two_is_in_the_space_of_its_pictures(clip_folder):
     assert vectors.shape == (2, 12)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2))
     assert encoder.checksum == encoder.pictures.checksum
-    assert load_text_encoder(encoder.pictures)(["a cat"]).tolist() == vectors[:1].tolist()
+    torch.testing.assert_close(load_text_encoder(encoder.pictures)(["a cat"]), vectors[:1])
     with pytest.raises(EncoderError, match="prompt must have at most 8 tokens; got 9"):
         encoder(["a " * 9])
     with pytest.raises(EncoderError, match="pooling='mean' is not offered"):
