@@ -13,9 +13,10 @@ demo: $(READY)  ## explain three pictures of different kind; the pictures land i
 	$(BIN)/python -m experiments.demo --out demo
 
 # A process for each core, each with one thread: those of several processes would wait for one another. The tests of a file
-# stay together, since they share what takes time to make; in their own order, because the longest files come early.
+# stay together, since they share what takes time to make; in their own order, because the longest files come early. When a
+# process dies, the tests end with that: in another, the rest would wait for ever.
 test: lint  ## style, types and tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -72,7 +73,7 @@ class Converted:
                 "NUM_STREAMS": 1,
                 "ENABLE_CPU_PINNING": False,  # else several processes would crowd the same cores
             }
-            compiled = self.library.Core().compile_model(self.model, "CPU", options)
+            compiled = _core(self.library).compile_model(self.model, "CPU", options)
             self._compiled[dtype, threads] = compiled.create_infer_request()
         return self._compiled[dtype, threads]
 
@@ -82,6 +83,16 @@ def _library() -> Any:
     if LIBRARY not in sys.modules:
         sys.modules.setdefault(REPORTS, None)  # type: ignore[arg-type]
     return import_module(LIBRARY)
+
+
+@cache
+def _core(library: Any) -> Any:
+    """The only one of the process, for as long as that lives.
+
+    Each gives the thread that made it a stack for its signals. When two end in the order in which they began, the
+    second restores that of the first, which is gone, and the next Ctrl-C kills the process (OpenVINO 2026.4).
+    """
+    return library.Core()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import numpy as np
@@ -174,3 +175,33 @@ def test_networks_of_other_numbers_stay_in_torch() -> None:
 
     assert encoder.form is not None
     assert Way.CONVERTED not in encoder.form.ways
+
+
+SIGNALLED = """
+import os, signal, torch
+from torch import nn
+from encoders.converted import Converted
+
+def network():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+
+pictures = torch.rand(2, 3, 8, 8)
+pair = [Converted(network(), pictures) for _ in range(2)]
+for converted in pair:
+    converted.run(pictures, torch.float32)
+del converted
+while pair:
+    del pair[0]
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="of signals as Linux and macOS have them")
+def test_ctrl_c_is_heeded_after_networks_were_converted_and_are_gone() -> None:
+    """In a process of its own: where the stack for its signals is gone, it dies of a segmentation fault."""
+    child = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, timeout=120)
+
+    assert (child.returncode, child.stdout) == (0, "stopped\n"), child.stderr
