@@ -35,7 +35,6 @@ def surroundings(device: torch.device, seconds: float) -> dict[str, Any]:
     """Device, precision, threads, duration, date and versions, and commit and command where known, as JSON types."""
     import torch  # here, since the command line says what it was asked before torch is needed
 
-    known = {"commit": commit(), "command": _commands[-1]() if _commands else None}
     return {
         "device": device_name(device),
         "dtype": "float32",
@@ -43,8 +42,14 @@ def surroundings(device: torch.device, seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
-        **{name: value for name, value in known.items() if value is not None},
+        **origin(),
     }
+
+
+def origin() -> dict[str, str]:
+    """Commit and command, where known."""
+    known = {"commit": commit(), "command": _commands[-1]() if _commands else None}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 @contextmanager

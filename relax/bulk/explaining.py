@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from relax.io.sources import write_passed_over
 from relax.keywords import ExplainKeywords, shows
 from relax.lock import sole_run
 from relax.progress import Silent, shown
+from relax.provenance import surroundings
 from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
 from relax.text import one_of
@@ -96,7 +98,7 @@ def explain_all(
     network = crew.load()
     named = [images] if isinstance(images, str | Path) else list(images)
     with shown(progress, "pictures") as report:
-        run(named, network, settings, Path(out), retry_failed, shard, numbers, report, crew=crew)
+        run(named, network, settings, Path(out), crew, retry_failed, shard, numbers, report)
     return load_maps(out)
 
 
@@ -105,14 +107,14 @@ def run(
     encoder: Encoder,
     settings: Settings,
     folder: Path,
+    crew: Crew,
     retry_failed: bool = False,
     shard: int = SHARD,
     numbers: str = "float32",
     progress: Progress | None = None,
-    command: str | None = None,
-    crew: Crew | None = None,
 ) -> Result:
-    """`explain_all` with a loaded encoder and checked settings, the command line for the manifest, and who works."""
+    """`explain_all` with a loaded encoder, checked settings, and who works."""
+    start = time.monotonic()
     check(encoder, shard, numbers)
     folder = Path(folder).absolute()
     with sole_run(folder, "relax explain"):
@@ -121,7 +123,7 @@ def run(
         before = plan.pictures - sum(len(plan.shard(number)) for number in standing.pending)
         damaged = standing.damaged
         try:
-            if crew is not None and crew.needs_ray:
+            if crew.needs_ray:
                 steps = _by_crew(crew, encoder, folder, settings, retry_failed, standing.pending)
             else:
                 steps = here(Worker(folder, encoder, settings, retry_failed=retry_failed), standing.pending)
@@ -129,12 +131,8 @@ def run(
                 _count(steps, before, plan.pictures, progress)
         finally:
             sweep_unnamed(folder)
-            about = {
-                "command": command,
-                "changes": vars(changes),
-                **({"workers": 1} if crew is None else crew.record()),
-            }
-            write_manifest(folder, plan, about)
+            about = {**surroundings(encoder.device, time.monotonic() - start), **crew.record()}
+            write_manifest(folder, plan, {**about, "changes": vars(changes)})
             standing = Standing.of(folder, plan, check=False)
             write_passed_over(folder, [*listed.passed_over, *standing.passed_over(plan)])
     return Result(changes, standing, damaged, before)

@@ -21,7 +21,7 @@ from relax.explanation import Explanation
 from relax.maps import MAPS
 
 VOLATILE = ("seconds", "created", "command", "threads", "versions")  # of a record: what differs from run to run
-"""Seconds, date and versions are kept beside the shard, the command in the manifest."""
+"""Seconds, date and versions are kept beside the shard; those of the last run, and its command, in the manifest."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def explain_in_shards(
                 def progress(done: int, total: int) -> None:
                     bar.update(task, description="explaining", completed=done, total=total)
 
-                result = run(images, network, settings, out, progress=progress, command=typed(), crew=crew, **how)
+                result = run(images, network, settings, out, crew, progress=progress, **how)
         except KeyboardInterrupt:
             raise Stopped(f"{_so_far(out)}; go on with: {typed()}") from None
     standing = result.standing

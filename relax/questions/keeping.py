@@ -20,10 +20,11 @@ from relax.io.errors import ImageError
 from relax.io.images import ImageSource, read_image
 from relax.metrics import Evaluation, Outcome, Truth, metrics_named, read_outcomes
 from relax.metrics.journal import Journal
+from relax.provenance import origin
 from relax.questions.plan import Plan, TruthSource
 from relax.questions.workers import in_order
 
-MADE_BY = ("workers", "threads")  # on which no value depends
+MADE_BY = ("workers", "threads", "commit", "command")  # in which a run that goes on may differ
 
 
 @dataclass
@@ -97,11 +98,11 @@ class Kept:
 
 
 def evaluation_of(plan: Plan, outcomes: Sequence[Outcome], names: Sequence[str], crew: Crew) -> Evaluation:
-    """The evaluation that these outcomes of pictures amount to, in the order of their names, and who made them."""
+    """The evaluation that these outcomes of pictures amount to, in the order of their names, and how it was made."""
     outcomes = in_order(outcomes, names, plan.methods)
     measured = dict.fromkeys(metric for outcome in outcomes for metric in outcome.values)
     metrics = tuple(metrics_named(measured)) if measured else ()
-    return Evaluation(tuple(outcomes), metrics, {**plan.record, "scores": plan.scores, **crew.record()})
+    return Evaluation(tuple(outcomes), metrics, {**plan.record, "scores": plan.scores, **crew.record(), **origin()})
 
 
 def digest_of(image: ImageSource, truth: TruthSource = None) -> str:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import relax
+from relax import provenance
 from relax.bulk import work
 from relax.bulk.explaining import explain_all
 from relax.bulk.folder import MANIFEST
@@ -288,6 +289,10 @@ def test_the_command_makes_continues_and_refuses(photos, tmp_path, monkeypatch, 
 
     assert command(["explain", "photos", "--no-figure", *fast]) == 0
     assert "8          8       0         8" in capsys.readouterr().out
+    manifest = json.loads((tmp_path / "maps" / MANIFEST).read_text())
+    assert manifest["command"] == f"relax explain photos --no-figure {' '.join(fast)}"
+    assert manifest.get("commit") == provenance.commit()
+    assert (manifest["workers"], manifest["threads"]) == (1, torch.get_num_threads())
     assert command(["explain", "photos", "--no-figure", *fast]) == 0
     assert "8          8       0         0" in capsys.readouterr().out
     assert command(["explain", "photos", "--no-figure", *fast, "--seed", "3"]) == 2

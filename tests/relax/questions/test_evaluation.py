@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 
 import relax
+from relax import provenance
 from relax.cli.app import run
 from relax.explainer import explain_images
 from relax.lock import sole_run
@@ -110,6 +112,20 @@ def test_the_reference_that_is_explained_is_the_one_that_metrics_ask_for(here):
     values = trial.in_view(explanation.importance)
     trial.target = Target("cosine", other)
     assert evaluation.outcomes[0].values["insertion"] == pytest.approx(insertion(trial, values))
+
+
+def test_the_summary_holds_the_command_and_another_command_continues(here):
+    command = ["evaluate", "photos/a.png", *FAST, "--methods", "random", "--metrics", "entropy"]
+    made_by = {"commit": provenance.commit(), "workers": 1, "threads": torch.get_num_threads()}
+
+    run(command)
+    first, table = summary()["settings"], Path("relax-out/evaluation.csv")
+    table.write_text(table.read_text().replace("passes,0.0", "passes,7.0"))
+    run([*command, "--quiet"])
+
+    assert first.items() >= {**made_by, "command": f"relax {shlex.join(command)}"}.items()
+    assert summary()["settings"]["command"] == first["command"] + " --quiet"
+    assert rows()[0]["value"] == "7.0"  # not computed again
 
 
 def test_one_image_is_judged_by_what_is_given(here):
