@@ -65,7 +65,7 @@ def spread(
 
     Raises:
         ImportError: If Ray is not installed.
-        ConnectionError: If there is no cluster at the address.
+        ConnectionError: If there is no cluster at the address, or Ray does not start here.
         RuntimeError: If a worker raises an error.
     """
     with connected(workers, address) as ray:
@@ -113,7 +113,7 @@ def connected(workers: int | None, address: str | None) -> Iterator[Any]:
     """Ray with a cluster, as for `spread`, which inside the block uses it rather than one of its own."""
     ray = _ray()
     started = not ray.is_initialized()
-    with _sigterm_as_it_was():
+    with _sigterm_as_it_was(), _in_words():
         if started and address is None:
             ray.init(
                 address="local",
@@ -156,6 +156,20 @@ def _sigterm_as_it_was() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Ray gives up where its processes take more than half a minute to start, with an error of no kind of its own."""
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise ConnectionError(
+            f"Ray did not start ({one_line(error)}): run the same again when this machine has less to do, or without "
+            "workers"
+        ) from error
 
 
 def _ray() -> Any:

@@ -77,6 +77,20 @@ def test_ray_that_cannot_start_leaves_sigterm_as_it_was(monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is on_sigterm
 
 
+def test_ray_that_gives_up_is_told_in_a_line(monkeypatch):
+    ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
+
+    def give_up(**_):
+        raise Exception("The current node timed out during startup.\nThis could happen.")
+
+    monkeypatch.setattr(ray, "init", give_up)
+
+    with pytest.raises(
+        ConnectionError, match=r"^Ray did not start \(The current node timed out .* less to do, or without"
+    ):
+        next(cluster.spread(dict, [0], workers=2))
+
+
 def test_an_address_at_which_nothing_listens_is_refused_at_once():
     pytest.importorskip("ray", reason="the extra [ray] is not installed")
     with pytest.raises(ConnectionError, match=r"HOST:PORT .* nothing answers at 127\.0\.0\.1:1 \(.*refused"):
