@@ -9,8 +9,9 @@ processor, and the largest memory while it ran) and two per kind of planted copy
 copy and the picture that it was made from are in one group of near-duplicates. Of what else the groups join, the JSON
 file says how much is alike in its pixels all the same (the data sets have copies of their own): brightness at 32 x 32
 px, as it is or mirrored, correlates by 0.9 or more. Of the marks it says which groups of pictures were said to have
-one, and how many of the named pictures do. A run that was stopped goes on when it is started again; of each stage the
-run counts in which it took longest.
+one, and how many of the named pictures do. Foretold is what `relax audit` says before it begins, with the clock of the
+processor. A run that was stopped goes on when it is started again; of each stage the run counts in which it took
+longest.
 """
 
 from __future__ import annotations
@@ -27,14 +28,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 import relax
 from experiments.data.big_tar import COPIES, Planted, write_tar
-from experiments.options import Options
+from experiments.options import Options as Parser
 from experiments.record import write_results
+from relax.archive.update import find_images
+from relax.auditing.forecast import forecast
+from relax.auditing.options import Options
 from relax.auditing.result import Audit
+from relax.auditing.run import MASKS
 from relax.io.small import small_picture
+from relax.settings import Settings
 
 ALIKE, SIDE = 0.9, 32
 JOINS = 2000  # of the groups' joins that were not planted, at most so many are looked at
@@ -92,6 +99,23 @@ def write_metadata(file: Path, planted: Sequence[Planted]) -> Path:
         rows = [[f"pictures.tar#member={picture.member}", picture.member.partition("/")[0]] for picture in planted]
         csv.writer(stream).writerows([["path", "data set"], *rows])
     return file
+
+
+def foretell(tar: Path, metadata: Path, out: Path, seed: int) -> dict[str, Any]:
+    """What the audit itself would say beforehand, in seconds of the processor, which others at work hardly change."""
+    torch.set_num_threads(1)
+    options = Options(metadata, None, 24, 96, None, None, ("pca", "tsne"), Settings.of({"masks": MASKS, "seed": seed}))
+    found = find_images(str(tar), True, out, "flat", "cosine")
+    encoder = relax.load_encoder("default", device="cpu")
+    foretold = forecast(found[2].root, [*found[0]], encoder, options, options.read_table(), clock=time.process_time)
+    if foretold is None:
+        raise RuntimeError("none of the pictures can be read")
+    return {
+        "cpu_minutes": round(sum(foretold.seconds.values()) / 60, 1),
+        "peak_mb": round(foretold.memory / 1e6),
+        "disk_mb": round(foretold.disk / 1e6),
+        "cpu_seconds": {name: round(seconds, 1) for name, seconds in foretold.seconds.items()},
+    }
 
 
 def copies_found(audit: Audit, truth: dict[str, Planted], root: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -159,7 +183,7 @@ def marks_found(audit: Audit, truth: dict[str, Planted]) -> list[dict[str, Any]]
 
 
 def main() -> None:
-    parser = Options(__doc__)
+    parser = Parser(__doc__)
     parser.add_data("cifar10, caltech101.zip, imagenet_sample, kvasir_seg and bccd")
     parser.add_argument("--out", type=Path, required=True, help="folder of the pictures and of the audit")
     parser.add_count(100_000, "pictures")
@@ -168,6 +192,7 @@ def main() -> None:
     args: argparse.Namespace = parser.parse_args()
     tar, planted = write_tar(args.data, args.out, args.count, args.seed)
     metadata = write_metadata(args.out / "sets.csv", planted)
+    foretold = foretell(tar, metadata, args.out / "audit", args.seed)
     stages = Stages(args.out / "stages.jsonl")
     try:
         audit = relax.audit(tar, out=args.out / "audit", metadata=metadata, seed=args.seed, progress=stages)
@@ -185,6 +210,8 @@ def main() -> None:
             "cpu_minutes": round(sum(row["cpu_seconds"] for row in rows) / 60, 1),
             "peak_mb": max(row["peak_mb"] for row in rows),
             "page_mb": round(audit.report.stat().st_size / 1e6, 1),
+            "disk_mb": round(sum(file.stat().st_size for file in audit.report.parent.rglob("*")) / 1e6),
+            "foretold": foretold,
             "copies": copies,
             "near_duplicates": summary,
             "marks": marks_found(audit, truth),

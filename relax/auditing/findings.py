@@ -160,7 +160,8 @@ def _about_groups(within: Sequence[GroupMarks]) -> list[str]:
             f"No detail recurs within any of {len(within)} groups that were asked one by one "
             f"(smallest p = {within[0].p:.2f})."
         ]
-    more = f"; {len(found) - NAMED} more stand on the page" if len(found) > NAMED else ""
+    rest = len(found) - NAMED
+    more = f"; {rest} more stand{'s' * (rest == 1)} on the page" if rest > 0 else ""
     named = listed([group_in_words(result) for result in found[:NAMED]])
     return [
         f"Pictures share a detail within {len(found)} of {len(within)} groups that were asked one by one "

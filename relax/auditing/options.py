@@ -32,8 +32,10 @@ class Options:
         for name, number in (("explain", self.explain), ("hide", self.hide)):
             if number < 0:
                 raise ValueError(f"{name} must be 0 or more; got {number}")
-        if unknown := set(self.layouts) - set(METHODS):
-            raise ValueError(f"layouts must be some of {', '.join(METHODS)}; got {', '.join(sorted(unknown))}")
+        if (unknown := set(self.layouts) - set(METHODS)) or not self.layouts:
+            raise ValueError(
+                f"layouts must be some of {', '.join(METHODS)}; got {', '.join(sorted(unknown)) or 'none'}"
+            )
 
     @property
     def seed(self) -> int:

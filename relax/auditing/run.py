@@ -7,7 +7,7 @@ learning (Geirhos et al., Nature Machine Intelligence 2, 2020).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
@@ -17,11 +17,12 @@ import numpy as np
 from encoders import Encoder
 from encoders.identity import identity
 from relax.archive.archive import make_by
-from relax.archive.update import check_root
+from relax.archive.update import Found, check_root, find_images
 from relax.auditing.answers import ask_encoder
 from relax.auditing.atlas import write_atlas
 from relax.auditing.contents import Contents
 from relax.auditing.findings import findings
+from relax.auditing.forecast import Forecast, forecast
 from relax.auditing.gallery import Gallery
 from relax.auditing.group_marks import find_group_marks, groups_of
 from relax.auditing.kept import Kept
@@ -47,6 +48,7 @@ from relax.auditing.tables import write_tables
 from relax.auditing.workers import make_ahead, with_mirror_images
 from relax.crew import Crew
 from relax.io.choice import folder_name, name_within
+from relax.io.elsewhere import absolute
 from relax.keywords import AuditKeywords, shows
 from relax.lock import sole_run
 from relax.progress import Silent, shown, unheard
@@ -55,7 +57,7 @@ from relax.report import write_report
 from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
 
-MIN_IMAGES = 10
+MIN_IMAGES, MANY = 10, 500  # from which the audit says beforehand what it takes
 MASKS = 512  # of each explanation
 
 
@@ -75,6 +77,7 @@ def audit(
     workers: int | None = None,
     ray: str | None = None,
     progress: StageProgress | Silent | None = None,
+    told: Callable[[Forecast], None] | None = None,
     **keywords: Unpack[AuditKeywords],
 ) -> Audit:
     """Analyse how an encoder arranges a folder of images, and what drives that arrangement.
@@ -97,6 +100,7 @@ def audit(
             it.
         ray: The address of a Ray cluster, as for `relax.explain_all`.
         progress: Called with (stage, done, total); otherwise as for `relax.explain`.
+        told: Called with a `Forecast` of time, memory and disk before anything is embedded; of 500 pictures or more.
         keywords: Keywords of `relax.explain`: `masks` (512 per explanation), `seed`, `pooling`, `device`, `batch_size`
             and `precision`.
 
@@ -116,11 +120,17 @@ def audit(
     network = crew.load()
     check_root(root)
     with sole_run(out, "relax audit"), shown(progress, "") as report, crew.together():
-        return _audit(root, crew, network, out, options, table, report or unheard, start)
+        found = find_images(absolute(root), True, out.absolute(), "flat", "cosine")
+        if told is not None and len(found[0]) >= MANY:
+            foretold = forecast(found[2].root, [*found[0]], network, options, table, crew.workers or 1)
+            if foretold is not None:
+                told(foretold)
+        return _audit(root, found, crew, network, out, options, table, report or unheard, start)
 
 
 def _audit(
     named: str | Path,
+    found: Found,
     crew: Crew,
     network: Encoder,
     out: Path,
@@ -132,7 +142,7 @@ def _audit(
     """As `audit`, once its arguments are checked; no other run may write to `out` meanwhile."""
     seed = options.seed
     progress = partial(report, "embedding")
-    archive = make_by(crew, network, named, out, batch_size=options.batch_size, progress=progress)
+    archive = make_by(crew, network, named, out, batch_size=options.batch_size, progress=progress, found=found)
     root = archive.root
     embeddings, paths = np.asarray(archive.embeddings), tuple(row.path for row in archive.rows)
     if len(paths) < MIN_IMAGES:

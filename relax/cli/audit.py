@@ -132,6 +132,7 @@ def audit(
                 workers=workers,
                 ray=ray,
                 progress=progress.update,
+                told=None if quiet else lambda forecast: complain(f"note: {forecast}"),
                 **options,
             )
     except KeyboardInterrupt:

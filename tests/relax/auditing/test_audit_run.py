@@ -204,6 +204,8 @@ def test_the_command_line_says_what_is_wrong_before_it_starts(tmp_path, capsys):
     assert "masks must be a whole number, 2 or more; got 1" in capsys.readouterr().err
     assert run([*start, "--layouts", "mds"]) == WRONG_USAGE
     assert "layouts must be one of pca, tsne, umap; got 'mds'" in capsys.readouterr().err
+    assert run([*start, "--layouts", ""]) == WRONG_USAGE  # of which there was a traceback at the end
+    assert "layouts must be some of pca, tsne, umap; got none" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert run([*start, "--quiet"]) == WRONG_USAGE
     assert "an audit needs at least 10 images that can be used" in capsys.readouterr().err
