@@ -6,7 +6,9 @@
 Each command runs in a process of its own, once to warm the caches and then `--rounds` times, one after the other; with
 `--before`, in turn with the code of another checkout. Counted is the processor time of the process, in its own code and
 in the system's, which depends less on what else the machine does than the time on the clock; medians are told. torch
-runs in one thread. Beside them stands what importing torch takes alone, below which no map can be had.
+runs in one thread. Python keeps what it has compiled, in a folder of this run, whatever is set for this process: with
+PYTHONDONTWRITEBYTECODE=1, as some containers have it, each command compiles torch again. Beside them stands what
+importing torch takes alone, below which no map can be had.
 """
 
 from __future__ import annotations
@@ -29,12 +31,21 @@ from experiments.record import write_results
 ROOT = Path(__file__).parents[2]
 MASKS = 256
 RELAX = ["-m", "relax"]
+FIRST = """
+import pathlib
+from encoders import names
+from relax.cli.app import run
+names.FOLDER = pathlib.Path("/dev/null")  # where nothing was kept, nor can be
+run(["encoders", "vit"])
+"""
 COMMANDS: dict[str, list[str]] = {
     "import torch": ["-c", "import torch"],
     "import relax": ["-c", "import relax"],
     "relax --help": [*RELAX, "--help"],
     "relax explain --help": [*RELAX, "explain", "--help"],
     "relax encoders": [*RELAX, "encoders"],
+    "relax encoders vit": [*RELAX, "encoders", "vit"],
+    "relax encoders vit, the first time": ["-c", FIRST],
     "relax methods": [*RELAX, "methods"],
     "relax metrics": [*RELAX, "metrics"],
     "a path that is not there": [*RELAX, "explain", "nowhere.png"],
@@ -62,7 +73,7 @@ def main() -> None:
     summary = {"masks": MASKS, "rounds": args.rounds, "processor_seconds": medians(rows)}
     write_results(args.name, rows, summary)
     for name, of_code in medians(rows).items():
-        print(f"{name:<26}", *(f"{code} {seconds:6.2f} s" for code, seconds in of_code.items()))
+        print(f"{name:<34}", *(f"{code} {seconds:6.2f} s" for code, seconds in of_code.items()))
 
 
 def prepare(folder: Path) -> None:
@@ -90,7 +101,8 @@ def processor_seconds(arguments: list[str], root: Path, folder: Path, expected: 
     Raises:
         RuntimeError: If it does not end as expected, with what it said.
     """
-    variables = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    variables = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "PYTHONPYCACHEPREFIX": f"{folder}/pyc"}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run = subprocess.run([sys.executable, *arguments], cwd=folder, env=variables, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
