@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import io
-import os
 import random
 import tarfile
 import time
-from collections.abc import Callable
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
+import relax
+from encoders import Encoder
 from relax.bulk.store import load_maps
 
 FAST = {"masks": 16, "cells": 3, "device": "cpu"}
@@ -31,6 +31,17 @@ def slow_means(batch: torch.Tensor) -> torch.Tensor:
     """The same, a tenth of a second later, without work for the processor."""
     time.sleep(0.1)
     return means(batch)
+
+
+@cache
+def _bundled() -> Encoder:
+    return relax.load_encoder("default", device="cpu")
+
+
+def slow_bundled(batch: torch.Tensor) -> torch.Tensor:
+    """The bundled encoder, a fifth of a second later for each picture."""
+    time.sleep(len(batch) / 5)
+    return _bundled()(batch)
 
 
 def pictures(tar: Path, count: int, side: int = SIDE) -> Path:
@@ -62,25 +73,6 @@ def compared(out: Path, undisturbed: Path, count: int) -> dict[str, int]:
     }
 
 
-def in_child(task: Callable[[], Any], errors: Path | None = None) -> int:
-    """The process of a copy of this one that does a task: started at once, since all is imported.
-
-    Args:
-        task: What it does.
-        errors: Where an error of it is written.
-    """
-    child = os.fork()
-    if child == 0:
-        try:
-            task()
-            os._exit(0)
-        except BaseException as error:
-            if errors is not None:
-                errors.write_text(f"{type(error).__name__}: {error}")
-            os._exit(1)
-    return child
-
-
 def damage(out: Path, rng: random.Random) -> bool:
     """Change a byte in the middle of a file that is done; whether there was one."""
     done = sorted((out / "shards").rglob("*.parquet"))
@@ -91,3 +83,12 @@ def damage(out: Path, rng: random.Random) -> bool:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     return True
+
+
+def summary_of(ratios: np.ndarray) -> dict[str, float]:
+    """Median and range over the runs."""
+    return {
+        "median": round(float(np.median(ratios)), 2),
+        "least": round(float(ratios.min()), 2),
+        "most": round(float(ratios.max()), 2),
+    }

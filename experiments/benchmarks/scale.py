@@ -4,6 +4,8 @@
     python -m experiments.benchmarks.scale memory
     python -m experiments.benchmarks.scale cluster
     python -m experiments.benchmarks.scale workers
+    python -m experiments.benchmarks.scale index
+    python -m experiments.benchmarks.scale index_kills
     python -m experiments.benchmarks.scale photographs
     python -m experiments.benchmarks.scale rate
     python -m experiments.benchmarks.scale figure
@@ -13,15 +15,16 @@ done is changed; the files are then compared with those of a run that nobody dis
 makes maps of pictures in a tar. cluster: two workers, and Ray on this machine as two nodes: workers, nodes and drivers
 are killed, files damaged, the disk fills up (root alone can make one that does).
 workers: pictures per second by one worker and by two, and what Ray Data's `map_batches` takes for the same forward
-passes alone. photographs: what reading the next photograph of 12 megapixels meanwhile gains. rate: seconds of a pass
-with all that is around it. figure: results/scale.json and docs/images/scale.png, of what the other parts left.
+passes alone. index, index_kills: `relax index` by one process, by one worker and by two, and archives whose drivers
+and workers were killed. photographs: what reading the next photograph of 12 megapixels meanwhile gains. rate: seconds
+of a pass with all that is around it. figure: results/scale.json and docs/images/scale.png, of what the other parts
+left.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -33,7 +36,9 @@ import torch
 from PIL import Image
 
 import relax
-from experiments.benchmarks.bulk_runs import FAST, compared, damage, files, in_child, means, pictures
+from experiments.benchmarks import indexing
+from experiments.benchmarks.bulk_runs import FAST, compared, damage, files, means, pictures, summary_of
+from experiments.benchmarks.children import Child, wait, wait_for
 from experiments.benchmarks.faults import cluster
 from experiments.benchmarks.measuring import in_fresh_process, peak_mib
 from experiments.benchmarks.scale_figure import summarise
@@ -42,6 +47,9 @@ from experiments.record import IMAGES, RESULTS, write_results
 from relax.bulk import work
 from relax.bulk.explaining import explain_all
 from relax.method import scene_maker
+
+PARTS = ("kills", "memory", "cluster", "workers", "index", "index_kills", "photographs", "rate", "figure")
+PAUSE = 0.005  # seconds between two looks at a process that is to be killed
 
 
 def kills(count: int, wanted: int, folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -59,36 +67,25 @@ def kills(count: int, wanted: int, folder: Path) -> tuple[list[dict[str, Any]], 
     while sum(row["kills"] for row in rows) < wanted:
         out = folder / f"run-{len(rows)}"
         row = {"run": len(rows), "kills": 0, "damaged": 0}
-        while True:
-            child = in_child(explain(out))
-            over = _ended(child, out, rng.randrange(5), rng.uniform(0, 0.1))
-            if not over and sum(row["kills"] for row in rows) + row["kills"] < wanted:
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-                row["kills"] += 1
-                print(row, len(files(out)), flush=True)
-                row["damaged"] += rng.random() < 0.2 and damage(out, rng)
-                continue
-            if not over:
-                os.waitpid(child, 0)
-            break
+        while not _ends(child := Child(explain(out), folder / "error.txt"), out, rng):
+            if sum(row["kills"] for row in rows) + row["kills"] == wanted:
+                child.finish()
+                break
+            child.kill()
+            row["kills"] += 1
+            print(row, len(files(out)), flush=True)
+            row["damaged"] += rng.random() < 0.2 and damage(out, rng)
         rows.append({**row, **compared(out, folder / "undisturbed", count)})
         print(rows[-1], flush=True)
     summary = {name: sum(row[name] for row in rows) for name in ("kills", "damaged", "lost", "doubled", "other_files")}
     return rows, {"pictures": count, "runs": len(rows), **summary, "seconds_undisturbed": round(seconds, 1)}
 
 
-def _ended(child: int, out: Path, more: int, seconds: float) -> bool:
-    """Whether a process ends before it has written so many more files, and so many seconds have passed."""
-    before = _written(out)
-    until = None
-    while until is None or time.monotonic() < until:
-        if os.waitpid(child, os.WNOHANG)[0]:
-            return True
-        if until is None and len(_written(out) - before) >= more:
-            until = time.monotonic() + seconds
-        time.sleep(0.005)
-    return False
+def _ends(child: Child, out: Path, rng: random.Random) -> bool:
+    """Whether a process ends before a random moment: some of its files are written, and less than 0.1 s have passed."""
+    before, more = _written(out), rng.randrange(5)
+    in_time = wait(lambda: len(_written(out) - before) >= more, child, PAUSE)
+    return in_time or wait_for(rng.uniform(0, 0.1), child, PAUSE)
 
 
 def _written(out: Path) -> set[str]:
@@ -183,15 +180,6 @@ def workers(
     return rows, about | {"gain": summary_of(two / one), "of_bare": summary_of(two / yardstick)}
 
 
-def summary_of(ratios: np.ndarray) -> dict[str, float]:
-    """Median and range over the runs."""
-    return {
-        "median": round(float(np.median(ratios)), 2),
-        "least": round(float(ratios.min()), 2),
-        "most": round(float(ratios.max()), 2),
-    }
-
-
 def pace_of(tar: Path, encoder: str, masks: int, number: int, out: Path) -> float:
     """Pictures per second between the first file and the last, each of two pictures."""
     torch.set_num_threads(1)
@@ -225,13 +213,13 @@ def bare(encoder: str, count: int, masks: int) -> float:
 
 def main() -> None:
     parser = Options(__doc__)
-    parser.add_argument("part", choices=("kills", "memory", "cluster", "workers", "photographs", "rate", "figure"))
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("--count", type=int, help="pictures")
-    parser.add_argument("--kills", type=int, help="how many; 50, of workers in a cluster 20")
+    parser.add_argument("--kills", type=int, help="how many; 50, of workers in a cluster and of index 20")
     parser.add_argument("--counts", type=int, nargs="+", default=[1000, 10_000, 100_000], help="of memory")
-    parser.add_argument("--encoder", default="default", help="of workers, photographs and rate")
-    parser.add_argument("--masks", type=int, default=512, help="likewise")
-    parser.add_argument("--runs", type=int, default=3, help="likewise")
+    parser.add_argument("--encoder", default="default", help="of workers, index, photographs and rate")
+    parser.add_argument("--masks", type=int, default=512, help="of workers, photographs and rate")
+    parser.add_argument("--runs", type=int, default=3, help="of cluster, workers, index, photographs and rate")
     parser.add_argument("--one", type=int, help="measure the memory of this many in this process")
     args = parser.parse_args()
     if args.one:
@@ -248,6 +236,10 @@ def main() -> None:
             rows, summary = memory(args.counts)
         elif args.part == "cluster":
             rows, summary = cluster(args.count or 60, args.kills or 20, args.runs, folder)
+        elif args.part == "index":
+            rows, summary = indexing.throughput(args.encoder, args.count or 8192, args.runs, folder)
+        elif args.part == "index_kills":
+            rows, summary = indexing.kills(args.count or 500, args.kills or 20, folder)
         elif args.part == "photographs":
             rows, summary = photographs(args.encoder, args.count or 8, args.masks, args.runs, folder)
         elif args.part == "rate":
