@@ -132,6 +132,7 @@ def _relax(
     if not isinstance(image, Scene):
         image = Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
     scene = image
+    start -= 0.0 if scene.shared is None else scene.shared.seconds
     target = question.target(scene.accumulator_device, lambda: scene.image_embedding)
     asked = {**scene.record(settings.hiding), "method": "relax", **question.record()}
     scores = None if earlier is None else earlier_scores(earlier, scene, asked, target, budget)

@@ -40,7 +40,7 @@ from relax.io.picture import Voxels
 from relax.io.regions.within import Within, read_within
 from relax.maps import map_unit
 from relax.settings import Execution, Fill, Hiding, Request
-from relax.yardsticks import Yardsticks
+from relax.yardsticks import Yardsticks, pictures_of
 from similarity.measures import MEASURES
 from similarity.references import Target
 
@@ -48,6 +48,23 @@ LIMITS = {**{name: measure.limits for name, measure in MEASURES.items()}, "proba
 EncoderSource = str | nn.Module | Callable[[Tensor], Any] | Encoder
 
 load_encoder = encoders.load
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A scene's part of a batch that it shared with others.
+
+    Attributes:
+        masks: (N, 1, h, w), all that the budget allows.
+        embeddings: (N, D) under them.
+        yardsticks: (3, D) of `relax.yardsticks.pictures_of`.
+        seconds: The scene's share of the time that the batch took.
+    """
+
+    masks: Tensor
+    embeddings: Tensor
+    yardsticks: Tensor
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -70,6 +87,7 @@ class Scene:
         region: The same in the view, for whose box the masks are; None for all of it.
         in_view: Whether maps stay in the frame of the view, see `viewed`.
         sha256: Of the image's pixels, where these are gone, see `without_pixels`.
+        shared: What is embedded already; None for nothing.
     """
 
     name: str
@@ -87,6 +105,7 @@ class Scene:
     region: Region | None = None
     in_view: bool = False
     sha256: str | None = None
+    shared: Shared | None = None
 
     @classmethod
     def of(cls, image: ImageSource, encoder: Encoder, hiding: Hiding, estimator: str = "auto") -> Scene:
@@ -152,7 +171,8 @@ class Scene:
     @cached_property
     def yardsticks(self) -> Yardsticks:
         """What similarities to the image are read against, and whether the encoder is steady: three passes, once."""
-        return Yardsticks.of(self.encoder, self.embed, self.view, self.fill, self.image_embedding)
+        embedded = None if self.shared is None else self.shared.yardsticks
+        return Yardsticks.of(self.encoder, self.embed, self.view, self.fill, self.image_embedding, embedded)
 
     def passes(
         self, budget: Budget, progress: Progress | None = None, score: Score | None = None, first: int = 0
@@ -192,18 +212,20 @@ class Scene:
         if self.drops or not self.resized or not self.run.wants_trial(expected):
             return size
         score = score or Target("cosine", self.image_embedding, None)
-        views = self._prepared(self.of_view(self.source.masks(0, min(TRIAL, total), self.encoder.device)))
+        views = self._prepared(self.source.masks(0, min(TRIAL, total), self.encoder.device))
         return within_memory(partial(self.run.settle, views, score, expected), size)[1]
 
     def _pass(self, budget: Budget, start: int, total: int, size: int) -> tuple[Tensor, Tensor]:
         """One batch of at most `size` masks, and the embeddings under them."""
+        if self.shared is not None:
+            return self.shared.masks, self.shared.embeddings
         stop = budget.end(start, size, total)
         masks = self.source.masks(start, stop, self.encoder.device)
         if self.drops:
             kept = cast(PatchMasks, self.source).kept(start, stop, self.encoder.device)
             embeddings = self.encoder.embed_visible(self.view, kept)
         elif self.resized:
-            embeddings = self.run.embed(self._prepared(self.of_view(masks)))
+            embeddings = self.run.embed(self._prepared(masks))
         else:
             embeddings = self.encoder(self.masked(self.of_view(masks)))
         return masks.to(self.accumulator_device), embeddings.to(self.accumulator_device)
@@ -217,8 +239,19 @@ class Scene:
         return blend(self.view, masks, self.fill)
 
     def _prepared(self, masks: Tensor) -> Tensor:
-        """As `masked`, prepared for the network; image and fill are prepared once, before they are blended."""
-        return blend(self._prepared_view, masks, self._prepared_fill)
+        """The view under masks of the region's box, prepared for the network: image and fill once, and then blended."""
+        return blend(self._prepared_view, self.of_view(masks), self._prepared_fill)
+
+    def sharing(self, budget: Budget) -> tuple[Tensor, Tensor]:
+        """All masks (N, 1, h, w), and what a batch needs to make `Shared` of: (N + 3, C, h, w), yardsticks last."""
+        masks = self.source.masks(0, self.total(budget), self.encoder.device)
+        return masks, torch.cat([self._prepared(masks), self.run.prepare(pictures_of(self.view, self.fill))])
+
+    def with_shared(self, masks: Tensor, embeddings: Tensor, seconds: float) -> Scene:
+        """The same, with masks and embeddings (N + 3, D) of what `sharing` gave, and the seconds that these took."""
+        embeddings = embeddings.to(self.accumulator_device)
+        shared = Shared(masks.to(self.accumulator_device), embeddings[:-3], embeddings[-3:], seconds)
+        return replace(self, shared=shared)
 
     @cached_property
     def _prepared_view(self) -> Tensor:

@@ -55,7 +55,13 @@ class Yardsticks:
 
     @classmethod
     def of(
-        cls, encoder: Encoder, embed: Callable[[Tensor], Tensor], view: Tensor, fill: Tensor, picture: Tensor
+        cls,
+        encoder: Encoder,
+        embed: Callable[[Tensor], Tensor],
+        view: Tensor,
+        fill: Tensor,
+        picture: Tensor,
+        embedded: Tensor | None = None,
     ) -> Yardsticks:
         """Embed all three in a batch.
 
@@ -65,6 +71,7 @@ class Yardsticks:
             view: (1, C, h, w) the picture.
             fill: (1, C, h, w) or (1, C, 1, 1), what hidden pixels show.
             picture: (D,) the embedding of the view alone.
+            embedded: (3, D) those of `pictures_of`, where a larger batch had them; None to embed them here.
 
         Raises:
             EncoderError: If the encoder fails, or returns vectors of several lengths.
@@ -74,8 +81,9 @@ class Yardsticks:
                 three pictures the same embedding.
         """
         before = versions(encoder.network)
-        pictures = torch.cat([fill.expand_as(view), shuffled(view), view])
-        hidden, pieces, in_company = _together(embed, pictures, picture).to(picture.device)
+        pictures = pictures_of(view, fill)
+        embedded = _together(embed, pictures, picture) if embedded is None else embedded
+        hidden, pieces, in_company = embedded.to(picture.device)
         unsteady = check_steady(encoder.name, encoder.network, picture, in_company, lambda: embed(view)[0])
         check_unchanged(encoder.name, encoder.network, before)
         if unsteady <= STEADY and _blind(pictures, picture, hidden, pieces):
@@ -131,6 +139,11 @@ class Yardsticks:
             "zeros": zeros,
             "unsteady": _rounded(self.unsteady),
         }
+
+
+def pictures_of(view: Tensor, fill: Tensor) -> Tensor:
+    """(3, C, h, w): a view (1, C, h, w) entirely hidden by its fill, its pieces shuffled, and the view itself."""
+    return torch.cat([fill.expand_as(view), shuffled(view), view])
 
 
 def shuffled(view: Tensor) -> Tensor:

@@ -66,9 +66,9 @@ def explain_all(
 ) -> StoredMaps:
     """Explain all pictures of a folder, or of a list of them, and keep the maps on the disk.
 
-    Each map is that of `relax.explain` under the same keywords. The call can be stopped or killed at any time: the same
-    call goes on where it was, and one with further pictures adds those. A picture that cannot be used is noted, see
-    `StoredMaps.failed`, and passed over.
+    Each map is that of `relax.explain` under the same keywords, up to rounding, since pictures with few masks share
+    batches. The call can be stopped or killed at any time: the same call goes on where it was, and one with further
+    pictures adds those. A picture that cannot be used is noted, see `StoredMaps.failed`, and passed over.
 
     Args:
         images: A folder, or whatever else names pictures, see `relax.io.sources`; or several of them.

@@ -29,12 +29,13 @@ class Prepared:
     notes: tuple[str, ...] = ()
 
 
-def prepared(pictures: Iterable[Planned], make: Callable[[str], Scene] | None) -> Iterator[Prepared]:
+def prepared(pictures: Iterable[Planned], make: Callable[[str], Scene] | None, together: int = 1) -> Iterator[Prepared]:
     """Pictures, a few of them read ahead by threads, which share the memory that decoding may take.
 
     Args:
         pictures: In their order.
         make: Reads the picture of an address; None where it is not to be read ahead.
+        together: How many are in use at a time.
     """
 
     def read(picture: Planned) -> Prepared:
@@ -47,4 +48,4 @@ def prepared(pictures: Iterable[Planned], make: Callable[[str], Scene] | None) -
                 error = reason
         return Prepared(picture, scene, error, tuple(notes))
 
-    return ahead(read, pictures, READERS + 1)
+    return ahead(read, pictures, READERS + together)

@@ -43,6 +43,11 @@ class Made:
         """The record without what differs from run to run."""
         return {name: value for name, value in self.explanation.provenance.items() if name not in VOLATILE}
 
+    @property
+    def seconds(self) -> list[Any]:
+        """How many it took, and when that was."""
+        return [self.explanation.provenance[name] for name in ("seconds", "created")]
+
 
 def schema_of(numbers: str, columns: pa.Schema) -> pa.Schema:
     """Columns of a shard."""

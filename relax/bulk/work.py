@@ -2,7 +2,7 @@
 
 Every half minute what is done of a shard is kept as a part, so that a worker that is killed loses no more than that.
 Masks come from the seed of the settings, the same for each picture as in `relax.explain`, so that a map depends on
-neither the place of its picture, the shard nor the worker.
+neither the place of its picture, the shard nor the worker, but for rounding where pictures share a batch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import os
 import platform
 import time
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ from relax.bulk.shards import (
     write_part,
     write_shard,
 )
+from relax.bulk.sharing import embedded_together, pictures_in_batch
 from relax.cluster import Work
+from relax.estimators.budget import Budget
 from relax.files import WriteError
 from relax.io.images import name_of
 from relax.method import WatchImage, image_watcher, scene_maker
@@ -95,6 +98,8 @@ class Worker:
         self.schema = schema_of(self.numbers, self.columns)
         self.watch: WatchImage = image_watcher(encoder, settings)
         self.make = scene_maker(encoder, settings)
+        self.budget = Budget(settings.count, settings.estimation.tolerance, settings.execution.batch_size)
+        self.together = 1 if self.make is None else pictures_in_batch(encoder, settings.hiding, self.budget)
 
     def steps(self, number: int) -> Generator[int, None, None]:
         """Make a shard, or what it lacks.
@@ -103,7 +108,7 @@ class Worker:
             number: Of the shard.
 
         Yields:
-            How many pictures were there already, and then 1 for each that is done or has failed; when it ends, the
+            How many pictures were there already, and then how many more are done or have failed; when it ends, the
             shard is on the disk.
 
         Raises:
@@ -150,18 +155,18 @@ class Worker:
         seconds: dict[str, Any] = shard.made.setdefault("pictures", {})
         try:
             with heeded():
-                for read in prepared(missing, self.make):
-                    picture, tried = read.picture, tried + 1
-                    try:
-                        made = self._made(read)
-                        pending.append(made)
-                        record = made.explanation.provenance
-                        seconds[picture.name] = [record["seconds"], record["created"]]
-                    except (WriteError, MemoryError):
-                        raise
-                    except Exception as error:  # of any kind: the other pictures must still be explained
-                        shard.failed[picture.name], last_error = _reason(picture.address, error), error
-                    yield 1
+                for group in self._groups(shard, missing):
+                    whole: list[Made] = []
+                    for read in group:
+                        try:
+                            whole.append(self._made(read))
+                        except (WriteError, MemoryError):
+                            raise
+                        except Exception as error:  # of any kind: the other pictures must still be explained
+                            shard.failed[read.picture.name], last_error = _reason(read.picture.address, error), error
+                    pending, tried = pending + whole, tried + len(group)
+                    seconds |= {made.picture.name: made.seconds for made in whole}
+                    yield len(group)
                     if time.monotonic() - since > PART_SECONDS:
                         pending, since = self._keep(shard, pending), time.monotonic()
         except BaseException:
@@ -171,6 +176,19 @@ class Worker:
             raise last_error  # the encoder is at fault, not the pictures
         if pending:
             shard.add(to_table(pending, self.numbers, self.columns))
+
+    def _groups(self, shard: Shard, missing: Iterable[Planned]) -> Generator[list[Prepared], None, None]:
+        """Pictures that share a batch.
+
+        Their places in the shard decide, and groups are kept as a whole, so that a run that was stopped goes on with
+        the batches that it would have had.
+        """
+        places = {picture.name: place // self.together for place, picture in enumerate(shard.pictures)}
+        reading = prepared(missing, self.make, self.together)
+        for _, group in groupby(reading, key=lambda read: places[read.picture.name]):
+            reads = [*group]
+            scenes = iter(embedded_together([read.scene for read in reads if read.scene is not None], self.budget))
+            yield [read if read.scene is None else replace(read, scene=next(scenes)) for read in reads]
 
     def _keep(self, shard: Shard, pending: list[Made]) -> list[Made]:
         """Write what came since the last part; returns what is pending then: nothing."""
