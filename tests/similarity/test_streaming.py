@@ -253,6 +253,17 @@ def test_a_number_that_is_put_before_the_ids_of_a_mapped_file_is_not_taken_for_t
         Index.load(tmp_path / "index", mapped=True)
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_graph_with_a_link_to_a_vector_that_is_not_there_is_refused(written, tmp_path, mapped):
+    index = faiss.read_index(str(written / "hnsw"))
+    links = faiss.downcast_index(index.index).hnsw.neighbors
+    faiss.rev_swig_ptr(links.data(), links.size())[5] = 3000
+    faiss.write_index(index, str(tmp_path / "index"))
+
+    with pytest.raises(ValueError, match=r"index must be an index that faiss wrote: HNSW neighbors\[5\] = 3000 out of"):
+        Index.load(tmp_path / "index", mapped=mapped)
+
+
 def test_a_file_whose_lists_lie_in_another_file_is_refused(written, tmp_path):
     """faiss would open whatever file is named there."""
     index = faiss.read_index(str(written / "ivfpq"))
