@@ -24,14 +24,13 @@ from experiments.options import Options
 from experiments.record import write_results
 from masking import RandomGrid
 from relax.estimators.blocks import BlockedMoments, averages
-from relax.estimators.moments import RelaxMoments
 from relax.metrics.calibration import Z95, coverage
 from similarity import cosine
 
 TRUTH, POOL, SIZES = 50_000, 12_000, (300, 1000, 3000)
 
 
-def moments_of(scores: Tensor, grid: RandomGrid, start: int, stop: int) -> RelaxMoments | BlockedMoments:
+def moments_of(scores: Tensor, grid: RandomGrid, start: int, stop: int) -> BlockedMoments:
     """Moments of masks `start` to `stop - 1`, whose scores are `scores[start:stop]`."""
     moments = averages(grid)
     for first in range(start, stop, 500):

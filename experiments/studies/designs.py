@@ -107,8 +107,7 @@ def measure(image: str, kept: Scores, cells: int, seed: int) -> list[dict[str, A
                 _row_by_truth(image, (design, "plain"), plain, truth),
                 _row_by_truth(image, (design, "controlled"), controlled(grid, scores), truth),
             ]
-            if isinstance(plain, RelaxMoments):
-                pooled.merge(plain)
+            pooled.merge(plain.moments)
         if design == PAPER[0]:
             rows.append(_row_by_truth(image, PAPER, pooled, truth))
     return rows

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from experiments.options import Options
 from experiments.record import IMAGES, RESULTS
+from masking import DESIGNS
 from relax.files import written_aside
 
 RELAX, OTHER, CONTROL = "#0072b2", "#767676", "#c8c8c8"  # the last: controls that see nothing
@@ -137,6 +138,8 @@ def designs() -> Figure:
     lines = -(-len(names) // columns)
     drawing = Figure(figsize=(4.4 * columns + 2.4, 3.4 * lines), layout="constrained")
     panels = drawing.subplots(lines, columns, sharey=True, sharex=True, squeeze=False).ravel()
+    # One order for all panels, which share its names.
+    designs = [f"{design}, {estimator}" for design in DESIGNS for estimator in ("plain", "controlled")]
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     for axes, name in zip(panels, names, strict=False):
@@ -147,7 +150,6 @@ def designs() -> Figure:
             for which in ("importance", "uncertainty")
             if row.endswith("1024 masks")
         ]
-        designs = list(dict.fromkeys(row["row"] for row in rows))
         dots(
             axes,
             rows,

@@ -3,11 +3,12 @@
 A surrogate, linear in the visibility of regions and of neighbouring regions, is fitted to the scores. Its map is known
 exactly, so only the residuals have to be averaged over the masks, and they vary far less:
 
-    importance  = exact map of the surrogate + mask-weighted mean of the residuals.
+    importance  = mask-weighted mean of (exact map of the surrogate + residual).
 
 For the uncertainty the same is done with the squared scores, less the square of the surrogate, whose map is averaged
 over masks that no encoder sees. The surrogate is cross-fitted: the residual of a mask comes from a
-fit that has not seen it, which keeps the maps unbiased, whatever the surrogate misses, and the standard error honest.
+fit that has not seen it, and is added to the map of that fit, which keeps the maps unbiased, whatever the surrogate
+misses, and the standard error honest.
 
 Sources: control variates, Hammersley & Handscomb, "Monte Carlo Methods" (1964), section 5.5; cross-fitting as in
 double machine learning, Chernozhukov et al. (2018).
@@ -25,8 +26,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from relax.estimators.blocks import MasksInBlocks, averages
-from relax.estimators.moments import Estimator, PixelMoments
+from relax.estimators.blocks import BlockedMoments, MasksInBlocks, averages
+from relax.estimators.moments import PixelMoments
 
 FOLDS = 4
 STRETCH = 256  # masks that are drawn again at once
@@ -103,7 +104,7 @@ class ControlledMoments:
 
     @property
     def standard_error(self) -> Tensor:
-        """(H, W) float64: the error of the residuals' mean; the surrogate's map has none.
+        """(H, W) float64: the error of the mean of the residuals; the surrogate's map has none.
 
         Its shape over the pixels is that of a ratio of independent sums. For a design that makes masks depend on each
         other, its level is that of the differences between blocks, which are independent.
@@ -130,7 +131,7 @@ class _Maps:
     standard_error: Tensor
     explained: float
     folds: list[_Fold]
-    square_residuals: Tensor  # (H, W) the mask-weighted mean of the squared scores, less the square of the surrogate
+    squares: Tensor  # (H, W) the mask-weighted mean of the squared scores, less the square of the surrogate
 
     @property
     def importance(self) -> Tensor:
@@ -142,7 +143,7 @@ class _Maps:
         count = sum(fold.stop - fold.start for fold in self.folds)
         weights = torch.stack([fold.weights[:-1] for fold in self.folds])
         shares = weights.new_tensor([(fold.stop - fold.start) / count for fold in self.folds])
-        square = self.surrogate.mean_of_square(weights, shares, min(MORE * count, MOST_UNSEEN)) + self.square_residuals
+        square = self.surrogate.mean_of_square(weights, shares, min(MORE * count, MOST_UNSEEN)) + self.squares
         return (square - self.centred_importance.square()).clamp(min=0)
 
 
@@ -160,18 +161,24 @@ def _estimate(surrogate: Surrogate, scores: Tensor, first: int) -> _Maps:
     centred = scores - middle
     fits = _fits_of(surrogate, len(scores), first)
     folds, explained = fits.best(centred)
-    residuals = fits.residuals(folds, centred)
     squared = centred.square() - fits.squares_of(folds)
     square_folds, _ = fits.best(squared)
-    averaged, square_averaged = _averaged(surrogate, residuals, fits.residuals(square_folds, squared), first)
+    residuals, square_residuals = fits.residuals(folds, centred), fits.residuals(square_folds, squared)
+    moments, squares = _no_masks(surrogate)
+    for fold, square_fold in zip(folds, square_folds, strict=True):
+        of_fold, squares_of_fold = _averaged(surrogate, residuals, square_residuals, fold, first)
+        of_fold.shift(fits.exact(fold))
+        squares_of_fold.shift(fits.exact(square_fold))
+        moments.merge(of_fold)
+        squares.merge(squares_of_fold)
     return _Maps(
         surrogate=surrogate,
         middle=middle,
-        centred_importance=fits.exact(folds) + averaged.importance,
-        standard_error=averaged.standard_error,
+        centred_importance=moments.importance,
+        standard_error=moments.standard_error,
         explained=explained,
         folds=folds,
-        square_residuals=fits.exact(square_folds) + square_averaged.mean,
+        squares=squares.mean,
     )
 
 
@@ -205,17 +212,13 @@ class _Fits:
         """(N,) squares of what the fits that have not seen them predict, without their constant."""
         return self._per_mask(folds, lambda x, weights: (x[:, :-1] @ weights[:-1]).square())
 
-    def exact(self, folds: list[_Fold]) -> Tensor:
-        """(H, W) mask-weighted mean of the predictions, over all possible masks."""
-        weights = torch.stack([fold.weights * self._share(fold) for fold in folds]).sum(0)
-        return self.surrogate.conditional_mean(weights[:-1]) + weights[-1]
+    def exact(self, fold: _Fold) -> Tensor:
+        """(H, W) mask-weighted mean of what a fit predicts, over all possible masks."""
+        return self.surrogate.conditional_mean(fold.weights[:-1]) + fold.weights[-1]
 
     def _per_mask(self, folds: list[_Fold], value: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """(N,) `value` of the features of some masks and the weights of their fold."""
         return torch.cat([value(x, fold.weights) for fold in folds for _, x in self._features(fold.start, fold.stop)])
-
-    def _share(self, fold: _Fold) -> float:
-        return (fold.stop - fold.start) / self.count
 
     def _products(self, start: int, stop: int, targets: Tensor | None = None) -> Tensor:
         """X'y over some masks, or X'X without targets; X are the features and a constant."""
@@ -283,15 +286,20 @@ def _edges(count: int, block: int) -> list[int]:
     return [round(fold * blocks / folds) * block for fold in range(folds)] + [count]
 
 
+def _no_masks(surrogate: Surrogate) -> tuple[BlockedMoments, PixelMoments]:
+    """Moments of no masks yet, of residuals and of those of the squares."""
+    return averages(surrogate.grid, surrogate.device), PixelMoments.empty(surrogate.grid.image_size, surrogate.device)
+
+
 def _averaged(
-    surrogate: Surrogate, residuals: Tensor, square_residuals: Tensor, first: int
-) -> tuple[Estimator, PixelMoments]:
-    """Mask-weighted moments of the residuals; the masks are drawn again."""
-    grid, device = surrogate.grid, surrogate.device
-    moments, square_moments = averages(grid, device), PixelMoments.empty(grid.image_size, device)
+    surrogate: Surrogate, residuals: Tensor, square_residuals: Tensor, fold: _Fold, first: int
+) -> tuple[BlockedMoments, PixelMoments]:
+    """Mask-weighted moments of the residuals of a fold; its masks are drawn again."""
+    grid = surrogate.grid
+    moments, square_moments = _no_masks(surrogate)
     stretch = STRETCH if len(grid.image_size) == 2 else max(1, min(STRETCH, DRAWN // math.prod(grid.image_size)))
-    for start, stop in pairwise([*range(0, len(residuals), stretch), len(residuals)]):
-        masks = grid.masks(first + start, first + stop, device)
+    for start, stop in pairwise([*range(fold.start, fold.stop, stretch), fold.stop]):
+        masks = grid.masks(first + start, first + stop, surrogate.device)
         moments.add(residuals[start:stop], masks)
         square_moments.add(square_residuals[start:stop], masks.squeeze(1))
     return moments, square_moments

@@ -86,6 +86,10 @@ class PixelMoments:
         self.mean = self.mean + shift * share
         self.weight = total
 
+    def shift(self, by: Tensor) -> None:
+        """Add a map (H, W) to every score, as it counts for each pixel."""
+        self.mean = (self.mean + by) * (self.weight > 0)
+
 
 @dataclass
 class RelaxMoments:
@@ -116,6 +120,11 @@ class RelaxMoments:
         self.plain.merge(other.plain)
         self.squared.merge(other.squared)
         self.count += other.count
+
+    def shift(self, by: Tensor) -> None:
+        """Add a map (H, W) to every score, as it counts for each pixel."""
+        self.plain.shift(by)
+        self.squared.shift(by)
 
     @property
     def importance(self) -> Tensor:

@@ -72,7 +72,7 @@ def test_the_level_is_that_of_its_definition_whatever_the_batches(batch):
     weights = masks[:, 0].double()
     mean = (scores[:, None, None] * weights).sum(0) / weights.sum(0)
     products = weights * (scores[:, None, None] - mean)
-    of_blocks = products[:160].view(5, 32, *SIZE).sum(1).square().sum() / 4 / 32
+    of_blocks = products[:160].view(5, 32, *SIZE).sum(1).square().sum() / 4 / 32 * 5 / 4
     of_masks = products.square().sum() / 170
     plain = RelaxMoments.empty(SIZE)
     plain.add(scores, masks)
@@ -126,3 +126,18 @@ def test_explaining_with_plain_averages_knows_the_design():
     ]
 
     assert errors[0] < 0.6 * errors[1]
+
+
+def test_parts_shifted_and_merged_are_the_whole():
+    """Three parts of whole blocks, whose scores lack a number that is added afterwards, and a rest in no block."""
+    masks, scores = random_masks(300)
+    whole, merged = moments_of(masks, scores, 2), BlockedMoments.empty(SIZE, 2)
+    for start, stop, lacking in ((0, 64, 0.5), (64, 192, -2.0), (192, 300, 0.0)):
+        part = moments_of(masks[start:stop], scores[start:stop] - lacking, 2)
+        part.shift(torch.full(SIZE, lacking, dtype=torch.float64))
+        merged.merge(part)
+
+    assert (merged.count, merged.blocks.blocks) == (300, 9)
+    torch.testing.assert_close(merged.importance, whole.importance, rtol=1e-6, atol=0)
+    torch.testing.assert_close(merged.uncertainty, whole.uncertainty, rtol=1e-5, atol=0)
+    torch.testing.assert_close(merged.standard_error, whole.standard_error, rtol=1e-4, atol=0)

@@ -60,13 +60,36 @@ def test_intervals_cover_the_truth_as_often_as_they_say(truth, design):
         error = (moments.standard_error.square() + truth.standard_error.square()).sqrt()
         covered += (moments.importance - truth.importance).abs() <= 1.96 * error
 
-    assert 0.9 <= covered.mean() / 100 <= {"orthogonal": 0.99, "sobol": 1}.get(design, 0.97)
+    assert 0.92 <= covered.mean() / 100 <= {"orthogonal": 0.99, "sobol": 1}.get(design, 0.97)
+
+
+def test_each_residual_counts_on_the_map_of_its_own_fit():
+    """By the definitions, from eight blocks in four folds: only so are differences between fits no error."""
+    grid = RandomGrid(SIZE, CELLS, seed=3, design="orthogonal")
+    masks = grid.masks(0, 8 * grid.block)
+    scores, shown = curved(masks).double(), masks[:, 0].double()
+    moments = controlled(grid, scores)
+    values = []
+    for fold in moments._current.folds:
+        predicted = moments.surrogate.features(fold.start, fold.stop) @ fold.weights[:-1]
+        residuals = (scores - scores.mean())[fold.start : fold.stop] - predicted
+        values.append(residuals[:, None, None] + moments.surrogate.conditional_mean(fold.weights[:-1]))
+    values = torch.cat(values)
+    mean = (shown * values).sum(0) / shown.sum(0)
+    products = shown * (values - mean)
+    level = products.view(8, grid.block, *SIZE).sum(1).square().sum() / 7 * 8 / 7 / grid.block
+    level /= products.square().sum() / (len(masks) - 1)
+    alone = (products.square().sum(0) * len(masks) / (len(masks) - 1)).sqrt() / shown.sum(0)
+
+    assert level < 0.5
+    torch.testing.assert_close(moments.importance, mean + scores.mean(), rtol=1e-6, atol=0)
+    torch.testing.assert_close(moments.standard_error, alone * level.sqrt(), rtol=1e-4, atol=0)
 
 
 def test_the_error_is_a_fraction_of_the_plain_one(truth):
     """The standard deviation over seeds, and what the standard error says of it, both are less than 40 %.
 
-    From four blocks only, each with a surrogate fitted to the three others, it says up to a third too much.
+    From four blocks only it says a sixth too much, on purpose, as Student's t does.
     """
     plain, controlled_maps, stated = [], [], []
     for seed in range(60):
@@ -82,7 +105,7 @@ def test_the_error_is_a_fraction_of_the_plain_one(truth):
     spread, less = torch.stack(plain).std(0).mean(), torch.stack(controlled_maps).std(0).mean()
     assert less < 0.4 * spread
     assert torch.stack(stated).mean() < 0.4 * spread
-    assert less < torch.stack(stated).mean() < 1.33 * less
+    assert 1.05 * less < torch.stack(stated).mean() < 1.25 * less
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.3])
