@@ -195,7 +195,9 @@ class Index:
         self.remove(ids)
         self.add(vectors, ids)
 
-    def search(self, queries: Vectors, k: int, exact: Lookup | None = None) -> tuple[Vectors, Ids]:
+    def search(
+        self, queries: Vectors, k: int, exact: Lookup | None = None, lists: int | None = None
+    ) -> tuple[Vectors, Ids]:
         """The k nearest vectors of each query.
 
         Args:
@@ -204,6 +206,8 @@ class Index:
             exact: From ids (M,) to their original vectors (M, D). An ivfpq index holds only compressed vectors: with
                 `exact` it retrieves 10 times as many candidates, at least 100, and compares those exactly. The other
                 kinds hold the vectors and do not need it.
+            lists: How many lists of an ivfpq index are looked into, 1 or more; default 32. More find more, in more
+                time; the other kinds have none.
 
         Returns:
             Similarities (Q, k) float32, descending (ties by id), and ids (Q, k) int64; -inf and -1 where there are
@@ -212,9 +216,11 @@ class Index:
         queries = checked_vectors(queries, self.dimension, "queries")
         if k < 1:
             raise ValueError(f"k must be at least 1; got {k}")
+        if lists is not None and (lists < 1 or self.kind != "ivfpq"):
+            raise ValueError(f"lists must be at least 1, and are those of an ivfpq index; got {lists} for {self.kind}")
         rerank = self.kind == "ivfpq" and exact is not None
         count = max(k * RERANKED, MIN_RERANKED) if rerank else k
-        scores, ids = self._candidates(queries, min(count, max(1, len(self))))
+        scores, ids = self._candidates(queries, min(count, max(1, len(self))), lists)
         if exact is None and self.kind != "ivfpq":
             exact = self._reconstructed
         if exact is not None:
@@ -255,16 +261,17 @@ class Index:
         if self.mapped:
             raise ValueError("an index that is memory-mapped cannot be changed: load it, or use rewrite_index")
 
-    def _candidates(self, queries: Vectors, count: int) -> tuple[Vectors, Ids]:
+    def _candidates(self, queries: Vectors, count: int, lists: int | None) -> tuple[Vectors, Ids]:
         """(Q, count) similarities as faiss computes them, and ids."""
+        untyped: Any = faiss  # its stubs lack some classes
         queries = unit(queries) if self.metric == "cosine" else queries
         if self.kind == "hnsw":
             not_removed = faiss.IDSelectorRange(0, np.iinfo(np.int64).max)
-            untyped: Any = faiss  # its stubs lack the class
             parameters = untyped.SearchParametersHNSW(sel=not_removed, efSearch=max(EF_SEARCH, 2 * count))
             scores, ids = self._faiss.search(queries, count, params=parameters)
         else:
-            scores, ids = self._searcher(count).search(queries, count)
+            parameters = None if lists is None else untyped.SearchParametersIVF(nprobe=lists)
+            scores, ids = self._searcher(count).search(queries, count, params=parameters)
         scores = scores.clip(-1, 1) if self.metric == "cosine" else 0 - np.sqrt(scores.clip(0, None))
         return np.where(ids < 0, np.float32(-np.inf), scores), ids
 

@@ -68,6 +68,29 @@ def test_ivfpq_compares_its_candidates_exactly_where_it_is_given_the_vectors(met
     assert np.abs(rough - similarities).max() > 1e-3  # its own vectors are compressed
 
 
+def test_the_more_lists_are_looked_into_the_more_is_found_and_in_all_of_them_everything():
+    """2,000 vectors without clusters in 51 lists; of all vectors as candidates the ten nearest are exact."""
+    vectors = np.random.default_rng(0).normal(size=(2000, D)).astype(np.float32)
+    index = Index.build(vectors, kind="ivfpq", metric="l2")
+    truth = [set(np.argsort(-by_definition(vectors, query, "l2"))[:10].tolist()) for query in vectors[:20]]
+
+    def share(lists):
+        _, ids = index.search(vectors[:20], 200, vectors.__getitem__, lists)
+        return np.mean([len(set(row[:10].tolist()) & true) for row, true in zip(ids, truth, strict=True)]) / 10
+
+    assert index._inner.nlist == 51
+    assert share(1) < 0.7 < share(8) < share(51) == 1
+    assert share(None) == share(32) > share(8)
+
+
+@pytest.mark.parametrize(("kind", "lists"), [("flat", 2), ("hnsw", 2), ("ivfpq", 0)])
+def test_lists_that_an_index_does_not_have_are_refused(kind, lists):
+    index = Index.build(clusters(MIN_TRAINING_VECTORS), kind=kind)
+
+    with pytest.raises(ValueError, match=f"lists must be at least 1, and are those of an ivfpq .* {lists} for {kind}"):
+        index.search(clusters(1), 1, lists=lists)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_zero_vector_has_cosine_0_to_everything_itself_included(kind):
     vectors = clusters(MIN_TRAINING_VECTORS)
