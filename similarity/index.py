@@ -206,8 +206,8 @@ class Index:
             exact: From ids (M,) to their original vectors (M, D). An ivfpq index holds only compressed vectors: with
                 `exact` it retrieves 10 times as many candidates, at least 100, and compares those exactly. The other
                 kinds hold the vectors and do not need it.
-            lists: How many lists of an ivfpq index are looked into, 1 or more; default 32. More find more, in more
-                time; the other kinds have none.
+            lists: How many lists of an ivfpq index are looked into, 1 or more; by default 32, or one in 50 of more than
+                4,096. More find more, in more time; the other kinds have none.
 
         Returns:
             Similarities (Q, k) float32, descending (ties by id), and ids (Q, k) int64; -inf and -1 where there are

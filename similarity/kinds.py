@@ -24,7 +24,7 @@ MOST_LISTS = (
     4096  # ivfpq: up to so many there are 4 sqrt(N) lists, beyond 2 sqrt(N): building costs lists times vectors
 )
 RERANKED, MIN_RERANKED = 10, 100  # ivfpq: exactly compared candidates per neighbour, and at least
-PROBED = 32  # ivfpq: lists that a search looks into
+PROBED, PROBED_OF_MANY = 32, 50  # ivfpq: lists that a search looks into; of more than `MOST_LISTS`, one in so many
 
 
 def check_settings(kind: str, metric: str, count: int) -> None:
@@ -100,6 +100,11 @@ def list_count(vectors: int) -> int:
     return max(1, min(lists, vectors // 39))
 
 
+def probed_lists(lists: int) -> int:
+    """How many of so many lists a search looks into unless it is told otherwise."""
+    return min(lists, PROBED) if lists <= MOST_LISTS else lists // PROBED_OF_MANY
+
+
 def code_bytes(dimension: int) -> int:
     """Bytes of a compressed vector of an ivfpq index: about one for four numbers."""
     return next(m for m in range(max(1, dimension // 4), 0, -1) if dimension % m == 0)
@@ -116,7 +121,7 @@ def _trained_ivfpq(shards: Sequence[Vectors], metric_type: int, seed: int) -> An
     bits = min(8, int(np.log2(count // 39)))
     quantizer = faiss.IndexFlat(dimension, metric_type)
     index = faiss.IndexIVFPQ(quantizer, dimension, list_count(count), code_bytes(dimension), bits, metric_type)
-    index.nprobe = max(1, min(index.nlist, PROBED))
+    index.nprobe = probed_lists(index.nlist)
     index.cp.max_points_per_centroid = PER_LIST
     index.cp.seed = index.pq.cp.seed = seed
     index.train(_sample(shards, training_size(count), metric_type == faiss.METRIC_INNER_PRODUCT, seed))

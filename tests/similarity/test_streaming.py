@@ -7,7 +7,7 @@ import pytest
 import similarity.kinds
 import similarity.opening
 from similarity import Index, streaming
-from similarity.kinds import KINDS, METRICS, empty_index, fill, list_count, training_size
+from similarity.kinds import KINDS, METRICS, empty_index, fill, list_count, probed_lists, training_size
 from similarity.lists import Spills, taken_out
 from similarity.streaming import rewrite_index, write_index
 
@@ -320,3 +320,8 @@ def test_there_are_four_roots_of_lists_up_to_4096_and_then_two():
         20_000,
     ]
     assert training_size(10**7) == 6325 * 64
+
+
+def test_a_search_looks_into_32_lists_and_into_one_in_50_of_many():
+    assert [probed_lists(lists) for lists in (1, 32, 256, 4096, 6325, 20_000)] == [1, 32, 32, 32, 126, 400]
+    assert Index.build(clusters(3000), kind="ivfpq")._faiss.nprobe == 32
