@@ -36,11 +36,7 @@ from relax.progress import duration
 
 TIMED, COMPARED = 16, 8  # pictures, and spectra
 PAIR = 0.96e-3  # s that comparing the spectra of two pictures took where the other seconds come from
-ARRANGED, CLUSTERED, PLANTED = (
-    30.0,
-    2.7,
-    46.0,
-)  # s, of t-SNE of `SAMPLE`, of clusters of a few, of the tests beside pairs
+ARRANGED, CLUSTERED, PLANTED = 30.0, 2.7, 46.0  # s, of t-SNE of `SAMPLE`, clusters of a few, tests beside pairs
 NEIGHBOURS = 44.0 / 1e5**2 / 256  # s for each pair of pictures and dimension
 EACH, WRITTEN, OPENED = 0.67e-3, 0.3e-3, 1.5  # s a picture, of clusters and the like, of page and tables; s of a page
 BASE, COMPARISON, PICTURE = 1.1e9, 1.4e9, 4.3e3  # bytes of memory: with torch and all, of comparing, of each picture

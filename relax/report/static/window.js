@@ -58,11 +58,17 @@ function makeWindow(pictures, viewer) {
     show();
     say(`level ${number(now.level, now.width)}, window ${number(now.width, now.width)} ${unit}`);
   });
-  canvas.addEventListener("pointerdown", (event) => { if (event.pointerType === "mouse" && event.button === 0) canvas.setPointerCapture(event.pointerId); });
+  let last = null;  // movementX and movementY would be of the screen, and of whichever event came before
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.pointerType !== "mouse" || event.button !== 0) return;
+    canvas.setPointerCapture(event.pointerId);
+    last = event;
+  });
   canvas.addEventListener("pointermove", (event) => {
     if (event.pointerType !== "mouse" || !canvas.hasPointerCapture(event.pointerId)) return;
-    now.width += event.movementX * first.width / 250;
-    now.level += event.movementY * first.width / 250;
+    now.width += (event.clientX - last.clientX) * first.width / 250;
+    now.level += (event.clientY - last.clientY) * first.width / 250;
+    last = event;
     show();
   });
 
