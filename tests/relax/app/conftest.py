@@ -1,4 +1,4 @@
-"""One app for all tests, served on a free port of this machine, and pages of it in a real browser."""
+"""One app for the tests of a file, served on a free port of this machine, and pages of it in a real browser."""
 
 import http.client
 import json
@@ -40,9 +40,9 @@ class Slow(Blocks):
         return super().forward(pixels)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def app():
-    """The service, its address, and its server, in a thread."""
+    """The service, its address, and its server, in a thread; it ends with the file, as it changes how warnings go."""
     encoders = [("default", relax.load_encoder("default"))]
     encoders += [(spec, relax.load_encoder(module)) for spec, module in (("blocks", Blocks()), ("slow", Slow()))]
     with Service(encoders, {"batch_size": 32}, Limits(masks=MOST)) as service:
