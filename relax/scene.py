@@ -40,7 +40,7 @@ from relax.io.picture import Voxels
 from relax.io.regions.within import Within, read_within
 from relax.maps import map_unit
 from relax.settings import Execution, Fill, Hiding, Request
-from relax.yardsticks import Yardsticks, pictures_of
+from relax.yardsticks import PICTURES, Yardsticks, pictures_of
 from similarity.measures import MEASURES
 from similarity.references import Target
 
@@ -249,9 +249,8 @@ class Scene:
 
     def with_shared(self, masks: Tensor, embeddings: Tensor, seconds: float) -> Scene:
         """The same, with masks and embeddings (N + 3, D) of what `sharing` gave, and the seconds that these took."""
-        embeddings = embeddings.to(self.accumulator_device)
-        shared = Shared(masks.to(self.accumulator_device), embeddings[:-3], embeddings[-3:], seconds)
-        return replace(self, shared=shared)
+        under_masks, yardsticks = embeddings.to(self.accumulator_device).split([len(masks), PICTURES])
+        return replace(self, shared=Shared(masks.to(self.accumulator_device), under_masks, yardsticks, seconds))
 
     @cached_property
     def _prepared_view(self) -> Tensor:

@@ -30,6 +30,7 @@ from relax.estimators.budget import within_memory
 from similarity import cosine
 
 PIECES = 16  # along each side
+PICTURES = 3  # that are embedded beside the masked views, see `pictures_of`
 
 
 @dataclass

@@ -17,8 +17,7 @@ from encoders.passes import Passes
 from relax.estimators.budget import Budget
 from relax.scene import Scene
 from relax.settings import Hiding
-
-YARDSTICKS = 3  # views beside the masked ones
+from relax.yardsticks import PICTURES
 
 
 def pictures_in_batch(encoder: Encoder, hiding: Hiding, budget: Budget) -> int:
@@ -33,7 +32,7 @@ def pictures_in_batch(encoder: Encoder, hiding: Hiding, budget: Budget) -> int:
     if budget.tolerance is not None or Passes(encoder).wants_trial(budget.masks):
         return 1
     size = budget.batch(torch.empty(1, 1, *shape, device=encoder.device), len(encoder.devices))
-    return max(1, size // (budget.masks + YARDSTICKS))
+    return max(1, size // (budget.masks + PICTURES))
 
 
 def embedded_together(scenes: Sequence[Scene], budget: Budget) -> list[Scene]:

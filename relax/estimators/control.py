@@ -186,7 +186,7 @@ class _Fits:
     """Cross-fitted ridge regressions of numbers per mask on the surrogate's features."""
 
     def __init__(self, surrogate: Surrogate, count: int, first: int) -> None:
-        self.surrogate, self.count, self.first = surrogate, count, first
+        self.surrogate, self.first = surrogate, first
         self._kept: dict[int, Tensor] = {}  # features, which are needed six times
         edges = _edges(count, surrogate.grid.block)
         self.spans = list(pairwise(edges))
