@@ -29,6 +29,8 @@ from .io.images import read_image as read_image
 from .io.volumes.opening import read_series as read_series
 from .io.volumes.voxels import read_volume as read_volume
 from .io.volumes.writing import write_nifti as write_nifti
+from .links.explaining import explain_links as explain_links
+from .links.explanation import LinksExplanation as LinksExplanation
 from .listing import layers as layers
 from .loading import load as load
 from .plotting.figure import figure as figure

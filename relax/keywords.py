@@ -71,6 +71,18 @@ class PairKeywords(MaskingKeywords, LayerKeywords, total=False):
     similarity: str
 
 
+class LinksKeywords(ExecutionKeywords, LayerKeywords, total=False):
+    """Keywords of links between the hard cells of two pictures."""
+
+    similarity: str
+    cells: int
+    keep: float
+    fill: Fill
+    seed: int
+    design: str
+    masks: int | None
+
+
 class QuestionKeywords(PairKeywords, total=False):
     """`PairKeywords` with what is compared with, and how exactly."""
 

@@ -92,6 +92,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"bulk"},
     {"loading"},
     {"auditing", "units", "influence", "words"},
+    {"links"},
     {"concepts"},
     {"slides"},
     {"app", "cli", "__main__"},
@@ -246,6 +247,7 @@ LATE = {
     ("relax.words.explanation", "relax.words.drawing"),  # matplotlib
     ("relax.words.explanation", "relax.plotting.drawing"),
     ("relax.words.similar", "relax.words.drawing"),
+    ("relax.links.explanation", "relax.links.drawing"),  # matplotlib
     ("relax.words.similar", "relax.plotting.drawing"),
     ("relax.io.medical", "relax.io.tiles"),  # numpy and Pillow, for which a wrong path need not wait
     ("relax.io.sources", "relax.io.tiles"),

@@ -18,6 +18,7 @@ from relax.cli.options import (
     IMAGE_HELP,
     LAYER,
     OUT_PANEL,
+    QUESTION_PANEL,
     SIMILARITY,
     Debug,
     EncoderSpec,
@@ -42,15 +43,44 @@ relax pair scan1.png scan2.png --encoder timm:vit_small_patch14_dinov2.lvd142m -
 
 relax pair scan1.png scan2.png --report pair.html
     a page as well: every map in the viewer, and what carries the similarity; `relax report` makes it later, too
+
+relax pair cat.png dog.png --links --report links.html
+    which part of the cat is close to which part of the dog; on the page a part of either lights up its partners
+
+relax pair cat.png "text:a photo of a cat" --links --encoder open_clip:ViT-B-32:laion2b_s34b_b79k
+    which part of the picture is close to which word, through an encoder with a text tower
 """
 
 
 @takes(SIMILARITY, LAYER, HIDING, ESTIMATION, EXECUTION)
 def pair(
     a: Annotated[str, typer.Argument(metavar="A", help=IMAGE_HELP)],
-    b: Annotated[str, typer.Argument(metavar="B", help="The image to compare it with.")],
+    b: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", help="The image to compare it with; with --links also a text, 'text:a photo of a cat'."
+        ),
+    ],
     options: dict[str, Any],
     encoder: EncoderSpec = "default",
+    links: Annotated[
+        bool,
+        typer.Option(
+            "--links",
+            help="Instead of the maps, which part of A is close to which part of B: cells of a grid that stands still, "
+            "--cells along each side.",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = False,
+    text_encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="With --links and a text: what embeds it into the space of the encoder's pictures.",
+            show_default="the encoder's own text tower",
+            rich_help_panel=QUESTION_PANEL,
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a page as well: an HTML file.", rich_help_panel=OUT_PANEL),
@@ -62,8 +92,14 @@ def pair(
     """Show what in each of two images brings it closer to the other, and what of that goes beyond its own content.
 
     Writes A-B-pair.png (the figure), A-B-pair.json (similarity, settings) and for each image the maps for the other,
-    for itself and beyond: A-B-pair-a-to-other.npz, ...
+    for itself and beyond: A-B-pair-a-to-other.npz, ... With --links instead A-B-links.npz and its figure.
     """
+    if links:
+        from relax.cli.links import links as linked
+
+        return linked(a, b, options, encoder, text_encoder, report, out, quiet=quiet, debug=debug)
+    if text_encoder is not None:
+        raise UsageError("--text-encoder is for --links: give both, or neither")
     check_there(a, b)
     from relax.cli.prepare import prepared
     from relax.probing import probe_image

@@ -38,6 +38,7 @@ FUNCTIONS = {
     relax.compare_methods: keywords.CompareKeywords,
     relax.compare_encoders: keywords.CompareKeywords,
     relax.explain_pair: keywords.PairKeywords,
+    relax.explain_links: keywords.LinksKeywords,
     relax.evaluate: keywords.EvaluateKeywords,
     relax.assess: keywords.ExplainKeywords,
     relax.strangers: keywords.MaskingKeywords,
