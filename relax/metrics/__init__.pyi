@@ -46,8 +46,11 @@ from .separation import auroc_interval as auroc_interval
 from .stand_in import bias_detection as bias_detection
 from .stand_in import completeness as completeness
 from .stand_in import proxy_similarity as proxy_similarity
+from .sufficiency import enough as enough
+from .sufficiency import needed as needed
 from .summary import Mean as Mean
 from .summary import bootstrap_interval as bootstrap_interval
+from .summary import clopper_pearson as clopper_pearson
 from .summary import summarise as summarise
 from .trial import Trial as Trial
 from .truth import Truth as Truth

@@ -11,7 +11,17 @@ from functools import partial
 import numpy as np
 
 from encoders.errors import did_you_mean
-from relax.metrics import calibration, complexity, faithfulness, imputation, localisation, robustness, sanity, stand_in
+from relax.metrics import (
+    calibration,
+    complexity,
+    faithfulness,
+    imputation,
+    localisation,
+    robustness,
+    sanity,
+    stand_in,
+    sufficiency,
+)
 from relax.metrics.faithfulness import Curve
 from relax.metrics.maps import Map, Mask
 from relax.metrics.metric import Case, Family, Metric, Needs, required
@@ -81,6 +91,7 @@ _REGIONS = "Samek et al., TNNLS 2017"
 _GAMES = "Zhang et al., IJCV 2018"
 _CLEVR = "Arras, Osman & Samek, Information Fusion 2022"
 _BHATT, _NGUYEN = "Bhatt et al., IJCAI 2020", "Nguyen & Martínez, arXiv 2007.07584"
+_CARTER, _DABKOWSKI = "Carter et al., AISTATS 2019", "Dabkowski & Gal, NeurIPS 2017"
 _ROAD = "Rong et al., ICML 2022"
 _COCOA, _YEH = "Lin et al., ICLR 2023", "Yeh et al., NeurIPS 2019"
 
@@ -168,6 +179,26 @@ _ALL = (
     ),
     Metric(
         "road", "faithfulness", "higher", "trial", _ROAD, _of_trial(imputation.road), passes=2 * len(imputation.SHARES)
+    ),
+    Metric(
+        "enough",
+        "faithfulness",
+        "lower",
+        "trial",
+        f"{_CARTER}: share of 8 x 8 cells that keeps 0.8 of the score",
+        _of_trial(sufficiency.enough),
+        passes=sufficiency.PASSES,
+        by_default=False,
+    ),
+    Metric(
+        "needed",
+        "faithfulness",
+        "lower",
+        "trial",
+        f"{_DABKOWSKI}: share of 8 x 8 cells whose removal loses 0.8 of the score",
+        _of_trial(sufficiency.needed),
+        passes=sufficiency.PASSES,
+        by_default=False,
     ),
     Metric(
         "faithfulness-correlation",

@@ -107,7 +107,8 @@ class Metric:
         function: From a `Case` to the value, NaN where it has none, or to the curve whose area is the value.
         passes: Encoder passes of one map, without the one for the picture itself.
         explanations: How often the method explains again.
-        by_default: Whether an evaluation that names no metric takes it; False where it fits some maps only.
+        by_default: Whether an evaluation that names no metric takes it; False where it fits some maps only, or
+            another of its family says nearly the same.
     """
 
     name: str

@@ -23,6 +23,19 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def clopper_pearson(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a chance after `count` of `total` trials; at least as sure as it says, whatever the chance.
+
+    Source: Clopper & Pearson, Biometrika 1934.
+    """
+    from scipy.stats import beta  # a second, which tables of metrics need not wait
+
+    tail = (1 - confidence) / 2
+    low = 0.0 if count == 0 else float(beta.ppf(tail, count, total - count + 1))
+    high = 1.0 if count == total else float(beta.ppf(1 - tail, count + 1, total - count))
+    return low, high
+
+
 def bootstrap_interval(
     values: Sequence[float] | Values, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
