@@ -8,6 +8,11 @@ from .bulk.store import load_maps as load_maps
 from .concepts.dissecting import dissect as dissect
 from .concepts.finding import find_concepts as find_concepts
 from .concepts.testing import tcav as tcav
+from .enough.calibrating import promise_sets as promise_sets
+from .enough.finding import SetsInterrupted as SetsInterrupted
+from .enough.finding import smallest_sets as smallest_sets
+from .enough.promise import Promise as Promise
+from .enough.result import SmallestSets as SmallestSets
 from .estimators.budget import hoeffding_masks as hoeffding_masks
 from .explainer import explain as explain
 from .explainer import explaining as explaining

@@ -110,6 +110,21 @@ class ExplainKeywords(EvaluateKeywords, WithinKeywords, total=False):
     method: str
 
 
+class PromiseKeywords(ExecutionKeywords, total=False):
+    """Keywords of cells that are shown or hidden whole, and of the map that they are ranked by."""
+
+    regions: str
+    cells: int
+    seed: int
+    masks: int
+
+
+class CellKeywords(PromiseKeywords, total=False):
+    """`PromiseKeywords` with the measure."""
+
+    similarity: str
+
+
 class AuditKeywords(ExecutionKeywords, total=False):
     """Keywords of an audit."""
 

@@ -33,6 +33,8 @@ from relax.cli.console import (
     escape_what_cannot_be_printed,
     warnings_in_one_line,
 )
+from relax.cli.enough import EXAMPLES as ENOUGH_EXAMPLES
+from relax.cli.enough import enough
 from relax.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from relax.cli.evaluate import evaluate, metrics
 from relax.cli.explain import EXAMPLES as EXPLAIN_EXAMPLES
@@ -48,6 +50,7 @@ from relax.cli.layers import EXAMPLES as LAYERS_EXAMPLES
 from relax.cli.layers import layers
 from relax.cli.pair import EXAMPLES as PAIR_EXAMPLES
 from relax.cli.pair import pair
+from relax.cli.promise import promise_app
 from relax.cli.report import EXAMPLES as REPORT_EXAMPLES
 from relax.cli.report import report
 from relax.cli.serve import EXAMPLES as SERVE_EXAMPLES
@@ -80,6 +83,8 @@ app.command(epilog=INDEX_EXAMPLES)(index)
 app.command(epilog=SEARCH_EXAMPLES)(search)
 app.add_typer(influence_app, name="influence")
 app.command(epilog=PAIR_EXAMPLES)(pair)
+app.command(epilog=ENOUGH_EXAMPLES)(enough)
+app.add_typer(promise_app, name="promise")
 app.command(epilog=INSIDE_EXAMPLES)(inside)
 app.command(epilog=AUDIT_EXAMPLES)(audit)
 app.command(epilog=EVALUATE_EXAMPLES)(evaluate)

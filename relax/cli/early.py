@@ -29,6 +29,7 @@ FOLDERS = {  # parameters of commands that name pictures, a folder, an archive o
     "folder": "DIR",
     "images": "DIR",
     "pictures": "PICTURES",
+    "backgrounds": "--backgrounds",
     "concept": "--concept",
     "corpus": "--corpus",
     "embedding_of": "--embedding-of",
