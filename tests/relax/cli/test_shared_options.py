@@ -36,6 +36,7 @@ ARGUMENTS = {
     "explain": ["explain", "cat.png"],
     "compare": ["compare", "cat.png"],
     "pair": ["pair", "cat.png", "dog.png"],
+    "enough": ["enough", "cat.png"],
     "evaluate": ["evaluate", "cat.png"],
     "volume": ["volume", "brain.nii"],
     "export": ["export", "cat.npz", "--source", "cat.dcm", "--out", "map.dcm"],
