@@ -68,6 +68,22 @@ class Windowing:
 
 
 @dataclass(frozen=True)
+class Linked:
+    """What a second space adds: the first two planes of a collection stand side by side, and each shows what is chosen
+    in the other.
+
+    Attributes:
+        neighbours: (N, k) the nearest pictures in the second space, closest first.
+        similarities: (N, k) a number of each, as those of the collection are.
+        number: What that number is; also of those of the collection.
+    """
+
+    neighbours: NDArray[np.int64]
+    similarities: NDArray[np.floating]
+    number: str
+
+
+@dataclass(frozen=True)
 class Collection:
     """N pictures.
 
@@ -78,6 +94,7 @@ class Collection:
         colour_by: The column that colours the map at first.
         neighbours: (N, k) the nearest pictures in the space itself, closest first; None if unknown.
         similarities: (N, k) how close they are, higher = closer.
+        linked: The second space, if the first two planes are of two spaces; None if all are of one.
         explained: The picture of each exhibit of the report.
         captions: What stands under the card of each picture; none without any.
         order: What the order of the pictures is.
@@ -97,6 +114,7 @@ class Collection:
     colour_by: str = ""
     neighbours: NDArray[np.int64] | None = None
     similarities: NDArray[np.floating] | None = None
+    linked: Linked | None = None
     explained: Sequence[int] = ()
     captions: Sequence[str] = ()
     order: str = "name"
@@ -114,6 +132,10 @@ class Collection:
             lengths["captions"] = len(self.captions)
         if self.neighbours is not None:
             lengths["neighbours"] = len(self.neighbours)
+        if self.linked is not None:
+            lengths["linked neighbours"] = len(self.linked.neighbours)
+            if len(self.planes) < 2 or self.neighbours is None:
+                raise ValueError("linked needs two planes, one of each space, and the neighbours in the first")
         for name, length in lengths.items():
             if length != len(self.names):
                 raise ValueError(f"{name} must have one row for each of the {len(self.names)} pictures; got {length}")

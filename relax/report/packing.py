@@ -26,19 +26,19 @@ MAX_GROUPS = 5000  # names of groups in a column; the rarer ones count as unknow
 
 def packed_collection(collection: Collection) -> dict[str, Any]:
     """Everything but the thumbnails, which are drawn one by one."""
-    neighbours = None
+    neighbours, linked = None, None
     if collection.neighbours is not None and collection.similarities is not None:
-        neighbours = {
-            "each": collection.neighbours.shape[1],
-            "pictures": compressed(collection.neighbours.astype(np.uint32)),
-            "similarities": compressed(collection.similarities.astype(np.float32)),
-        }
+        neighbours = _neighbours(collection.neighbours, collection.similarities)
+    if collection.linked is not None:
+        second = collection.linked
+        linked = _neighbours(second.neighbours, second.similarities) | {"number": plain(second.number)}
     return {
         "names": _text([plain(name) for name in collection.names]),
         "columns": [_column(column) for column in collection.columns],
         "planes": [_plane(plane) for plane in collection.planes],
         "colour_by": plain(collection.colour_by),
         "neighbours": neighbours,
+        "linked": linked,
         "explained": list(map(int, collection.explained)),
         "captions": _text([plain(caption) for caption in collection.captions]) if collection.captions else None,
         "order": plain(collection.order),
@@ -46,6 +46,14 @@ def packed_collection(collection: Collection) -> dict[str, Any]:
         "profile": [plain(name) for name in collection.profile],
         "alike": collection.alike,
         "window": None if collection.window is None else asdict(collection.window),
+    }
+
+
+def _neighbours(pictures: NDArray[np.int64], similarities: NDArray[np.floating]) -> dict[str, Any]:
+    return {
+        "each": pictures.shape[1],
+        "pictures": compressed(pictures.astype(np.uint32)),
+        "similarities": compressed(similarities.astype(np.float32)),
     }
 
 

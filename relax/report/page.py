@@ -24,7 +24,7 @@ from relax.report.text import escaped
 STYLES = ("page.css", "viewer.css", "stack.css", "gallery.css", "space.css", "print.css")
 SCRIPTS = (
     *("page.js", "pictures.js", "maps.js", "viewer.js", "stack.js", "window.js", "gallery.js"),
-    *("dots.js", "view.js", "legend.js", "space.js", "start.js"),  # the map of the space
+    *("dots.js", "view.js", "legend.js", "pane.js", "space.js", "start.js"),  # the map of the space
 )
 
 

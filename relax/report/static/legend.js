@@ -13,11 +13,11 @@ function makeLegend(pictures, view, gallery) {
     radio.addEventListener("change", () => lay(at));
     return element("label", radio, element("span", name));
   }));
-  $("plane-choice").hidden = pictures.planes.length < 2;
+  $("plane-choice").hidden = pictures.planes.length < 2 || Boolean(pictures.linked);
 
   function lay(at) {
     const {known, name} = pictures.planes[at];
-    $("space-partial").hidden = known === pictures.count;
+    $("space-partial").hidden = known === pictures.count || Boolean(pictures.linked);
     $("space-partial").textContent = `${name} shows ${known.toLocaleString("en")} of the ${pictures.count.toLocaleString("en")} pictures.`;
     view.plane(at);
     gallery.refresh();
@@ -85,9 +85,9 @@ function makeLegend(pictures, view, gallery) {
   return {mark};
 }
 
-/** The card of a picture: thumbnail, name, columns, and the nearest pictures in the space itself. */
-function makeCard(pictures, field, open) {
-  const card = $("card");
+/** The card of a picture: thumbnail, name, columns, and the nearest pictures in the space itself, under a title. */
+function makeCard(pictures, field, nearest, title, open) {
+  const card = field.querySelector(".card");
   let shown = -1;
 
   /** Show it beside a place, on the side where fewer of the lines lead. */
@@ -98,13 +98,14 @@ function makeCard(pictures, field, open) {
     face.append(pictures.draw(picture), element("bdi", pictures.names[picture]));
     const lines = pictures.columns.slice(0, 5).map((column) => `${column.name} ${column.text(picture)}`).filter((line) => line !== first);
     const words = [first, ...lines].filter(Boolean).map((line) => element("li", line));
-    const near = pictures.nearest(picture).slice(0, 6).map(({picture: other, similarity}) => {
+    const near = nearest(picture).slice(0, 6).map(({picture: other, similarity}) => {
       const link = button("", () => open(other));
-      link.append(pictures.draw(other), element("span", short(similarity)));
-      link.title = link.ariaLabel = `${pictures.names[other]}, ${short(similarity)}`;
+      const shown = pictures.linked ? brief(similarity) : short(similarity);
+      link.append(pictures.draw(other), element("span", shown));
+      link.title = link.ariaLabel = `${pictures.names[other]}, ${shown}`;
       return element("li", link);
     });
-    const row = near.length ? [element("h4", "Nearest in the space itself"), Object.assign(element("ul", ...near), {className: "near"})] : [];
+    const row = near.length ? [element("h4", title), Object.assign(element("ul", ...near), {className: "near"})] : [];
     card.replaceChildren(face, Object.assign(element("ul", ...words), {className: "words"}), ...row);
     card.hidden = false;
     const {clientWidth: width, clientHeight: height} = field, gap = 18;

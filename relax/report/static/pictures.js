@@ -32,6 +32,7 @@ async function readPictures() {
     planes: await Promise.all(data.planes.map(readPlane)),
     colourBy: data.colour_by,
     nearest: await readNeighbours(data.neighbours),
+    linked: data.linked ? {nearest: await readNeighbours(data.linked), number: data.linked.number} : null,
     exhibit,
     explained: data.explained,
     captions: data.captions ? await textOf(data.captions) : [],

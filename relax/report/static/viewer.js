@@ -64,7 +64,8 @@ function makeViewer(pictures, order) {
 
   function describeNeighbours() {
     const own = current.data?.neighbours ?? [];
-    const items = own.length ? own.map(neighbourOfExhibit) : pictures.nearest(current.picture).slice(0, 6).map(neighbourOfCollection);
+    const near = pictures.linked ? [] : pictures.nearest(current.picture);  // of two spaces, the maps show them
+    const items = own.length ? own.map(neighbourOfExhibit) : near.slice(0, 6).map(neighbourOfCollection);
     $("neighbours").hidden = !items.length;
     $("neighbours").lastElementChild.replaceChildren(...items);
   }

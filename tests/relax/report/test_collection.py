@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from relax.report import Collection, Column, Exhibit, Plane, Report, plain_report, write_report
+from relax.report.collection import Linked
 from relax.report.packing import MAX_GROUPS, compressed, packed_collection
 from relax.report.sheets import BUDGET, BYTES, Sheets, side_for
 from tests.relax.report.test_report import HOSTILE, Page, explanation
@@ -171,3 +172,24 @@ def test_progress_counts_explained_pictures_and_thumbnails(tmp_path):
     )
 
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_a_second_space_is_packed_with_its_own_neighbours_and_what_their_number_is():
+    planes = tuple(Plane(name, np.zeros((3, 2))) for name in ("A", "B"))
+    first, second = np.array([[1], [2], [0]]), np.array([[2], [0], [1]])
+    ranks = np.array([[4.0], [5.0], [6.0]])
+    linked = Linked(second, ranks, "rank")
+
+    packed = packed_collection(Collection([*"abc"], planes=planes, neighbours=first, similarities=ranks, linked=linked))
+
+    assert packed["linked"]["number"] == "rank"
+    assert numbers(packed["linked"]["pictures"]).tolist() == [2, 0, 1]
+    assert numbers(packed["neighbours"]["pictures"]).tolist() == [1, 2, 0]
+    assert packed_collection(Collection([*"abc"]))["linked"] is None
+
+
+def test_a_second_space_needs_two_planes():
+    ranks = np.zeros((3, 1))
+
+    with pytest.raises(ValueError, match="linked needs two planes, one of each space, and the neighbours in the first"):
+        Collection([*"abc"], linked=Linked(ranks.astype(int), ranks, "rank"))
