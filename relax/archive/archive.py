@@ -171,13 +171,18 @@ class Archive:
         if isinstance(query, np.ndarray | Tensor) and query.ndim == 1:
             vector: Vectors = np.asarray(query.cpu() if isinstance(query, Tensor) else query).astype(np.float32)
             return vector
+        encoder = self.network()
+        embedding: Vectors = encoder(read_image(query, channels=encoder.channels))[0].cpu().numpy()
+        return embedding
+
+    def network(self) -> Encoder:
+        """The archive's encoder, loaded once; errors as for `search`."""
         if self.encoder is None:
             record = self.record["encoder"]
             encoder = load_encoder(record["name"], pooling=record["pooling"], view=record.get("view", "auto"))
             check_same_encoder(record, encoder, self.folder)
             self.encoder = encoder
-        embedding: Vectors = self.encoder(read_image(query, channels=self.encoder.channels))[0].cpu().numpy()
-        return embedding
+        return self.encoder
 
 
 def make_archive(

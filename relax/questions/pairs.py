@@ -175,7 +175,7 @@ def _towards(probe: Probe, other: Probe, similarity: str) -> Towards:
     name = other.scene.name
     reference = other.image_embedding.to(probe.embeddings.device)
     to_other, to_itself = measure(probe.embeddings, reference), measure(probe.embeddings, probe.image_embedding)
-    offset, slope, correlation = _line(to_itself, to_other)
+    offset, slope, correlation = line_over(to_itself, to_other)
     return Towards(
         to_other=probe.answer(to_other, {"similarity": similarity, "reference": name}),
         to_itself=probe.answer(to_itself, {"similarity": similarity, "reference": "itself"}),
@@ -190,8 +190,8 @@ def _towards(probe: Probe, other: Probe, similarity: str) -> Towards:
     )
 
 
-def _line(x: Tensor, y: Tensor) -> tuple[float, float, float]:
-    """Offset and slope of the least-squares line of y over x, and their correlation; slope 0 for a constant x."""
+def line_over(x: Tensor, y: Tensor) -> tuple[float, float, float]:
+    """Offset and slope of the least-squares line of y (N,) over x, and their correlation; slope 0 for a constant x."""
     from_x, from_y = x - x.mean(), y - y.mean()
     xx, yy, xy = float(from_x @ from_x), float(from_y @ from_y), float(from_x @ from_y)
     slope = xy / xx if xx > 0 else 0.0
