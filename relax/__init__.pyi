@@ -8,6 +8,8 @@ from .bulk.store import load_maps as load_maps
 from .concepts.dissecting import dissect as dissect
 from .concepts.finding import find_concepts as find_concepts
 from .concepts.testing import tcav as tcav
+from .differences.result import Differences as Differences
+from .differences.running import diff_encoders as diff_encoders
 from .enough.calibrating import promise_sets as promise_sets
 from .enough.finding import SetsInterrupted as SetsInterrupted
 from .enough.finding import smallest_sets as smallest_sets

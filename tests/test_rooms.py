@@ -92,7 +92,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"bulk"},
     {"loading"},
     {"auditing", "units", "influence", "words"},
-    {"links"},
+    {"links", "differences"},
     {"concepts"},
     {"slides"},
     {"app", "cli", "__main__"},
@@ -226,6 +226,8 @@ LATE = {
     ("relax.concepts.tcav", "relax.concepts.charts"),
     ("relax.concepts.found", "relax.concepts.found_files"),
     ("relax.concepts.tcav", "relax.concepts.tcav_files"),
+    ("relax.differences.result", "relax.differences.page"),  # matplotlib
+    ("relax.differences.result", "relax.report.page"),
     ("relax.archive.hits", "relax.plotting.hits"),
     ("relax.archive.hits", "relax.report.hits"),
     ("relax.archive.hits", "relax.report.page"),
