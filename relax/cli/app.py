@@ -33,6 +33,8 @@ from relax.cli.console import (
     escape_what_cannot_be_printed,
     warnings_in_one_line,
 )
+from relax.cli.diff import EXAMPLES as DIFF_EXAMPLES
+from relax.cli.diff import diff
 from relax.cli.enough import EXAMPLES as ENOUGH_EXAMPLES
 from relax.cli.enough import enough
 from relax.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
@@ -87,6 +89,7 @@ app.command(epilog=ENOUGH_EXAMPLES)(enough)
 app.add_typer(promise_app, name="promise")
 app.command(epilog=INSIDE_EXAMPLES)(inside)
 app.command(epilog=AUDIT_EXAMPLES)(audit)
+app.command(epilog=DIFF_EXAMPLES)(diff)
 app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
 app.command()(metrics)
 app.command(epilog=REPORT_EXAMPLES)(report)

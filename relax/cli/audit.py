@@ -115,7 +115,7 @@ def audit(
     from relax.auditing.layout import METHODS
     from relax.auditing.run import audit as run
 
-    progress = _StageProgress(visible=not quiet)
+    progress = StageBar(visible=not quiet)
     try:
         with usage_errors(debug=debug, of_images=True), progress.bar:
             result = run(
@@ -152,7 +152,7 @@ def audit(
     return SOME_FAILED if result.failed else DONE
 
 
-class _StageProgress:
+class StageBar:
     """One bar over all stages; nothing is drawn if stderr is not a terminal."""
 
     def __init__(self, *, visible: bool) -> None:

@@ -44,6 +44,7 @@ FUNCTIONS = {
     relax.strangers: keywords.MaskingKeywords,
     relax.explain_volume: keywords.ExplainKeywords,
     relax.audit: keywords.AuditKeywords,
+    relax.diff_encoders: keywords.AuditKeywords,
 }
 COMMANDS = {command.name or command.callback.__name__: command.callback for command in app.registered_commands}
 
@@ -66,7 +67,7 @@ def test_the_keywords_are_those_of_the_dataclasses_with_their_types():
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 def test_a_function_shows_its_keywords_with_their_defaults(function):
-    others = {relax.assess: {"masks": 512}, relax.audit: {"masks": 512}}.get(function, {})
+    others = {"masks": 512} if function in (relax.assess, relax.audit, relax.diff_encoders) else {}
     parameters = inspect.signature(function).parameters
 
     for name in FUNCTIONS[function].__annotations__:
@@ -99,6 +100,7 @@ def test_an_option_is_the_keyword_of_its_name_and_helps_with_every_word_of_its_t
         ("evaluate", relax.evaluate),
         ("volume", relax.explain_volume),
         ("audit", relax.audit),
+        ("diff", relax.diff_encoders),
     ],
 )
 def test_a_command_takes_the_keywords_of_its_function_with_their_defaults(command, function):

@@ -50,6 +50,8 @@ CHEAP = {  # commands, with their exit codes
     "index nowhere --out archive": 2,
     "search nowhere cat.png": 2,
     "audit nowhere": 2,
+    "diff nowhere": 2,
+    "diff photos --encoders default,timmm:x": 2,
     "evaluate nowhere": 2,
     "head train nowhere --out head": 2,
     "influence mixture nowhere cat.png": 2,
