@@ -53,11 +53,11 @@ class CellMasks:
     def masks(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
         """Masks number `start` to `stop - 1`: (stop - start, 1, H, W) float32, 0 or 1."""
         table = self.shown(start, stop).to(device).view(-1, 1, self.cells, self.cells)
-        rows, columns = (self._owners(pixels).to(device) for pixels in self.image_size)
+        rows, columns = (self.places(pixels).to(device) for pixels in self.image_size)
         return table[:, :, rows[:, None], columns]
 
-    def _owners(self, pixels: int) -> Tensor:
-        """(pixels,) the row, or column, of cells that each pixel belongs to."""
+    def places(self, pixels: int) -> Tensor:
+        """(pixels,) the row, or column, of cells that each pixel of a side belongs to."""
         return (2 * torch.arange(pixels) + 1) * self.cells // (2 * pixels)
 
     def recipe(self) -> dict[str, Any]:

@@ -99,14 +99,15 @@ def box_of(linked: LinkedPicture | LinkedText, part: tuple[int, ...]) -> tuple[f
     return left + part[1] * width, top + part[0] * height, width, height
 
 
-def _shown(axes: Axes, linked: LinkedPicture | LinkedText, theme: Theme) -> None:
+def _shown(axes: Axes, linked: LinkedPicture | LinkedText, theme: Theme, *, grey: bool = False) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
     if isinstance(linked, LinkedPicture):
         height, width = linked.image.shape[:2]
-        axes.imshow(linked.image, extent=(0, width, height, 0))
+        pixels = np.repeat(linked.image.mean(2, keepdims=True), 3, 2).astype(np.uint8) if grey else linked.image
+        axes.imshow(pixels, extent=(0, width, height, 0))
         axes.set(xlim=(0, width), ylim=(height, 0))
         return
     axes.set(xlim=(0, 1), ylim=(len(linked.words), 0), facecolor=theme.paper)
@@ -116,10 +117,10 @@ def _shown(axes: Axes, linked: LinkedPicture | LinkedText, theme: Theme) -> None
 
 
 def _only(axes: Axes, linked: LinkedPicture | LinkedText, values: Any, limit: float, theme: Theme) -> None:
-    """The map over a pale picture, in cells as they are; words in their colours."""
+    """The map over a grey picture, in cells as they are; words in their colours."""
     colour = matplotlib.colormaps[SIGNED]
     scale = Normalize(-limit, limit)
-    _shown(axes, linked, theme)
+    _shown(axes, linked, theme, grey=True)
     for part in np.ndindex(*linked.shape):
         left, top, width, height = box_of(linked, part)
         face = colour(scale(values[part]))
@@ -156,7 +157,8 @@ def _bar(figure: Figure, limit: float, theme: Theme) -> None:
 def _caption(explained: LinksExplanation) -> str:
     record = explained.provenance
     lines = explained.strongest(1)
-    strongest = f"strongest link {number(lines[0].value, lines[0].standard_error)}" if lines else "no link is certain"
+    step = max(lines[0].standard_error, lines[0].value / 1000) if lines else 0.0
+    strongest = f"strongest link {number(lines[0].value, step)}" if lines else "no link is certain"
     parts = [
         f"{record['similarity']} of the whole {number(explained.similarity, 1e-3)}",
         strongest,

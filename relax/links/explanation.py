@@ -26,6 +26,7 @@ Values = NDArray[np.float64]
 Place = tuple[int, ...]
 
 CERTAIN = 2.0  # standard errors by which a link must differ from 0 to be told
+ROUNDING = 1e-9  # of the largest link, below which a link is none
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class LinksExplanation:
         if not is_whole(count, 1):
             raise ValueError(f"count must be a whole number, 1 or more; got {described(count)}")
         values, errors = self.links.ravel(), self.standard_error.ravel()
-        certain = np.flatnonzero((values > 0) & (values > CERTAIN * errors))
+        certain = np.flatnonzero((values > ROUNDING * np.abs(values).max()) & (values > CERTAIN * errors))
         order = certain[np.argsort(-values[certain], kind="stable")][:count]
         places = [tuple(map(int, np.unravel_index(number, self.links.shape))) for number in order]
         axes = len(self.a.shape)

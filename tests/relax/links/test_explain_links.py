@@ -158,8 +158,8 @@ def test_an_unknown_keyword_is_refused():
 
 
 def test_the_strongest_links_come_first_and_only_if_certain(explained):
-    links = np.array([[3.0, 1.0], [2.0, -5.0]]).reshape(1, 2, 1, 2)
-    errors = np.array([[1.6, 0.1], [0.1, 0.1]]).reshape(1, 2, 1, 2)
+    links = np.array([[3.0, 1.0, 1e-12], [2.0, -5.0, 0.0]]).reshape(1, 2, 1, 3)
+    errors = np.array([[1.6, 0.1, 0.0], [0.1, 0.1, 0.0]]).reshape(1, 2, 1, 3)
     made = LinksExplanation(**{**vars_of(explained), "links": links, "standard_error": errors})
 
     assert [(link.a, link.b, link.value) for link in made.strongest(5)] == [
