@@ -79,11 +79,12 @@ def calibrate(
         str,
         typer.Option(
             metavar="RULE",
-            help="How a map says which cells: predicted (by the similarity that its masks predict), importance (a "
-            "share of it), count (as many for each picture).",
+            help="Which cells, in the order of a map: steady (a share of its importance, the smaller the higher scores "
+            "stay whatever is shown), importance (a share of it), count (as many for each picture), predicted (as many "
+            "as a fit to its scores predicts a similarity with).",
             rich_help_panel=QUESTION_PANEL,
         ),
-    ] = "predicted",
+    ] = "steady",
     fill: Fills = None,
     held_out: Annotated[
         float,

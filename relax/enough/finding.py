@@ -20,15 +20,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders import Encoder
-from encoders.values import described, is_number, is_whole, plain
+from encoders.values import described, is_whole, plain
 from relax.enough.backgrounds import kept_before, similarities_before
-from relax.enough.cells import KINDS, Cells
+from relax.enough.cells import Cells
+from relax.enough.checks import (
+    FILLS,
+    MASKS,
+    SIMILARITY_AT_LEAST,
+    check_reached,
+    checked_fills,
+    checked_similarity,
+    fill_name,
+    settings_record,
+)
 from relax.enough.game import Game
 from relax.enough.result import CellSet, SmallestSets
 from relax.enough.search import Aim, Members, Search
 from relax.estimators.budget import Progress
 from relax.explanation import Explanation
-from relax.io.images import ImageSource, each_picture, name_of, one_by_one
+from relax.io.images import ImageSource, each_picture, one_by_one
 from relax.keywords import CellKeywords, shows
 from relax.method import image_watcher
 from relax.metrics.maps import Values
@@ -38,13 +48,8 @@ from relax.provenance import surroundings
 from relax.references import Question
 from relax.scene import EncoderSource, Scene, loaded
 from relax.settings import Fill, Request, Settings
-from relax.text import one_of
-from similarity.measures import MEASURES, PROJECTION
 
-SIMILARITY_AT_LEAST = 0.8
 PASSES = 1000
-MASKS = 256  # of the map whose ranking the search starts from
-FILLS = ("mean",)
 
 
 class SetsInterrupted(KeyboardInterrupt):
@@ -212,67 +217,3 @@ def cell_set(search: Search, scene: Scene, fills: Sequence[Fill]) -> CellSet | N
         at_least=search.at_least,
         irreducible=search.irreducible,
     )
-
-
-def checked_similarity(similarity_at_least: float, settings: Settings) -> float:
-    """The similarity that has to be kept, as a number of Python.
-
-    Raises:
-        ValueError: If it is none, beyond the limits of the measure, or a projection.
-    """
-    measure, limit = MEASURES[settings.request.similarity], plain(similarity_at_least)
-    if measure.name == PROJECTION:
-        raise ValueError("similarity must be a measure between embeddings; a projection is none")
-    low, high = measure.limits or (-np.inf, np.inf)
-    if not is_number(limit) or not low < limit < high:
-        raise ValueError(
-            f"similarity_at_least must be a {measure.unit} above {low:g} and below {high:g}; got {described(limit)}"
-        )
-    return float(limit)
-
-
-def check_reached(trial: Trial, at_least: float) -> None:
-    """Refuse a similarity that not even the whole picture has.
-
-    Raises:
-        ValueError: With what it has.
-    """
-    if not trial.image_score >= at_least:
-        raise ValueError(
-            f"similarity_at_least must be what the whole picture has, at most {trial.image_score:.4g} here; got "
-            f"{at_least:g}"
-        )
-
-
-def checked_fills(fills: Sequence[Fill]) -> tuple[Fill, ...]:
-    """The fills, each as `Hiding` takes it.
-
-    Raises:
-        ValueError: If there is none, or they are a single text.
-    """
-    if isinstance(fills, str) or not isinstance(fills, Sequence) or not fills:
-        raise ValueError(f'fills must be a list of one or more fills, such as ("mean", "blur"); got {described(fills)}')
-    if "drop" in [fill for fill in fills if isinstance(fill, str)]:
-        raise ValueError('fills must show something; "drop" withholds patches: leave it out')
-    return tuple(fills)
-
-
-def settings_record(settings: Settings, fills: Sequence[Fill], at_least: float) -> dict[str, Any]:
-    """What determines the sets beside picture and encoder, as JSON types."""
-    return {
-        "similarity_at_least": at_least,
-        "fills": [fill_name(fill) for fill in fills],
-        "regions": one_of("regions", settings.hiding.regions, KINDS),
-        "cells": settings.hiding.cells,
-        "seed": settings.hiding.seed,
-        "map_masks": settings.count,
-    }
-
-
-def fill_name(fill: Fill) -> str:
-    """A fill in words."""
-    if isinstance(fill, str | int | float):
-        return str(fill)
-    if isinstance(fill, list | tuple):
-        return ",".join(f"{value:g}" for value in fill)
-    return name_of(fill)

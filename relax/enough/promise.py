@@ -25,7 +25,7 @@ from encoders import Encoder
 from encoders.identity import differences, identity
 from relax.enough.cells import Cells
 from relax.enough.game import Game
-from relax.enough.rules import RULES, Ranked, size_at
+from relax.enough.rules import RULES, Ranked, sizes_at
 from relax.files import written_aside
 from relax.io.images import ImageSource
 from relax.plotting.drawing import file_of
@@ -153,7 +153,7 @@ class Promise:
         scene, cells = scene_of(image, network, settings, self.settings["fills"][0])
         ranked = Ranked.of(scene, cells, settings)
         members = np.zeros(cells.count, bool)
-        members[ranked.order[: size_at(RULES[self.rule].levels(ranked), self.level)]] = True
+        members[ranked.order[: int(sizes_at(RULES[self.rule].levels(ranked), self.level))]] = True
         similarities = None
         if check:
             game = Game.of(scene, cells, Question.of("cosine", None, None, network), settings.hiding, self._fills)

@@ -14,7 +14,6 @@ with confidence   Learn then Test (Angelopoulos, Bates, Candès, Jordan & Lei, A
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,17 +46,22 @@ def level_in_expectation(needed: NDArray[np.float64], risk: float) -> float:
     return float(np.sort(needed)[len(needed) - 1 - lost])
 
 
+def levels_tried(ends: tuple[float, float]) -> NDArray[np.float64]:
+    """(L,) the levels that are tested, from the highest down, whatever the pictures are."""
+    return np.linspace(ends[1], ends[0], LEVELS)
+
+
 def level_with_confidence(
-    lost_at: Callable[[float], int], count: int, risk: float, confidence: float, ends: tuple[float, float]
+    lost: NDArray[np.int64], levels: NDArray[np.float64], count: int, risk: float, confidence: float
 ) -> float:
-    """The lowest level by Learn then Test, fixed sequence: infinite (all cells) where only that is rejected.
+    """The lowest level by Learn then Test, fixed sequence: infinite (all cells) where none is rejected.
 
     Args:
-        lost_at: How many of the calibration pictures are lost at a level.
+        lost: (L,) how many of the calibration pictures are lost at each of the levels.
+        levels: (L,) from the highest down, chosen before the pictures were seen.
         count: Of calibration pictures.
         risk: Largest share of pictures lost, in (0, 1).
         confidence: That the share is no larger, in (0, 1).
-        ends: Lowest and highest level that is tested.
 
     Raises:
         ValueError: If there are too few pictures.
@@ -65,12 +69,9 @@ def level_with_confidence(
     from scipy.stats import binom
 
     check_count(count, risk, confidence)
-    reached = math.inf
-    for level in np.linspace(ends[1], ends[0], LEVELS):
-        if binom.cdf(lost_at(float(level)), count, risk) > 1 - confidence:
-            break
-        reached = float(level)
-    return reached
+    failed = np.flatnonzero(binom.cdf(lost, count, risk) > 1 - confidence)
+    rejected = len(levels) if not failed.size else int(failed[0])
+    return float(levels[rejected - 1]) if rejected else math.inf
 
 
 def check_count(count: int, risk: float, confidence: float | None) -> None:

@@ -20,6 +20,7 @@ from relax.scene import Scene
 from relax.settings import Settings
 
 RIDGE = 1e-2  # of the additive prediction, in masks
+LEAST = 0.01  # of the score that is predicted with nothing shown, so that levels never fall
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ class Rule:
     ends: tuple[float, float]
 
 
-def _predicted(ranked: Ranked) -> Values:
-    levels: Values = np.maximum.accumulate(ranked.predicted)
+def _steady(ranked: Ranked) -> Values:
+    levels: Values = _importance(ranked) * max(float(ranked.predicted[0]), LEAST)
     return levels
 
 
-def _share(ranked: Ranked) -> Values:
+def _importance(ranked: Ranked) -> Values:
     worth = ranked.importance - ranked.importance.min()
     total = worth.sum()
     if not total > 0:
@@ -85,20 +86,31 @@ def _count(ranked: Ranked) -> Values:
     return np.linspace(0.0, 1.0, len(ranked.order) + 1)
 
 
+def _predicted(ranked: Ranked) -> Values:
+    levels: Values = np.maximum.accumulate(ranked.predicted)
+    return levels
+
+
 RULES = {
     rule.name: rule
     for rule in (
-        Rule("predicted", "cells until the similarity that the map's masks predict is above it", _predicted, (-1, 2)),
-        Rule("importance", "cells until their share of the importance above the lowest is above it", _share, (0, 1)),
-        Rule("count", "cells until their share of all cells is above it", _count, (0, 1)),
+        Rule(
+            "steady",
+            "a share of the importance, the smaller the higher scores stay whatever is shown (the score that an "
+            "additive fit to the map's masks predicts with nothing shown)",
+            _steady,
+            (0, 1),
+        ),
+        Rule("importance", "a share of the importance above the lowest", _importance, (0, 1)),
+        Rule("count", "as many cells for each picture", _count, (0, 1)),
+        Rule("predicted", "as many as that fit predicts a similarity with", _predicted, (-1, 2)),
     )
 }
 
 
-def size_at(levels: Values, level: float) -> int:
-    """How many cells the rule takes at a level: the first number whose level is above it, or all."""
-    above = np.flatnonzero(levels > level)
-    return int(above[0]) if above.size else len(levels) - 1
+def sizes_at(levels: Values, level: float | Values) -> NDArray[np.int64]:
+    """How many cells the rule takes at each level: the first number whose level is above it, or all."""
+    return np.minimum(np.searchsorted(levels, level, side="right"), len(levels) - 1)
 
 
 def level_needed(levels: Values, scores: Values, at_least: float) -> float:

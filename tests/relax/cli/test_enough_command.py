@@ -110,7 +110,7 @@ def test_a_promise_is_calibrated_and_applied(photos, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--share", "0.95"], "19 or more; got 10"),
-        (["--rule", "guess"], "--rule must be one of predicted, importance, count; got 'guess'"),
+        (["--rule", "guess"], "--rule must be one of steady, importance, count, predicted; got 'guess'"),
         (["--fill", "blurr"], "--fill must be mean, blur"),
     ],
 )

@@ -8,8 +8,9 @@ import torch
 
 import relax
 from encoders import load
-from relax.enough.calibrating import Trail, over_splits, promised
+from relax.enough.calibrating import promised
 from relax.enough.rules import RULES
+from relax.enough.trails import Trail, over_splits
 from relax.keywords import PromiseKeywords
 from relax.settings import Settings
 from tests.relax.enough.planted import SIZE, Tangle
@@ -41,6 +42,7 @@ def trails_of(count, seed):
         scores = np.where(np.arange(21) >= needed, 1.0, 0.0)
         predicted = np.maximum.accumulate(np.linspace(0, 1, 21) * 10 / needed + 0.05 * random.normal(size=21))
         levels = {"predicted": predicted, "count": np.linspace(0, 1, 21), "importance": np.linspace(0, 1, 21)}
+        levels["steady"] = np.linspace(0, 1, 21) / needed
         trails.append(Trail(str(number), scores, levels, random.normal(size=4)))
     return trails
 
@@ -63,6 +65,7 @@ def test_a_rule_that_knows_the_picture_takes_fewer_cells_for_the_same_promise():
     }
 
     assert sizes["predicted"] < 0.8 * sizes["count"]
+    assert sizes["steady"] < 0.8 * sizes["count"]
 
 
 def test_a_promise_says_what_it_was_calibrated_and_checked_on(made):
@@ -137,7 +140,7 @@ def test_another_encoder_is_refused(made):
         ({"share": 1.0}, "share is the share of pictures"),
         ({"confidence": 1.0}, r"confidence must be in \(0, 1\)"),
         ({"held_out": 1.0}, "held_out must be a share of the pictures"),
-        ({"rule": "predict"}, "rule must be one of predicted, importance, count; got 'predict': did you mean"),
+        ({"rule": "predict"}, "rule must be one of steady, importance, count, predicted; got 'predict': did you mean"),
         ({"similarity_at_least": 1.5}, "similarity_at_least must be a cosine"),
         ({"fills": (np.zeros((3, 3)),)}, "fills of a promise must be words or grey values"),
     ],

@@ -8,7 +8,7 @@ import torch
 
 from relax.enough.search import Aim, Search
 from relax.metrics.sufficiency import shortest_prefix
-from tests.relax.enough.planted import Tangle, all_sets, game_of, looks_at
+from tests.relax.enough.planted import Tangle, all_sets, game_of, looks_at, picture
 
 LIMIT = 0.8
 
@@ -99,7 +99,8 @@ def test_a_set_holds_under_all_fills_or_not_at_all():
     def brightness(pixels):
         return torch.stack([pixels.mean((1, 2, 3)), (1 - pixels).mean((1, 2, 3))], 1)
 
-    both, black = game_of(brightness, fills=(0.0, 1.0)), game_of(brightness, fills=(0.0,))
+    dark = picture() / 4
+    both, black = game_of(brightness, fills=(0.0, 1.0), image=dark), game_of(brightness, fills=(0.0,), image=dark)
     sets = all_sets(9)
 
     scores = both.scores(sets)
@@ -107,6 +108,7 @@ def test_a_set_holds_under_all_fills_or_not_at_all():
     aims = {shown: Aim(both, 0.9, shown).holds(sets) for shown in (True, False)}
     np.testing.assert_array_equal(aims[True], (scores >= 0.9).all(1))
     np.testing.assert_array_equal(aims[False], (scores < 0.9).all(1)[::-1])  # the complement of each set
+    assert ((scores >= 0.9).any(1) != (scores >= 0.9).all(1)).any()  # the fills disagree somewhere
     assert both.passes == 2 * 512
 
 
