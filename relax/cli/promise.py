@@ -164,7 +164,8 @@ def apply_promise(
     with usage_errors(debug=debug):
         check_out(out)
         kept = Promise.load(promise)
-        network = load_encoder(kept.encoder["name"], device, kept.encoder.get("pooling", "auto"))
+        pooling, view = (kept.encoder.get(name, "auto") for name in ("pooling", "view"))
+        network = load_encoder(kept.encoder["name"], device, pooling, view=view)
         kept.check_encoder(network)
         pictures, passed_over = named_pictures(images)
     endings = [f"-promise.{format}", "-promise.npz", "-promise.json"]

@@ -11,6 +11,7 @@ import numpy as np
 from encoders import Encoder
 from encoders.identity import identity
 from encoders.values import described, is_number, plain
+from masking import FILLS as FILL_WORDS
 from relax.enough.checks import FILLS, MASKS, SIMILARITY_AT_LEAST, checked_fills, checked_similarity, fill_name
 from relax.enough.promise import Promise
 from relax.enough.risk import check_count
@@ -80,7 +81,7 @@ def promise_sets(
     if not (is_number(plain(held_out)) and 0 <= held_out < 1):
         raise ValueError(f"held_out must be a share of the pictures, in [0, 1); got {described(held_out)}")
     fills = checked_fills(fills)
-    if not all(isinstance(fill, str | int | float) for fill in fills):
+    if not all(isinstance(fill, int | float) or (isinstance(fill, str) and fill in FILL_WORDS) for fill in fills):
         raise ValueError("fills of a promise must be words or grey values, which its file can hold")
     listed = each_picture(pictures)
     order = np.random.default_rng((STREAM, settings.hiding.seed)).permutation(len(listed))

@@ -146,7 +146,7 @@ class Promise:
         """
         settings = Settings.of(
             {name: self.settings[name] for name in ("regions", "cells", "seed", "masks")}
-            | {"device": device, "pooling": self.encoder.get("pooling", "auto")}
+            | {"device": device, **{name: self.encoder.get(name, "auto") for name in ("pooling", "view")}}
         )
         network = loaded(self.encoder["name"] if encoder is None else encoder, settings.execution)
         self.check_encoder(network)

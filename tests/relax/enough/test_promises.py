@@ -107,6 +107,17 @@ def test_a_promise_is_saved_and_read_again(made, encoder, tmp_path):
     np.testing.assert_array_equal(again.sets_of(picture, encoder).members, made.sets_of(picture, encoder).members)
 
 
+def test_the_encoder_is_loaded_as_it_was_by_its_name_pooling_and_view(tmp_path):
+    encoder = relax.load_encoder("default", "cpu", view="pad")
+    made = promised(trails_of(30, 0), 20, encoder, SETTINGS, ("mean",), 0.5, 0.1, None, "count")
+
+    promised_set = made.sets_of(torch.rand(3, 40, 60, generator=torch.Generator().manual_seed(0)), device="cpu")
+
+    assert 0 < promised_set.share <= 1
+    with pytest.raises(ValueError, match="which differs in preprocess"):
+        made.check_encoder(relax.load_encoder("default", "cpu"))
+
+
 def test_an_infinite_level_is_saved_too_and_says_that_it_says_nothing(encoder, tmp_path):
     made = promised(trails_of(50, 0), 45, encoder, SETTINGS, (0.0,), 2.0, 0.05, 0.9, "count")
 
@@ -143,6 +154,7 @@ def test_another_encoder_is_refused(made):
         ({"rule": "predict"}, "rule must be one of steady, importance, count, predicted; got 'predict': did you mean"),
         ({"similarity_at_least": 1.5}, "similarity_at_least must be a cosine"),
         ({"fills": (np.zeros((3, 3)),)}, "fills of a promise must be words or grey values"),
+        ({"fills": ("mean", "sky.png")}, "fills of a promise must be words or grey values"),
     ],
 )
 def test_what_cannot_be_promised_is_refused_before_a_picture_is_explained(encoder, keywords, message):
