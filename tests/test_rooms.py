@@ -250,6 +250,7 @@ LATE = {
     ("relax.words.explanation", "relax.plotting.drawing"),
     ("relax.words.similar", "relax.words.drawing"),
     ("relax.links.explanation", "relax.links.drawing"),  # matplotlib
+    ("relax.links.explanation", "relax.links.page"),
     ("relax.words.similar", "relax.plotting.drawing"),
     ("relax.io.medical", "relax.io.tiles"),  # numpy and Pillow, for which a wrong path need not wait
     ("relax.io.sources", "relax.io.tiles"),

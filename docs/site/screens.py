@@ -28,6 +28,9 @@ SEED = 0
 COMMANDS = {
     "search.html": "search {0}/archive {0}/crops/coffee-0.jpg -k 23 --sheet {0}/search.html",
     "pair.html": "pair {0}/crops/cat-0.jpg {0}/crops/cat-3.jpg --masks 512 --out {0}/pair --report {0}/pair.html",
+    "links.html": (
+        "pair {0}/crops/cat-0.jpg {0}/crops/cat-3.jpg --links --masks 1024 --out {0}/links --report {0}/links.html"
+    ),
     "volume.html": "volume {0}/phantom.nii.gz --slices 2:28:2 --masks 512 --out {0}/volume --report {0}/volume.html",
     "evaluation.html": (
         "evaluate {0}/few --strange {0}/strange --masks 128 --methods relax,lafam,gradcam,random --out {0}/evaluation "
@@ -55,6 +58,7 @@ def at(selector: str) -> Step:
 SCREENS: dict[str, tuple[str, Step]] = {
     "search": ("search.html", top),
     "pair": ("pair.html", at("#pictures")),
+    "links": ("links.html", at("#links")),
     "volume": ("volume.html", at("#pictures")),
     "evaluation": ("evaluation.html", top),
     "audit-gallery": ("audit/report.html", at(".browse")),

@@ -202,6 +202,16 @@ class LinksExplanation:
             read[side] = FirstOrder(**read[side])
         return cls(**read)
 
+    def page(self, path: str | Path) -> Path:
+        """Write a page on which a part of either side lights up its partners: one HTML file. Returns its path.
+
+        Raises:
+            ValueError: If there are more links than a page holds, those of 32 x 32 cells.
+        """
+        from relax.links.page import write_links_page  # with matplotlib
+
+        return write_links_page(self, path)
+
     def plot(self, lines: int = 8, *, theme: str = "light", width: float = 8.0) -> Figure:
         """Draw both sides with the strongest links as lines, and what only each of them shows.
 

@@ -6,7 +6,7 @@ import base64
 import io
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from PIL import Image
 
 from relax.files import written_aside
 from relax.links.drawing import box_of, title_of
-from relax.links.explanation import FirstOrder, LinksExplanation
 from relax.links.linked import LinkedPicture, LinkedText
 from relax.plotting.caption import measure_unit
 from relax.plotting.drawing import file_of
@@ -23,6 +22,9 @@ from relax.report.content import Chart, Grid, Section
 from relax.report.page import document, part
 from relax.report.text import embedded, visible, without_folders
 from relax.text import number, shortened
+
+if TYPE_CHECKING:
+    from relax.links.explanation import FirstOrder, LinksExplanation
 
 LONGEST = 900  # pixels of a picture on the page, along its longer side
 DRAWN = 16  # links at most that are lines or rows of the table

@@ -160,3 +160,17 @@ def test_masks_come_in_whole_blocks_and_too_few_are_refused():
     assert grouping(100, 2) == (64, 32)
     with pytest.raises(ValueError, match=r"masks must be 512 or more here, 4 blocks of 128 of the design, .*; got 511"):
         grouping(511, 128)
+
+
+def test_the_surrogate_is_fitted_to_the_masks_of_other_groups():
+    """Fitted to its own, it would take the noise for effects: all groups would say the same, with no error."""
+    effects, errors = [], []
+    for seed in range(60):
+        shown = draw("independent", seed, 0, 64, 12, 0.5)[0].double()
+        side = Side(Replicates(shown, 0.5, 8), torch.zeros(64, 1), torch.zeros(1))
+        noise = torch.randn(64, generator=torch.Generator().manual_seed(seed)).double()
+        for values, value in zip((effects, errors), effects_on(side, noise), strict=True):
+            values.append(value)
+
+    level = torch.stack(errors).square().mean().sqrt() / torch.stack(effects).square().mean().sqrt()
+    assert 0.85 < level < 1.2

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import relax
-from relax.links.page import links_page, write_links_page
+from relax.links.page import links_page
 
 HOSTILE = '<img src=x onerror="alert(1)">.png'
 
@@ -29,9 +29,7 @@ def explained():
 
 @pytest.fixture
 def page(pages, explained, tmp_path):
-    opened = pages.open(
-        write_links_page(explained, tmp_path / "links.html").as_uri(), viewport={"width": 1200, "height": 900}
-    )
+    opened = pages.open(explained.page(tmp_path / "links.html").as_uri(), viewport={"width": 1200, "height": 900})
     opened.wait_for_selector("html[data-ready]")
     return opened
 
