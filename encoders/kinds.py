@@ -72,7 +72,8 @@ class SpecKind:
         names: "module:function" of the `encoders.names.Names` of its library; "" where there are none.
         classifier: "module:function" of the `encoders.contract.Classifier`, which gives the network with its own
             classifier; "" where there is none.
-        file: What kind of file the name is the path of, see `encoders.places`: "checkpoint" or "graph"; "" of none.
+        file: What kind of file the name is the path of, see `encoders.places`: "checkpoint", "graph" or "repair"; "" of
+            none.
     """
 
     prefix: str
@@ -195,6 +196,15 @@ KINDS = (
         example="sscd",
         builder="encoders.graphs.builders:build_sscd",
         items=("size", "resize", "interpolation"),
+    ),
+    SpecKind(
+        prefix="repaired",
+        form="repaired:PATH",
+        what="another encoder without the directions in which a mark moves its embeddings",
+        notes="written by `relax repair`",
+        example="repaired:repair.safetensors",
+        builder="encoders.repaired:build_repaired",
+        file="repair",
     ),
 )
 

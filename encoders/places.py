@@ -21,7 +21,7 @@ def check_spec(text: str, *, networks: bool = True) -> Spec:
     """
     spec = parse_spec(text)
     if spec.kind.file:
-        {"checkpoint": check_checkpoint, "graph": check_graph}[spec.kind.file](spec)
+        CHECKS[spec.kind.file](spec)
     if networks:
         check_network(parse_architecture(spec.items["arch"], {}) if spec.kind.file == "checkpoint" else spec)
     return spec
@@ -74,3 +74,24 @@ def check_graph(spec: Spec) -> None:
 def no_graph(name: str, error: Exception) -> EncoderError:
     """The error for an ONNX file that cannot be read; `name` is the encoder's."""
     return EncoderError(f"encoder {name!r} must name an ONNX file that can be read ({one_line(error)}): check the path")
+
+
+def check_repair(spec: Spec) -> None:
+    """Refuse a `repaired:` spec without a file."""
+    repair_file(spec.name)
+
+
+def repair_file(path: str | Path) -> Path:
+    """The file of a repair, with ~ written out.
+
+    Raises:
+        EncoderError: If it is none.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        problem = "is a folder: name the .safetensors file in it" if file.is_dir() else "is not there: check the path"
+        raise EncoderError(f"repair must be a file; got {str(file)!r}, which {problem}")
+    return file
+
+
+CHECKS = {"checkpoint": check_checkpoint, "graph": check_graph, "repair": check_repair}

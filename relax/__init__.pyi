@@ -53,6 +53,8 @@ from .questions.strangers import strangers as strangers
 from .questions.trust import assess as assess
 from .questions.volume import explain_volume as explain_volume
 from .references import Corpus as Corpus
+from .repair.repairing import repair_encoder as repair_encoder
+from .repair.result import Repair as Repair
 from .report.page import write_report as write_report
 from .run import Interrupted as Interrupted
 from .scene import EncoderError as EncoderError

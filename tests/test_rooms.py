@@ -93,7 +93,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
     {"loading"},
     {"auditing", "units", "influence", "words"},
     {"links", "differences"},
-    {"concepts"},
+    {"concepts", "repair"},
     {"slides"},
     {"app", "cli", "__main__"},
 ]
@@ -234,6 +234,7 @@ LATE = {
     ("relax.influence.answer", "relax.plotting.influence"),  # matplotlib
     ("relax.influence.answer", "relax.report.influence"),
     ("relax.influence.hierarchy.result", "relax.plotting.hierarchy"),
+    ("relax.repair.result", "relax.plotting.repair"),  # matplotlib
     ("relax.influence.rules.surrogate", "relax.plotting.rules"),
     ("relax.influence.answer", "relax.report.page"),
     ("relax.explanation", "relax.estimators.convergence"),  # torch

@@ -53,6 +53,8 @@ from relax.cli.layers import layers
 from relax.cli.pair import EXAMPLES as PAIR_EXAMPLES
 from relax.cli.pair import pair
 from relax.cli.promise import promise_app
+from relax.cli.repair import EXAMPLES as REPAIR_EXAMPLES
+from relax.cli.repair import repair
 from relax.cli.report import EXAMPLES as REPORT_EXAMPLES
 from relax.cli.report import report
 from relax.cli.serve import EXAMPLES as SERVE_EXAMPLES
@@ -92,6 +94,7 @@ app.command(epilog=AUDIT_EXAMPLES)(audit)
 app.command(epilog=DIFF_EXAMPLES)(diff)
 app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
 app.command()(metrics)
+app.command(epilog=REPAIR_EXAMPLES)(repair)
 app.command(epilog=REPORT_EXAMPLES)(report)
 app.command(epilog=SERVE_EXAMPLES)(serve)
 app.command(epilog=VOLUME_EXAMPLES)(volume)

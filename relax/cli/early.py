@@ -34,6 +34,7 @@ FOLDERS = {  # parameters of commands that name pictures, a folder, an archive o
     "corpus": "--corpus",
     "embedding_of": "--embedding-of",
     "foil": "--foil",
+    "marks": "--marks",
     "metadata": "--metadata",
     "neighbours": "--neighbours",
     "random": "--random",
