@@ -2,15 +2,16 @@
 
     python -m experiments.studies.repairs --data DATA
     python -m experiments.studies.repairs --data DATA --encoders sscd --marks box
+    python -m experiments.studies.repairs --data DATA --figure docs/images/repair.png
 
 watermark  200 photographs of Caltech 101, ketches and schooners, flamingos and ibises; 90 % of the first of each two
            carry a watermark at a random place, and 10 % of the second: a head learns the mark in place of the kind
 frame      the same with a coloured frame along the border
 box        100 annotated colonoscopies of Kvasir-SEG, 56 of which show the box of the position marker; no labels
 
-Every row is a number of `relax.repair_encoder`, in the middle over --rounds seeds, which choose the pictures that tell
-the directions and those that judge. For comparison: one direction alone, the difference of the mean of pictures with
-and without the mark ("group means"), which needs no twins and takes whatever else the two groups differ in.
+Every row is a number of `relax.repair_encoder`, without so many directions (`way`); --rounds seeds choose the pictures
+that tell the directions and those that judge. For comparison "group means", one direction from the mean of pictures
+without the mark to that of pictures with it, which needs no twins and takes whatever else the two groups differ in.
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ from experiments.named import NAMES, encoder_named
 from experiments.options import Options
 from experiments.record import write_results
 from experiments.summaries import grouped, median_and_range
-from relax.repair.directions import unit
+from relax.plotting.repair import repair_figure
+from relax.repair.directions import directions_of, unit
 from relax.repair.repairing import Chain, chain_of
 
 CLASSES = {"ketch": 0.9, "schooner": 0.1, "flamingo": 0.9, "ibis": 0.1}  # share that carries the mark
 EACH = 50
 MARKS = ("watermark", "frame", "box")
-WAYS = ("twins", "group means")
+COUNTS = (1, 2, 4, 8, 16)  # directions
 
 
 @dataclass(frozen=True)
@@ -99,15 +101,14 @@ def rows_of(encoder: str, mark: str, folder: Folder, rounds: int, seed: int) -> 
     archive = relax.make_archive(folder.pictures, encoder_named(encoder), folder.pictures.parent / f"archive-{encoder}")
     for number in range(rounds):
         chain = chain_of(archive, folder.marks, labels=folder.labels, seed=seed + number)
-        for way in WAYS:
-            removed = chain.directions if way == "twins" else group_means(chain)
+        ways = {str(count): directions_of(chain.bench.learned, count) for count in COUNTS}
+        for way, removed in {**ways, "group means": group_means(chain)}.items():
             for step in chain.bench.steps(removed):
                 yield {
                     "encoder": encoder,
                     "mark": mark,
                     "seed": seed + number,
                     "way": way,
-                    "directions": len(removed),
                     **step.record(),
                 }
 
@@ -118,9 +119,7 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
     for (encoder, mark, way, question, condition), mine in grouped(
         rows, "encoder", "mark", "way", "question", "condition"
     ).items():
-        entry = table.setdefault(
-            f"{encoder}, {mark}, {way}", {"directions": sorted({row["directions"] for row in mine})}
-        )
+        entry = table.setdefault(f"{encoder}, {mark}, {way}", {})
         entry[f"{question}, {condition}"] = median_and_range([row["value"] for row in mine])
     return table
 
@@ -133,17 +132,23 @@ def main() -> None:
     parser.add_rounds(3)
     parser.add_seed()
     parser.add_name("repairs")
+    parser.add_argument("--figure", type=Path, help="only draw the first mark and encoder, into this file")
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for mark in args.marks:
         with tempfile.TemporaryDirectory() as work:
             out = Path(work)
             folder = annotated(args.data, out) if mark == "box" else planted(args.data, out, mark, args.seed)
+            if args.figure is not None:
+                archive = relax.make_archive(folder.pictures, encoder_named(args.encoders[0]), out / "archive")
+                mended = relax.repair_encoder(archive, folder.marks, labels=folder.labels, seed=args.seed)
+                repair_figure(mended).savefig(args.figure, dpi=110)
+                return
             for encoder in args.encoders:
                 rows += rows_of(encoder, mark, folder, args.rounds, args.seed)
                 summary = summarise(rows)
                 write_results(args.name, rows, summary)
-                print(encoder, mark, summary[f"{encoder}, {mark}, twins"], flush=True)
+                print(encoder, mark, summary[f"{encoder}, {mark}, 4"], flush=True)
 
 
 if __name__ == "__main__":

@@ -55,13 +55,13 @@ def repair(
         ),
     ] = None,
     directions: Annotated[
-        str,
+        int,
         typer.Option(
             metavar="N",
-            help="How many directions are taken out; auto: as few as serve as well as any number up to 16.",
+            help="How many are taken out: more leave less of the mark, and fewer of the other neighbours.",
             rich_help_panel=QUESTION_PANEL,
         ),
-    ] = "auto",
+    ] = 4,
     fill: Annotated[
         str,
         typer.Option(metavar="FILL", help=f"What hides marks: {', '.join(HIDING)}.", rich_help_panel=QUESTION_PANEL),
@@ -97,8 +97,6 @@ def repair(
     with usage_errors(debug=debug):
         check_early({"archive": archive, "marks": marks}, {})
         choice("--fill", fill, HIDING)
-        if directions != "auto" and not directions.isdecimal():
-            raise UsageError(f"--directions must be auto or a whole number, 0 or more; got {directions}")
         if not name or Path(name).name != name:
             raise UsageError(f"--name must be a file name without folders; got {name!r}")
         check_out(out)
@@ -110,7 +108,7 @@ def repair(
                 archive,
                 marks,
                 labels=labels,
-                directions="auto" if directions == "auto" else int(directions),
+                directions=directions,
                 fill=fill,
                 neighbours=k,
                 pictures=pictures,

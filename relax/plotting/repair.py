@@ -14,7 +14,12 @@ from relax.plotting.drawing import Drawing
 from relax.plotting.themes import THEMES
 
 COLUMNS = ("with the mark", "without", "changed elsewhere")
-STYLES = {"as it is": ("o", "#b2182b"), "mark hidden": ("s", "#7f7f7f"), "repaired": ("D", "#2166ac")}
+STYLES = {
+    "as it is": ("o", "#b2182b"),
+    "mark hidden": ("s", "#7f7f7f"),
+    "repaired": ("D", "#2166ac"),
+    "taught with twins": ("^", "#1b7837"),
+}
 ROW, STEP = 0.9, 0.42  # inches of a row of pictures, and of a question
 
 
@@ -84,7 +89,7 @@ def _draw_steps(ax: Axes, questions: Sequence[str], steps: Sequence[StepLike]) -
     """A line per question, a mark per condition, its interval as a bar."""
     for place, (condition, (marker, colour)) in enumerate(STYLES.items()):
         chosen = [step for step in steps if step.condition == condition and np.isfinite(step.value)]
-        heights = [questions.index(step.question) + (place - 1) * 0.2 for step in chosen]
+        heights = [questions.index(step.question) + (place - 1.5) * 0.18 for step in chosen]
         values = np.array([step.value for step in chosen])
         ends = np.array([[step.value - step.low, step.high - step.value] for step in chosen]).reshape(-1, 2).T
         ax.errorbar(
@@ -103,4 +108,4 @@ def _draw_steps(ax: Axes, questions: Sequence[str], steps: Sequence[StepLike]) -
     ax.tick_params(axis="x", labelsize=8)
     ax.set_xlabel("mean over pictures that did not tell the directions, 95 % interval", fontsize=8)
     ax.grid(axis="x", lw=0.3)
-    ax.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
+    ax.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False)

@@ -1,4 +1,4 @@
-"""The directions in which a mark moves embeddings, and how many of them are worth taking out.
+"""The directions in which a mark moves embeddings, and whether a head still tells it without them.
 
 Embeddings are taken at length 1, since their cosines count. The first direction is the mean difference between pictures
 with the mark and their twins without it; the others are the principal directions of what is left of the differences.
@@ -7,12 +7,10 @@ others: 0.5 is chance, and the mark is gone as far as anything linear can see. T
 that head nor are asked.
 
 Source: removing the span of differences between counterfactual pairs, Bolukbasi et al., NeurIPS 2016; retraining a head
-to see whether anything is left, Ravfogel et al., ACL 2020; one standard error, Breiman et al., "CART" (1984), 3.4.3.
+to see whether anything is left, Ravfogel et al., ACL 2020.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +18,7 @@ from numpy.typing import NDArray
 from relax.influence.optimum import Optimum
 from relax.repair.marked import Twins, Vectors
 
-COUNTS = (0, 1, 2, 3, 4, 6, 8, 12, 16)  # of directions that are tried
 PENALTY = 0.1  # of the head, as in `relax influence head`
-CHANCE, ONE_SIDED = 0.5, 1.64  # standard errors above which a head tells more than a coin, at 5 %
 
 
 def unit(embeddings: Vectors) -> Vectors:
@@ -75,25 +71,3 @@ def _told(learned: Twins, asked: Twins, directions: Vectors) -> NDArray[np.float
     scores = [np.diff(head.logits(values), axis=1)[:, 0] for values in (with_mark, without_mark)]
     right: NDArray[np.float64] = (np.sign(scores[0] - scores[1]) + 1) / 2
     return right
-
-
-def enough(twins: Twins) -> tuple[int, dict[int, float]]:
-    """How many directions to take out, and how often the mark is told without so many.
-
-    The fewest without which the head is right no more often, within one standard error, than without any other number;
-    none where it is right no more often than by chance as it is. Half of the twins tell the directions, the other half
-    teaches and asks the head, and the other way round.
-
-    Returns:
-        The number, and for each of `COUNTS` the share of twins that are told right.
-    """
-    first, second = halves(twins)
-    shares: dict[int, float] = {}
-    for count in COUNTS:
-        answers = [told(second, directions_of(first, count)), told(first, directions_of(second, count))]
-        shares[count] = float(np.concatenate(answers).mean())
-    error = CHANCE / math.sqrt(len(twins.rows))  # of a coin
-    if shares[0] <= CHANCE + ONE_SIDED * error:
-        return 0, shares
-    limit = max(min(shares.values()), CHANCE) + error
-    return next(count for count, share in shares.items() if share <= limit), shares

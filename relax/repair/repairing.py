@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -17,15 +17,14 @@ from relax.estimators.budget import Progress
 from relax.influence.labels import Labels, labels_of
 from relax.progress import Silent, shown
 from relax.provenance import surroundings
-from relax.repair.directions import directions_of, enough
+from relax.repair.directions import directions_of
 from relax.repair.examples import examples_of
 from relax.repair.marked import LEAST, Marks, Rows, Twins, Vectors, drawn, embed_twins
 from relax.repair.result import Repair
 from relax.repair.steps import Bench
 from relax.text import one_of
 
-NEIGHBOURS, PICTURES, FILL = 10, 200, "blur"
-Count: TypeAlias = int | Literal["auto"]
+DIRECTIONS, NEIGHBOURS, PICTURES, FILL = 4, 10, 200, "blur"
 
 
 def repair_encoder(
@@ -33,7 +32,7 @@ def repair_encoder(
     marks: str | Path,
     *,
     labels: str | Path | Labels | None = None,
-    directions: Count = "auto",
+    directions: int = DIRECTIONS,
     fill: str = FILL,
     neighbours: int = NEIGHBOURS,
     pictures: int = PICTURES,
@@ -56,8 +55,8 @@ def repair_encoder(
             Pictures that have none carry no mark; at least 16 of each kind are needed.
         labels: As for `relax.influential`: a head then learns them, and is asked about pictures whose mark has moved.
             None asks no head.
-        directions: How many to take out. "auto" is the fewest of up to 16 without which a linear head tells the mark
-            least, within one standard error; none if it does not tell it anyway.
+        directions: How many to take out. More leave less of the mark, and fewer of the neighbours that have nothing to
+            do with it.
         fill: What hides marks: "blur", "mean" or "noise".
         neighbours: Of a picture, that count.
         pictures: With a mark, and as many without, that get a twin, at most; each costs three passes.
@@ -100,7 +99,6 @@ def repair_encoder(
     return Repair(
         directions=chain.directions.astype(np.float32),
         steps=steps,
-        told=chain.told,
         settings={**settings, **surroundings(encoder.device, time.perf_counter() - start)},
         encoder=encoder,
         examples=examples_of(chain.archive, encoder, chain.marks, chain.judging, fill),
@@ -117,7 +115,6 @@ class Chain:
         judging: Rows with and without the mark that judge the directions.
         bench: What the steps are measured with.
         directions: (k, D) float64, orthonormal.
-        told: Share of twins that a head tells right, by the number of directions that are taken out, as far as tried.
     """
 
     archive: Archive
@@ -125,7 +122,6 @@ class Chain:
     judging: tuple[Rows, Rows]
     bench: Bench
     directions: Vectors
-    told: dict[int, float]
 
 
 def chain_of(
@@ -133,7 +129,7 @@ def chain_of(
     marks: str | Path,
     *,
     labels: str | Path | Labels | None = None,
-    directions: Count = "auto",
+    directions: int = DIRECTIONS,
     fill: str = FILL,
     neighbours: int = NEIGHBOURS,
     pictures: int = PICTURES,
@@ -142,11 +138,10 @@ def chain_of(
 ) -> Chain:
     """All of `repair_encoder` but the numbers; arguments and errors are its."""
     one_of("fill", fill, [name for name, row in FILLS.items() if not row.drops])
-    for name, count, least in (("neighbours", neighbours, 1), ("pictures", pictures, LEAST)):
+    counts = (("directions", directions, 1), ("neighbours", neighbours, 1), ("pictures", pictures, LEAST))
+    for name, count, least in counts:
         if not is_whole(count, least):
             raise ValueError(f"{name} must be a whole number, {least} or more; got {described(count)}")
-    if directions != "auto" and not is_whole(directions, 0):
-        raise ValueError(f'directions must be "auto" or a whole number, 0 or more; got {described(directions)}')
     archive = archive if isinstance(archive, Archive) else load_archive(archive)
     if len(archive) <= neighbours:
         raise ValueError(f"neighbours must be fewer than the {len(archive)} pictures; got {neighbours}")
@@ -155,14 +150,10 @@ def chain_of(
     rng = np.random.default_rng(seed)
     learning, judging = drawn(known, pictures, rng)
     learned, judged = _twins(archive, known, (learning, judging), fill, rng, progress)
-    if directions == "auto":
-        count, told = enough(learned)
-    else:
-        count, told = int(directions), {}
     carriers = np.zeros(len(archive), dtype=bool)
     carriers[known.rows] = True
     bench = Bench(np.asarray(archive.embeddings, np.float64), carriers, learned, judged, named, neighbours)
-    return Chain(archive, known, judging, bench, directions_of(learned, count), told)
+    return Chain(archive, known, judging, bench, directions_of(learned, directions))
 
 
 def _twins(

@@ -27,15 +27,16 @@ SENTENCES = {
     "{:.0%}.",
 }
 
+CHANCE = 0.5
+
 
 @dataclass(frozen=True)
 class Repair:
     """The chain from a mark to an encoder without it.
 
     Attributes:
-        directions: (k, D) float32, orthonormal: what is taken out of embeddings; k is 0 where no head tells the mark.
+        directions: (k, D) float32, orthonormal: what is taken out of embeddings.
         steps: The numbers, with intervals, on pictures that did not tell the directions.
-        told: Share of twins that a head tells right, by the number of directions removed, on those that told them.
         settings: How it was made, as JSON types.
         encoder: The encoder as it was.
         examples: (rows, 3, side, side, 3) uint8: pictures, their twins, and the change aside.
@@ -43,7 +44,6 @@ class Repair:
 
     directions: NDArray[np.float32]
     steps: tuple[Step, ...]
-    told: Mapping[int, float]
     settings: Mapping[str, Any]
     encoder: Encoder = field(repr=False)
     examples: NDArray[np.uint8] = field(repr=False)
@@ -82,15 +82,12 @@ class Repair:
     def findings(self) -> tuple[str, ...]:
         """The chain in sentences."""
         before, after = self.step("told", AS_IS), self.step("told", REPAIRED)
-        if not len(self.directions):
-            return (
-                f"A head tells which of two twins carries the mark in {before.value:.0%} of {before.pictures}: no more "
-                "than chance, so there is nothing to take out.",
-            )
         sentences = [
             f"A head tells which of two twins carries the mark in {before.value:.0%}, and in {after.value:.0%} after "
             f"{len(self.directions)} directions are taken out (chance: 50 %)."
         ]
+        if before.low <= CHANCE:
+            sentences.append("That is no more than chance: the encoder need not be repaired.")
         for question, words in SENTENCES.items():
             if any(step.question == question for step in self.steps):
                 sentences.append(words.format(*(self.step(question, when).value for when in (AS_IS, REPAIRED))))
@@ -114,7 +111,6 @@ class Repair:
             "findings": list(self.findings),
             "questions": {name: question.what for name, question in QUESTIONS.items()},
             "steps": [step.record() for step in self.steps],
-            "told_by_directions": {str(count): share for count, share in self.told.items()},
             "settings": dict(self.settings),
         }
 

@@ -19,10 +19,11 @@ from relax.repair.directions import PENALTY, told, unit, without
 from relax.repair.marked import Rows, Twins, Vectors
 
 BLOCK = 256  # pictures whose neighbours are searched at once
-Condition = Literal["as it is", "mark hidden", "repaired"]
+Condition = Literal["as it is", "mark hidden", "repaired", "taught with twins"]
 AS_IS: Condition = "as it is"
 HIDDEN: Condition = "mark hidden"
 REPAIRED: Condition = "repaired"
+TAUGHT: Condition = "taught with twins"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Step:
 
     Attributes:
         question: A key of `QUESTIONS`.
-        condition: "as it is", "mark hidden" or "repaired".
+        condition: "as it is", "mark hidden", "repaired", or "taught with twins", a head of the encoder as it is.
         value: Mean over pictures.
         low, high: Ends of its 95 % bootstrap interval over pictures.
         pictures: How many there were.
@@ -124,6 +125,8 @@ class Bench:
             steps += self._of_neighbours(condition, removed)
             if self.labels is not None:
                 steps += self._of_a_head(condition, removed, self.labels)
+        if self.labels is not None:
+            steps += self._of_a_head(TAUGHT, nothing, self.labels)
         marked = self.judged.some(self.judged.marked)
         steps.append(Step.of("marked neighbours", HIDDEN, self._marked_share(marked.rows, marked.absent, nothing)))
         clean = self.judged.some(~self.judged.marked)
@@ -153,17 +156,22 @@ class Bench:
         ]
 
     def _of_a_head(self, condition: Condition, removed: Vectors, labels: Named) -> list[Step]:
-        """A head that learns the labels from all pictures that are not judged."""
+        """A head that learns the labels from all pictures that are not judged, and perhaps from twins of some."""
         place = {name: number for number, name in enumerate(labels.classes)}
         numbers = np.array([-1 if label is None else place[label] for label in labels.of])
         taught = np.flatnonzero((numbers >= 0) & ~np.isin(np.arange(len(numbers)), self.judged.rows))
-        head = Optimum.fit(unit(without(self.embeddings[taught], removed)), numbers[taught], penalty=PENALTY)
+        lessons, answers = self.embeddings[taught], numbers[taught]
+        if condition == TAUGHT:
+            twins = self.learned.some(numbers[self.learned.rows] >= 0)
+            lessons, answers = np.concatenate([lessons, twins.twin]), np.concatenate([answers, numbers[twins.rows]])
+        head = Optimum.fit(unit(without(lessons, removed)), answers, penalty=PENALTY)
         asked = self.judged.some(numbers[self.judged.rows] >= 0)
         truth = numbers[asked.rows]
 
         def right(values: Vectors) -> NDArray[np.float64]:
-            answers = head.logits(unit(without(values, removed))).argmax(1)
-            hits: NDArray[np.float64] = (answers == truth).astype(np.float64)
+            hits: NDArray[np.float64] = (head.logits(unit(without(values, removed))).argmax(1) == truth).astype(
+                np.float64
+            )
             return hits
 
         as_they_are, moved = right(asked.itself), right(asked.twin)

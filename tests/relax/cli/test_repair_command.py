@@ -34,7 +34,7 @@ def test_the_repaired_encoder_is_written_and_explains(archive, tmp_path, capsys)
     [
         (["--marks", "nowhere"], "--marks"),
         (["--marks", "MARKS", "--fill", "blurr"], "--fill must be one of mean, blur, noise; got 'blurr'"),
-        (["--marks", "MARKS", "--directions", "some"], "--directions must be auto or a whole number, 0 or more"),
+        (["--marks", "MARKS", "--directions", "0"], "directions must be a whole number, 1 or more; got 0"),
         (["--marks", "MARKS", "--name", "a/b"], "--name must be a file name without folders; got 'a/b'"),
     ],
 )

@@ -8,7 +8,7 @@ import torch
 
 import relax
 from relax.influence.labels import Named
-from relax.repair.directions import COUNTS, directions_of, enough, told, unit, without
+from relax.repair.directions import directions_of, told, unit, without
 from relax.repair.marked import LEAST, Marks, Twins, _elsewhere, drawn
 from relax.repair.steps import AS_IS, HIDDEN, QUESTIONS, REPAIRED, Bench, Step
 from tests.relax.repair.planted import MARKED, archive_of, write_pictures
@@ -73,23 +73,22 @@ def test_without_takes_out_the_parts_along_the_directions():
     assert without(np.array([[3.0, 4.0]]), np.zeros((0, 2))).tolist() == [[3, 4]]
 
 
-def test_twins_that_are_alike_are_told_by_a_coin_and_nothing_is_taken_out():
+def test_twins_that_are_alike_are_told_by_a_coin():
     values = np.random.default_rng(1).normal(size=(40, 5))
 
     assert told(twins(values, values), np.zeros((0, 5))).tolist() == [0.5] * 40
-    assert enough(twins(values, values)) == (0, dict.fromkeys(COUNTS, 0.5))
 
 
-def test_one_direction_is_enough_for_a_mark_that_adds_one_vector():
+def test_a_mark_that_adds_one_vector_is_told_until_that_is_taken_out():
     """The vector leads from (9, 0) to (72 ** 0.5, 3), which are of one length, in every picture."""
     rng = np.random.default_rng(2)
     absent = np.concatenate([rng.normal(size=(80, 6)), np.full((80, 1), 9.0), np.zeros((80, 1))], 1)
     present = absent.copy()
     present[:, 6:] = 72**0.5, 3
+    some = twins(present, absent)
 
-    count, shares = enough(twins(present, absent))
-
-    assert (count, shares[0], shares[1]) == (1, 1, pytest.approx(0.5, abs=0.1))
+    assert told(some, np.zeros((0, 8))).mean() == 1
+    assert told(some, directions_of(some, 1)).mean() == pytest.approx(0.5, abs=0.1)
 
 
 def test_the_picture_and_its_twin():
@@ -197,7 +196,7 @@ def test_a_map_through_the_repaired_encoder_does_not_see_the_mark(repair, pictur
         ({"fill": "drop"}, "fill must be one of mean, blur, noise"),
         ({"neighbours": 0}, "neighbours must be a whole number, 1 or more; got 0"),
         ({"pictures": 3}, f"pictures must be a whole number, {LEAST} or more; got 3"),
-        ({"directions": -1}, 'directions must be "auto" or a whole number, 0 or more; got -1'),
+        ({"directions": 0}, "directions must be a whole number, 1 or more; got 0"),
         ({"marks": "nowhere"}, "marks must be a folder of masks or a CSV of boxes; there is no nowhere"),
         ({"neighbours": 80}, "neighbours must be fewer than the 80 pictures; got 80"),
     ],
