@@ -37,6 +37,7 @@ ARGUMENTS = {
     "compare": ["compare", "cat.png"],
     "pair": ["pair", "cat.png", "dog.png"],
     "enough": ["enough", "cat.png"],
+    "repair": ["repair", ".", "--marks", "."],
     "evaluate": ["evaluate", "cat.png"],
     "volume": ["volume", "brain.nii"],
     "export": ["export", "cat.npz", "--source", "cat.dcm", "--out", "map.dcm"],
