@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 import relax
+from encoders.words.loading import load_text_encoder
 from relax.links.explanation import LinksExplanation
 from relax.links.linked import LinkedText
 from similarity import measure_named
@@ -221,3 +222,29 @@ def test_the_figure_has_a_line_for_each_link(explained):
     assert len(lines) == min(2, len(explained.strongest(2)))
     with pytest.raises(ValueError, match="lines must be how many links are drawn, 1 to 64; got 0"):
         explained.plot(0)
+
+
+def test_an_encoder_of_two_towers_reads_the_text_itself(clip_folder):
+    """A CLIP of random weights: all masks of both sides through its own towers, by their definition."""
+    encoder = relax.load_encoder(f"random:open_clip:local-dir:{clip_folder}", device="cpu")
+    picture = image(3, 32, 32)
+
+    explained = relax.explain_links(picture, "text:a cat", encoder, **{**SETTINGS, "masks": 1024})
+
+    masks = [*product((0, 1), repeat=4)]
+    seen = encoder(torch.stack([masked(picture, mask) for mask in masks])).double()
+    read = load_text_encoder(encoder)(["", "cat", "a", "a cat"]).double()
+    table = F.normalize(seen, dim=1) @ F.normalize(read, dim=1).T
+    assert explained.similarity == pytest.approx(float(table[-1, -1]), abs=1e-5)
+    by_cell = effects(table.view(2, 2, 2, 2, 4), 0.4).view(4, 2, 2)  # then the words: hidden or shown
+    truth = torch.stack(
+        [
+            (by_cell[:, 1] - by_cell[:, 0]) @ torch.tensor([0.6, 0.4]).double(),
+            (by_cell[:, :, 1] - by_cell[:, :, 0]) @ torch.tensor([0.6, 0.4]).double(),
+        ],
+        1,
+    )
+    low, high = explained.interval(0.9999)
+    assert (low.reshape(4, 2) <= truth.numpy()).all()
+    assert (truth.numpy() <= high.reshape(4, 2)).all()
+    assert explained.standard_error.max() < 0.2 * np.abs(truth.numpy()).max()
