@@ -50,15 +50,20 @@ def check_architecture(spec: Spec) -> None:
 
 
 def checkpoint_file(path: str | Path) -> Path:
-    """The file of a checkpoint, with ~ written out.
+    """The file of a checkpoint, with ~ written out; errors as for `file_named`."""
+    return file_named(path, "checkpoint")
+
+
+def file_named(path: str | Path, what: str) -> Path:
+    """A file, with ~ written out.
 
     Raises:
-        EncoderError: If it is none.
+        EncoderError: If it is none; `what` is what it was taken for.
     """
     file = Path(path).expanduser()
     if not file.is_file():
         problem = "is a folder: name the file in it" if file.is_dir() else "is not there: check the path"
-        raise EncoderError(f"checkpoint must be a file; got {str(file)!r}, which {problem}")
+        raise EncoderError(f"{what} must be a file; got {str(file)!r}, which {problem}")
     return file
 
 
@@ -78,20 +83,7 @@ def no_graph(name: str, error: Exception) -> EncoderError:
 
 def check_repair(spec: Spec) -> None:
     """Refuse a `repaired:` spec without a file."""
-    repair_file(spec.name)
-
-
-def repair_file(path: str | Path) -> Path:
-    """The file of a repair, with ~ written out.
-
-    Raises:
-        EncoderError: If it is none.
-    """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        problem = "is a folder: name the .safetensors file in it" if file.is_dir() else "is not there: check the path"
-        raise EncoderError(f"repair must be a file; got {str(file)!r}, which {problem}")
-    return file
+    file_named(spec.name, "repair")
 
 
 CHECKS = {"checkpoint": check_checkpoint, "graph": check_graph, "repair": check_repair}

@@ -27,7 +27,7 @@ from encoders.contract import Built, ReadsText
 from encoders.errors import EncoderError, one_line
 from encoders.outputs import Part
 from encoders.parsing import Spec, parse_spec
-from encoders.places import repair_file
+from encoders.places import file_named
 from encoders.pooling import pool
 from encoders.specs import build
 
@@ -66,7 +66,7 @@ class Directions:
         Raises:
             EncoderError: If there is no such file, or it is another.
         """
-        file = repair_file(path)
+        file = file_named(path, "repair")
         try:
             with safe_open(file, "pt") as opened:
                 said = opened.metadata() or {}

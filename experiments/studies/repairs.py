@@ -34,7 +34,7 @@ from experiments.record import write_results
 from experiments.summaries import grouped, median_and_range
 from relax.plotting.repair import repair_figure
 from relax.repair.directions import directions_of, unit
-from relax.repair.repairing import Chain, chain_of
+from relax.repair.steps import Bench
 
 CLASSES = {"ketch": 0.9, "schooner": 0.1, "flamingo": 0.9, "ibis": 0.1}  # share that carries the mark
 EACH = 50
@@ -88,9 +88,9 @@ def annotated(data: Path, out: Path) -> Folder:
     return Folder(out / "pictures", out / "marks", None)
 
 
-def group_means(chain: Chain) -> np.ndarray[Any, np.dtype[np.float64]]:
+def group_means(bench: Bench) -> np.ndarray[Any, np.dtype[np.float64]]:
     """(1, D) the difference between the means of the pictures that carry the mark and of those that do not."""
-    learned = chain.bench.learned
+    learned = bench.learned
     itself = unit(learned.itself)
     difference = itself[learned.marked].mean(0) - itself[~learned.marked].mean(0)
     return unit(difference[None])
@@ -100,10 +100,10 @@ def rows_of(encoder: str, mark: str, folder: Folder, rounds: int, seed: int) -> 
     """A row per way, question, condition and seed."""
     archive = relax.make_archive(folder.pictures, encoder_named(encoder), folder.pictures.parent / f"archive-{encoder}")
     for number in range(rounds):
-        chain = chain_of(archive, folder.marks, labels=folder.labels, seed=seed + number)
-        ways = {str(count): directions_of(chain.bench.learned, count) for count in COUNTS}
-        for way, removed in {**ways, "group means": group_means(chain)}.items():
-            for step in chain.bench.steps(removed):
+        bench = relax.repair_encoder(archive, folder.marks, labels=folder.labels, seed=seed + number).bench
+        ways = {str(count): directions_of(bench.learned, count) for count in COUNTS}
+        for way, removed in {**ways, "group means": group_means(bench)}.items():
+            for step in bench.steps(removed):
                 yield {
                     "encoder": encoder,
                     "mark": mark,

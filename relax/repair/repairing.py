@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from relax.progress import Silent, shown
 from relax.provenance import surroundings
 from relax.repair.directions import directions_of
 from relax.repair.examples import examples_of
-from relax.repair.marked import LEAST, Marks, Rows, Twins, Vectors, drawn, embed_twins
+from relax.repair.marked import LEAST, Marks, Rows, Twins, drawn, embed_twins
 from relax.repair.result import Repair
 from relax.repair.steps import Bench
 from relax.text import one_of
@@ -68,75 +67,6 @@ def repair_encoder(
         TruthError, ImageError, EncoderError: If a mark, a picture or the encoder cannot be used.
     """
     start = time.perf_counter()
-    with shown(progress, "pictures") as report:
-        chain = chain_of(
-            archive,
-            marks,
-            labels=labels,
-            directions=directions,
-            fill=fill,
-            neighbours=neighbours,
-            pictures=pictures,
-            seed=seed,
-            progress=report,
-        )
-    encoder = chain.archive.network()
-    settings: dict[str, Any] = {
-        "encoder": identity(encoder),
-        "pictures": {
-            "archive": len(chain.archive),
-            "with a mark": len(chain.marks.truths),
-            "that told the directions": len(chain.bench.learned.rows),
-            "that judged them": len(chain.bench.judged.rows),
-        },
-        "labels": None if chain.bench.labels is None else chain.bench.labels.source,
-        "directions": directions,
-        "fill": fill,
-        "neighbours": neighbours,
-        "seed": seed,
-    }
-    steps = tuple(chain.bench.steps(chain.directions))
-    return Repair(
-        directions=chain.directions.astype(np.float32),
-        steps=steps,
-        settings={**settings, **surroundings(encoder.device, time.perf_counter() - start)},
-        encoder=encoder,
-        examples=examples_of(chain.archive, encoder, chain.marks, chain.judging, fill),
-    )
-
-
-@dataclass(frozen=True)
-class Chain:
-    """What a repair is made of.
-
-    Attributes:
-        archive: The pictures.
-        marks: Theirs.
-        judging: Rows with and without the mark that judge the directions.
-        bench: What the steps are measured with.
-        directions: (k, D) float64, orthonormal.
-    """
-
-    archive: Archive
-    marks: Marks
-    judging: tuple[Rows, Rows]
-    bench: Bench
-    directions: Vectors
-
-
-def chain_of(
-    archive: Archive | str | Path,
-    marks: str | Path,
-    *,
-    labels: str | Path | Labels | None = None,
-    directions: int = DIRECTIONS,
-    fill: str = FILL,
-    neighbours: int = NEIGHBOURS,
-    pictures: int = PICTURES,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Chain:
-    """All of `repair_encoder` but the numbers; arguments and errors are its."""
     one_of("fill", fill, [name for name, row in FILLS.items() if not row.drops])
     counts = (("directions", directions, 1), ("neighbours", neighbours, 1), ("pictures", pictures, LEAST))
     for name, count, least in counts:
@@ -147,13 +77,37 @@ def chain_of(
         raise ValueError(f"neighbours must be fewer than the {len(archive)} pictures; got {neighbours}")
     known = Marks.of(archive, marks)
     named = None if labels is None else labels_of(archive, labels, seed=seed)
-    rng = np.random.default_rng(seed)
+    encoder, rng = archive.network(), np.random.default_rng(seed)
     learning, judging = drawn(known, pictures, rng)
-    learned, judged = _twins(archive, known, (learning, judging), fill, rng, progress)
+    with shown(progress, "pictures") as report:
+        learned, judged = _twins(archive, known, (learning, judging), fill, rng, report)
     carriers = np.zeros(len(archive), dtype=bool)
     carriers[known.rows] = True
     bench = Bench(np.asarray(archive.embeddings, np.float64), carriers, learned, judged, named, neighbours)
-    return Chain(archive, known, judging, bench, directions_of(learned, directions))
+    removed = directions_of(learned, directions)
+    steps = tuple(bench.steps(removed))
+    settings: dict[str, Any] = {
+        "encoder": identity(encoder),
+        "pictures": {
+            "archive": len(archive),
+            "with a mark": len(known.truths),
+            "that told the directions": len(learned.rows),
+            "that judged them": len(judged.rows),
+        },
+        "labels": None if named is None else named.source,
+        "directions": directions,
+        "fill": fill,
+        "neighbours": neighbours,
+        "seed": seed,
+    }
+    return Repair(
+        directions=removed.astype(np.float32),
+        steps=steps,
+        settings={**settings, **surroundings(encoder.device, time.perf_counter() - start)},
+        encoder=encoder,
+        bench=bench,
+        examples=examples_of(archive, encoder, known, judging, fill),
+    )
 
 
 def _twins(

@@ -16,7 +16,7 @@ from encoders import Encoder
 from encoders.repaired import Directions, repaired
 from relax.files import write_files
 from relax.plotting.drawing import file_of
-from relax.repair.steps import AS_IS, QUESTIONS, REPAIRED, Step
+from relax.repair.steps import AS_IS, QUESTIONS, REPAIRED, Bench, Step
 from relax.text import number
 
 SENTENCES = {
@@ -39,6 +39,7 @@ class Repair:
         steps: The numbers, with intervals, on pictures that did not tell the directions.
         settings: How it was made, as JSON types.
         encoder: The encoder as it was.
+        bench: What the steps were measured with; `bench.steps` measures them without other directions.
         examples: (rows, 3, side, side, 3) uint8: pictures, their twins, and the change aside.
     """
 
@@ -46,6 +47,7 @@ class Repair:
     steps: tuple[Step, ...]
     settings: Mapping[str, Any]
     encoder: Encoder = field(repr=False)
+    bench: Bench = field(repr=False)
     examples: NDArray[np.uint8] = field(repr=False)
 
     def __repr__(self) -> str:
