@@ -183,6 +183,9 @@ class Differences:
     def save(self, path: str | Path) -> Path:
         """Write it, whole or not at all: a page (.html), the record (.json), a table (.csv), or all of it (.npz).
 
+        The .npz holds the paths of the pictures as they are, to find them again, as an archive does; the others hold a
+        hash for a path that names a patient.
+
         Raises:
             ValueError: If the ending is another.
             OSError: If the file cannot be written.
