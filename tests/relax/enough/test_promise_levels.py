@@ -1,5 +1,7 @@
 """Levels keep what they promise: by the definition of the bounds, and over many draws from a known truth."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -12,8 +14,9 @@ TRIED = levels_tried((0, 1))
 def test_the_level_is_the_lowest_that_the_bound_allows():
     """n / (n + 1) R(level) + 1 / (n + 1) <= risk, over the levels at which R changes."""
     random = np.random.default_rng(0)
-    for count, risk in ((19, 0.05), (20, 0.05), (57, 0.05), (100, 0.1), (9, 0.1)):
-        needed = np.round(random.random(count), 1)  # with ties
+    cases = [(19, 0.05), (20, 0.05), (57, 0.05), (100, 0.1), (9, 0.1)]
+    for (count, risk), digits in product(cases, (1, 9)):  # with ties, and without
+        needed = np.round(random.random(count), digits)
         allowed = [
             level
             for level in sorted({*needed})
