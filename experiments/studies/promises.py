@@ -3,7 +3,7 @@
     python -m experiments.studies.promises --data DATA --count 240 --others 100
     python -m experiments.studies.promises --data DATA --count 120 --others 40 --offset 3 --name promises_fresh
 
-The rule "steady" was chosen on the pictures of the first command, among a dozen tried; of the 120 of the
+The rule "steady" was chosen on the pictures of the first command, among about 20 tried; of the 120 of the
 second 104 are others.
 
 Pictures of Caltech 101 (the test split) and colonoscopies of Kvasir-SEG ("val"), each with its map and one pass for
