@@ -174,6 +174,15 @@ def test_it_is_read_back_as_it_was(marks, tmp_path):
             assert mine.near.provenance == theirs.near.provenance
 
 
+def test_what_pictures_share_is_read_back(hues, tmp_path):
+    found, _, _ = hues
+
+    again = relax.Differences.load(found.save(tmp_path / "diff.npz"))
+
+    assert all(group.common for group in found.groups)
+    assert [group.common for group in again.groups] == [group.common for group in found.groups]
+
+
 def test_the_table_has_a_row_for_each_picture(hues):
     found, _, _ = hues
 
