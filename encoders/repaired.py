@@ -2,14 +2,13 @@
 
     encoder = relax.load_encoder("repaired:repair.safetensors")      # written by `relax repair`
 
-The file holds orthonormal directions (k, D) and, as text, the spec of the encoder that they belong to, its checksum,
-its pooling and how pictures get to its size. An embedding keeps what is orthogonal to the directions, v - Q'Qv: it is
+The file holds orthonormal directions (k, D) and, as text, the spec of the encoder that they belong to, its checksum and
+its pooling. An embedding keeps what is orthogonal to the directions, v - Q'Qv: it is
 a linear map behind the network, so that methods that need gradients or layers work as before.
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -132,14 +131,14 @@ def repaired(encoder: Encoder, directions: Tensor) -> Encoder:
     """An encoder without directions (k, D); it shares the network.
 
     Raises:
-        EncoderError: If the encoder is a function, or embeds with another number of dimensions.
+        EncoderError: If the encoder is a function.
     """
     if not isinstance(encoder.network, nn.Module):
         raise EncoderError(
             f"encoder {encoder.name!r} is a function, whose embeddings can be repaired only where it ends"
         )
     network = Repaired(encoder.network, directions.to(encoder.device), encoder.pooling, encoder.name)
-    other = copy.copy(encoder.with_network(network))
+    other = encoder.with_network(network)
     other.others = tuple(repaired(further, directions) for further in encoder.others)
     return other
 

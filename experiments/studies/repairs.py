@@ -32,8 +32,9 @@ from experiments.named import NAMES, encoder_named
 from experiments.options import Options
 from experiments.record import write_results
 from experiments.summaries import grouped, median_and_range
+from relax.auditing.neighbours import unit
 from relax.plotting.repair import repair_figure
-from relax.repair.directions import directions_of, unit
+from relax.repair.directions import directions_of
 from relax.repair.steps import Bench
 
 CLASSES = {"ketch": 0.9, "schooner": 0.1, "flamingo": 0.9, "ibis": 0.1}  # share that carries the mark

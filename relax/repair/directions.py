@@ -15,17 +15,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from relax.auditing.neighbours import unit
 from relax.influence.optimum import Optimum
+from relax.influence.trained import PENALTY
 from relax.repair.marked import Twins, Vectors
-
-PENALTY = 0.1  # of the head, as in `relax influence head`
-
-
-def unit(embeddings: Vectors) -> Vectors:
-    """Rows at length 1; rows of zeros stay."""
-    lengths = np.linalg.norm(embeddings, axis=-1, keepdims=True)
-    scaled: Vectors = embeddings / np.where(lengths > 0, lengths, 1)
-    return scaled
 
 
 def directions_of(twins: Twins, count: int) -> Vectors:

@@ -16,6 +16,7 @@ from encoders import Encoder
 from encoders.repaired import Directions, repaired
 from relax.files import write_files
 from relax.plotting.drawing import file_of
+from relax.repair.directions import without
 from relax.repair.steps import AS_IS, QUESTIONS, REPAIRED, Bench, Step
 from relax.text import number
 
@@ -61,8 +62,7 @@ class Repair:
                 f"embeddings must have {self.directions.shape[1]} numbers each, as those of "
                 f"{self.encoder.name!r}; got {values.shape}"
             )
-        basis = self.directions.astype(np.float64)
-        return (values - (values @ basis.T) @ basis).astype(np.float32)
+        return without(values, self.directions.astype(np.float64)).astype(np.float32)
 
     @property
     def repaired(self) -> Encoder:

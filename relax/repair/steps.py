@@ -12,10 +12,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from relax.auditing.neighbours import unit
 from relax.influence.labels import Named
 from relax.influence.optimum import Optimum
+from relax.influence.trained import PENALTY
 from relax.metrics.summary import bootstrap_interval
-from relax.repair.directions import PENALTY, told, unit, without
+from relax.repair.directions import told, without
 from relax.repair.marked import Rows, Twins, Vectors
 
 BLOCK = 256  # pictures whose neighbours are searched at once
@@ -117,93 +119,109 @@ class Bench:
 
     def steps(self, directions: Vectors) -> list[Step]:
         """All of them, in the order of `QUESTIONS`."""
-        nothing = directions[:0]
-        conditions: dict[Condition, Vectors] = {AS_IS: nothing, REPAIRED: directions}
+        as_is, repaired = (Space.of(self.embeddings, removed) for removed in (directions[:0], directions))
+        spaces: dict[Condition, Space] = {AS_IS: as_is, REPAIRED: repaired}
         steps: list[Step] = []
-        for condition, removed in conditions.items():
-            steps += self._of_the_mark(condition, removed)
-            steps += self._of_neighbours(condition, removed)
+        for condition, space in spaces.items():
+            steps += self._of_the_mark(condition, space)
+            steps += self._of_neighbours(condition, space)
             if self.labels is not None:
-                steps += self._of_a_head(condition, removed, self.labels)
+                steps += self._of_a_head(condition, space, self.labels)
         if self.labels is not None:
-            steps += self._of_a_head(TAUGHT, nothing, self.labels)
+            steps += self._of_a_head(TAUGHT, as_is, self.labels)
         marked = self.judged.some(self.judged.marked)
-        steps.append(Step.of("marked neighbours", HIDDEN, self._marked_share(marked.rows, marked.absent, nothing)))
+        steps.append(Step.of("marked neighbours", HIDDEN, self._marked_share(marked.rows, marked.absent, as_is)))
         clean = self.judged.some(~self.judged.marked)
-        before, after = (self._nearest(clean.rows, clean.itself, removed) for removed in (nothing, directions))
+        before, after = (space.nearest(clean.rows, clean.itself, self.neighbours) for space in (as_is, repaired))
         steps.append(Step.of("neighbours kept", REPAIRED, 1 - _changed(before, after)))
         order = list(QUESTIONS)
         return sorted(steps, key=lambda step: order.index(step.question))
 
-    def _of_the_mark(self, condition: Condition, removed: Vectors) -> list[Step]:
+    def _of_the_mark(self, condition: Condition, space: Space) -> list[Step]:
         judged = self.judged
         itself = judged.itself
         return [
-            Step.of("told", condition, told(judged, removed)),
-            Step.of("moved", condition, _distances(itself, judged.twin, removed)),
-            Step.of("moved elsewhere", condition, _distances(itself, judged.aside, removed)),
+            Step.of("told", condition, told(judged, space.removed)),
+            Step.of("moved", condition, space.distances(itself, judged.twin)),
+            Step.of("moved elsewhere", condition, space.distances(itself, judged.aside)),
         ]
 
-    def _of_neighbours(self, condition: Condition, removed: Vectors) -> list[Step]:
+    def _of_neighbours(self, condition: Condition, space: Space) -> list[Step]:
         marked, clean = self.judged.some(self.judged.marked), self.judged.some(~self.judged.marked)
-        before = self._nearest(clean.rows, clean.itself, removed)
-        pasted, replaced = (self._nearest(clean.rows, values, removed) for values in (clean.present, clean.aside))
+        before, pasted, replaced = (
+            space.nearest(clean.rows, values, self.neighbours) for values in (clean.itself, clean.present, clean.aside)
+        )
         elsewhere = np.where(np.isfinite(clean.aside[:, 0]), _changed(before, replaced), np.nan)
         return [
-            Step.of("marked neighbours", condition, self._marked_share(marked.rows, marked.itself, removed)),
+            Step.of("marked neighbours", condition, self._marked_share(marked.rows, marked.itself, space)),
             Step.of("new neighbours", condition, _changed(before, pasted)),
             Step.of("new neighbours, elsewhere", condition, elsewhere),
         ]
 
-    def _of_a_head(self, condition: Condition, removed: Vectors, labels: Named) -> list[Step]:
+    def _of_a_head(self, condition: Condition, space: Space, labels: Named) -> list[Step]:
         """A head that learns the labels from all pictures that are not judged, and perhaps from twins of some."""
-        place = {name: number for number, name in enumerate(labels.classes)}
-        numbers = np.array([-1 if label is None else place[label] for label in labels.of])
-        taught = np.flatnonzero((numbers >= 0) & ~np.isin(np.arange(len(numbers)), self.judged.rows))
+        numbers = np.full(len(labels.of), -1)
+        numbers[labels.known] = labels.numbers
+        taught = np.setdiff1d(labels.known, self.judged.rows)
         lessons, answers = self.embeddings[taught], numbers[taught]
         if condition == TAUGHT:
             twins = self.learned.some(numbers[self.learned.rows] >= 0)
             lessons, answers = np.concatenate([lessons, twins.twin]), np.concatenate([answers, numbers[twins.rows]])
-        head = Optimum.fit(unit(without(lessons, removed)), answers, penalty=PENALTY)
+        head = Optimum.fit(space.of_length_1(lessons), answers, penalty=PENALTY)
         asked = self.judged.some(numbers[self.judged.rows] >= 0)
-        truth = numbers[asked.rows]
-
-        def right(values: Vectors) -> NDArray[np.float64]:
-            hits: NDArray[np.float64] = (head.logits(unit(without(values, removed))).argmax(1) == truth).astype(
-                np.float64
-            )
-            return hits
-
-        as_they_are, moved = right(asked.itself), right(asked.twin)
+        as_they_are, moved = (
+            (head.logits(space.of_length_1(values)).argmax(1) == numbers[asked.rows]).astype(np.float64)
+            for values in (asked.itself, asked.twin)
+        )
         return [
             Step.of("accuracy", condition, as_they_are),
             Step.of("accuracy, mark moved", condition, moved),
             Step.of("accuracy lost", condition, as_they_are - moved),
         ]
 
-    def _marked_share(self, rows: Rows, queries: Vectors, removed: Vectors) -> NDArray[np.float64]:
+    def _marked_share(self, rows: Rows, queries: Vectors, space: Space) -> NDArray[np.float64]:
         """(n,) share of carriers among the neighbours of each query, less that among all other pictures."""
         others = (self.carriers.sum() - self.carriers[rows]) / (len(self.carriers) - 1)
-        shares: NDArray[np.float64] = self.carriers[self._nearest(rows, queries, removed)].mean(1) - others
+        near = space.nearest(rows, queries, self.neighbours)
+        shares: NDArray[np.float64] = self.carriers[near].mean(1) - others
         return shares
 
-    def _nearest(self, rows: Rows, queries: Vectors, removed: Vectors) -> Rows:
-        """(n, k) rows of the archive that are nearest to each query, other than the picture it is of."""
-        known = unit(without(self.embeddings, removed))
+
+@dataclass(frozen=True)
+class Space:
+    """An archive without some directions.
+
+    Attributes:
+        removed: (k, D) the directions, orthonormal.
+        known: (N, D) of the pictures, at length 1.
+    """
+
+    removed: Vectors
+    known: Vectors
+
+    @classmethod
+    def of(cls, embeddings: Vectors, removed: Vectors) -> Space:
+        """That of embeddings (N, D)."""
+        return cls(removed, unit(without(embeddings, removed)))
+
+    def of_length_1(self, values: Vectors) -> Vectors:
+        """(n, D) embeddings without the directions, at length 1."""
+        return unit(without(values, self.removed))
+
+    def distances(self, itself: Vectors, other: Vectors) -> NDArray[np.float64]:
+        """(n,) 1 - cosine."""
+        distances: NDArray[np.float64] = 1 - (self.of_length_1(itself) * self.of_length_1(other)).sum(1)
+        return distances
+
+    def nearest(self, rows: Rows, queries: Vectors, count: int) -> Rows:
+        """(n, count) rows of the archive that are nearest to each query, other than the picture it is of."""
         parts = []
         for start in range(0, len(rows), BLOCK):
             chosen = slice(start, start + BLOCK)
-            cosines = unit(without(np.nan_to_num(queries[chosen]), removed)) @ known.T
+            cosines = self.of_length_1(np.nan_to_num(queries[chosen])) @ self.known.T
             cosines[np.arange(len(cosines)), rows[chosen]] = -np.inf
-            parts.append(np.argpartition(-cosines, self.neighbours - 1, axis=1)[:, : self.neighbours])
+            parts.append(np.argpartition(-cosines, count - 1, axis=1)[:, :count])
         return np.concatenate(parts)
-
-
-def _distances(itself: Vectors, other: Vectors, removed: Vectors) -> NDArray[np.float64]:
-    """(n,) 1 - cosine."""
-    first, second = unit(without(itself, removed)), unit(without(other, removed))
-    distances: NDArray[np.float64] = 1 - (first * second).sum(1)
-    return distances
 
 
 def _changed(before: Rows, after: Rows) -> NDArray[np.float64]:

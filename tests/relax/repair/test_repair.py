@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import relax
+from relax.auditing.neighbours import unit
 from relax.influence.labels import Named
-from relax.repair.directions import directions_of, told, unit, without
+from relax.repair.directions import directions_of, told, without
 from relax.repair.marked import LEAST, Marks, Twins, _elsewhere, drawn
 from relax.repair.steps import AS_IS, HIDDEN, QUESTIONS, REPAIRED, Bench, Step
 from tests.relax.repair.planted import MARKED, archive_of, write_pictures
