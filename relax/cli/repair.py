@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from masking.tables import FILLS
 from relax.cli.console import DONE, UsageError, plain_table, print_table, progress_bar
 from relax.cli.early import check_early
 from relax.cli.index import escaped
@@ -15,6 +14,7 @@ from relax.cli.influence_options import ArchivePath
 from relax.cli.options import DEFAULT_OUT, OUT_PANEL, QUESTION_PANEL, RUN_PANEL, Debug, Out, Quiet
 from relax.cli.usage import check_out, choice, usage_errors
 from relax.files import file_names
+from relax.repair.defaults import DIRECTIONS, FILL, HIDING, NEIGHBOURS, PICTURES
 
 if TYPE_CHECKING:  # torch comes with it, and `relax --help` does not need it
     from relax.repair.result import Repair
@@ -31,7 +31,6 @@ relax repair scans-archive --marks boxes.csv --labels diagnoses.csv --name ruler
 relax explain scan.png --encoder repaired:relax-out/ruler.safetensors
     a map through the repaired encoder; likewise index, audit, pair, compare
 """
-HIDING = [name for name, row in FILLS.items() if not row.drops]
 
 
 def repair(
@@ -61,14 +60,14 @@ def repair(
             help="How many are taken out: more leave less of the mark, and fewer of the other neighbours.",
             rich_help_panel=QUESTION_PANEL,
         ),
-    ] = 4,
+    ] = DIRECTIONS,
     fill: Annotated[
         str,
         typer.Option(metavar="FILL", help=f"What hides marks: {', '.join(HIDING)}.", rich_help_panel=QUESTION_PANEL),
-    ] = "blur",
+    ] = FILL,
     k: Annotated[
         int, typer.Option("-k", "--k", metavar="K", help="Neighbours that count.", rich_help_panel=QUESTION_PANEL)
-    ] = 10,
+    ] = NEIGHBOURS,
     pictures: Annotated[
         int,
         typer.Option(
@@ -76,7 +75,7 @@ def repair(
             help="With the mark, and as many without, that are asked about, at most; three passes each.",
             rich_help_panel=RUN_PANEL,
         ),
-    ] = 200,
+    ] = PICTURES,
     seed: Annotated[int, typer.Option(metavar="N", help="Which pictures these are.", rich_help_panel=RUN_PANEL)] = 0,
     name: Annotated[
         str, typer.Option(metavar="NAME", help="Of the files, without ending.", rich_help_panel=OUT_PANEL)

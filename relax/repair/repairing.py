@@ -10,20 +10,18 @@ import numpy as np
 
 from encoders.identity import identity
 from encoders.values import described, is_whole
-from masking.tables import FILLS
 from relax.archive.archive import Archive, load_archive
 from relax.estimators.budget import Progress
 from relax.influence.labels import Labels, labels_of
 from relax.progress import Silent, shown
 from relax.provenance import surroundings
+from relax.repair.defaults import DIRECTIONS, FILL, HIDING, NEIGHBOURS, PICTURES
 from relax.repair.directions import directions_of
 from relax.repair.examples import examples_of
 from relax.repair.marked import LEAST, Marks, Rows, Twins, drawn, embed_twins
 from relax.repair.result import Repair
 from relax.repair.steps import Bench
 from relax.text import one_of
-
-DIRECTIONS, NEIGHBOURS, PICTURES, FILL = 4, 10, 200, "blur"
 
 
 def repair_encoder(
@@ -67,7 +65,7 @@ def repair_encoder(
         TruthError, ImageError, EncoderError: If a mark, a picture or the encoder cannot be used.
     """
     start = time.perf_counter()
-    one_of("fill", fill, [name for name, row in FILLS.items() if not row.drops])
+    one_of("fill", fill, HIDING)
     counts = (("directions", directions, 1), ("neighbours", neighbours, 1), ("pictures", pictures, LEAST))
     for name, count, least in counts:
         if not is_whole(count, least):
