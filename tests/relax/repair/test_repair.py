@@ -11,7 +11,7 @@ from relax.auditing.neighbours import unit
 from relax.influence.labels import Named
 from relax.repair.directions import directions_of, told, without
 from relax.repair.marked import LEAST, Marks, Twins, _elsewhere, drawn
-from relax.repair.steps import AS_IS, HIDDEN, QUESTIONS, REPAIRED, Bench, Step
+from relax.repair.steps import AS_IS, HIDDEN, QUESTIONS, REPAIRED, TAUGHT, Bench, Step
 from tests.relax.repair.planted import MARKED, archive_of, write_pictures
 
 
@@ -135,6 +135,38 @@ def test_a_head_learns_from_pictures_that_are_not_judged():
     assert steps["accuracy", AS_IS].value == 1
     assert steps["accuracy, mark moved", AS_IS].value == 0
     assert steps["accuracy lost", AS_IS].value == 1
+
+
+def test_judged_pictures_teach_the_head_nothing():
+    """Called the other way round than their neighbours, which teach, both are wrong as they are."""
+    steps = {
+        (step.question, step.condition): step
+        for step in bench(labels=Named(("b", "a", "b", "a"), "given")).steps(np.zeros((0, 2)))
+    }
+
+    assert steps["accuracy", AS_IS].value == 0
+
+
+def test_a_head_that_learned_the_twins_goes_by_what_they_show():
+    """Each twin lies with the pictures of the other label and has its own: two of them outvote one picture."""
+    steps = {
+        (step.question, step.condition): step
+        for step in bench(labels=Named(("a", "a", "b", "b"), "given")).steps(np.zeros((0, 2)))
+    }
+
+    assert steps["accuracy, mark moved", AS_IS].value == 0
+    assert steps["accuracy, mark moved", TAUGHT].value == 1
+
+
+def test_a_head_is_not_asked_about_twins_that_taught_it():
+    """Of 80 twins that differ by chance in 100 numbers it knows those that it learned, and no others."""
+    rng = np.random.default_rng(5)
+    some = twins(rng.normal(size=(80, 100)), rng.normal(size=(80, 100)))
+
+    first, second = np.split(told(some, np.zeros((0, 100))), 2)
+
+    assert first.mean() == pytest.approx(0.5, abs=0.25)
+    assert second.mean() == pytest.approx(0.5, abs=0.25)
 
 
 def test_a_step_leaves_out_pictures_without_a_number():
