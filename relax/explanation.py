@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.limits import TooLarge
-from relax.files import written_aside
 from relax.maps import MAPS, layer_in_words, uncertainty_limit, where_certain
-from relax.npz import read_npz, text_of
-from relax.records import check_record, read_json
+from relax.npz import read_npz
+from relax.records import check_record
+from relax.saved import Kind, Saved
 
 if TYPE_CHECKING:  # matplotlib takes a while to load
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMAT = 1  # of the saved file
+KIND = Kind("explanation", "a saved explanation", {"provenance": dict})
 
 NUMBER = (float, int)
 PROVENANCE: dict[str, Any] = {
@@ -60,7 +58,7 @@ PROVENANCE: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Saved):
     """What in the picture determines its embedding, and how certain that is.
 
     Attributes:
@@ -168,16 +166,7 @@ class Explanation:
         arrays = {name: getattr(self, name) for name in (*MAPS, "image")}
         if self.scores is not None:
             arrays["scores"] = self.scores
-        record = json.dumps({"format": FORMAT, "provenance": self.provenance})
-        stream = io.BytesIO()
-        np.savez_compressed(stream, how=np.array(record), **arrays)
-        return stream.getvalue()
-
-    def save(self, path: str | Path) -> Path:
-        """Write all of it to one `.npz`, which appears whole or not at all. Returns its path."""
-        with written_aside(path) as aside:
-            aside.write_bytes(self.to_bytes())
-        return Path(path)
+        return KIND.packed({"provenance": self.provenance}, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Explanation:
@@ -188,22 +177,11 @@ class Explanation:
             ValueError: If the file is not a saved explanation, is damaged, would take more memory than
                 `encoders.limits` says, or its format is newer than this version reads.
         """
-        try:
-            arrays = read_npz(path, ("how", *MAPS, "image"), ["scores"])
-            record = read_json(text_of(arrays.pop("how")))
-            check_record(record, {"format": int, "provenance": dict})
-            version, provenance = record.get("format"), record.get("provenance")
-            if version is None or provenance is None:
-                raise ValueError("its record lacks format or provenance")
-            if version <= FORMAT:
-                _check_provenance(provenance)
-                scores = _checked_scores(arrays.pop("scores", None))
-                return cls(**_checked_arrays(arrays), provenance=provenance, scores=scores)
-        except TooLarge as reason:
-            raise TooLarge(f"{path} {reason}") from None
-        except ValueError as reason:
-            raise ValueError(f"{path} is not a saved explanation: {reason}") from None
-        raise ValueError(f"{path} has format {version}, this version reads up to {FORMAT}: update relax-explainer")
+        with KIND.reading(path) as record:
+            _check_provenance(record["provenance"])
+            arrays = read_npz(path, (*MAPS, "image"), ["scores"])
+            scores = _checked_scores(arrays.pop("scores", None))
+            return cls(**_checked_arrays(arrays), provenance=record["provenance"], scores=scores)
 
     def plot(self, kind: str = "overlay", ax: Axes | None = None, **options: Any) -> Figure:
         """Draw one panel, in axes of a figure of your own if given.

@@ -53,6 +53,7 @@ LAYERS = [  # inside relax/, lowest first: a module imports from its own layer a
         "notes",
         "readahead",
         "records",
+        "saved",
         "text",
         "maps",
         "provenance",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import math
 import tempfile
 from dataclasses import asdict
@@ -13,22 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.limits import TooLarge
 from relax.differences.parts import Part
 from relax.explanation import Explanation
-from relax.npz import read_npz, text_of
-from relax.records import check_record, missing_entries, read_json
+from relax.npz import read_npz
+from relax.records import check_record
+from relax.saved import Kind
 
 if TYPE_CHECKING:
     from relax.differences.result import Differences
 
-FORMAT, KIND = 1, "differences"
 ARRAYS = ("sample", "nearest", "elsewhere", "scores", "layouts")
 NUMBERS = ("near", "far", "chance", "low", "high", "p")
 MAPS = ("near", "far", "beyond")
-RECORD: dict[str, Any] = {
-    "format": int,
-    "kind": str,
+ENTRIES: dict[str, Any] = {
     "encoders": list,
     "root": str,
     "paths": list,
@@ -38,6 +33,7 @@ RECORD: dict[str, Any] = {
     "agreement": dict,
     "settings": dict,
 }
+KIND = Kind("differences", "a file of Differences.save", ENTRIES)
 PART = {"picture": int, "slope": (int, float), "same_frame": bool}
 
 
@@ -68,8 +64,6 @@ def packed(differences: Differences) -> bytes:
             }
         )
     record = {
-        "format": FORMAT,
-        "kind": KIND,
         "encoders": differences.encoders,
         "root": str(differences.root),
         "paths": differences.paths,
@@ -79,22 +73,12 @@ def packed(differences: Differences) -> bytes:
         "agreement": {name: value.record() for name, value in differences.agreement.items()},
         "settings": differences.settings,
     }
-    stream = io.BytesIO()
-    np.savez_compressed(stream, how=np.array(json.dumps(record)), **arrays)  # type: ignore[arg-type]
-    return stream.getvalue()
+    return KIND.packed(record, arrays)
 
 
 def unpacked(path: str | Path) -> dict[str, Any]:
     """The attributes of the `Differences` in a file; errors as of `Differences.load`."""
-    try:
-        record = read_json(text_of(read_npz(path, ["how"])["how"]))
-        check_record(record, RECORD)
-        if missing := missing_entries(record, RECORD):
-            raise ValueError(f"its record lacks {', '.join(missing)}")
-        if record["kind"] != KIND:
-            raise ValueError(f"it holds {record['kind'][:40]!r}")
-        if record["format"] > FORMAT:
-            raise ValueError(f"it has format {record['format']}, this version reads up to {FORMAT}: update the package")
+    with KIND.reading(path) as record:
         arrays = read_npz(path, ARRAYS)
         count = len(record["paths"])
         if arrays["scores"].shape != (2, count) or arrays["nearest"].shape[:2] != (2, count):
@@ -112,12 +96,6 @@ def unpacked(path: str | Path) -> dict[str, Any]:
             },
             "settings": record["settings"],
         }
-    except TooLarge as reason:
-        raise TooLarge(f"{path} {reason}") from None
-    except FileNotFoundError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError) as reason:
-        raise ValueError(f"{path} is no file of Differences.save: {reason}") from None
 
 
 def _group(path: str | Path, place: int, record: dict[str, Any]) -> dict[str, Any]:

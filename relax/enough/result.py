@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +10,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from encoders.limits import TooLarge
-from relax.files import written_aside
-from relax.npz import read_npz, text_of
+from relax.npz import read_npz
 from relax.plotting.enough import sets_figure
-from relax.records import check_record, missing_entries, read_json
+from relax.records import check_record, missing_entries
+from relax.saved import Kind, Saved
 from relax.text import number
 
-FORMAT = 1
-KIND = "smallest sets"
+KIND = Kind("smallest sets", "a file of SmallestSets.save", {"provenance": dict, "sets": dict}, optional={"grid": list})
 ENTRIES = {
     "size": int,
     "of": int,
@@ -30,7 +26,6 @@ ENTRIES = {
     "at_least": int,
     "irreducible": bool,
 }
-FILE = {"format": int, "kind": str, "provenance": dict, "sets": dict}
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,7 @@ class CellSet:
 
 
 @dataclass(frozen=True)
-class SmallestSets:
+class SmallestSets(Saved):
     """The smallest sets of one picture.
 
     Attributes:
@@ -132,16 +127,8 @@ class SmallestSets:
         for name, cells in sets.items():
             if cells is not None:
                 arrays |= {name: cells.members, f"{name}_mask": cells.mask}
-        record = {"format": FORMAT, "kind": KIND, "grid": None if self.grid is None else [*self.grid], **self.record()}
-        stream = io.BytesIO()
-        np.savez_compressed(stream, how=np.array(json.dumps(record)), **arrays)  # type: ignore[arg-type]
-        return stream.getvalue()
-
-    def save(self, path: str | Path) -> Path:
-        """Write all of it to one `.npz`, which appears whole or not at all. Returns its path."""
-        with written_aside(path) as aside:
-            aside.write_bytes(self.to_bytes())
-        return Path(path)
+        grid = None if self.grid is None else [*self.grid]
+        return KIND.packed({"grid": grid, **self.record()}, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> SmallestSets:
@@ -151,13 +138,7 @@ class SmallestSets:
             FileNotFoundError: If there is no such file.
             ValueError: If it is no such file, is damaged, too large, or of a later version.
         """
-        try:
-            record = read_json(text_of(read_npz(path, ["how"])["how"]))
-            check_record(record, {**FILE, "grid": list})
-            if missing := missing_entries(record, FILE):
-                raise ValueError(f"its record lacks {', '.join(missing)}")
-            if record["kind"] != KIND or record["format"] > FORMAT:
-                raise ValueError(f"it holds {record['kind'][:40]!r} of format {record['format']}")
+        with KIND.reading(path) as record:
             names = [name for name in ("enough", "needed") if record["sets"].get(name) is not None]
             arrays = read_npz(path, ["labels", "image", *names, *(f"{name}_mask" for name in names)])
             sets = {name: _set_of(record["sets"][name], arrays, name) for name in names}
@@ -170,10 +151,6 @@ class SmallestSets:
                 _of_kind(arrays["image"], "image", "u", 3),
                 record["provenance"],
             )
-        except TooLarge as reason:
-            raise TooLarge(f"{path} {reason}") from None
-        except (ValueError, KeyError, TypeError, IndexError) as reason:
-            raise ValueError(f"{path} is no file of SmallestSets.save: {reason}") from None
 
     def __str__(self) -> str:
         at_least = number(self.provenance["similarity_at_least"])

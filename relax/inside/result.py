@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relax.files import written_aside
 from relax.inside.factors import Factors
 from relax.inside.saving import packed, unpacked
 from relax.inside.stage import Stage
 from relax.inside.tables import ORDERS
+from relax.saved import Saved
 from relax.text import listed, nearest
 
 if TYPE_CHECKING:  # matplotlib takes a while to load
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # matplotlib takes a while to load
 
 
 @dataclass(frozen=True)
-class Inside:
+class Inside(Saved):
     """A picture inside an encoder.
 
     Attributes:
@@ -75,12 +75,6 @@ class Inside:
     def to_bytes(self) -> bytes:
         """All of it, as the bytes of an `.npz` file without pickle."""
         return packed(self.view, self.embedding, self.stages, self.provenance)
-
-    def save(self, path: str | Path) -> Path:
-        """Write all of it to one `.npz`, which appears whole or not at all. Returns its path."""
-        with written_aside(path) as aside:
-            aside.write_bytes(self.to_bytes())
-        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Inside:

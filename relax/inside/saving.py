@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,20 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.limits import TooLarge
 from relax.inside.factors import Factors
 from relax.inside.fields import Field
 from relax.inside.stage import Heads, Kernel, Stage
-from relax.npz import read_npz, text_of
-from relax.records import check_record, missing_entries, read_json
+from relax.npz import read_npz
+from relax.records import check_record, missing_entries
+from relax.saved import Kind
 
-FORMAT = 1
 MOST_STAGES = 4096
 STAGE = {"name": str, "kind": str, "reset": str, "arrays": list}
 PAIRS = ("stride", "padding", "dilation")
-FILE = {"format": int, "kind": str, "provenance": dict, "stages": list}
-KIND = "inside"
-
+KIND = Kind("inside", "a file of Inside.save", {"provenance": dict, "stages": list})
 
 Content = tuple[NDArray[np.uint8], NDArray[np.float32], tuple[Stage, ...], dict[str, Any]]
 """View, embedding, layers and provenance, the attributes of `Inside`."""
@@ -40,23 +35,12 @@ def packed(
         own = _arrays(stage)
         arrays |= {f"{place}.{name}": values for name, values in own.items()}
         stages.append({"name": stage.name, "kind": stage.kind, "reset": stage.reset, "arrays": [*own], **_words(stage)})
-    record = {"format": FORMAT, "kind": KIND, "provenance": provenance, "stages": stages}
-    stream = io.BytesIO()
-    np.savez_compressed(stream, how=np.array(json.dumps(record)), **arrays)  # type: ignore[arg-type]
-    return stream.getvalue()
+    return KIND.packed({"provenance": provenance, "stages": stages}, arrays)
 
 
 def unpacked(path: str | Path) -> Content:
     """What `packed` made; errors as of `Inside.load`."""
-    try:
-        record = read_json(text_of(read_npz(path, ["how"])["how"]))
-        check_record(record, FILE)
-        if missing := missing_entries(record, FILE):
-            raise ValueError(f"its record lacks {', '.join(missing)}")
-        if record["kind"] != KIND:
-            raise ValueError(f"it holds {record['kind'][:40]!r}")
-        if record["format"] > FORMAT:
-            raise ValueError(f"it has format {record['format']}, this version reads up to {FORMAT}: update the package")
+    with KIND.reading(path) as record:
         stages = [_checked(stage) for stage in record["stages"][:MOST_STAGES]]
         names = [f"{place}.{name}" for place, stage in enumerate(stages) for name in stage["arrays"]]
         arrays = read_npz(path, ["view", "embedding", *names])
@@ -66,10 +50,6 @@ def unpacked(path: str | Path) -> Content:
             tuple(_stage(stage, _own(arrays, place)) for place, stage in enumerate(stages)),
             record["provenance"],
         )
-    except TooLarge as reason:
-        raise TooLarge(f"{path} {reason}") from None
-    except (ValueError, KeyError, TypeError) as reason:
-        raise ValueError(f"{path} is no file of Inside.save: {reason}") from None
 
 
 def _arrays(stage: Stage) -> dict[str, NDArray[Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.limits import TooLarge
 from encoders.values import described, is_number, is_whole
-from relax.files import written_aside
 from relax.links.linked import LinkedPicture, LinkedText
-from relax.links.reading import ARRAYS, FORMAT, read_links
+from relax.links.reading import ARRAYS, KIND, read_links
+from relax.saved import Saved
 from relax.text import shortened
 
 if TYPE_CHECKING:  # matplotlib takes a while to load
@@ -68,7 +65,7 @@ class FirstOrder:
 
 
 @dataclass(frozen=True)
-class LinksExplanation:
+class LinksExplanation(Saved):
     """Which part of one picture is close to which part of another picture, or to which word of a text.
 
     Attributes:
@@ -165,7 +162,7 @@ class LinksExplanation:
     def to_bytes(self) -> bytes:
         """All of it as the bytes of an `.npz` file."""
         arrays: dict[str, Any] = {"links": self.links, "standard_error": self.standard_error}
-        record: dict[str, Any] = {"format": FORMAT, "similarity": self.similarity, "provenance": self.provenance}
+        record: dict[str, Any] = {"similarity": self.similarity, "provenance": self.provenance}
         for side in ("a", "b"):
             linked, own = getattr(self, side), getattr(self, f"of_{side}")
             arrays |= {f"{side}_{name}": getattr(own, name) for name in ARRAYS}
@@ -174,15 +171,7 @@ class LinksExplanation:
                 record[side] = {"name": linked.name, "seen": list(linked.seen)}
             else:
                 record[side] = {"name": linked.name, "words": list(linked.words), "spans": [*map(list, linked.spans)]}
-        stream = io.BytesIO()
-        np.savez_compressed(stream, how=np.array(json.dumps(record)), **arrays)
-        return stream.getvalue()
-
-    def save(self, path: str | Path) -> Path:
-        """Write all of it to one `.npz`, which appears whole or not at all. Returns its path."""
-        with written_aside(path) as aside:
-            aside.write_bytes(self.to_bytes())
-        return Path(path)
+        return KIND.packed(record, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> LinksExplanation:
@@ -192,12 +181,7 @@ class LinksExplanation:
             FileNotFoundError: If there is no such file.
             ValueError: If it is no such file, damaged, too large for memory or of a newer format.
         """
-        try:
-            read = read_links(path)
-        except TooLarge as reason:
-            raise TooLarge(f"{path} {reason}") from None
-        except ValueError as reason:
-            raise ValueError(f"{path} has no saved links: {reason}") from None
+        read = read_links(path)
         for side in ("of_a", "of_b"):
             read[side] = FirstOrder(**read[side])
         return cls(**read)

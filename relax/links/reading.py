@@ -9,34 +9,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relax.links.linked import LinkedPicture, LinkedText
-from relax.npz import read_npz, text_of
-from relax.records import check_record, read_json
+from relax.npz import read_npz
+from relax.saved import Kind
 
-FORMAT = 1  # of the saved file
 ERRORS = ("to_other_error", "to_itself_error", "only_error")
 ARRAYS = ("to_other", "to_itself", "only", *ERRORS)
 NUMBER = (int, float)
 _SIDE = {"masks": {"count": int, "groups": int, "keep": NUMBER}}
-_RECORD: dict[str, Any] = {
-    "format": int,
-    "similarity": NUMBER,
-    "a": {"name": str, "seen": list},
-    "b": {"name": str, "seen": list, "words": list, "spans": list},
-    "provenance": {"encoder": {"name": str}, "similarity": str, "a": _SIDE, "b": _SIDE},
-}
+KIND = Kind(
+    "links",
+    "a file of LinksExplanation.save",
+    {
+        "similarity": NUMBER,
+        "a": {"name": str},
+        "b": {"name": str},
+        "provenance": {"encoder": {"name": str}, "similarity": str, "a": _SIDE, "b": _SIDE},
+    },
+    optional={"a": {"seen": list}, "b": {"seen": list, "words": list, "spans": list}},
+)
 
 
 def read_links(path: str | Path) -> dict[str, Any]:
-    """The fields of a `LinksExplanation`, "of_a" and "of_b" as dictionaries; ValueError with the reason alone."""
-    names = ["how", "links", "standard_error", *(f"{side}_{name}" for side in "ab" for name in ARRAYS)]
-    arrays = read_npz(path, names, ["a_image", "b_image"])
-    record = read_json(text_of(arrays.pop("how")))
-    check_record(record, _RECORD)
-    if missing := [name for name in _RECORD if record.get(name) is None]:
-        raise ValueError(f"its record lacks {', '.join(missing)}")
-    if record["format"] > FORMAT:
-        raise ValueError(f"it has format {record['format']}, this version reads up to {FORMAT}: update relax-explainer")
-    _check_provenance(record["provenance"])
+    """The fields of a `LinksExplanation`, "of_a" and "of_b" as dictionaries; errors as of `LinksExplanation.load`."""
+    with KIND.reading(path) as record:
+        names = ["links", "standard_error", *(f"{side}_{name}" for side in "ab" for name in ARRAYS)]
+        return _links_of(record, read_npz(path, names, ["a_image", "b_image"]))
+
+
+def _links_of(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    _check_groups(record["provenance"])
     a, b = (_linked(record[side], arrays, side) for side in "ab")
     if not isinstance(a, LinkedPicture):
         raise ValueError("its first side must be a picture")
@@ -59,13 +60,9 @@ def read_links(path: str | Path) -> dict[str, Any]:
     }
 
 
-def _check_provenance(record: dict[str, Any]) -> None:
-    if not isinstance((record.get("encoder") or {}).get("name"), str) or not isinstance(record.get("similarity"), str):
-        raise ValueError("its provenance lacks encoder or similarity")
-    for side in "ab":
-        masks = (record.get(side) or {}).get("masks") or {}
-        if not isinstance(masks.get("groups"), int) or masks["groups"] < 2:
-            raise ValueError("its provenance lacks the groups of masks")
+def _check_groups(provenance: dict[str, Any]) -> None:
+    if min(provenance[side]["masks"]["groups"] for side in "ab") < 2:
+        raise ValueError("its provenance must have 2 or more groups of masks")
 
 
 def _linked(record: dict[str, Any], arrays: dict[str, NDArray[Any]], side: str) -> LinkedPicture | LinkedText:

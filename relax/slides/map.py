@@ -7,8 +7,6 @@ exact numbers: the similarity of the tile alone, and that of the slide without t
 
 from __future__ import annotations
 
-import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,27 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relax.explanation import Explanation
-from relax.files import written_aside
 from relax.npz import read_npz
-from relax.records import check_record, read_json
+from relax.saved import Kind, Saved
 from relax.slides.slide import Pixels
 
-FORMAT = 1
 VALUES = ("importance", "uncertainty", "standard_error", "alone", "without")
-_RECORD: dict[str, Any] = {
-    "format": int,
-    "name": str,
-    "span": int,
-    "score": (int, float),
-    "slide_size": list,
-    "provenance": {"similarity": str, "encoder": dict, "slide": dict, "masks": {"count": int, "visible": int}},
-}
+KIND = Kind(
+    "map of a slide",
+    "a saved map of a slide",
+    {"name": str, "span": int, "score": (int, float), "provenance": {"masks": {"count": int}}},
+    optional={
+        "slide_size": list,
+        "provenance": {"similarity": str, "encoder": dict, "slide": dict, "masks": {"visible": int}},
+    },
+)
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class SlideMap:
+class SlideMap(Saved):
     """What each tile contributes.
 
     Attributes:
@@ -133,22 +130,16 @@ class SlideMap:
             canvas[top:bottom, left:right] = value
         return canvas
 
-    def save(self, path: str | Path) -> Path:
-        """Write all of it to one `.npz`, which appears whole or not at all. Returns its path."""
+    def to_bytes(self) -> bytes:
+        """All of it, as the bytes of an `.npz` file."""
         record = {
-            "format": FORMAT,
             "name": self.name,
             "span": self.span,
             "slide_size": self.slide_size,
             "score": self.score,
             "provenance": self.provenance,
         }
-        stream = io.BytesIO()
-        arrays = {name: getattr(self, name) for name in VALUES}
-        np.savez_compressed(stream, how=np.array(json.dumps(record)), corners=self.corners, **arrays)
-        with written_aside(path) as aside:
-            aside.write_bytes(stream.getvalue())
-        return Path(path)
+        return KIND.packed(record, {name: getattr(self, name) for name in ("corners", *VALUES)})
 
     @classmethod
     def load(cls, path: str | Path) -> SlideMap:
@@ -158,23 +149,15 @@ class SlideMap:
             FileNotFoundError: If there is no such file.
             ValueError: If it is no such file or damaged.
         """
-        try:
-            arrays = read_npz(path, ("how", "corners", *VALUES))
-            record = read_json(str(arrays.pop("how")))
-            check_record(record, _RECORD)
-            if record.get("format") != FORMAT:
-                raise ValueError(f"its format is {record.get('format')}, and this version reads {FORMAT}")
-            if missing := [key for key in _RECORD if key != "slide_size" and record.get(key) is None]:
-                raise ValueError(f"its record lacks {', '.join(missing)}")
-            if (record["provenance"].get("masks") or {}).get("count") is None:
-                raise ValueError("its record does not say how many subsets were drawn")
+        with KIND.reading(path) as record:
+            arrays = read_npz(path, ("corners", *VALUES))
             corners = arrays.pop("corners")
             count = len(corners)
             if corners.shape != (count, 2) or corners.dtype != np.int64:
                 raise ValueError(f"corners must be int64 (N, 2); got {corners.dtype} {corners.shape}")
             if wrong := [name for name in VALUES if arrays[name].shape != (count,) or arrays[name].dtype != np.float64]:
                 raise ValueError(f"{', '.join(wrong)} must be float64 ({count},)")
-            size = record["slide_size"]
+            size = record.get("slide_size")
             return cls(
                 record["name"],
                 corners,
@@ -184,7 +167,3 @@ class SlideMap:
                 score=float(record["score"]),
                 provenance=record["provenance"],
             )
-        except FileNotFoundError:
-            raise
-        except (ValueError, KeyError, TypeError, IndexError, OverflowError) as reason:
-            raise ValueError(f"{path} is not a saved map of a slide: {reason}") from None

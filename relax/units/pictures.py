@@ -8,8 +8,6 @@ pictures.plot().savefig("filters.png")
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.limits import TooLarge
-from relax.files import written_aside
-from relax.npz import read_npz, text_of
-from relax.records import check_record, read_json
+from relax.npz import read_npz
+from relax.saved import Kind, Saved
 
 if TYPE_CHECKING:  # matplotlib takes a while to load
     from matplotlib.figure import Figure
 
-FORMAT = 1  # of the saved file
 KINDS = ("filters", "exciting", "maximised")
 HOW: dict[str, Any] = {
     "kind": str,
@@ -37,10 +32,17 @@ HOW: dict[str, Any] = {
 }
 """Types of the entries that figures read."""
 OPTIONAL = ("places", "boxes", "path")
+KIND = Kind(
+    "pictures of units",
+    "a file of UnitPictures.save",
+    {"how": dict, "units": list, "names": list},
+    optional={"how": HOW},
+    key="record",
+)
 
 
 @dataclass(frozen=True)
-class UnitPictures:
+class UnitPictures(Saved):
     """Pictures, each of a unit.
 
     Attributes:
@@ -97,17 +99,8 @@ class UnitPictures:
     def to_bytes(self) -> bytes:
         """All of it, as the bytes of an `.npz` file."""
         arrays = {name: value for name in OPTIONAL if (value := getattr(self, name)) is not None}
-        record = {"format": FORMAT, "how": self.how, "units": list(self.units), "names": list(self.names)}
-        stream = io.BytesIO()
-        text = np.array(json.dumps(record))
-        np.savez_compressed(stream, record=text, pictures=self.pictures, values=self.values, **arrays)
-        return stream.getvalue()
-
-    def save(self, path: str | Path) -> Path:
-        """Write all of it to one `.npz`, which appears whole or not at all. Returns its path."""
-        with written_aside(path) as aside:
-            aside.write_bytes(self.to_bytes())
-        return Path(path)
+        record = {"how": self.how, "units": list(self.units), "names": list(self.names)}
+        return KIND.packed(record, {"pictures": self.pictures, "values": self.values, **arrays})
 
     @classmethod
     def load(cls, path: str | Path) -> UnitPictures:
@@ -118,23 +111,10 @@ class UnitPictures:
             ValueError: If it is none of these, is damaged, would take more memory than `encoders.limits` says, or its
                 format is newer than this version reads.
         """
-        try:
-            arrays = read_npz(path, ("record", "pictures", "values"), OPTIONAL)
-            text = arrays.pop("record")
-            record = read_json(text_of(text))
-            check_record(record, {"format": int, "how": HOW, "units": list, "names": list})
-            version = record.get("format")
-            if version is None or record.get("how") is None:
-                raise ValueError("its record lacks format or how")
-            if version <= FORMAT:
-                count = len(arrays["pictures"]) if arrays["pictures"].ndim else 0
-                units, names = (_texts(record.get(key), key, count) for key in ("units", "names"))
-                return cls(units=units, names=names, how=record["how"], **_checked(arrays))
-        except TooLarge as reason:
-            raise TooLarge(f"{path} {reason}") from None
-        except ValueError as reason:
-            raise ValueError(f"{path} does not hold pictures of units: {reason}") from None
-        raise ValueError(f"{path} has format {version}, this version reads up to {FORMAT}: update relax-explainer")
+        with KIND.reading(path) as record:
+            arrays = _checked(read_npz(path, ("pictures", "values"), OPTIONAL))
+            units, names = (_texts(record[key], key, len(arrays["pictures"])) for key in ("units", "names"))
+            return cls(units=units, names=names, how=record["how"], **arrays)
 
     def plot(self, **options: Any) -> Figure:
         """Draw them: a row for each unit, with names and values; very small ones as one mosaic.

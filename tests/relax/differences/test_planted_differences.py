@@ -234,7 +234,7 @@ def test_archives_have_encoders_of_their_own(hues):
 def test_a_file_of_something_else_is_refused(hues, tmp_path):
     np.savez(tmp_path / "other.npz", how=np.array('{"format": 1}'))
 
-    with pytest.raises(ValueError, match=r"other.npz is no file of Differences.save: its record lacks kind"):
+    with pytest.raises(ValueError, match=r"other.npz is not a file of Differences.save: its record lacks encoders, "):
         relax.Differences.load(tmp_path / "other.npz")
     with pytest.raises(ValueError, match=r"path must end in .html, .json, .csv or .npz; got diff.txt"):
         hues[0].save("diff.txt")

@@ -150,7 +150,7 @@ def test_what_is_saved_is_read_again(tmp_path):
     assert again.grid == (4, 4)
     json.dumps(again.record(), allow_nan=False)
     (tmp_path / "sets.npz").write_bytes(b"no zip")
-    with pytest.raises(ValueError, match=r"is no file of SmallestSets.save"):
+    with pytest.raises(ValueError, match=r"is not a file of SmallestSets.save"):
         relax.SmallestSets.load(tmp_path / "sets.npz")
 
 

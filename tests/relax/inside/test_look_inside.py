@@ -137,13 +137,12 @@ def test_a_file_of_something_else_or_a_damaged_one_is_refused(corners, tmp_path)
         "another": {**arrays, "how": np.array(json.dumps({**record, "kind": "other"}))},
         "shape": {**arrays, "0.effect": np.zeros(3, np.float32)},
         "lacks": {name: values for name, values in arrays.items() if name != "1.activations"},
-        "newer": {**arrays, "how": np.array(json.dumps({**record, "format": 99}))},
         "words": {**arrays, "how": np.array(json.dumps({**record, "stages": [{"name": 3}]}))},
     }
     for name, content in damaged.items():
         np.savez(tmp_path / f"{name}.npz", **content)
 
-        with pytest.raises(ValueError, match=rf"{name}.npz is no file of Inside.save: "):
+        with pytest.raises(ValueError, match=rf"{name}.npz is not a file of Inside.save: "):
             relax.Inside.load(tmp_path / f"{name}.npz")
 
 

@@ -211,7 +211,7 @@ def test_a_damaged_file_is_named(explained, tmp_path, name):
         kept = {key: values for key, values in arrays.items() if key != name}
     np.savez(path, **kept, **({} if name == "how" else {name: np.full((3, 3), np.nan)}))
 
-    with pytest.raises(ValueError, match=r"links.npz has no saved links: "):
+    with pytest.raises(ValueError, match=r"links.npz is not a file of LinksExplanation.save: "):
         LinksExplanation.load(path)
 
 

@@ -126,9 +126,12 @@ def test_those_of_one_unit_can_be_taken():
         ({"pictures": np.full((2, 3, 24, 24), 2, np.float32)}, r"pictures must be in \[0, 1\]"),
         ({"pictures": np.zeros((2, 3, 24), np.float32)}, r"pictures must be \(N, 3, H, W\)"),
         ({"values": np.zeros(3)}, r"values must be float64 \(2,\)"),
-        ({"record": np.array("{}")}, "lacks format or how"),
+        ({"record": np.array("{}")}, "its record lacks format, how, units, names"),
         ({"record": np.array([object()])}, "must hold numbers or text"),
-        ({"record": np.array(json.dumps({"format": 9, "how": {}}))}, "has format 9, this version reads up to 1"),
+        (
+            {"record": np.array(json.dumps({"format": 9, "how": {}, "units": [], "names": []}))},
+            "has format 9, this version reads up to 1",
+        ),
         ({"record": np.array(json.dumps({"format": 1, "how": {}, "units": [], "names": []}))}, "units must be 2 texts"),
     ],
 )
