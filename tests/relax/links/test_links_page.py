@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import relax
+from relax.links.linked import LinkedText
 from relax.links.page import links_page
 
 HOSTILE = '<img src=x onerror="alert(1)">.png'
@@ -69,6 +70,39 @@ def test_keys_move_from_part_to_part_and_the_other_map_is_what_only_a_side_shows
     value = explained.of_a.only[1, 1]
     shown = float(re.search(r": (−?[\d.]+) ±", told(page)).group(1).replace("−", "-"))
     assert shown == pytest.approx(value, abs=explained.of_a.only_error[1, 1])
+
+
+def test_the_chosen_part_alone_is_pressed_and_reached_by_tab(page):
+    """Of the other side the first part is reached, so that keys lead there, too."""
+    page.locator(".side").nth(1).locator(".part").nth(4).click()
+
+    sides = [page.locator(".side").nth(side).locator(".part") for side in (0, 1)]
+    pressed = [parts.evaluate_all("parts => parts.map(part => part.ariaPressed)") for parts in sides]
+    reached = [parts.evaluate_all("parts => parts.map(part => part.tabIndex)") for parts in sides]
+    assert [values.count("true") for values in pressed] == [0, 1]
+    assert pressed[1][4] == "true"
+    assert reached == [[0] + 8 * [-1], [0 if part == 4 else -1 for part in range(9)]]
+
+
+def test_words_are_parts_too(pages, explained, tmp_path):
+    """The second picture's first three cells stand for three words, the last of them in another script."""
+    words = LinkedText("a <b>black</b> כלב", ("a", "<b>black</b>", "כלב"), ((0, 1), (2, 14), (15, 18)))
+    of_b = dataclasses.replace(
+        explained.of_b, **{name: values.ravel()[:3] for name, values in vars(explained.of_b).items()}
+    )
+    arrays = {name: getattr(explained, name)[..., 0, :] for name in ("links", "standard_error")}
+    linked = dataclasses.replace(explained, b=words, of_b=of_b, **arrays)
+    page = pages.open(linked.page(tmp_path / "words.html").as_uri(), viewport={"width": 390, "height": 800})
+    page.wait_for_selector("html[data-ready]")
+
+    parts = page.locator(".side").nth(1).locator(".part")
+    parts.nth(2).click()
+
+    assert parts.all_inner_texts() == ["“a”", "“<b>black</b>”", "“כלב”"]
+    assert [part.get_attribute("dir") for part in parts.all()] == 3 * ["auto"]
+    assert told(page).startswith("“כלב” of ")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert pages.noises == []
 
 
 def test_as_many_lines_as_are_asked_for_are_drawn(page, explained):
