@@ -29,6 +29,9 @@ from .metric import NEEDS as NEEDS
 from .metric import Case as Case
 from .metric import Explain as Explain
 from .metric import Metric as Metric
+from .mirroring import mirrored as mirrored
+from .mirroring import mirrored_deletion_curve as mirrored_deletion_curve
+from .mirroring import mirrored_insertion_curve as mirrored_insertion_curve
 from .paired import Standing as Standing
 from .paired import gains as gains
 from .paired import standings as standings

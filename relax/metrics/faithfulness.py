@@ -12,13 +12,14 @@ pixel a random map may delete best of all: read these metrics beside the control
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relax.metrics.maps import Map, Values, checked_map, pearson, spearman
+from relax.metrics.maps import Map, Mask, Values, checked_map, pearson, spearman
 
 if TYPE_CHECKING:  # torch comes with it, and the table of metrics does not need it
     from relax.metrics.trial import Trial
@@ -28,6 +29,7 @@ SUBSETS = 30
 REGIONS = 8  # along a side, for insertion and deletion by regions
 CELLS = 16  # along a side: finer than RELAX's own regions, so that its masks are not what it is judged by
 STREAM = 5  # of the seed's random numbers; masks and fills have others
+Scores: TypeAlias = Callable[[Mask], Values]
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,13 @@ class Curve:
 
 
 def insertion_curve(
-    trial: Trial, importance: Map, *, steps: int = STEPS, cells: int | None = None, seed: int = 0
+    trial: Trial,
+    importance: Map,
+    *,
+    steps: int = STEPS,
+    cells: int | None = None,
+    seed: int = 0,
+    scores: Scores | None = None,
 ) -> Curve:
     """Show the most important pixels first, from nothing to everything: `steps` + 1 encoder passes.
 
@@ -60,21 +68,29 @@ def insertion_curve(
         cells: Take whole cells of a regular grid, so many along a side, in the order of their mean importance; None =
             single pixels.
         seed: For the order of pixels or cells of equal importance.
+        scores: From visible pixels (N, h, w) to scores (N,), where hidden ones show something else than the fill of the
+            scene; None = `trial.scores`.
 
     Source: RISE (Petsiuk, Das & Saenko, BMVC 2018), section 4.2; with a similarity: COCOA (Lin et al., ICLR 2023).
     """
-    return _curve(trial, importance, steps, cells, seed, show=True)
+    return _curve(trial, importance, steps, cells, seed, scores or trial.scores, show=True)
 
 
 def deletion_curve(
-    trial: Trial, importance: Map, *, steps: int = STEPS, cells: int | None = None, seed: int = 0
+    trial: Trial,
+    importance: Map,
+    *,
+    steps: int = STEPS,
+    cells: int | None = None,
+    seed: int = 0,
+    scores: Scores | None = None,
 ) -> Curve:
     """Hide the most important pixels first, from everything to nothing. Arguments and cost as for `insertion_curve`.
 
     Source: as there; pixel flipping (Bach et al., PLOS ONE 2015); by cells: region perturbation (Samek et al., TNNLS
     2017).
     """
-    return _curve(trial, importance, steps, cells, seed, show=False)
+    return _curve(trial, importance, steps, cells, seed, scores or trial.scores, show=False)
 
 
 def insertion(trial: Trial, importance: Map, *, steps: int = STEPS, cells: int | None = None, seed: int = 0) -> float:
@@ -183,11 +199,13 @@ def monotonicity_correlation(trial: Trial, importance: Map, *, steps: int = STEP
     return spearman(worth, changes**2)
 
 
-def _curve(trial: Trial, importance: Map, steps: int, cells: int | None, seed: int, *, show: bool) -> Curve:
+def _curve(
+    trial: Trial, importance: Map, steps: int, cells: int | None, seed: int, scores: Scores, *, show: bool
+) -> Curve:
     places = pixel_order(trial, importance, seed, cells)
     ends = _ends(steps, places.size)
     touched = places[None] < ends[:, None, None]
-    return Curve(ends / places.size, trial.scores(touched if show else ~touched))
+    return Curve(ends / places.size, scores(touched if show else ~touched))
 
 
 def pixel_order(trial: Trial, importance: Map, seed: int, cells: int | None = None) -> NDArray[np.int64]:
