@@ -83,6 +83,8 @@ def good_and_bad_case(metric):
         wide, truth = np.kron(right, np.ones((8, 8))), np.kron(OBJECT, np.ones((8, 8))).astype(bool)  # beyond 15 px
         return Case(wide, truth=truth), Case(wide.max() - wide, truth=truth)
     if metric.needs == "trial":
+        if metric.name.startswith("mirrored"):  # of one colour, a picture is whole with any part of it shown
+            scene = Scene.of(torch.from_numpy(OBJECT).float()[None, None], encoder, Hiding())
         trial = Trial.of(scene, Question.of("dot", first, None, encoder))
         return Case(right, trial=trial), Case(-right, trial=trial)
     if metric.needs == "itself":

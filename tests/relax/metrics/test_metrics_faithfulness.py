@@ -317,7 +317,7 @@ def test_each_metric_costs_what_it_says(image, importance):
     rng = torch.Generator().manual_seed(8)
     contrast = Corpus(torch.randn(4, 3, generator=rng)), Corpus(torch.randn(4, 3, generator=rng))
     judged = [metric for metric in METRICS.values() if metric.needs in ("trial", "contrast")]
-    assert len(judged) == 14
+    assert len(judged) == 16
 
     for metric in judged:
         trial = trial_of(image, Net(), contrast[0], "cosine", contrast[1])
