@@ -10,8 +10,8 @@ RELAX is there twice, hiding with the mean pixel and with a blur, and for these 
 deletion by the blur as well: the twin effect is how much better a map is under its own fill than under the other's.
 
 RUNS keeps pictures that are done. results/NAME.csv has a row per encoder, metric and method: mean, interval and rank;
-NAME.json the rank correlations of the metrics, the ranks of RELAX, how many methods the random map is ahead of, and the
-twin effect.
+NAME.json the rank correlations of the metrics, how far RELAX is ahead of each method, which methods the random map is
+ahead of, and the twin effect.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import relax
 from encoders import Encoder
@@ -148,6 +149,19 @@ def controls(lines: list[Row]) -> list[Row]:
     return found
 
 
+def ahead(rows: list[Row], methods: tuple[str, ...]) -> list[Row]:
+    """By encoder, metric and other method: RELAX minus it, picture by picture, with the interval of the mean."""
+    lines = []
+    for (encoder, metric), group in grouped(rows, "encoder", "metric").items():
+        values = {(row["method"], row["picture"]): row["value"] for row in group}
+        names = list(dict.fromkeys(row["picture"] for row in group))
+        for method in methods:
+            if method != "relax" and (method, names[0]) in values:
+                gains = [values["relax", name] - values[method, name] for name in names]
+                lines.append({"encoder": encoder, "metric": metric, "of": method, **with_interval("gain", gains)})
+    return lines
+
+
 def twins(rows: list[Row]) -> list[Row]:
     """By encoder: how much better a map of RELAX is under its own fill than under the other's, both ways, halved.
 
@@ -158,17 +172,17 @@ def twins(rows: list[Row]) -> list[Row]:
         values = {(row["picture"], row["method"], row["metric"]): row["value"] for row in own}
         names = list(dict.fromkeys(row["picture"] for row in own))
 
-        def ahead(metrics: tuple[str, ...], values: Any = values, names: Any = names) -> np.ndarray[Any, Any]:
+        def difference(metrics: tuple[str, ...], values: Any = values, names: Any = names) -> NDArray[np.float64]:
             """The map of the mean pixel minus that of the blur, by picture."""
             return np.array(
                 [sum(values[name, TWINS[0], m] - values[name, TWINS[1], m] for m in metrics) for name in names]
             )
 
-        mean, blur = ahead(REGIONS), ahead(tuple(f"{metric}, blur" for metric in REGIONS))
+        mean, blur = difference(REGIONS), difference(tuple(f"{metric}, blur" for metric in REGIONS))
         line = {"encoder": encoder, **with_interval("twin_effect", list((mean - blur) / 2))}
         line |= with_interval("mean_ahead_under_mean", list(mean)) | with_interval("under_blur", list(blur))
-        line |= with_interval("under_mirrored", list(ahead(("mirrored-insertion", "mirrored-deletion"))))
-        lines.append({**line, **with_interval("under_road", list(ahead(("road",))))})
+        line |= with_interval("under_mirrored", list(difference(("mirrored-insertion", "mirrored-deletion"))))
+        lines.append({**line, **with_interval("under_road", list(difference(("road",))))})
     return lines
 
 
@@ -187,7 +201,8 @@ def main() -> None:
     rows = [row for name in args.encoders for row in measured(name, args)]
     lines = table(rows, args.methods)
     summary = {name: getattr(args, name) for name in ("count", "masks", "seed")} | {"adapter_trained_on": OTHERS}
-    summary |= {"controls": controls(lines), "twins": twins(rows), "agreement": agreement(rows, args.methods)}
+    summary |= {"controls": controls(lines), "twins": twins(rows), "relax_ahead": ahead(rows, args.methods)}
+    summary |= {"agreement": agreement(rows, args.methods)}
     write_results(args.name, lines, summary)
 
 

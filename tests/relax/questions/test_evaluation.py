@@ -139,7 +139,7 @@ def test_one_image_is_judged_by_what_is_given(here):
     assert set(bare) == {metric.name for metric in METRICS.values() if metric.family == "complexity"}
     assert set(labelled) - set(bare) >= {"auc", "pointing-game", "best-iou"}
     assert set(seen) - set(bare) >= {"insertion", "deletion"}
-    assert trial.passes < 200
+    assert trial.passes < 220
     with pytest.raises(ValueError, match="metric auc needs a mask or boxes for the picture, which this map comes"):
         relax.evaluate_image(importance, metrics=["auc"])
 
