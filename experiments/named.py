@@ -14,7 +14,7 @@ NAMES = (
     "train_vit); resnet50-thin, salience or salience-112 (after pretrained); cifar-resnet20"
 )
 
-PUBLISHED = ("sscd", "efficientnet-lite0")
+PUBLISHED = ("sscd", "efficientnet-lite0", "salience-112")
 
 
 def encoder_of_study(name: str, trained: Path) -> Encoder:
