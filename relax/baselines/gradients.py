@@ -14,10 +14,14 @@ import torch
 from captum.attr import GuidedBackprop, InputXGradient, IntegratedGradients, Saliency
 from torch import Tensor, nn
 
+from masking import make_fill
+from masking.source import random_rows
 from relax.baselines.task import Maps, MethodError, Task, gradients_allowed
 
 NOISE = 0.15  # standard deviation of SmoothGrad's noise, as a share of the range of the pixels
-STREAM = 2  # masks take stream 0 of a seed, noise to fill with 1
+STREAM = 2  # masks take stream 0 of a seed, noise to fill with 1, random maps 3
+BASELINES, POINTS = 4, 5  # further streams
+GOLDEN = (5**0.5 - 1) / 2
 
 
 def saliency(task: Task) -> Maps:
@@ -39,10 +43,8 @@ def input_x_gradient(task: Task) -> Maps:
     Source: Not Just a Black Box (Shrikumar et al., 2016, arXiv 1605.01713).
     """
     with gradients_allowed():
-        fill = task.fill.clone()
-        method = InputXGradient(lambda difference: task.scores_with_gradients(fill + difference))
-        product = method.attribute(task.leaf(task.view - fill))
-    return Maps(_summed(product), f"{task.scalar.unit}, first order")
+        product = times_difference(task)
+    return Maps(product, f"{task.scalar.unit}, first order")
 
 
 def smoothgrad(task: Task) -> Maps:
@@ -85,6 +87,35 @@ def integrated_gradients(task: Task) -> Maps:
     return Maps(_summed(parts), f"{task.scalar.unit} gained over the fill", settings=settings)
 
 
+def expected_gradients(task: Task) -> Maps:
+    """As integrated gradients, at one random point of the way from each of many baselines, instead of all from one.
+
+    A third of the baselines are the fill, a third the blurred picture, and a third uniform noise, drawn anew each
+    time: pictures without content that resemble each other in nothing, so that no part of the picture looks like all
+    of them. The map adds up, on average, to the score of the image minus the mean score of the baselines. The number
+    of baselines is `masks`, by default 60. For baselines of your own, average the maps of integrated gradients with
+    `fill` at each.
+
+    Source: Expected gradients (Erion et al., Nature Machine Intelligence 2021), equation 4, who draw baselines from the
+    training pictures; without its noise on the picture it is GradientSHAP (Lundberg & Lee, NeurIPS 2017). Baselines
+    without content: Sturmfels, Lundberg & Lee, Distill 2020. Points on the way: Kronecker's sequence of the golden
+    ratio, shifted at random, which covers it evenly and leaves no bias.
+    """
+    view, seed = task.view, task.hiding.seed
+    with gradients_allowed():
+        total = torch.zeros_like(view[0], dtype=torch.float64)
+        still = torch.stack([task.fill[0], make_fill("blur", view)[0]])
+        shift = float(random_rows(seed, 0, 1, 1, stream=POINTS))
+        for start, stop in task.budget.stretches(task.samples, view):
+            numbers = range(start, stop)
+            baselines = torch.stack([still[n % 3] if n % 3 < 2 else _uniform(seed, n, view) for n in numbers])
+            points = torch.tensor([(shift + n * GOLDEN) % 1 for n in numbers]).to(view).view(-1, 1, 1, 1)
+            gradients = _gradients(task, torch.lerp(baselines, view, points))
+            total += (gradients * (view - baselines)).sum(0, dtype=torch.float64)
+    settings = {"samples": task.samples, "baselines": ["fill", "blur", "noise"], "seed": seed}
+    return Maps(_summed(total[None] / task.samples), f"{task.scalar.unit} gained over the baselines", settings=settings)
+
+
 def guided_backprop(task: Task) -> Maps:
     """Saliency, with negative gradients set to 0 at every ReLU in the backward pass.
 
@@ -124,6 +155,16 @@ class _Guided(nn.Module):
         return self._score(pixels)
 
 
+def times_difference(task: Task, passes: int | None = None) -> Tensor:
+    """(h, w): pixel minus fill, times the gradient, summed over channels; only inside `gradients_allowed`.
+
+    `passes` is what that costs, see `Task.scores_with_gradients`.
+    """
+    fill = task.fill.clone()
+    method = InputXGradient(lambda difference: task.scores_with_gradients(fill + difference, passes))
+    return _summed(method.attribute(task.leaf(task.view - fill)))
+
+
 def _gradients(task: Task, pixels: Tensor) -> Tensor:
     """(N, C, h, w): the gradient of each image's score."""
     gradients: Tensor = Saliency(task.scores_with_gradients).attribute(task.leaf(pixels), abs=False)
@@ -135,6 +176,14 @@ def _normal(seed: int, number: int, view: Tensor) -> Tensor:
     seeds = np.random.SeedSequence([seed, number, STREAM]).generate_state(2)
     generator = torch.Generator().manual_seed(int(seeds[0]) << 32 | int(seeds[1]))
     return torch.randn(view.shape[1:], generator=generator)
+
+
+def _uniform(seed: int, number: int, view: Tensor) -> Tensor:
+    """Uniform noise (C, h, w) in [0, 1) for baseline number `number`, on the view's device."""
+    channels, height, width = view.shape[1:]
+    rows = channels * height
+    values = random_rows(seed, number * rows, (number + 1) * rows, width, stream=BASELINES)
+    return values.view(channels, height, width).to(view.device)
 
 
 def _largest(gradient: Tensor) -> Tensor:

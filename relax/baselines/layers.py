@@ -18,6 +18,13 @@ from encoders import trace
 from encoders.layouts import MAP, MAP_LAST, TOKENS, Layer
 from relax.baselines.task import MethodError, Task
 
+BLOCKS = (  # of transformers, and the first norm of each
+    ("blocks", "norm1"),
+    ("encoder.layers", "ln_1"),
+    ("transformer.resblocks", "ln_1"),
+    ("model.visual.transformer.resblocks", "ln_1"),
+)
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -142,8 +149,8 @@ def _tokens(task: Task, layers: list[Layer]) -> Tokens | None:
 
 
 def _blocks(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Transformer blocks, by the names that timm, DINO, DINOv2 and torchvision give them."""
-    for path, norm in (("blocks", "norm1"), ("encoder.layers", "ln_1")):
+    """Transformer blocks, by the names that timm, DINO, DINOv2, torchvision and open_clip give them."""
+    for path, norm in BLOCKS:
         holder: Any = network
         for part in path.split("."):
             holder = getattr(holder, part, None)

@@ -105,11 +105,12 @@ class Task:
         """(N, C, h, w) pixels in one batch to the numbers (N,) float64 to explain, without gradients."""
         return self.scalar(self.embed(pixels))
 
-    def scores_with_gradients(self, pixels: Tensor) -> Tensor:
+    def scores_with_gradients(self, pixels: Tensor, passes: int | None = None) -> Tensor:
         """As `scores`, for autograd to follow.
 
         Args:
             pixels: (N, C, h, w), on any device.
+            passes: What they cost, for methods that do not run the whole network on each; by default a gradient each.
 
         Raises:
             MethodError: If encoder or scalar cannot be followed back to the pixels.
@@ -123,7 +124,8 @@ class Task:
                 f"{self.method} needs gradients of the {self.scalar.name}, and none reach the pixels through encoder "
                 f"{self.encoder.name!r}: choose a method that only hides pixels, such as relax, lime or occlusion"
             )
-        self.count(len(pixels) * (GRADIENT if torch.is_grad_enabled() else 1))
+        each = GRADIENT if torch.is_grad_enabled() else 1
+        self.count(len(pixels) * each if passes is None else passes)
         return scores
 
     @property

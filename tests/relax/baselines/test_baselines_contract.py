@@ -20,17 +20,18 @@ from tests.relax.baselines.test_baselines_layers import small_timm_vit
 MASKING = ["relax", "rise", "occlusion", "feature-ablation", "sbsm"]
 CAMS = ["gradcam", "gradcam++", "layercam", "eigencam", "scorecam"]
 GRADIENTS = ["saliency", "input-x-gradient", "smoothgrad", "integrated-gradients", "guided-backprop"]
-OTHERS = ["lime", "kernel-shap", "lafam", "attention", "attention-rollout", "random", "centre"]
+GRADIENTS += ["expected-gradients", "attnlrp"]
+OTHERS = ["lime", "kernel-shap", "lafam", "attention", "attention-rollout", "legrad", "random", "centre"]
 NAMES = [*MASKING, *CAMS, *GRADIENTS, *OTHERS]
 SAMPLED = [name for name in NAMES if METHODS[name].samples]
-RANDOM = ["relax", "rise", "lime", "kernel-shap", "smoothgrad", "random"]
+RANDOM = ["relax", "rise", "lime", "kernel-shap", "smoothgrad", "expected-gradients", "random"]
 FAMILIES = {"masking", "gradient", "cam", "surrogate", "activation", "attention", "control"}
 
 
 def encoder_for(name):
     """A small CNN, or a small vision transformer for what needs attention: both with 6 numbers per image."""
     if "attention" in METHODS[name].needs:
-        return bare(small_timm_vit(), preprocess=Preprocess(size=(32, 32)))
+        return bare(small_timm_vit(num_classes=6), preprocess=Preprocess(size=(32, 32)))
     return bare(small_cnn(), preprocess=Preprocess(size=(16, 16)))
 
 
@@ -228,7 +229,8 @@ def test_nothing_is_left_behind_in_the_network_the_image_or_the_global_generator
 
 
 @pytest.mark.parametrize(
-    "name", ["saliency", "gradcam", "scorecam", "guided-backprop", "kernel-shap", "rise", "attention"]
+    "name",
+    ["saliency", "gradcam", "scorecam", "guided-backprop", "kernel-shap", "rise", "attention", "legrad", "attnlrp"],
 )
 def test_fifty_calls_leave_no_tensor_and_no_hook_behind(name):
     encoder = encoder_for(name)
@@ -267,7 +269,7 @@ def encoders_by_name():
 @pytest.mark.parametrize("spec", ["random:timm:test_resnet", "random:timm:test_vit", "random:default"])
 def test_every_method_works_or_says_in_one_line_why_not(encoders_by_name, spec, name):
     encoder = encoders_by_name[spec]
-    lacks = (name.startswith("attention") and "vit" not in spec) or (name == "guided-backprop" and "vit" in spec)
+    lacks = ("attention" in METHODS[name].needs and "vit" not in spec) or (name == "guided-backprop" and "vit" in spec)
     dim = {"random:timm:test_resnet": 96, "random:timm:test_vit": 64, "random:default": 256}[spec]
     settings = {"masks": 6, "head": SmallHead(dim)} if METHODS[name].takes_head else {"masks": 6}
 

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from captum.attr import GradientShap
+from captum.attr._core import gradient_shap
 from torch import nn
 
 import relax
 from encoders.preprocess import Preprocess
+from masking import make_fill
+from masking.source import random_rows
 from relax.baselines import MethodError
 from tests.relax.baselines.small import Linear, SmallHead, bare, drawn, small_cnn
 
@@ -87,6 +91,51 @@ def test_integrated_gradients_add_up_to_what_the_image_scores_above_the_fill():
     attribution = importance("integrated-gradients", network, image, head=head, target="dog", fill=0.2, masks=300)
 
     assert attribution.sum(dtype=np.float64) == pytest.approx(float(logits[0] - logits[1]), abs=1e-3)
+
+
+def test_expected_gradients_of_a_linear_encoder_are_pixel_minus_mean_baseline_times_gradient():
+    """A third of the baselines are the fill, a third the blurred picture, a third uniform noise, whose mean is 1/2."""
+    blurred = make_fill("blur", IMAGE[None])[0]
+    gradient = LINEAR.gradient_of_dot_to_itself(IMAGE)
+    expected = ((IMAGE - (0.3 + blurred + 0.5) / 3) * gradient).sum(0)
+
+    attribution = importance("expected-gradients", fill=0.3, masks=6000)
+
+    errors = gradient.square().sum(0).sqrt() / 12**0.5 / 3 / 2000**0.5  # of 2,000 draws from [0, 1)
+    assert float(errors.max()) < 0.05 * float(expected.abs().mean())
+    np.testing.assert_array_less(abs(attribution - expected.numpy()), 5 * errors.numpy())
+
+
+def test_expected_gradients_add_up_to_what_the_image_scores_above_the_mean_baseline():
+    network, head, image = small_cnn(), SmallHead(6), drawn(3, 16, 16)
+    still = torch.stack([image, torch.full_like(image, 0.2), make_fill("blur", image[None])[0]])
+    noise = drawn(2000, 3, 16, 16, seed=9)
+    of_image, of_fill, of_blur = head.logits(network(still).detach())[:, 1].tolist()
+    expected = of_image - (of_fill + of_blur + float(head.logits(network(noise).detach())[:, 1].mean())) / 3
+
+    settings = {"head": head, "target": "dog", "fill": 0.2, "masks": 600}
+    attribution = importance("expected-gradients", network, image, **settings)
+
+    assert attribution.sum(dtype=np.float64) == pytest.approx(expected, abs=0.02 * abs(expected) + 1e-3)
+
+
+def test_expected_gradients_are_captums_gradient_shap_under_the_same_draws(monkeypatch):
+    """One call of captum for each baseline, its random point on the way set to ours: no two thirds alike."""
+    network, image = small_cnn(), drawn(3, 16, 16)[None]
+    with torch.no_grad():
+        fixed = network(image)
+    still, shift = [torch.full_like(image, 0.2), make_fill("blur", image)], float(random_rows(4, 0, 1, 1, stream=5))
+    total = 0
+    for number in range(9):
+        noise = random_rows(4, number * 48, (number + 1) * 48, 16, stream=4).view(image.shape)
+        point = np.full(1, (shift + number * (5**0.5 - 1) / 2) % 1)
+        monkeypatch.setattr(gradient_shap.np.random, "uniform", lambda *_, point=point: point)
+        peer = GradientShap(lambda pixels: (network(pixels) * fixed).sum(1))
+        total = total + peer.attribute(image, [*still, noise][number % 3], n_samples=1, stdevs=0.0)
+
+    attribution = importance("expected-gradients", network, image[0], fill=0.2, masks=9, seed=4, batch_size=4)
+
+    np.testing.assert_allclose(attribution, total[0].sum(0).detach() / 9, rtol=1e-3, atol=1e-6)
 
 
 def test_the_gradient_of_a_class_is_that_of_its_logit():

@@ -204,7 +204,7 @@ def small_timm_vit(**settings):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         shape = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 3, "num_heads": 2, "num_classes": 0}
-        return timm.models.vision_transformer.VisionTransformer(**shape, **settings).eval()
+        return timm.models.vision_transformer.VisionTransformer(**shape | settings).eval()
 
 
 VITS = {
