@@ -90,7 +90,8 @@ def gamma(share: float) -> Rule:
         sizes = function(x.abs(), weight.abs(), None if bias is None else bias.abs(), *args, **named)
         counted = (1 + share / 2) * output + share / 2 * output.sign() * sizes
         ratio = output / counted.where(counted != 0, 1.0)
-        return counted * ratio.detach()
+        linear: Tensor = counted * ratio.detach()
+        return linear
 
     return rule
 
@@ -98,7 +99,8 @@ def gamma(share: float) -> Rule:
 def proportional(function: Any, x: Tensor, *args: Any, **named: Any) -> Tensor:
     """Input times the ratio of output and input, held fixed; 0 where the input is 0."""
     output = function(x.detach().clone(), *args, **named)  # perhaps in place
-    return x * (output / x.where(x != 0, 1.0)).detach()
+    ratio: Tensor = output / x.where(x != 0, 1.0)
+    return x * ratio.detach()
 
 
 def layer_norm(function: Any, x: Tensor, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Tensor:
