@@ -5,6 +5,7 @@
 
 A file per picture in OUT/ENCODER/, written when all its masks are done, so that a stopped run continues. The masks are
 those of the default design with the seed of the file, and are drawn again from it.
+With --precision auto the passes run in OpenVINO where it is sooner and the scores agree.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from encoders import Encoder
+from encoders.choices import PRECISIONS
 from experiments.data.pictures import DATASETS, Picture, pictures
 from experiments.named import NAMES, encoder_named
 from experiments.options import Options
@@ -103,10 +105,11 @@ def main() -> None:
     parser.add_argument("--cells", type=int, nargs="+", default=[7, 14])
     parser.add_count(6, "pictures, evenly spaced over the sorted names")
     parser.add_masks(4096)
+    parser.add_argument("--precision", default="exact", choices=PRECISIONS, help="auto: OpenVINO where it agrees")
     parser.add_argument("--out", type=Path, default=Path("runs/recordings"), help="where recordings are kept")
     parser.add_seed()
     args = parser.parse_args()
-    encoder = encoder_named(args.encoder)
+    encoder = encoder_named(args.encoder).with_precision(args.precision)
     for number, picture in enumerate(pictures(args.dataset, args.data, args.count)):
         for cells in args.cells:
             seed = args.seed + number + (1000 if args.dataset == "kvasir" else 0)

@@ -6,6 +6,8 @@ Whatever is fitted besides may be any function of a mask: its map is averaged ov
 single       regions alone
 products     the default: regions and products of neighbours
 finer        the same, and regions of half the side
+following    products, and the cells of the grid themselves, alone and times its shift down and right
+smooth       products, and the mask's cosine transform, whose higher frequencies are penalised more
 trees        products, and gradient-boosted trees fitted to what they leave
 kernel       products, and a Gaussian kernel on regions, each scaled by the root of its weight, for what they leave
 embedding    products, and the cosine of an embedding whose 32 leading components are predicted like the score
@@ -16,6 +18,7 @@ Sources: stacking, Wolpert (1992); boosted trees as control variate of averages 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,10 +28,11 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from torch import Tensor
 from torch.nn import functional as F
 
-from masking.grid import spread
+from masking.grid import RandomGrid, spread
 from relax.estimators.control import RIDGES, SINGLE
 
 COMPONENTS, LEADING = 32, 8
+WAVES = 14  # cosines along each side, of 0 to 13 half waves
 SECOND = 0.01  # penalty of the second level, as a share of its features' variance
 
 
@@ -57,7 +61,7 @@ class Learning:
         scores: (N,) without their mean.
         embeddings: (N, D) of length 1, and reference (D,) of length 1.
         features: (N, f) and unseen (M, f), of which `single` come first and are regions.
-        finer: (N, g) and (M, g) regions of half the side.
+        further: By name (N, g) and (M, g) features that are linear in the masks' pixels, of `further_features`.
         folds: Numbers of the masks in each.
     """
 
@@ -67,7 +71,7 @@ class Learning:
     features: Tensor
     unseen: Tensor
     single: int
-    finer: tuple[Tensor, Tensor]
+    further: dict[str, tuple[Tensor, Tensor]]
     folds: list[Tensor]
 
     def others(self, fold: Tensor) -> Tensor:
@@ -97,14 +101,27 @@ class Learning:
         features, unseen = (values[:, : self.single] for values in (self.features, self.unseen))
         return _one(ridge(features, unseen, self.scores[:, None], self.folds, self.single))
 
-    def with_finer(self) -> Fitted:
+    def finer(self) -> Fitted:
         """Regions, regions of half the side, and products."""
+        return self._with("finer")
+
+    def following(self) -> Fitted:
+        """Cells times the shift, regions and products."""
+        return self._with("following")
+
+    def smooth(self) -> Fitted:
+        """Cosines, regions and products; a cosine of k waves a side has (1 + (k / 6)^2)^2 times the penalty."""
+        powers = torch.arange(WAVES, dtype=torch.float64).square() / 36
+        return self._with("smooth", (1 + powers[:, None] + powers).square().flatten())
+
+    def _with(self, name: str, relative: Tensor | None = None) -> Fitted:
+        """The default, and further features of single cells."""
         features, unseen = (
-            torch.cat([finer, values], 1)
-            for finer, values in zip(self.finer, (self.features, self.unseen), strict=True)
+            torch.cat([further, values], 1)
+            for further, values in zip(self.further[name], (self.features, self.unseen), strict=True)
         )
-        single = self.single + self.finer[0].shape[1]
-        return _one(ridge(features, unseen, self.scores[:, None], self.folds, single))
+        single = self.single + self.further[name][0].shape[1]
+        return _one(ridge(features, unseen, self.scores[:, None], self.folds, single, relative))
 
     def embedding(self) -> Fitted:
         """Products, and the cosine of the predicted embedding."""
@@ -189,7 +206,9 @@ class Learning:
 LEARNERS: dict[str, Callable[[Learning], Fitted]] = {
     "single": Learning.single_regions,
     "products": Learning.products,
-    "finer": Learning.with_finer,
+    "finer": Learning.finer,
+    "following": Learning.following,
+    "smooth": Learning.smooth,
     "trees": Learning.trees,
     "kernel": Learning.kernel,
     "embedding": Learning.embedding,
@@ -197,8 +216,18 @@ LEARNERS: dict[str, Callable[[Learning], Fitted]] = {
 }
 
 
-def ridge(features: Tensor, unseen: Tensor, targets: Tensor, folds: list[Tensor], single: int) -> Fitted:
-    """Ridge regressions of several targets (N, T), as the default's: each with the penalty that predicts best."""
+def ridge(
+    features: Tensor,
+    unseen: Tensor,
+    targets: Tensor,
+    folds: list[Tensor],
+    single: int,
+    relative: Tensor | None = None,
+) -> Fitted:
+    """Ridge regressions of several targets (N, T), as the default's: each with the penalty that predicts best.
+
+    `relative` are factors of the penalties of the first features.
+    """
     x, apart = (torch.cat([values, values.new_ones(len(values), 1)], 1) for values in (features, unseen))
     squares, products = (torch.stack([x[fold].mT @ of[fold] for fold in folds]) for of in (x, targets))
     losses, fits = [], []
@@ -206,6 +235,8 @@ def ridge(features: Tensor, unseen: Tensor, targets: Tensor, folds: list[Tensor]
         masks = len(x) - len(fold)
         scale = (square.diagonal() / masks).clamp(min=1e-12)
         scale[:single] *= SINGLE
+        if relative is not None:
+            scale[: len(relative)] *= relative
         scale[-1] = 0
         weights = [
             torch.cholesky_solve(product, torch.linalg.cholesky(square + torch.diag(size * scale))) for size in RIDGES
@@ -232,9 +263,23 @@ def leading(values: Tensor, count: int) -> Tensor:
     return basis @ torch.linalg.svd(values @ basis, full_matrices=False)[2][:count].mT
 
 
-def regions(hats: list[Tensor], cells: Tensor, count: int) -> Tensor:
-    """(N, count^2): means of centred masks over count x count regions."""
-    return spread(cells, [F.adaptive_avg_pool1d(of_axis.mT, count).mT for of_axis in hats]).flatten(1)
+def further_features(grid: RandomGrid, cells: Tensor, shifts: Tensor, masks: Tensor) -> dict[str, Tensor]:
+    """Features that are linear in the pixels of a mask, at any one shift.
+
+    Of cells (N, points, points), 1 = visible, and shifts (N, 2) of a grid, and of the same masks (N, side, side).
+    """
+    centred = cells - grid.keep
+    hats = [grid.hats(grid.positions(pixels, shifts[:, axis])) for axis, pixels in enumerate(grid.image_size)]
+    halves = [F.adaptive_avg_pool1d(of_axis.mT, 2 * grid.cells).mT for of_axis in hats]
+    down, right = ((shifts - 0.5) * math.sqrt(12)).mT[..., None]  # of variance 1
+    flat = centred.flatten(1)
+    centres = (torch.arange(masks.shape[-1], dtype=torch.float64) + 0.5) / masks.shape[-1]
+    cosines = torch.cos(math.pi * torch.arange(WAVES)[:, None] * centres)
+    return {
+        "finer": spread(centred, halves).flatten(1),
+        "following": torch.cat([flat, flat * down, flat * right], 1),
+        "smooth": (cosines @ (masks - grid.keep) @ cosines.mT).flatten(1),
+    }
 
 
 def _one(fitted: Fitted) -> Fitted:

@@ -8,7 +8,8 @@ correlate (its Walsh expansion). Two masks that agree in each cell with correlat
 the sum of r^k V_k over the orders k; V_0 is what the shift alone does. So masks come in groups of one shift: a random
 one, its complement, one drawn anew, and two that redraw each cell, or each cell of the complement, with probability
 1/2. The covariances of their ten pairs, at r = 1, 1/2, 0, -1/2 and -1, tell V_0, the odd and the even orders, and, of
-each, how much is its lowest order. No regression is involved, so this bounds every surrogate.
+each, how much is its lowest order. No regression is involved, so this bounds every surrogate. Errors come
+from resampling groups.
 
 Source: noise stability, O'Donnell, "Analysis of Boolean Functions" (2014), section 2.4.
 """
@@ -40,7 +41,7 @@ PAIRS = {  # of the five masks of a group, by the correlation of their cells
     -0.5: [(0, 4), (1, 3), (3, 4)],
 }
 ORDERS = ("shift", "single", "pairs", "odd_beyond", "even_beyond")
-BATCH = 60
+BATCH, RESAMPLED = 60, 200
 
 
 def stable_cells(table: tuple[int, ...], groups: int, rng: torch.Generator) -> Tensor:
@@ -80,6 +81,13 @@ def shares(scores: Tensor) -> dict[str, float]:
     return dict(zip(ORDERS, map(float, values), strict=True))
 
 
+def standard_errors(scores: Tensor, seed: int) -> dict[str, float]:
+    """Of `shares`, by drawing groups again."""
+    draws = torch.randint(len(scores), (RESAMPLED, len(scores)), generator=torch.Generator().manual_seed(seed))
+    again = [shares(scores[groups]) for groups in draws]
+    return {name: float(np.std([values[name] for values in again])) for name in ORDERS}
+
+
 def measure(encoder: Encoder, picture: Picture, cells: int, groups: int, seed: int) -> dict[str, Any]:
     """One row: how the variance of one picture's scores is made up."""
     scene = Scene.of(picture.pixels, encoder, Hiding(cells=cells, seed=seed))
@@ -89,8 +97,10 @@ def measure(encoder: Encoder, picture: Picture, cells: int, groups: int, seed: i
         scores = torch.cat(
             [cosine(scene.embed(scene.masked(part)), scene.image_embedding) for part in masks.split(BATCH)]
         )
-    values = {name: round(share, 4) for name, share in shares(scores.view(groups, -1)).items()}
-    return {"image": picture.name, "cells": cells, "sd": round(float(scores.std()), 5), **values}
+    table = scores.view(groups, -1)
+    values = {name: round(share, 4) for name, share in shares(table).items()}
+    errors = {f"{name}_error": round(error, 4) for name, error in standard_errors(table, seed).items()}
+    return {"image": picture.name, "cells": cells, "sd": round(float(scores.std()), 5), **values, **errors}
 
 
 def main() -> None:
@@ -101,6 +111,7 @@ def main() -> None:
     parser.add_count(3, "photographs, evenly spaced over the sorted names")
     parser.add_argument("--groups", type=int, default=256, help="of five masks")
     parser.add_seed()
+    parser.add_argument("--name", help="of the files in results/; orders_ENCODER if it is left out")
     args = parser.parse_args()
     encoder = encoder_named(args.encoder)
     rows = []
@@ -115,7 +126,7 @@ def main() -> None:
         for cells in args.cells
     }
     write_results(
-        f"orders_{args.encoder}".replace("-", "_"),
+        args.name or f"orders_{args.encoder}".replace("-", "_"),
         rows,
         {"encoder": {"name": encoder.name, "checksum": encoder.checksum}, "groups": args.groups, "mean_share": means},
     )

@@ -3,6 +3,9 @@
     python -m experiments.data.recordings --data DATA --out runs/recordings       # for every encoder, see there
     python -m experiments.studies.surrogates --recordings runs/recordings
 
+    python -m experiments.studies.surrogates --masks 512 1024 2048 --predictions plain products finer following smooth \
+        --name surrogates_followed
+
 For each recording, runs of 1,024 masks of the default design. The predictions of `experiments.studies.learned` are
 cross-fitted, their maps averaged over 8,192 masks that no encoder sees (freed of what the features explain, whose map
 is known), and what they leave over the masks of the run, at 28 x 28 pixels. For the uncertainty, the squares of the
@@ -10,15 +13,16 @@ prediction are taken off the squared scores, and what is left is freed of what t
 
 The squared error of a map comes from the differences between the independent blocks of the design, plus the error from
 unseen masks, and is given as a share of that of as many independent masks under the paper's average, whose formula
-takes all masks of the recording. `apart` says how far the maps of a prediction are from the default's, in the same
-unit, over all masks: an unbiased one stays within the errors of both. Seconds are those of fit and maps of a run.
+takes all masks of the recording; `between` is the same from the differences between whole runs. `apart` says how far
+the maps of a prediction are from the default's, in the same unit, over all masks: an unbiased one stays within the
+errors of both. Seconds are those of fit and maps of a run.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -34,31 +38,33 @@ from experiments.data.recordings import Recording
 from experiments.options import Options
 from experiments.record import write_results
 from experiments.studies.coverage import Z95
-from experiments.studies.learned import LEARNERS, Fitted, Learning, regions, ridge
+from experiments.studies.learned import LEARNERS, Fitted, Learning, further_features, ridge
+from experiments.summaries import grouped, with_interval
 from masking import GridSurrogate, RandomGrid
 from masking.grid import spread
 from relax.estimators.control import ControlledMoments
 
-COUNT, UNSEEN, SIDE, FOLDS = 1024, 8192, 28, 4
+UNSEEN, SIDE, FOLDS = 8192, 28, 4
 PLAIN, DEFAULT = "plain", "products"
+KEY = ("image", "encoder", "cells", "masks")  # of rows of one picture, which are compared
 
 
 @dataclass(frozen=True)
 class Masks:
-    """So many masks of a grid: features, regions of half the side, and values at SIDE x SIDE pixels."""
+    """So many masks of a grid: features, further ones, and values at SIDE x SIDE pixels."""
 
     features: Tensor
-    finer: Tensor
+    further: dict[str, Tensor]
     values: Tensor
 
     @classmethod
     def of(cls, grid: RandomGrid, count: int) -> Masks:
         """The first ones."""
         cells, shifts = (values.double() for values in grid.draw(0, count))
-        hats = [grid.hats(grid.positions(pixels, shifts[:, axis])) for axis, pixels in enumerate(grid.image_size)]
         at = [grid.hats(grid.positions(SIDE, shifts[:, axis])) for axis in range(grid.axes)]
-        finer = regions(hats, cells - grid.keep, 2 * grid.cells)
-        return cls(GridSurrogate(grid).features(0, count), finer, spread(cells, at).flatten(1))
+        values = spread(cells, at)
+        further = further_features(grid, cells, shifts, values)
+        return cls(GridSurrogate(grid).features(0, count), further, values.flatten(1))
 
 
 class Trial:
@@ -86,19 +92,19 @@ class Trial:
             features=self.seen.features[chosen],
             unseen=self.unseen.features,
             single=self.single,
-            finer=(self.seen.finer[chosen], self.unseen.finer),
+            further={name: (seen[chosen], self.unseen.further[name]) for name, seen in self.seen.further.items()},
             folds=list(folds),
         )
 
     @cached_property
     def papers_errors(self) -> Tensor:
-        """(2,): mean squared errors of importance and uncertainty from COUNT independent masks, by their formulas."""
+        """(2,): mean squared errors of importance and uncertainty from one independent mask, by their formulas."""
         masks, keep = self.seen.values, self.grid.keep
         weight = masks.sum(0)
         away = self.scores[:, None] - masks.mT @ self.scores / weight
         spread_ = (masks * away.square()).sum(0) / weight
         parts = [masks * away, masks * (away.square() - spread_)]
-        return torch.stack([part.square().mean() / (keep**2 * COUNT) for part in parts])
+        return torch.stack([part.square().mean() / keep**2 for part in parts])
 
     @cached_property
     def exact(self) -> Tensor:
@@ -169,16 +175,18 @@ class Trial:
         sums = adds.unflatten(1, (-1, self.grid.block)).mean(2)
         return torch.stack([importance, uncertainty]), sums.var(1).mean(1) / sums.shape[1]
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """One row per way of predicting."""
-        runs = [slice(start, start + COUNT) for start in range(0, len(self.scores) - COUNT + 1, COUNT)]
+    def runs(self, count: int) -> list[slice]:
+        """The masks of each run of so many."""
+        return [slice(start, start + count) for start in range(0, len(self.scores) - count + 1, count)]
+
+    def rows(self, count: int, predictions: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """One row per way of predicting, from runs of `count` masks."""
+        unit = self.papers_errors / count
         middles: dict[str, Tensor] = {}
-        for name in (DEFAULT, PLAIN, *LEARNERS):
-            if name in middles:
-                continue
+        for name in (DEFAULT, *(name for name in predictions if name != DEFAULT)):
             maps, errors, explained = [], [], []
             start = time.perf_counter()
-            for chosen in runs:
+            for chosen in self.runs(count):
                 learning = self.learning(chosen)
                 if name == PLAIN:
                     of_run, error = self.plain(chosen, learning)
@@ -188,32 +196,33 @@ class Trial:
                     of_run, error = self.maps(chosen, fitted, learning)
                     left = learning.scores - fitted.seen
                     explained.append(1 - float(left.square().sum() / learning.scores.square().sum()))
+                of_run[0] += self.scores[chosen].mean()
                 maps.append(of_run)
-                errors.append(error / self.papers_errors)
-            seconds = (time.perf_counter() - start) / len(runs)
+                errors.append(error / unit)
+            seconds = (time.perf_counter() - start) / len(maps)
             middles[name] = torch.stack(maps).mean(0)
-            apart = (middles[name] - middles.get(DEFAULT, middles[name])).square().mean(1) / self.papers_errors
-            importance, uncertainty = (round(float(value), 4) for value in torch.stack(errors).mean(0))
+            apart = (middles[name] - middles[DEFAULT]).square().mean(1) / unit
+            between = torch.stack(maps).var(0).mean(1) / unit if len(maps) > 1 else None
             yield {
                 "encoder": self.recording.encoder,
                 "image": self.recording.picture,
                 "cells": self.grid.cells,
+                "masks": count,
                 "prediction": name,
-                "importance": importance,
-                "uncertainty": uncertainty,
+                **_rounded("importance", "uncertainty", torch.stack(errors).mean(0)),
+                **_rounded("importance_between", "uncertainty_between", between),
                 "explained": round(float(np.mean(explained)), 4),
-                "apart_importance": round(float(apart[0]), 4),
-                "apart_uncertainty": round(float(apart[1]), 4),
+                **_rounded("apart_importance", "apart_uncertainty", apart),
                 "seconds": round(seconds, 2),
-                "seconds_of_passes": round(self.recording.seconds * COUNT / len(self.scores), 2),
+                "seconds_of_passes": round(self.recording.seconds * count / len(self.scores), 2),
             }
 
-    def stated(self) -> dict[str, float]:
+    def stated(self, count: int) -> dict[str, float]:
         """Of the default: by how many stated errors the importance of two runs differs, and how often within 95 %."""
         runs = []
-        for start in range(0, len(self.scores) - COUNT + 1, COUNT):
-            runs.append(ControlledMoments(GridSurrogate(self.grid), start))
-            runs[-1].add(self.scores[start : start + COUNT])
+        for chosen in self.runs(count):
+            runs.append(ControlledMoments(GridSurrogate(self.grid), chosen.start))
+            runs[-1].add(self.scores[chosen])
         distances = torch.stack(
             [
                 (first.importance - second.importance)
@@ -228,22 +237,28 @@ class Trial:
 
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """For each encoder, cells and prediction: means over pictures; geometric ones against the default."""
+    """For each encoder, cells, masks and prediction: means over pictures; against the default with 95 % intervals."""
     table: dict[str, Any] = {}
-    for encoder, cells in sorted({(row["encoder"], row["cells"]) for row in rows}):
-        here = [row for row in rows if (row["encoder"], row["cells"]) == (encoder, cells)]
-        base = {row["image"]: row for row in here if row["prediction"] == DEFAULT}
-        for name in (PLAIN, *LEARNERS):
-            mine = [row for row in here if row["prediction"] == name]
-            entry: dict[str, Any] = {
-                column: round(float(np.mean([row[column] for row in mine])), 4)
-                for column in ("importance", "uncertainty", "explained", "seconds", "seconds_of_passes")
-            }
-            for column in ("importance", "uncertainty"):
-                logs = [math.log(row[column] / base[row["image"]][column]) for row in mine]
-                entry[f"{column}_against_default"] = round(math.exp(float(np.mean(logs))), 3)
-            table[f"{encoder}, {cells} cells, {name}"] = {**entry, "pictures": len(mine)}
+    base = {tuple(row[name] for name in KEY): row for row in rows if row["prediction"] == DEFAULT}
+    for (encoder, cells, masks, name), mine in sorted(grouped(rows, *KEY[1:], "prediction").items()):
+        entry: dict[str, Any] = {
+            column: round(float(np.mean([row[column] for row in mine])), 4)
+            for column in ("importance", "uncertainty", "explained", "seconds", "seconds_of_passes")
+        }
+        for column in ("importance", "uncertainty", "importance_between", "uncertainty_between"):
+            before = [base[tuple(row[part] for part in KEY)][column] for row in mine]
+            if all(before):
+                logs = [math.log(row[column] / default) for row, default in zip(mine, before, strict=True)]
+                interval = with_interval("ratio", logs)
+                entry[f"{column}_against_default"] = {key: round(math.exp(log), 3) for key, log in interval.items()}
+        table[f"{encoder}, {cells} cells, {masks} masks, {name}"] = {**entry, "pictures": len(mine)}
     return table
+
+
+def _rounded(first: str, second: str, values: Tensor | None) -> dict[str, float | str]:
+    """Two columns, empty without values."""
+    numbers = ["", ""] if values is None else [round(value, 4) for value in values.tolist()]
+    return dict(zip((first, second), numbers, strict=True))
 
 
 def _mean(values: Tensor, masks: Tensor) -> Tensor:
@@ -257,19 +272,25 @@ def main() -> None:
         "--recordings", type=Path, default=Path("runs/recordings"), help="of experiments.data.recordings"
     )
     parser.add_argument("--cells", type=int, default=7)
+    parser.add_argument("--masks", type=int, nargs="+", default=[1024], help="of a run")
+    parser.add_argument("--predictions", nargs="+", default=[PLAIN, *LEARNERS], choices=[PLAIN, *LEARNERS])
+    parser.add_argument("--name", help="of the files in results/; surrogates_CELLS if it is left out")
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
     stated: dict[str, dict[str, float]] = {}
     for path in sorted(args.recordings.glob(f"*/*_{args.cells}.npz")):
         trial = Trial(Recording.read(path))
-        stated[f"{path.parent.name}, {trial.recording.picture}"] = trial.stated()
-        rows += trial.rows()
-        print(path.parent.name, path.name, stated, flush=True)
+        for masks in args.masks:
+            if len(trial.runs(masks)) > 1:
+                stated[f"{path.parent.name}, {trial.recording.picture}, {masks} masks"] = trial.stated(masks)
+            if trial.runs(masks):
+                rows += trial.rows(masks, args.predictions)
+        print(path.parent.name, path.name, flush=True)
         summary = summarise(rows)
         parts = {"squared_error_against_paper": summary, "stated_errors_of_default": stated}
-        write_results(f"surrogates_{args.cells}", rows, {"masks": COUNT, **parts})
+        write_results(args.name or f"surrogates_{args.cells}", rows, parts)
     for name, values in summary.items():
-        print(f"{name:<45} {values}")
+        print(f"{name:<60} {values}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from experiments.studies.orders import PAIRS, shares, stable_cells
+from experiments.studies.orders import PAIRS, shares, stable_cells, standard_errors
 
 
 def test_a_score_made_of_known_orders_is_taken_apart_into_them():
@@ -27,3 +27,15 @@ def test_the_cells_of_a_group_correlate_as_stated():
     for correlation, pairs in PAIRS.items():
         for first, second in pairs:
             assert float((signs[:, first] * signs[:, second]).mean()) == pytest.approx(correlation, abs=0.02)
+
+
+def test_the_stated_errors_are_those_of_groups_drawn_anew():
+    def scores(seed):
+        signs = 2 * stable_cells((3, 3), 200, torch.Generator().manual_seed(seed)).double().flatten(2) - 1
+        return signs[..., 0] + signs[..., 1] * signs[..., 2]
+
+    again = [shares(scores(seed))["single"] for seed in range(60)]
+
+    stated = sum(standard_errors(scores(seed), seed)["single"] for seed in range(8)) / 8
+
+    assert stated == pytest.approx(torch.tensor(again).std().item(), rel=0.4)

@@ -7,10 +7,11 @@ import torch
 
 from experiments.data.recordings import Recording
 from experiments.studies.learned import LEARNERS, ridge
-from experiments.studies.surrogates import COUNT, SIDE, Trial
+from experiments.studies.surrogates import SIDE, Trial
 from masking import RandomGrid
 from relax.estimators.moments import RelaxMoments
 
+COUNT = 1024
 GRID = RandomGrid((SIDE, SIDE), 3, seed=0, design="orthogonal")
 
 
@@ -70,6 +71,6 @@ def test_the_papers_error_is_that_of_its_formula(trial):
     moments = RelaxMoments.empty((SIDE, SIDE))
     moments.add(trial.scores, GRID.masks(0, 2 * COUNT))
 
-    expected = float(moments.standard_error.square().mean()) * 2 * COUNT / COUNT
+    expected = float(moments.standard_error.square().mean()) * 2 * COUNT
 
     assert float(trial.papers_errors[0]) == pytest.approx(expected, rel=0.05)
