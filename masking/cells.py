@@ -52,8 +52,12 @@ class CellMasks:
 
     def masks(self, start: int, stop: int, device: torch.device | str = "cpu") -> Tensor:
         """Masks number `start` to `stop - 1`: (stop - start, 1, H, W) float32, 0 or 1."""
-        table = self.shown(start, stop).to(device).view(-1, 1, self.cells, self.cells)
-        rows, columns = (self.places(pixels).to(device) for pixels in self.image_size)
+        return self.enlarged(self.shown(start, stop).to(device))
+
+    def enlarged(self, shown: Tensor) -> Tensor:
+        """(N, 1, H, W): masks that show the cells (N, cells^2), in reading order."""
+        table = shown.view(-1, 1, self.cells, self.cells)
+        rows, columns = (self.places(pixels).to(shown.device) for pixels in self.image_size)
         return table[:, :, rows[:, None], columns]
 
     def places(self, pixels: int) -> Tensor:

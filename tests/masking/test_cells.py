@@ -41,3 +41,11 @@ def test_any_stretch_is_the_same_masks_and_cells_are_shown_as_often_as_said():
 def test_impossible_masks_are_refused(changed, message):
     with pytest.raises(ValueError, match=message):
         CellMasks((8, 8), **{"cells": 2, **changed})
+
+
+def test_cells_that_a_caller_chose_are_shown():
+    source = CellMasks((4, 6), cells=2)
+
+    mask = source.enlarged(torch.tensor([[1.0, 0.0, 0.0, 1.0]]))
+
+    assert mask[0, 0].tolist() == [[1, 1, 1, 0, 0, 0]] * 2 + [[0, 0, 0, 1, 1, 1]] * 2
