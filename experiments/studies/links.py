@@ -103,13 +103,9 @@ class Embedder:
 
     def __call__(self, cells: Tensor) -> Tensor:
         """(N, D) under masks of cells (N, 36) in [0, 1]."""
-        rows = CellMasks(self.scene.size, CELLS).places(self.scene.size[0])
-        columns = CellMasks(self.scene.size, CELLS).places(self.scene.size[1])
-        batches = []
-        for batch in cells.float().view(-1, 1, CELLS, CELLS).split(BATCH):
-            masked = self.scene.masked(batch[:, :, rows[:, None], columns])
-            batches.append(self.scene.encoder.embed(masked).cpu())
-        return torch.cat(batches)
+        masks = CellMasks(self.scene.size, CELLS)
+        masked = (self.scene.masked(masks.enlarged(batch)) for batch in cells.float().split(BATCH))
+        return torch.cat([self.scene.encoder.embed(views).cpu() for views in masked])
 
     def shown(self, masks: int, design: str = "orthogonal", keep: float = 0.5, seed: int | None = None) -> Tensor:
         """(N, 36)."""

@@ -72,7 +72,7 @@ def diff(
         typer.Option(
             metavar="K",
             help="Nearest pictures of each.",
-            show_default="one in 50, from 5 to 20",
+            show_default="one in 10, from 5 to 20",
             rich_help_panel=QUESTION_PANEL,
         ),
     ] = None,

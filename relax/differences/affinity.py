@@ -62,7 +62,15 @@ def difference_graph(near: Ranks, far: Ranks, k: int) -> Any:
 
 
 def links(near: Ranks, members: NDArray[np.int64], k: int) -> Values:
-    """(m,) share of the k nearest pictures of each member of a group that belong to the group."""
-    inside = near[np.ix_(members, members)]
-    shares: Values = ((inside > 0) & (inside <= k)).sum(1) / k
+    """(m,) share of the nearest pictures of each member of a group, see `reach`, that belong to the group."""
+    inside, most = near[np.ix_(members, members)], reach(len(members), k)
+    shares: Values = ((inside > 0) & (inside <= most)).sum(1) / most
     return shares
+
+
+def reach(count: int, k: int) -> int:
+    """How many of the nearest count for a group of so many: k, or as many as it has other pictures, if these are more.
+
+    A large group then has many links, and the share of them that it keeps little noise.
+    """
+    return max(k, count - 1)

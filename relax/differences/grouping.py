@@ -4,7 +4,7 @@ The graph's Laplacian is normalised and regularised, so that pictures with hardl
 Of several numbers of groups the one is taken that keeps most neighbours by the first encoder, and fewest by the second,
 within groups: the modularity of one graph with the other in the place of chance.
 
-    Q = sum over groups of m / n (share of the k nearest in the group, by the first - by the second)
+    Q = sum over groups of m / n (share of the nearest in the group, by the first - by the second)
 
 Sources: spectral clustering: Ng, Jordan & Weiss (NeurIPS 2001); regularised: Amini, Chen, Bickel & Levina (Annals of
 Statistics 41, 2013); modularity: Newman & Girvan (Phys. Rev. E 69, 2004).

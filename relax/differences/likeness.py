@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relax.auditing.neighbours import unit
-from relax.differences.affinity import Values
+from relax.differences.affinity import Values, reach
 from relax.differences.ranks import Ranks
 
 PARTS = 20  # of the pictures, each left out once
@@ -97,7 +97,8 @@ def kept_links(near: Ranks, far: Ranks, members: NDArray[np.int64], k: int) -> t
         rows = kept[inside]
         if len(rows) < 2:
             return math.nan
-        by_near, by_far = (nearest_in(table, rows, kept, k)[:, inside].sum(1).mean() / k for table in (near, far))
+        most = reach(len(rows), k)
+        by_near, by_far = (nearest_in(table, rows, kept, most)[:, inside].sum(1).mean() / most for table in (near, far))
         return float(by_near - by_far)
 
     return jackknifed(strength, len(near))

@@ -41,7 +41,8 @@ class Group:
         members: (m,) numbers of its pictures in the sample, the most central first: from the largest sum of
             differences, as affinities, to the others of the group.
         joined: Numbers of the pictures outside the sample most of whose differences lead into the group.
-        near: Share of a member's k nearest that are members, by the encoder that takes them for near; in [0, 1].
+        near: Share of a member's nearest that are members, by the encoder that takes them for near; in [0, 1]. Of its k
+            nearest, or of as many as the group has other pictures, if these are more.
         far: The same by the other encoder.
         chance: The same for a random group of this size.
         low, high: Ends of the 95 % interval of the strength over pictures, the group being given.

@@ -40,7 +40,7 @@ from relax.scene import EncoderSource, loaded
 from relax.settings import Settings
 
 MASKS = 512  # of each probe
-MOST_NEIGHBOURS, SHARE = 20, 50  # by default one picture in 50 of the sample, from 5 to 20
+MOST_NEIGHBOURS, SHARE = 20, 10  # by default one picture in 10 of the sample, from 5 to 20
 
 Source: TypeAlias = "str | Path | Sequence[Archive | str | Path]"
 StageProgress = Callable[[str, int, int], None]
@@ -71,7 +71,7 @@ def diff_encoders(
         pictures: A folder, as for `relax.make_archive`, or two archives of the same pictures, by A and by B.
         encoders: The two, A and B, for a folder; as for `relax.explain`. None for archives, which have theirs.
         out: Where the archives of a folder are kept, so that a later call embeds nothing again.
-        neighbours: Nearest pictures of each, k; None is one in 50 of the sample, at least 5 and at most 20.
+        neighbours: Nearest pictures of each, k; None is one in 10 of the sample, at least 5 and at most 20.
         groups: Number of groups by each encoder; None is the best of 1 to 12. Only those beyond chance are returned.
         redraws: How often each encoder's features are drawn again, to know what groups noise gives; 19 or more.
         explain: Groups whose parts are probed, the strongest first; 0 for none.

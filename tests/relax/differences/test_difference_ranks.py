@@ -114,6 +114,14 @@ def test_links_are_the_share_of_the_nearest_inside_a_group():
     assert links(table, np.array([0, 2]), 2).tolist() == [0.5, 0.5]
 
 
+def test_links_of_a_group_of_more_than_k_count_as_many_as_it_has_other_pictures():
+    """Of the two nearest (ranks 1 and 2) of 0, 1 and 4, two, one and none are of the group."""
+    table = np.array([[0, 1, 3, 4, 2], [1, 0, 2, 3, 4], [3, 4, 0, 1, 2], [3, 4, 1, 0, 2], [3, 4, 1, 2, 0]])
+
+    assert links(table, np.array([0, 1, 4]), 1).tolist() == [1, 0.5, 0]
+    assert links(table, np.array([0, 1, 4]), 4).tolist() == [0.5, 0.5, 0.5]
+
+
 def test_cka_is_that_of_the_unbiased_hsic_by_its_definition(spaces):
     """Song et al., equation 4, with matrices whose diagonals are 0."""
 
