@@ -1,6 +1,7 @@
 """How many masks does the same error need? Designs and control variates against the paper's independent masks.
 
     python -m experiments.studies.designs --images FOLDER
+    python -m experiments.studies.designs --images FOLDER OTHER --count 20 10
     python -m experiments.studies.designs --images FOLDER --encoder cifar-resnet20 --data DATA --cells 14
     python -m experiments.studies.designs --images FOLDER --encoder vit      # after experiments.recipes.train_vit
     python -m experiments.studies.designs --images FOLDER --encoder salience-112 --pairs   # after recipes.pretrained
@@ -206,7 +207,14 @@ def _ratio(errors: np.ndarray, base: np.ndarray) -> dict[str, float]:
 
 def main() -> None:
     parser = Options(__doc__)
-    parser.add_images(20)
+    parser.add_argument("--images", type=Path, nargs="+", required=True, help="folders of pictures (*.jpg)")
+    parser.add_argument(
+        "--count",
+        type=int,
+        nargs="+",
+        default=[20],
+        help="pictures of each folder, evenly spaced over the sorted names",
+    )
     parser.add_argument("--encoder", default="default", help=NAMES)
     parser.add_data("cifar10_resnets, for cifar-resnet20", required=False)
     parser.add_argument("--cells", type=int, default=7)
@@ -214,14 +222,20 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, default=Path("runs/scores"), help="folder where scores are kept")
     parser.add_seed()
     args = parser.parse_args()
+    if len(args.count) not in (1, len(args.images)):
+        parser.error(f"--count takes one number or one for each folder; got {len(args.count)} for {len(args.images)}")
+    counts = args.count * (len(args.images) // len(args.count))
+    folders = zip(args.images, counts, strict=True)
+    paths = [path for folder, count in folders for path in photographs_in(folder, count)]
     encoder = encoder_named(args.encoder, args.data)
     rows: list[dict[str, Any]] = []
-    for number, path in enumerate(photographs_in(args.images, args.count)):
+    for number, path in enumerate(paths):
         scene = Scene.of(str(path), encoder, Hiding(cells=args.cells))
         scores = Scores(scene, args.scores / encoder.checksum[:16] / f"{path.stem}-{digest(scene)}")
         rows += (measure_pairs if args.pairs else measure)(path.stem, scores, args.cells, args.seed + number)
         print(number + 1, path.stem, flush=True)
     summary = {"encoder": {"name": encoder.name, "checksum": encoder.checksum}, "cells": args.cells, "seed": args.seed}
+    summary["pictures"] = {folder.name: count for folder, count in zip(args.images, counts, strict=True)}
     ratios = summarise(rows)
     write_results(f"designs_{encoder.name}_{args.cells}".replace("-", "_"), rows, {**summary, **ratios})
     for name, values in {

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)
 Pixels = NDArray[np.uint8]
 Numbers = NDArray[np.float64]
+Judge = Callable[[Tensor, Tensor], Numbers]  # embeddings (N, D) with holes and (D,) without to what they cost (N,)
 
 
 @dataclass(frozen=True)
@@ -106,27 +108,35 @@ def trained(sample: Sequence[Pixels], encoder: Encoder, random: np.random.Genera
     return Adapter.of(unchanged(torch.cat(holes)).numpy(), unchanged(torch.cat(whole)).numpy(), groups)
 
 
-def drops(trial: Trial, embeddings: Tensor, adapter: Any) -> Numbers:
-    """(N,) 1 - cosine to the whole picture, both through the adapter."""
-    found: Numbers = (1 - adapter(embeddings) @ adapter(trial.image_embedding[None])[0]).numpy()
+def drops(embeddings: Tensor, whole: Tensor, adapter: Any) -> Numbers:
+    """(N,) 1 - cosine to the embedding (D,) of the whole picture, both through the adapter."""
+    found: Numbers = (1 - adapter(embeddings) @ adapter(whole[None])[0]).numpy()
     return found
 
 
+def judges(adapters: dict[str, Any]) -> dict[str, Judge]:
+    """By adapter: what it says that holes cost."""
+    return {name: partial(drops, adapter=adapter) for name, adapter in adapters.items()}
+
+
 def fidelity(
-    trial: Trial, importance: NDArray[Any], adapters: dict[str, Any], random: np.random.Generator
+    trial: Trial, importance: NDArray[Any], judges: dict[str, Judge], random: np.random.Generator, most: int = REMOVED
 ) -> dict[str, float]:
-    """By adapter: how much more it costs to remove important cells than others, over sizes of the explanation."""
+    """By judge: how much more it costs to remove important cells, at most so many at a time, than others.
+
+    The mean over sizes of the explanation.
+    """
     labels, places = grid_labels(trial.scene.size, CELLS), pixel_order(trial, importance, 0, CELLS)
     order = np.argsort(np.bincount(labels.ravel(), places.ravel()) / np.bincount(labels.ravel()))
     hidden = []
     for size in SIZES:
         end = round(size * len(order))
         for part in (order[:end], order[end:]):
-            hidden += [random.permutation(part)[:REMOVED] for _ in range(DRAWS)]
+            hidden += [random.permutation(part)[:most] for _ in range(DRAWS)]
     embeddings = with_hidden(trial, hidden)
     values = {}
-    for name, adapter in adapters.items():
-        important, others = drops(trial, embeddings, adapter).reshape(len(SIZES), 2, DRAWS).mean((0, 2))
+    for name, judge in judges.items():
+        important, others = judge(embeddings, trial.image_embedding).reshape(len(SIZES), 2, DRAWS).mean((0, 2))
         values[name] = float(important - others)
     return values
 
@@ -140,7 +150,8 @@ def of_holes(sample: Sequence[Pixels], encoder: Encoder, adapters: dict[str, Any
         embeddings = with_hidden(trial, hidden)
         wholes.append(trial.image_embedding)
         for name, adapter in adapters.items():
-            for count, values in zip(HOLES, np.split(drops(trial, embeddings, adapter), len(HOLES)), strict=True):
+            lost = drops(embeddings, trial.image_embedding, adapter)
+            for count, values in zip(HOLES, np.split(lost, len(HOLES)), strict=True):
                 found[name, f"holes of {count} cells"].append(float(values.mean()))
     for name, adapter in adapters.items():
         units = adapter(torch.stack(wholes))
@@ -149,30 +160,46 @@ def of_holes(sample: Sequence[Pixels], encoder: Encoder, adapters: dict[str, Any
     return found
 
 
+def shares_of(trial: Trial, truth: NDArray[np.bool_]) -> Numbers:
+    """(64,) the share of each cell that the object (H, W) covers."""
+    inside = trial.in_view(truth.astype(float))
+    labels = grid_labels(inside.shape, CELLS)
+    shares: Numbers = np.bincount(labels.ravel(), inside.ravel()) / np.bincount(labels.ravel())
+    return shares
+
+
+def object_and_others(shares: Numbers, random: np.random.Generator) -> list[NDArray[np.int64]]:
+    """The cells of the object, then four times as many of those that have nothing of it."""
+    inside, outside = np.flatnonzero(shares > 0.25), np.flatnonzero(shares == 0)
+    return [inside, *(random.permutation(outside)[: len(inside)] for _ in range(4))]
+
+
+def worse_and_worse(trial: Trial, shares: Numbers, random: np.random.Generator) -> Iterator[Numbers]:
+    """Maps (h, w) of the view: the object's outline in cells, and with `LEVELS` of the cells exchanged."""
+    labels = grid_labels(trial.scene.size, CELLS)
+    for level in LEVELS:
+        worse, moved = shares.copy(), random.permutation(CELLS**2)[: round(level * CELLS**2)]
+        worse[moved] = worse[random.permutation(moved)]
+        yield worse[labels]
+
+
 def of_objects(sample: Sequence[Any], encoder: Encoder, adapters: dict[str, Any], args: argparse.Namespace) -> Any:
     """By adapter: what hiding the object costs beyond as many others; and how metrics order worse and worse maps."""
     random, found = np.random.default_rng(args.seed), defaultdict(list)
     for picture in sample:
         trial = trial_of(picture.pixels(), encoder)
-        truth = trial.in_view(picture.truth().astype(float))
-        labels = grid_labels(truth.shape, CELLS)
-        shares = np.bincount(labels.ravel(), truth.ravel()) / np.bincount(labels.ravel())
-        inside, outside = np.flatnonzero(shares > 0.25), np.flatnonzero(shares == 0)
-        others = [random.permutation(outside)[: len(inside)] for _ in range(4)]
-        embeddings = with_hidden(trial, [inside, *others])
+        shares = shares_of(trial, picture.truth())
+        embeddings = with_hidden(trial, object_and_others(shares, random))
         for name, adapter in adapters.items():
-            own, *rest = drops(trial, embeddings, adapter)
+            own, *rest = drops(embeddings, trial.image_embedding, adapter)
             found[name, "object"].append(own)
             found[name, "as many others"].append(np.mean(rest))
         values = defaultdict(list)
-        for level in LEVELS:
-            worse, moved = shares.copy(), random.permutation(CELLS**2)[: round(level * CELLS**2)]
-            worse[moved] = worse[random.permutation(moved)]
-            importance = worse[labels]
+        for importance in worse_and_worse(trial, shares, random):
             for name in METRICS_JUDGED:
                 sign = 1 if METRICS[name].direction == "higher" else -1
                 values[name].append(sign * METRICS[name](Case(picture_map(trial, importance), trial=trial)))
-            for name, value in fidelity(trial, importance, adapters, random).items():
+            for name, value in fidelity(trial, importance, judges(adapters), random).items():
                 values[f"bounded fidelity, {name}"].append(value)
         for name, ordered in values.items():
             found[name, "order"].append(spearman(np.array(LEVELS), np.array(ordered)))

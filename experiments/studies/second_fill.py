@@ -31,7 +31,7 @@ from experiments.data.pictures import Picture, pictures
 from experiments.named import encoder_named
 from experiments.options import Options
 from experiments.record import write_results
-from experiments.studies.fine_tuned import fidelity, trained, unchanged
+from experiments.studies.fine_tuned import fidelity, judges, trained, unchanged
 from experiments.summaries import Row, grouped, with_interval
 from relax.metrics import METRICS, Case, Trial
 from relax.metrics.maps import mid_ranks, spearman
@@ -61,7 +61,7 @@ def judged(picture: Picture, encoder: Encoder, adapters: dict[str, Any], args: a
         case = Case(importance, trial=trials["mean"], seed=args.seed)
         values = {metric: _higher(metric, case) for metric in OF_TABLE}
         drawn = np.random.default_rng(args.seed)
-        for adapter, value in fidelity(trials["mean"], case.in_view, adapters, drawn).items():
+        for adapter, value in fidelity(trials["mean"], case.in_view, judges(adapters), drawn).items():
             values[f"bounded fidelity, {adapter}"] = value
         if name == "relax" or name in CONTROLS:
             blurred = Case(importance, trial=trials["blur"], seed=args.seed)
