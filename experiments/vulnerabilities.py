@@ -24,14 +24,14 @@ PROJECT = Path(__file__).parent.parent / "pyproject.toml"
 def answers(pins: list[str], tool: Sequence[str]) -> tuple[list[dict[str, Any]], str]:
     """What the database says about each pin; or nothing, and the reason."""
     with tempfile.TemporaryDirectory() as folder:
-        wanted, found = Path(folder) / "pins.txt", Path(folder) / "found.json"
+        wanted, report = Path(folder) / "pins.txt", Path(folder) / "found.json"
         wanted.write_text("\n".join(pins) + "\n")
         options = ["--no-deps", "--disable-pip", "--progress-spinner", "off", "--format", "json"]
-        command = [*tool, *options, "--requirement", str(wanted), "--output", str(found)]
+        command = [*tool, *options, "--requirement", str(wanted), "--output", str(report)]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
-        if not found.exists() or not found.stat().st_size:
+        if not report.exists() or not report.stat().st_size:
             return [], (run.stderr.strip().splitlines() or [f"exit code {run.returncode} without a word"])[-1]
-        return json.loads(found.read_text())["dependencies"], ""
+        return json.loads(report.read_text())["dependencies"], ""
 
 
 def verdict(answers: list[dict[str, Any]], problem: str = "") -> tuple[int, str]:
@@ -40,14 +40,14 @@ def verdict(answers: list[dict[str, Any]], problem: str = "") -> tuple[int, str]
     if len(unknown) == len(answers):
         reason = problem or f"the database answers for none of {len(answers)} packages: {answers[0]['skip_reason']}"
         return 0, f"vulnerabilities: check skipped, {reason}"
-    found = [
+    lines = [
         f"{answer['name']} {answer['version']}: {hole['id']}, fixed in {listed(hole['fix_versions'] or ['no version'])}"
         for answer in answers
         for hole in answer.get("vulns", ())
     ]
     checked = f"{len(answers) - len(unknown)} packages checked"
     rest = f"; no answer for {listed(unknown)}" if unknown else ""
-    return bool(found), "\n".join([*found, f"vulnerabilities: {len(found) or 'none'} known, {checked}{rest}"])
+    return bool(lines), "\n".join([*lines, f"vulnerabilities: {len(lines) or 'none'} known, {checked}{rest}"])
 
 
 if __name__ == "__main__":

@@ -55,6 +55,6 @@ def build(out: Path) -> Path:
     run = subprocess.run(command, env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True)
     if run.returncode:
         raise SiteError(f"{run.stdout}{run.stderr}")
-    if found := faults(site):
-        raise SiteError("\n".join(found))
+    if problems := faults(site):
+        raise SiteError("\n".join(problems))
     return site

@@ -38,15 +38,17 @@ def cluster(count: int, worker_kills: int, runs: int, folder: Path) -> tuple[lis
     work.PART_SECONDS = 0.2
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  as Ray writes it; its own 15 starves workers here
-    tar, one = pictures(folder / "pictures.tar", count), folder / "one"
-    _explain(tar, one, None)  # here, so that all is imported before the first child
+    tar, reference = pictures(folder / "pictures.tar", count), folder / "one"
+    _explain(tar, reference, None)  # here, so that all is imported before the first child
     import ray  # noqa: F401  likewise, now that the token is there; not started here, since children are copies
 
     rows: list[dict[str, Any]] = []
 
     def row(how: str, out: Path, start: float, **counts: int) -> None:
         seconds = round(time.monotonic() - start, 1)
-        rows.append({"how": how, **dict.fromkeys(COUNTS, 0), **counts, **compared(out, one, count), "seconds": seconds})
+        rows.append(
+            {"how": how, **dict.fromkeys(COUNTS, 0), **counts, **compared(out, reference, count), "seconds": seconds}
+        )
         print(rows[-1], flush=True)
 
     start = time.monotonic()
@@ -60,7 +62,7 @@ def cluster(count: int, worker_kills: int, runs: int, folder: Path) -> tuple[lis
             start, out = time.monotonic(), folder / f"run-{run}"
             share = worker_kills * (run + 1) // runs - worker_kills * run // runs
             row("two nodes, disturbed", out, start, **_disturbed(tar, out, nodes, share, random.Random(run)))
-        with _small_disk(folder / "disk", sum(map(_size, (one / "shards").rglob("*.*"))) // 2) as enlarge:
+        with _small_disk(folder / "disk", sum(map(_size, (reference / "shards").rglob("*.*"))) // 2) as enlarge:
             start, out = time.monotonic(), folder / "disk" / "out"
             try:
                 _finish(tar, out, nodes.address)
@@ -170,12 +172,12 @@ class Nodes:
 
     def _processes(self, name: str = "") -> list[psutil.Process]:
         """Those of this cluster, whose command lines name its folder."""
-        found = []
+        processes = []
         for process in psutil.process_iter(["cmdline"]):
             line = process.info["cmdline"] or [""]
             if str(self.folder) in " ".join(line) and Path(line[0]).name.startswith(name):
-                found.append(process)
-        return found
+                processes.append(process)
+        return processes
 
 
 @contextmanager

@@ -47,9 +47,12 @@ def throughput(encoder: str, count: int, runs: int, folder: Path) -> tuple[list[
             rows.append({**row, "other_files": _others(out, folder / "0-one process")})
             print(rows[-1], flush=True)
     paces = [np.array([row["pictures_per_second"] for row in rows if row["how"] == how]) for how in HOW]
-    one_process, one, two = paces
+    one_process, one_worker, two_workers = paces
     about = {"encoder": encoder, "pictures": count, "side": SIDE, "runs": runs}
-    about |= {"gain": summary_of(two / one), "gain_over_one_process": summary_of(two / one_process)}
+    about |= {
+        "gain": summary_of(two_workers / one_worker),
+        "gain_over_one_process": summary_of(two_workers / one_process),
+    }
     for column in ("pictures_per_second", "start_seconds", "seconds"):
         about[column] = {how: summary_of(np.array([row[column] for row in rows if row["how"] == how])) for how in HOW}
     return rows, about | {"other_files": sum(row["other_files"] for row in rows)}

@@ -173,11 +173,11 @@ def workers(
         pace = bare(encoder, count, masks)
         rows.append({"how": how, "run": run, "pictures_per_second": round(pace, 4), "load": os.getloadavg()[0]})
         print(*rows[-3:], sep="\n", flush=True)
-    one, two, yardstick = (
+    one_worker, two_workers, yardstick = (
         np.array([row["pictures_per_second"] for row in rows[place::3]]) for place in range(3)
     )  # fmt: skip
     about = {"encoder": encoder, "masks": masks, "pictures": count, "runs": runs}
-    return rows, about | {"gain": summary_of(two / one), "of_bare": summary_of(two / yardstick)}
+    return rows, about | {"gain": summary_of(two_workers / one_worker), "of_bare": summary_of(two_workers / yardstick)}
 
 
 def pace_of(tar: Path, encoder: str, masks: int, number: int, out: Path) -> float:

@@ -18,16 +18,16 @@ INK, BLUE, GREY = "#222222", "#3b6ea5", "#9a9a9a"
 
 def summarise(results: Path, figure: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Draw the results of the parts; returns how many measurements each left, and all of them."""
-    found = {name: _part(results, name) for name in PARTS}
+    parts = {name: _part(results, name) for name in PARTS}
     drawing, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
-    _throughput(left, found["workers"]["rows"])
-    _memory(middle, found["memory"]["rows"])
-    _faults(right, found["kills"]["rows"], found["cluster"]["rows"])
+    _throughput(left, parts["workers"]["rows"])
+    _memory(middle, parts["memory"]["rows"])
+    _faults(right, parts["kills"]["rows"], parts["cluster"]["rows"])
     for axes in (left, middle, right):
         axes.spines[["top", "right"]].set_visible(False)
     drawing.savefig(figure, dpi=130, metadata={"Software": None})
     plt.close(drawing)
-    return [{"part": name, "measurements": len(part["rows"])} for name, part in found.items()], found
+    return [{"part": name, "measurements": len(part["rows"])} for name, part in parts.items()], parts
 
 
 def _part(results: Path, name: str) -> dict[str, Any]:

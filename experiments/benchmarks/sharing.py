@@ -54,7 +54,7 @@ def runs_of(tar: Path, encoder: Encoder, masks: int, rounds: int, folder: Path) 
 def apart(first: StoredMaps, second: StoredMaps) -> float:
     """The largest difference of a pixel of any map."""
     pairs = ((first.in_view(name)[kind], second.in_view(name)[kind]) for name in first.names for kind in MAPS)
-    return max(float(np.nanmax(np.abs(one - other))) for one, other in pairs)
+    return max(float(np.nanmax(np.abs(a - b))) for a, b in pairs)
 
 
 def main() -> None:

@@ -62,8 +62,10 @@ def main() -> None:
             start = time.perf_counter()
             path = write_slide(Path(folder) / f"slide{'.ome' * ome}.tif", blobs(side, side, share=SHARE), ome=ome)
             written = {"written_s": round(time.perf_counter() - start, 1), "mb": round(path.stat().st_size / 1e6, 1)}
-            found = in_fresh_process("experiments.benchmarks.slide_memory", "--one", path, Path(folder) / "tiles.h5")
-        rows.append({"pixels": side * SIDE, "reader": "tifffile" if ome else "openslide", **written, **found})
+            measurements = in_fresh_process(
+                "experiments.benchmarks.slide_memory", "--one", path, Path(folder) / "tiles.h5"
+            )
+        rows.append({"pixels": side * SIDE, "reader": "tifffile" if ome else "openslide", **written, **measurements})
         print(rows[-1], flush=True)
     write_results(
         "slide_memory",

@@ -77,11 +77,11 @@ def write_tar(data: Path, out: Path, count: int, seed: int) -> tuple[Path, list[
 
 def pictures(data: Path, count: int, rng: np.random.Generator) -> Iterator[tuple[Planted, bytes]]:
     """The pictures with their files."""
-    found = list(originals(data))
-    chosen = sorted(rng.permutation(len(found))[: round(AS_THEY_ARE * count)])
+    files = list(originals(data))
+    chosen = sorted(rng.permutation(len(files))[: round(AS_THEY_ARE * count)])
     plain: list[tuple[str, Read]] = []
     for place in chosen:
-        name, read = found[place]
+        name, read = files[place]
         mark, share = MARKS.get(name.rpartition("/")[0], ("", 0.0))
         if rng.random() < share:
             yield Planted(name, name, mark=mark), marked(read(), mark, rng)

@@ -207,21 +207,23 @@ def _slide_tiles(path: Path) -> Answer:
 def _slide_map(path: Path) -> Answer:
     import relax
 
-    found = relax.SlideMap.load(path)
-    repr(found)
-    return {name: getattr(found, name) for name in ("importance", "uncertainty", "standard_error", "alone", "without")}
+    slide_map = relax.SlideMap.load(path)
+    repr(slide_map)
+    return {
+        name: getattr(slide_map, name) for name in ("importance", "uncertainty", "standard_error", "alone", "without")
+    }
 
 
 def _text_explanation(path: Path) -> Answer:
     import relax
 
-    found = relax.TextExplanation.load(path)
-    repr(found)
+    explanation = relax.TextExplanation.load(path)
+    repr(explanation)
     return {
-        "importance": found.importance,
-        "offsets": found.offsets,
-        "score": found.score,
-        "size": len(found.to_json()),
+        "importance": explanation.importance,
+        "offsets": explanation.offsets,
+        "score": explanation.score,
+        "size": len(explanation.to_json()),
     }
 
 

@@ -286,8 +286,8 @@ def main() -> None:
     for number in range(args.held_out):
         scene, grid, scores = scored(number, 1_000_000 + number, BLOCK * BLOCKS)
         _, _, places, embedding = known(scene, scores, grid)
-        found = {name: guess(places, embedding) for name, guess in guesses.items()}
-        rows += measure(f"{paths[number].parent.name}/{paths[number].stem}", scores, grid, found)
+        coefficients = {name: guess(places, embedding) for name, guess in guesses.items()}
+        rows += measure(f"{paths[number].parent.name}/{paths[number].stem}", scores, grid, coefficients)
         print(number + 1, paths[number].stem, flush=True)
     learnt = {"pictures": args.count, "masks": args.masks, "held_out": args.held_out}
     summary = {"encoder": {"name": encoder.name, "checksum": encoder.checksum}, "learnt_from": learnt}

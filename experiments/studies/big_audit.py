@@ -105,9 +105,9 @@ def foretell(tar: Path, metadata: Path, out: Path, seed: int) -> dict[str, Any]:
     """What the audit itself would say beforehand, in seconds of the processor, which others at work hardly change."""
     torch.set_num_threads(1)
     options = Options(metadata, None, 24, 96, None, None, ("pca", "tsne"), Settings.of({"masks": MASKS, "seed": seed}))
-    found = find_images(str(tar), True, out, "flat", "cosine")
+    files, _, sources = find_images(str(tar), True, out, "flat", "cosine")
     encoder = relax.load_encoder("default", device="cpu")
-    foretold = forecast(found[2].root, [*found[0]], encoder, options, options.read_table(), clock=time.process_time)
+    foretold = forecast(sources.root, [*files], encoder, options, options.read_table(), clock=time.process_time)
     if foretold is None:
         raise RuntimeError("none of the pictures can be read")
     return {
@@ -125,11 +125,11 @@ def copies_found(audit: Audit, truth: dict[str, Planted], root: Path) -> tuple[l
     rows, used = [], set(names)
     for kind in (*COPIES, "augmented"):
         for small in (True, False):
-            made = [picture for picture in truth.values() if picture.kind == kind and picture.member in used]
-            made = [picture for picture in made if picture.member.startswith("cifar10/") == small]
-            found = sum(group.get(picture.member, -1) == group.get(picture.family, -2) for picture in made)
+            planted = [picture for picture in truth.values() if picture.kind == kind and picture.member in used]
+            planted = [picture for picture in planted if picture.member.startswith("cifar10/") == small]
+            matches = sum(group.get(picture.member, -1) == group.get(picture.family, -2) for picture in planted)
             size = "32 px" if small else "larger"
-            rows.append({"kind": kind, "size": size, "planted": len(made), "found": found})
+            rows.append({"kind": kind, "size": size, "planted": len(planted), "found": matches})
     joined = list(joins(audit, names, truth))
     looked_at = [joined[place] for place in np.random.default_rng(0).permutation(len(joined))[:JOINS]]
     alike = sum(likeness(root / audit.paths[a], root / audit.paths[b]) >= ALIKE for a, b in looked_at)
@@ -174,11 +174,11 @@ def marks_found(audit: Audit, truth: dict[str, Planted]) -> list[dict[str, Any]]
     if audit.marks is None:
         return []
     names = [path.partition("#member=")[2] for path in audit.paths]
-    found = Counter(truth[names[image]].mark for image in audit.marks.carriers)
-    rows = [{"among": "all", "p": audit.marks.p, "named": dict(found)}]
+    marks = Counter(truth[names[image]].mark for image in audit.marks.carriers)
+    rows = [{"among": "all", "p": audit.marks.p, "named": dict(marks)}]
     for result in audit.group_marks:
-        found = Counter(truth[names[image]].mark for image in result.marks.carriers)
-        rows.append({"among": result.group.value, "p": result.p, "named": dict(found)})
+        marks = Counter(truth[names[image]].mark for image in result.marks.carriers)
+        rows.append({"among": result.group.value, "p": result.p, "named": dict(marks)})
     return rows
 
 

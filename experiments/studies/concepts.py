@@ -45,11 +45,13 @@ COLUMNS = (
 def pictures_of(name: str, data: Path, count: int) -> list[tuple[Any, dict[str, Any]]]:
     """(picture, masks by concept) of one of the three data sets."""
     if name == "composed":
-        return [(one.pixels(), {"object": one.truth(), "disc": one.distractor()}) for one in composed(count)]
+        return [
+            (picture.pixels(), {"object": picture.truth(), "disc": picture.distractor()}) for picture in composed(count)
+        ]
     if name == "bccd":
         samples = bccd(data)[:count]
-        return [(one.path, {cell: one.truth(cell) for cell in CELLS}) for one in samples]
-    return [(one.path, {"polyp": one.truth()}) for one in kvasir_seg(data, "val")[:count]]
+        return [(sample.path, {cell: sample.truth(cell) for cell in CELLS}) for sample in samples]
+    return [(sample.path, {"polyp": sample.truth()}) for sample in kvasir_seg(data, "val")[:count]]
 
 
 def dissected(encoder: Encoder, data: Path, count: int, out: Path | None) -> Iterator[dict[str, Any]]:
@@ -58,23 +60,23 @@ def dissected(encoder: Encoder, data: Path, count: int, out: Path | None) -> Ite
         rows = pictures_of(name, data, count)
         for quantile in QUANTILES:
             start = time.perf_counter()
-            found = relax.dissect(rows, encoder, quantile=quantile, show=6 if out else 0)
+            dissection = relax.dissect(rows, encoder, quantile=quantile, show=6 if out else 0)
             seconds = time.perf_counter() - start
             if out is not None:
-                found.save(out / f"{encoder.name}-{name}-{quantile:g}")
-            for place, concept in enumerate(found.concepts):
-                own = found.detectors(concept)
-                auc = found.auc[:, place]  # NaN where no cell of the layer is mostly on the concept
-                best = int(found.iou[:, place].argmax())
+                dissection.save(out / f"{encoder.name}-{name}-{quantile:g}")
+            for place, concept in enumerate(dissection.concepts):
+                own = dissection.detectors(concept)
+                auc = dissection.auc[:, place]  # NaN where no cell of the layer is mostly on the concept
+                best = int(dissection.iou[:, place].argmax())
                 yield {
                     "question": f"dissect {name}",
                     "pictures": len(rows),
                     "setting": f"share {quantile:g}",
                     "name": concept,
                     "found": len(own),
-                    "beyond_chance": sum(one.beyond_chance for one in own),
-                    "value": round(float(found.iou[best, place]), 4),
-                    "p": round(float(found.p[best, place]), 4),
+                    "beyond_chance": sum(detector.beyond_chance for detector in own),
+                    "value": round(float(dissection.iou[best, place]), 4),
+                    "p": round(float(dissection.p[best, place]), 4),
                     "auc": round(float(np.nanmax(auc)), 3) if np.isfinite(auc).any() else None,
                     "seconds": round(seconds, 1),
                 }
@@ -84,7 +86,7 @@ def asked_of_stars(encoder: Encoder, out: Path | None) -> Iterator[dict[str, Any
     """A row for the star, and one for a folder that is no concept."""
     place = OBJECTS.index("star")
     stars = [Composed(place + len(OBJECTS) * number).pixels() for number in range(2 * STARS)]
-    others = [one.pixels() for one in composed(6 * STARS, seed=1) if one.label != "star"]
+    others = [picture.pixels() for picture in composed(6 * STARS, seed=1) if picture.label != "star"]
     concepts = {"star": stars[:STARS], "nothing": others[:STARS]}
     start = time.perf_counter()
     result = relax.tcav(stars[STARS:], concepts, others[STARS:], encoder)
@@ -109,20 +111,21 @@ def asked_of_stars(encoder: Encoder, out: Path | None) -> Iterator[dict[str, Any
 def grouped(encoder: Encoder, data: Path, count: int, out: Path | None) -> Iterator[dict[str, Any]]:
     """A row for each group of cells of the colonoscopies."""
     start = time.perf_counter()
-    found = relax.find_concepts([one.path for one in kvasir_seg(data, "val")[:count]], encoder, judged=12)
+    result = relax.find_concepts([sample.path for sample in kvasir_seg(data, "val")[:count]], encoder, judged=12)
     seconds = time.perf_counter() - start
     if out is not None:
-        found.save(out / f"{encoder.name}-found")
-    for one in found.concepts:
+        result.save(out / f"{encoder.name}-found")
+    for concept in result.concepts:
         yield {
             "question": "find kvasir",
-            "pictures": len(found.pictures),
-            "setting": f"silhouette {found.quality:.2f}, Rand index of another start {found.agreement:.2f}; "
-            f"{one.cells:.0%} of the cells, cosine of another start {one.stability:.2f}, control {one.control:.4f}",
-            "name": one.label,
-            "found": one.judged,
+            "pictures": len(result.pictures),
+            "setting": f"silhouette {result.quality:.2f}, Rand index of another start {result.agreement:.2f}; "
+            f"{concept.cells:.0%} of the cells, cosine of another start {concept.stability:.2f}, "
+            f"control {concept.control:.4f}",
+            "name": concept.label,
+            "found": concept.judged,
             "beyond_chance": "",
-            "value": round(one.importance, 4),
+            "value": round(concept.importance, 4),
             "seconds": round(seconds, 1),
         }
 

@@ -184,24 +184,24 @@ def cases(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for spec in args.encoders:
         encoder = encoder_named(spec)
         for kind in args.kinds:
-            made, truth = drawn.case(kind)
-            folder = folder_of(args.out, "colour" if kind == "equal" else kind, drawn.names, made)
+            pixels, truth = drawn.case(kind)
+            folder = folder_of(args.out, "colour" if kind == "equal" else kind, drawn.names, pixels)
             twins = [(kind, changed(encoder, kind))]
             if kind == "equal":
                 twins = [("equal", encoder), ("turned", changed(encoder, kind, turned=True))]
             for case, twin in twins:
                 explain = args.explain if kind == "mark" else 0
-                found, spaces = compared(folder, encoder, twin, args.out / spec / case, explain, args)
-                order = np.array([drawn.names.index(path) for path in found.paths])
-                yield {"case": case, "encoders": spec, **measured(found, truth[order], kind, spaces, args.seed)}
+                differences, spaces = compared(folder, encoder, twin, args.out / spec / case, explain, args)
+                order = np.array([drawn.names.index(path) for path in differences.paths])
+                yield {"case": case, "encoders": spec, **measured(differences, truth[order], kind, spaces, args.seed)}
     folder = folder_of(args.out, "colour", drawn.names, drawn.pixels)
     for pair in args.real:
         a, b = (relax.load_encoder(spec) if spec == "sscd" else encoder_named(spec) for spec in pair.split(","))
-        found, spaces = compared(folder, a, b, args.out / pair.replace(",", "-"), args.explain, args)
-        found.save(args.out / f"{pair.replace(',', '-')}.html")
-        found.save(args.out / f"{pair.replace(',', '-')}.json")
-        nothing = np.zeros(len(found), np.int64)
-        yield {"case": "real", "encoders": pair, **measured(found, nothing, "real", spaces, args.seed)}
+        differences, spaces = compared(folder, a, b, args.out / pair.replace(",", "-"), args.explain, args)
+        differences.save(args.out / f"{pair.replace(',', '-')}.html")
+        differences.save(args.out / f"{pair.replace(',', '-')}.json")
+        nothing = np.zeros(len(differences), np.int64)
+        yield {"case": "real", "encoders": pair, **measured(differences, nothing, "real", spaces, args.seed)}
 
 
 def compared(
@@ -209,30 +209,30 @@ def compared(
 ) -> tuple[relax.Differences, Spaces]:
     """The differences of a case, from archives that are kept, and the embeddings."""
     archives = [relax.make_archive(folder, each, out / side) for each, side in ((a, "a"), (b, "b"))]
-    found = relax.diff_encoders(archives, explain=explain, masks=args.masks, layout=args.layout, seed=args.seed)
-    return found, (np.asarray(archives[0].embeddings), np.asarray(archives[1].embeddings))
+    differences = relax.diff_encoders(archives, explain=explain, masks=args.masks, layout=args.layout, seed=args.seed)
+    return differences, (np.asarray(archives[0].embeddings), np.asarray(archives[1].embeddings))
 
 
-def measured(found: relax.Differences, truth: Labels, kind: str, spaces: Spaces, seed: int) -> dict[str, Any]:
+def measured(differences: relax.Differences, truth: Labels, kind: str, spaces: Spaces, seed: int) -> dict[str, Any]:
     """The numbers of a case."""
-    noise, groups = found.settings["noise"], found.groups
+    noise, groups = differences.settings["noise"], differences.groups
     of_a = [group.members for group in groups if group.side == 0]
     row: dict[str, Any] = {
-        "pictures": len(found),
-        "shared": _rounded(found.agreement["shared neighbours"].value),
+        "pictures": len(differences),
+        "shared": _rounded(differences.agreement["shared neighbours"].value),
         "shared_by_noise": "/".join(f"{share:.3f}" for share in noise["shared"]),
-        "cka": _rounded(found.agreement["CKA"].value),
+        "cka": _rounded(differences.agreement["CKA"].value),
         "groups_a": len(of_a),
         "groups_b": len(groups) - len(of_a),
         "strongest": _rounded(groups[0].strength) if groups else None,
         "noise": _rounded(noise["needed"]),
-        "beyond_noise": _rounded(float(found.beyond_noise.mean())),
+        "beyond_noise": _rounded(float(differences.beyond_noise.mean())),
     }
     if kind in ("tint", "mark"):
         row |= _truth("", of_a, truth, kind)
         if kind == "mark":
-            row["auroc"] = _rounded(float(roc_auc_score(truth, found.scores[0])))
-            row |= on_mark(found, truth)
+            row["auroc"] = _rounded(float(roc_auc_score(truth, differences.scores[0])))
+            row |= on_mark(differences, truth)
         for name, members in others(spaces, max(2, len(of_a)), seed).items():
             row |= _truth(f"{name}_", members, truth, kind)
     return row
@@ -250,9 +250,9 @@ def _truth(name: str, groups: list[Labels], truth: Labels, kind: str) -> dict[st
     return row
 
 
-def on_mark(found: relax.Differences, truth: Labels) -> dict[str, Any]:
+def on_mark(differences: relax.Differences, truth: Labels) -> dict[str, Any]:
     """Share of the difference, and of the first encoder's own map, on the mark, of probed pictures that carry it."""
-    parts = [part for group in found.groups if group.side == 0 for part in group.parts if truth[part.picture]]
+    parts = [part for group in differences.groups if group.side == 0 for part in group.parts if truth[part.picture]]
     difference_shares: list[float] = []
     own_shares: list[float] = []
     for part in parts:

@@ -68,7 +68,9 @@ def resized(name: str, encoder: Encoder, side: int) -> Encoder:
     shrink = side / preprocess.size[0]
     resize = preprocess.resize
     smaller = (
-        tuple(round(one * shrink) for one in resize) if isinstance(resize, tuple) else resize and round(resize * shrink)
+        tuple(round(length * shrink) for length in resize)
+        if isinstance(resize, tuple)
+        else resize and round(resize * shrink)
     )
     return Encoder(
         encoder.network,

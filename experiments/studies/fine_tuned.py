@@ -110,8 +110,8 @@ def trained(sample: Sequence[Pixels], encoder: Encoder, random: np.random.Genera
 
 def drops(embeddings: Tensor, whole: Tensor, adapter: Any) -> Numbers:
     """(N,) 1 - cosine to the embedding (D,) of the whole picture, both through the adapter."""
-    found: Numbers = (1 - adapter(embeddings) @ adapter(whole[None])[0]).numpy()
-    return found
+    values: Numbers = (1 - adapter(embeddings) @ adapter(whole[None])[0]).numpy()
+    return values
 
 
 def judges(adapters: dict[str, Any]) -> dict[str, Judge]:
@@ -143,7 +143,7 @@ def fidelity(
 
 def of_holes(sample: Sequence[Pixels], encoder: Encoder, adapters: dict[str, Any], args: argparse.Namespace) -> Any:
     """By adapter and count of cells: the mean drop; and how far other pictures are."""
-    random, found, wholes = np.random.default_rng(args.seed), defaultdict(list), []
+    random, answers, wholes = np.random.default_rng(args.seed), defaultdict(list), []
     for pixels in sample:
         trial = trial_of(pixels, encoder)
         hidden = [random.permutation(CELLS**2)[:count] for count in HOLES for _ in range(4)]
@@ -152,12 +152,12 @@ def of_holes(sample: Sequence[Pixels], encoder: Encoder, adapters: dict[str, Any
         for name, adapter in adapters.items():
             lost = drops(embeddings, trial.image_embedding, adapter)
             for count, values in zip(HOLES, np.split(lost, len(HOLES)), strict=True):
-                found[name, f"holes of {count} cells"].append(float(values.mean()))
+                answers[name, f"holes of {count} cells"].append(float(values.mean()))
     for name, adapter in adapters.items():
         units = adapter(torch.stack(wholes))
         apart = 1 - (units @ units.T).numpy()
-        found[name, "other pictures"] += list(apart[np.triu_indices(len(apart), 1)])
-    return found
+        answers[name, "other pictures"] += list(apart[np.triu_indices(len(apart), 1)])
+    return answers
 
 
 def shares_of(trial: Trial, truth: NDArray[np.bool_]) -> Numbers:
@@ -185,15 +185,15 @@ def worse_and_worse(trial: Trial, shares: Numbers, random: np.random.Generator) 
 
 def of_objects(sample: Sequence[Any], encoder: Encoder, adapters: dict[str, Any], args: argparse.Namespace) -> Any:
     """By adapter: what hiding the object costs beyond as many others; and how metrics order worse and worse maps."""
-    random, found = np.random.default_rng(args.seed), defaultdict(list)
+    random, answers = np.random.default_rng(args.seed), defaultdict(list)
     for picture in sample:
         trial = trial_of(picture.pixels(), encoder)
         shares = shares_of(trial, picture.truth())
         embeddings = with_hidden(trial, object_and_others(shares, random))
         for name, adapter in adapters.items():
             own, *rest = drops(embeddings, trial.image_embedding, adapter)
-            found[name, "object"].append(own)
-            found[name, "as many others"].append(np.mean(rest))
+            answers[name, "object"].append(own)
+            answers[name, "as many others"].append(np.mean(rest))
         values = defaultdict(list)
         for importance in worse_and_worse(trial, shares, random):
             for name in METRICS_JUDGED:
@@ -202,8 +202,8 @@ def of_objects(sample: Sequence[Any], encoder: Encoder, adapters: dict[str, Any]
             for name, value in fidelity(trial, importance, judges(adapters), random).items():
                 values[f"bounded fidelity, {name}"].append(value)
         for name, ordered in values.items():
-            found[name, "order"].append(spearman(np.array(LEVELS), np.array(ordered)))
-    return found
+            answers[name, "order"].append(spearman(np.array(LEVELS), np.array(ordered)))
+    return answers
 
 
 def picture_map(trial: Trial, importance: NDArray[Any]) -> NDArray[Any]:
@@ -223,22 +223,22 @@ def measure(name: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     """All of one encoder."""
     encoder, random = encoder_named(name), np.random.default_rng(args.seed + 1)
     photographs = [picture.pixels for picture in pictures("imagenet", args.data, args.train + args.count)]
-    made = composed(args.train + args.count)
+    composites = composed(args.train + args.count)
     step = len(photographs) // args.count
-    test, train = photographs[::step][: args.count], [one for i, one in enumerate(photographs) if i % step]
+    test, train = photographs[::step][: args.count], [pixels for i, pixels in enumerate(photographs) if i % step]
     adapters = {"none": unchanged, f"of {args.few}": trained(train[: args.few], encoder, random)}
     adapters |= {f"of {len(train)}": trained(train, encoder, random)}
-    found = of_holes(test, encoder, adapters, args)
-    own = [picture.pixels() for picture in made[args.count :]]
+    answers = of_holes(test, encoder, adapters, args)
+    own = [picture.pixels() for picture in composites[args.count :]]
     adapters = {"none": unchanged, f"of {args.few}": trained(own[: args.few], encoder, random)}
     adapters |= {f"of {len(own)}": trained(own, encoder, random)}
-    found |= of_objects(made[: args.count], encoder, adapters, args)
+    answers |= of_objects(composites[: args.count], encoder, adapters, args)
     rows = [
         {"encoder": name, "judge": judge, "what": what, **with_interval("value", values)}
-        for (judge, what), values in found.items()
+        for (judge, what), values in answers.items()
     ]
     for adapter in adapters:
-        gap = np.subtract(found[adapter, "object"], found[adapter, "as many others"])
+        gap = np.subtract(answers[adapter, "object"], answers[adapter, "as many others"])
         rows.append({"encoder": name, "judge": adapter, "what": "gap / its deviation", **effect(gap, args.seed)})
     for row in rows:
         print(row, flush=True)

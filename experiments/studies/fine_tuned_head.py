@@ -111,30 +111,30 @@ def label_of(picture: Composed) -> int:
 
 def accuracies(trial: Trial, label: int, heads: dict[str, Head], random: np.random.Generator) -> dict[Any, float]:
     """By head and count of cells: the share of draws of holes with which it still names the object."""
-    found = {}
+    shares = {}
     for count in (0, *HOLES):
         embeddings = with_hidden(trial, [random.permutation(CELLS**2)[:count] for _ in range(TRIALS)])
         for name, head in heads.items():
             right = head.probabilities(embeddings).argmax(1) == label
-            found[name, f"accuracy, {count} cells hidden"] = float(right.mean())
-    return found
+            shares[name, f"accuracy, {count} cells hidden"] = float(right.mean())
+    return shares
 
 
 def objects_and_orders(
     trial: Trial, shares: Numbers, judges: dict[str, Judge], random: np.random.Generator
 ) -> dict[Any, float]:
     """What a picture says of each judge."""
-    found: dict[Any, float] = {}
+    answers: dict[Any, float] = {}
     embeddings = with_hidden(trial, object_and_others(shares, random))
     for name, judge in judges.items():
         own, *others = judge(embeddings, trial.image_embedding)
-        found |= {(name, "object"): float(own), (name, "as many others"): float(np.mean(others))}
+        answers |= {(name, "object"): float(own), (name, "as many others"): float(np.mean(others))}
     values = defaultdict(list)
     for importance in worse_and_worse(trial, shares, random):
         for kind, most in (("bounded", REMOVED), ("all", CELLS**2)):
             for name, value in fidelity(trial, importance, judges, random, most).items():
                 values[name, f"order, {kind}"].append(value)
-    return found | {key: spearman(np.array(DAMAGE), np.array(ordered)) for key, ordered in values.items()}
+    return answers | {key: spearman(np.array(DAMAGE), np.array(ordered)) for key, ordered in values.items()}
 
 
 def measure(name: str, args: argparse.Namespace) -> list[Row]:
@@ -142,7 +142,7 @@ def measure(name: str, args: argparse.Namespace) -> list[Row]:
     encoder, random = encoder_named(name), np.random.default_rng(args.seed)
     sample = composed(args.train + args.count, args.seed)
     heads = heads_of(sample[args.count :], encoder, random)
-    found, judged = defaultdict(list), 0
+    answers, judged = defaultdict(list), 0
     for picture in sample[: args.count]:
         trial, label = trial_of(picture.pixels(), encoder), label_of(picture)
         values = accuracies(trial, label, heads, random)
@@ -151,17 +151,17 @@ def measure(name: str, args: argparse.Namespace) -> list[Row]:
             values |= objects_and_orders(trial, shares_of(trial, picture.truth()), judges, random)
             judged += 1
         for key, value in values.items():
-            found[key].append(value)
+            answers[key].append(value)
     rows = [
         {"encoder": name, "head": head, "what": what, "pictures": len(values), **with_interval("value", values)}
-        for (head, what), values in found.items()
+        for (head, what), values in answers.items()
     ]
     for head in heads:
-        gap = np.subtract(found[head, "object"], found[head, "as many others"])
+        gap = np.subtract(answers[head, "object"], answers[head, "as many others"])
         rows.append({"encoder": name, "head": head, "what": "gap / its deviation", "pictures": judged})
         rows[-1] |= effect(gap, args.seed)
     for what in ("order, bounded", "order, all"):
-        gain = np.subtract(found[HOLED, what], found[WHOLE, what])
+        gain = np.subtract(answers[HOLED, what], answers[WHOLE, what])
         rows.append({"encoder": name, "head": f"{HOLED} minus {WHOLE}", "what": what, "pictures": judged})
         rows[-1] |= with_interval("value", list(gain))
     for row in rows:

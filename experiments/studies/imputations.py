@@ -102,7 +102,7 @@ def shuffled(hole: Hole) -> View:
     labels = grid_labels(hole.hidden.shape, CELLS)
     visible, filled = np.unique(labels[~hole.hidden]), hole.view.copy()
     for label in np.unique(labels[hole.hidden]):
-        to, source = (np.nonzero(labels == one) for one in (label, hole.random.choice(visible)))
+        to, source = np.nonzero(labels == label), np.nonzero(labels == hole.random.choice(visible))
         rows, columns = ((own - own.min()) % (np.ptp(its) + 1) + its.min() for own, its in zip(to, source, strict=True))
         filled[:, to[0], to[1]] = hole.view[:, rows, columns]
     return filled
@@ -115,7 +115,7 @@ def other(hole: Hole) -> View:
 
 def nearest_other(hole: Hole) -> View:
     """The same place of the picture whose visible pixels are nearest."""
-    distances = np.array([np.square((one - hole.view)[:, ~hole.hidden]).sum() for one in hole.views])
+    distances = np.array([np.square((view - hole.view)[:, ~hole.hidden]).sum() for view in hole.views])
     distances[hole.index] = np.inf
     return hole.filled(hole.views[distances.argmin()])
 

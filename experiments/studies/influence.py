@@ -78,8 +78,10 @@ def left_out(archive: Archive, labels: NDArray[np.int64], penalty: float) -> Ite
     points = head.axes(archive.embeddings[unseen])
     truth = np.stack([changes(head, points, labels[unseen], place) for place in range(len(train))])  # (N, M)
     for name, formula in FORMULAS.items():
-        found = np.stack([formula.function(head, p, int(y)) for p, y in zip(points, labels[unseen], strict=True)], 1)
-        pairs = list(zip(found.T, truth.T, strict=True))
+        estimates = np.stack(
+            [formula.function(head, p, int(y)) for p, y in zip(points, labels[unseen], strict=True)], 1
+        )
+        pairs = list(zip(estimates.T, truth.T, strict=True))
         yield {
             "question": "left out",
             "by": name,
@@ -145,11 +147,11 @@ def main() -> None:
             labels = np.unique(names, return_inverse=True)[1]
             for penalty in args.penalties:
                 about = {"encoder": spec, "pictures": dataset, "penalty": penalty}
-                found = [about | row for row in left_out(archive, labels, penalty)]
-                found.append(about | accuracy(archive, labels, penalty))
+                lines = [about | row for row in left_out(archive, labels, penalty)]
+                lines.append(about | accuracy(archive, labels, penalty))
                 for draw in range(args.draws):
-                    found += [about | row for row in flipped(archive, labels, penalty, draw)]
-                rows += [{"rank": "", **row} | {"rank": row.get("rank", "")} for row in found]
+                    lines += [about | row for row in flipped(archive, labels, penalty, draw)]
+                rows += [{"rank": "", **row} | {"rank": row.get("rank", "")} for row in lines]
                 print(spec, dataset, penalty, flush=True)
     write_results(args.name, rows, summary_of(rows))
 

@@ -160,17 +160,17 @@ def ways(sides: list[dict[str, Tensor]], masks: int) -> dict[str, Tensor]:
     """(36, 36) links by every way."""
     first, second = (side_of(kept, masks) for kept in sides)
     unit = [F.normalize(side.embeddings.double(), dim=1) for side in (first, second)]
-    found = {"relax": links_of(products(first, second, "cosine"))[0]}
-    found["pairs"] = regressed(first.replicates.shown, second.replicates.shown, (unit[0] * unit[1]).sum(1))
+    links = {"relax": links_of(products(first, second, "cosine"))[0]}
+    links["pairs"] = regressed(first.replicates.shown, second.replicates.shown, (unit[0] * unit[1]).sum(1))
     if "gradients" in sides[0]:
         # of the unit embedding: what lies along the embedding itself does not turn it
         turned = [_turning(kept["gradients"].double(), kept["whole"].double()) for kept in sides]
-        found["gradients"] = turned[0] @ turned[1].T
+        links["gradients"] = turned[0] @ turned[1].T
     alone = [F.normalize(kept["one"].double(), dim=1) for kept in sides]
-    found["alone"] = alone[0] @ alone[1].T
+    links["alone"] = alone[0] @ alone[1].T
     to_other = [_to_other(first, second), _to_other(second, first)]
-    found["maps"] = to_other[0][:, None] * to_other[1]
-    return found
+    links["maps"] = to_other[0][:, None] * to_other[1]
+    return links
 
 
 def _turning(gradients: Tensor, whole: Tensor) -> Tensor:

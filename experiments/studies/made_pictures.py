@@ -44,13 +44,13 @@ def questions(name: str, count: int) -> tuple[Encoder, Head | None, list[dict[st
         from experiments.recipes.published import lite0_with_head
 
         encoder, head = lite0_with_head()
-        return encoder, head, [{"head": head, "target": found(head, each)} for each in CLASSES[:count]]
+        return encoder, head, [{"head": head, "target": class_number(head, each)} for each in CLASSES[:count]]
     encoder = encoder_named(name)
     dimensions = encoder.embed(torch.full((1, 3, *size_of(encoder, None)), 0.5)).shape[1]
     return encoder, None, [{"unit": place * dimensions // count} for place in range(count)]
 
 
-def found(head: Head, word: str) -> int:
+def class_number(head: Head, word: str) -> int:
     """The number of the class whose name begins with a word."""
     return next(number for number, name in enumerate(head.classes) if name.startswith(word))
 
@@ -71,18 +71,18 @@ def row_of(
 ) -> tuple[dict[str, Any], UnitPictures]:
     """One picture, and what it is worth."""
     begun = perf_counter()
-    made = relax.maximise(encoder, form=form, steps=steps, progress=False, **keywords)
+    result = relax.maximise(encoder, form=form, steps=steps, progress=False, **keywords)
     seconds = perf_counter() - begun
-    picture, head = torch.from_numpy(made.pictures), keywords.get("head")
+    picture, head = torch.from_numpy(result.pictures), keywords.get("head")
     values = real[0].values[place]
     row = {
         "encoder": encoder.name,
-        "unit": made.units[0],
+        "unit": result.units[0],
         "form": form,
-        "value": round(float(made.values[0]), 4),
+        "value": round(float(result.values[0]), 4),
         "real_largest": round(float(values.max()), 4),
         "real_mean": round(float(values.mean()), 4),
-        "deviations": round(float((made.values[0] - values.mean()) / values.std()), 2),
+        "deviations": round(float((result.values[0] - values.mean()) / values.std()), 2),
         "named": "" if head is None else int(head.logits(encoder.embed(picture)).argmax()) == keywords["target"],
         "probability": ""
         if head is None
@@ -93,7 +93,7 @@ def row_of(
         "steps": steps,
         "seconds": round(seconds, 1),
     }
-    return row, made
+    return row, result
 
 
 def study(name: str, args: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], dict[str, UnitPictures]]:
@@ -105,13 +105,13 @@ def study(name: str, args: argparse.Namespace, folder: Path) -> tuple[list[dict[
     real = real_pictures(folder, encoder, whole, most=most), real_pictures(folder, judge, _first(judge), most=most)
     rows, pictures = [], {}
     for form in FORMS:
-        made = []
+        parts = []
         for place, keywords in enumerate(wanted):
-            row, one = row_of(encoder, keywords, form, args.steps, real, place)
+            row, part = row_of(encoder, keywords, form, args.steps, real, place)
             print(row, flush=True)
             rows.append(row)
-            made.append(one)
-        pictures[form] = joined(made)
+            parts.append(part)
+        pictures[form] = joined(parts)
     return rows, pictures
 
 
@@ -120,11 +120,11 @@ def _first(encoder: Encoder) -> list[Asked]:
     return [asked(encoder, {"unit": 0})]
 
 
-def joined(made: Sequence[UnitPictures]) -> UnitPictures:
+def joined(parts: Sequence[UnitPictures]) -> UnitPictures:
     """Pictures of one form, for a figure."""
-    pictures, values = (np.concatenate([getattr(one, name) for one in made]) for name in ("pictures", "values"))
-    how = {**made[0].how, "said": made[0].how["said"][:2]}  # the form and the steps; values are of one unit each
-    return UnitPictures(pictures, values, tuple(one.units[0] for one in made), ("",) * len(made), how)
+    pictures, values = (np.concatenate([getattr(part, name) for part in parts]) for name in ("pictures", "values"))
+    how = {**parts[0].how, "said": parts[0].how["said"][:2]}  # the form and the steps; values are of one unit each
+    return UnitPictures(pictures, values, tuple(part.units[0] for part in parts), ("",) * len(parts), how)
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -147,7 +147,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def draw(name: str, pictures: dict[str, UnitPictures]) -> None:
     """The made pictures of each form, and the filters of SSCD."""
-    figures = {f"made-{name}-{form}": made for form, made in pictures.items()}
+    figures = {f"made-{name}-{form}": shown for form, shown in pictures.items()}
     if name == "sscd":
         figures["filters-sscd"] = relax.filters(encoder_named(name), scale="each")
     for stem, shown in figures.items():

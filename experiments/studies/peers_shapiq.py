@@ -129,8 +129,8 @@ def shapiq_values(name: str, **options: Any) -> Callable[[Game, int, int], Value
     def values(game: Game, budget: int, seed: int) -> Values:
         from shapiq import approximator
 
-        found = getattr(approximator, name)(n=CELLS, random_state=seed, **options).approximate(budget, game)
-        return np.array([found[(cell,)] for cell in range(CELLS)])
+        interactions = getattr(approximator, name)(n=CELLS, random_state=seed, **options).approximate(budget, game)
+        return np.array([interactions[(cell,)] for cell in range(CELLS)])
 
     return values
 
@@ -207,7 +207,7 @@ def rows_of(name: str, game: PictureGame, budgets: list[int], truth: int, seed: 
     for kind, estimators in (("Banzhaf", BANZHAF), ("Shapley", SHAPLEY)):
         for (estimator, values), budget in product(estimators.items(), budgets):
             game.passes, game.seconds, start = 0, 0.0, time.perf_counter()
-            found = values(game, budget, seed)
+            estimates = values(game, budget, seed)
             seconds = time.perf_counter() - start
             yield {
                 "image": name,
@@ -215,7 +215,7 @@ def rows_of(name: str, game: PictureGame, budgets: list[int], truth: int, seed: 
                 "estimator": estimator,
                 "budget": budget,
                 "passes": game.passes,
-                "squared_error": round(known[kind].squared_error(found), 6),
+                "squared_error": round(known[kind].squared_error(estimates), 6),
                 "seconds_of_passes": round(game.seconds, 2),
                 "seconds_besides": round(seconds - game.seconds, 2),
             }

@@ -60,11 +60,11 @@ def among(whole: Marks, rows: NDArray[np.int64], seed: int) -> Marks:
     agreement, control = (part[np.ix_(rows, rows)] for part in (whole.anywhere.agreement, whole.anywhere.control))
     first, second = np.tril_indices(len(rows), -1)
     pairs = rows[first] * (rows[first] - 1) // 2 + rows[second]
-    here, there = whole.one_place.agreement[pairs], whole.one_place.control[pairs]
+    place_agreement, place_control = whole.one_place.agreement[pairs], whole.one_place.control[pairs]
     return Marks(
         tuple(range(len(rows))),
         Recurrence(*compare_mirrored(agreement, control, seed=seed), agreement, control),
-        Recurrence(*compare_moved(here, there, seed=seed), here, there),
+        Recurrence(*compare_moved(place_agreement, place_control, seed=seed), place_agreement, place_control),
         (),
         {},
     )
@@ -91,10 +91,10 @@ def on_label(name: str, number: int, box: tuple[float, float, float, float]) -> 
     return bool(top <= row <= top + 0.14 and left <= column <= left + 0.34)
 
 
-def rows_of(root: Path, kind: str, found: Iterator[Folder], args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def rows_of(root: Path, kind: str, draws: Iterator[Folder], args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row per folder, with the answers of all encoders."""
     networks = {spec: relax.load_encoder(spec) for spec in args.encoders}
-    for share, names, marks, _ in found:
+    for share, names, marks, _ in draws:
         row: dict[str, Any] = {"kind": kind, "share": share, "p": round(marks.p, 4), "in_place": marks.in_place}
         row |= {"p_anywhere": round(marks.anywhere.p, 4), "p_one_place": round(marks.one_place.p, 4)}
         hits = [on_label(names[image], int(names[image][:3]), marks.boxes[image]) for image in marks.carriers if share]
@@ -111,17 +111,17 @@ def summarise(rows: list[dict[str, Any]], encoders: Sequence[str]) -> list[dict[
     """Shares of folders, by kind of label and share of the pictures that carry it."""
     summary = []
     for (kind, share), group in grouped(rows, "kind", "share").items():
-        found = [row for row in group if row["p"] <= LEVEL]
+        detected = [row for row in group if row["p"] <= LEVEL]
         line: dict[str, Any] = {"kind": kind, "share": share, "folders": len(group)}
         line |= {
             "found": _share(row["p"] <= LEVEL for row in group),
             "anywhere": _share(row["p_anywhere"] <= LEVEL for row in group),
             "one_place": _share(row["p_one_place"] <= LEVEL for row in group),
-            "at_label": _share(row["at_label"] for row in found),
+            "at_label": _share(row["at_label"] for row in detected),
         }
         for spec in encoders:
             line[f"answers_{spec}"] = _share(row["p"] <= LEVEL and row[f"p_{spec}"] <= LEVEL for row in group)
-            line[f"moves_{spec}"] = _share(row[f"moves_{spec}"] for row in found)
+            line[f"moves_{spec}"] = _share(row[f"moves_{spec}"] for row in detected)
         summary.append(line)
     return summary
 
@@ -148,8 +148,8 @@ def main() -> None:
     used = {file.name for file in photographs_in(photographs, 64)}
     others = [file for file in photographs_in(photographs, POOL) if file.name not in used]
     for kind in args.kinds:
-        root, found = (photographs, clean(others, args)) if kind == "clean" else (folder, planted(folder, kind, args))
-        for row in rows_of(root, kind, found, args):
+        root, draws = (photographs, clean(others, args)) if kind == "clean" else (folder, planted(folder, kind, args))
+        for row in rows_of(root, kind, draws, args):
             rows.append(row)
             print(row, flush=True)
     write_results(args.name, rows, {"seed": args.seed, "count": args.count, "found": summarise(rows, args.encoders)})

@@ -136,7 +136,7 @@ def agreement(rows: list[Row], methods: tuple[str, ...]) -> list[Row]:
 
 def controls(lines: list[Row]) -> list[Row]:
     """By encoder and metric: the rank of RELAX, of the random map, and which methods the random map is ahead of."""
-    found = []
+    rows = []
     for (encoder, metric), group in grouped(lines, "encoder", "metric").items():
         ranks = {line["method"]: line["rank"] for line in group if line["rank"] != ""}
         if ranks:
@@ -144,9 +144,9 @@ def controls(lines: list[Row]) -> list[Row]:
                 method for method, rank in ranks.items() if method not in CONTROLS and rank > ranks.get("random", 0)
             ]
             best = min(ranks, key=lambda method: ranks[method])
-            found.append({"encoder": encoder, "metric": metric, "best": best, "relax": ranks["relax"]})
-            found[-1] |= {"random": ranks["random"], "of": len(ranks), "behind_random": behind}
-    return found
+            rows.append({"encoder": encoder, "metric": metric, "best": best, "relax": ranks["relax"]})
+            rows[-1] |= {"random": ranks["random"], "of": len(ranks), "behind_random": behind}
+    return rows
 
 
 def ahead(rows: list[Row], methods: tuple[str, ...]) -> list[Row]:

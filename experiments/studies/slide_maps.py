@@ -61,7 +61,7 @@ class AttentionPooling(nn.Module):
 def make_slides(count: int, folder: Path) -> list[tuple[SlideTiles, bool]]:
     """Embedded slides, every second with nuclei."""
     encoder = relax.load_encoder("default", device="cpu")
-    made = []
+    slides = []
     for number in range(count):
         layout, holds = blobs(SIDE, SIDE, seed=number, share=SHARE), number % 2 == 0
         of_nuclei = layout // VARIANTS == NUCLEI
@@ -71,9 +71,9 @@ def make_slides(count: int, folder: Path) -> list[tuple[SlideTiles, bool]]:
             tissue = np.argwhere(layout >= 0)[: (layout >= 0).sum() // 4]
             layout[tuple(tissue.T)] = NUCLEI * VARIANTS
         path = write_slide(folder / f"{number}.tif", layout)
-        made.append((relax.embed_slide(path, encoder, folder / f"{number}.h5", progress=False), holds))
+        slides.append((relax.embed_slide(path, encoder, folder / f"{number}.h5", progress=False), holds))
         path.unlink()
-    return made
+    return slides
 
 
 def trained(slides: list[tuple[SlideTiles, bool]], seed: int = 0) -> AttentionPooling:
@@ -105,7 +105,7 @@ def judged(
 ) -> dict[tuple[str, str], tuple[float, float]]:
     """The two areas of every map of one slide, by question and map."""
     weights = attention if pooling == "attention" else None
-    found = {}
+    areas = {}
     for question in QUESTIONS:
         asked = {} if question == "itself" else {"reference": prototypes["with"], "foil": prototypes["without"]}
         slide_map, small = (
@@ -120,8 +120,8 @@ def judged(
             "attention": attention,
             "chance": np.random.default_rng(seed).permutation(len(tiles)).astype(np.float64),
         }
-        found |= {(question, name): both_areas(score, values) for name, values in maps.items()}
-    return found
+        areas |= {(question, name): both_areas(score, values) for name, values in maps.items()}
+    return areas
 
 
 def draw_example(out: Path) -> None:
@@ -133,10 +133,10 @@ def draw_example(out: Path) -> None:
         x, y = tiles.corners.T + tiles.span // 2
         nuclei = texture_of(layout)[y // SQUARE, x // SQUARE] == NUCLEI
         reference = tiles.features[nuclei].mean(0)
-        found = relax.explain_slide(tiles, reference=reference, progress=False)
+        slide_map = relax.explain_slide(tiles, reference=reference, progress=False)
         with open_slide(path) as slide:
-            inside = explain_tiles(slide, tiles, found, top=1, reference=reference)
-            figure = draw_map(found, slide.picture(16.0), list(inside))
+            inside = explain_tiles(slide, tiles, slide_map, top=1, reference=reference)
+            figure = draw_map(slide_map, slide.picture(16.0), list(inside))
         with written_aside(out) as aside:
             aside.write_bytes(file_of(figure))
 
@@ -171,8 +171,8 @@ def main() -> None:
             if holds
         ]
         for question, name in areas[0]:
-            most, least = np.array([found[question, name] for found in areas]).T
-            attention = np.array([np.subtract(*found[question, "attention"][::-1]) for found in areas])
+            most, least = np.array([slide_areas[question, name] for slide_areas in areas]).T
+            attention = np.array([np.subtract(*slide_areas[question, "attention"][::-1]) for slide_areas in areas])
             rows.append(
                 {
                     "pooling": pooling,

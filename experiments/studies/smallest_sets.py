@@ -62,13 +62,13 @@ def measured(sample: Sample, encoder: Encoder, others: list[Sample], args: argpa
     random = np.random.default_rng(args.seed)
     draws = [_sizes(scene, cells, question, random.permutation(cells.count)) for _ in range(DRAWS)]
     rows[-1] |= {name: round(float(np.mean([draw[name] for draw in draws])), 2) for name in draws[0]}
-    found = _searched(scene, cells, question, orders["relax"], ("mean",), args)
-    before = {fill: float(_similarity(scene, cells, question, found.best, fill)) for fill in FILLS}
-    behind = similarities_before(scene, cells, question, found.best, [other.pixels() for other in others], hiding)
+    smallest = _searched(scene, cells, question, orders["relax"], ("mean",), args)
+    before = {fill: float(_similarity(scene, cells, question, smallest.best, fill)) for fill in FILLS}
+    behind = similarities_before(scene, cells, question, smallest.best, [other.pixels() for other in others], hiding)
     return {
         "rows": rows,
-        "searched": found.size,
-        "necessary": found.at_least,
+        "searched": smallest.size,
+        "necessary": smallest.at_least,
         "searched_from_random": _searched(
             scene, cells, question, random.permutation(cells.count), ("mean",), args
         ).size,

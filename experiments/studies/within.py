@@ -97,7 +97,7 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
             min((row["masks"] for row in group if row["agreement"] >= READABLE), default=None)
             for group in grouped(by_way[way], "picture").values()
         ]
-        found = [count for count in readable if count is not None]
+        masks = [count for count in readable if count is not None]
         summary[way] = {
             "cells": median_and_range([row["cells"] for row in last[way]]),
             "error": median_and_range([row["error"] for row in last[way]]),
@@ -106,7 +106,7 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
                 str(count): median_and_range([row["agreement"] for row in group])
                 for (count,), group in grouped(by_way[way], "masks").items()
             },
-            "readable": {"pictures": len(found), "masks": median_and_range(found) if found else None},
+            "readable": {"pictures": len(masks), "masks": median_and_range(masks) if masks else None},
             "seconds": median_and_range([row["seconds"] for row in last[way]]),
         }
     return summary

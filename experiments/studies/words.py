@@ -120,7 +120,7 @@ def _of(known: dict[str, Known], masks: int, seeds: int) -> dict[str, float | st
     shapley = kernel_shap(masked.game(2**masked.count)).importance.numpy()
     sampled = np.stack([kernel_shap(masked.game(masks, seed)).importance.numpy() - shapley for seed in range(5)])
     areas = {name: _difference(masked, _effect(method, masked, masks)) for name, method in METHODS.items()}
-    found = {
+    row = {
         "error": _rms(errors) / span,
         "plain_error": _rms(plain) / span,
         "error_over_stated": _rms(errors / stated),
@@ -132,7 +132,7 @@ def _of(known: dict[str, Known], masks: int, seeds: int) -> dict[str, float | st
         "left_out_mask_with_drop": _rank(*(leave_one_out(known[fill].game(64)).importance for fill in FILLS[:2])),
         "all_hidden": float(masked.scores[0]),
     }
-    return {name: value if isinstance(value, str) else round(value, 4) for name, value in found.items()}
+    return {name: value if isinstance(value, str) else round(value, 4) for name, value in row.items()}
 
 
 def _effect(method: Callable[[Game], object], known: Known, masks: int) -> NDArray[np.float64]:
