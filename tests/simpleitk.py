@@ -29,8 +29,8 @@ def read(files, folder):
     """The volume of files in this order; `folder` takes what is passed between the processes."""
     target = folder / "simpleitk.npz"
     subprocess.run([sys.executable, "-c", _SCRIPT, target, *map(str, files)], check=True)
-    with np.load(target) as found:
+    with np.load(target) as arrays:
         affine = np.eye(4)
-        affine[:3, :3] = found["direction"].reshape(3, 3) * found["spacing"]
-        affine[:3, 3] = found["origin"]
-        return Read(found["values"], affine)
+        affine[:3, :3] = arrays["direction"].reshape(3, 3) * arrays["spacing"]
+        affine[:3, 3] = arrays["origin"]
+        return Read(arrays["values"], affine)

@@ -75,7 +75,7 @@ def keywords() -> dict[str, dict[str, Any]]:
     return maps
 
 
-def made(name: str) -> dict[str, NDArray[np.float32]]:
+def maps_of(name: str) -> dict[str, NDArray[np.float32]]:
     """The maps of one explanation, on the processor with one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -92,7 +92,7 @@ def made(name: str) -> dict[str, NDArray[np.float32]]:
 def write() -> None:
     """Make all maps anew and write them to the file."""
     np.savez_compressed(
-        FILE, **{f"{name}/{kind}": values for name in keywords() for kind, values in made(name).items()}
+        FILE, **{f"{name}/{kind}": values for name in keywords() for kind, values in maps_of(name).items()}
     )
 
 

@@ -23,14 +23,14 @@ ALLOWED = {
 
 def imported_rooms(path):
     """Names of rooms that a file imports, anywhere in it."""
-    found = set()
+    rooms = set()
     for node in ast.walk(ast.parse(path.read_text())):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports between modules are absolute"
             names = [node.module]
-        found |= {name.split(".")[0] for name in names}
-    return found & ROOMS
+        rooms |= {name.split(".")[0] for name in names}
+    return rooms & ROOMS
 
 
 @pytest.mark.parametrize("room", ALLOWED)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.stored_maps import FILE, keywords, made
+from tests.stored_maps import FILE, keywords, maps_of
 
 
 @pytest.mark.parametrize("name", keywords())
@@ -19,7 +19,7 @@ def test_a_map_is_the_stored_one(name: str) -> None:
             kind: stored[f"{name}/{kind}"] for kind in ("importance", "uncertainty") if f"{name}/{kind}" in stored
         }
 
-    maps = made(name)
+    maps = maps_of(name)
 
     assert maps.keys() == expected.keys()
     for kind, values in maps.items():

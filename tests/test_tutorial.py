@@ -71,7 +71,7 @@ def test_the_tutorial_runs(blocks, here, capsys):
 
 
 def test_the_links_and_pictures_of_the_tutorial_lead_somewhere():
-    links = [one for one in re.findall(r"\]\(([^)]+)\)", TUTORIAL.read_text()) if not one.startswith("http")]
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", TUTORIAL.read_text()) if not link.startswith("http")]
     assert links
 
     for link in links:

@@ -53,9 +53,9 @@ def twice_called() -> nn.Sequential:
 
 def test_layers_of_a_small_network_are_worked_out_by_hand() -> None:
     """Multiply-adds: 6 x 8 cells x 4 x 27, then 3 x 4 x 5 x 16, then 5 x 7; the ReLU counts with its last call."""
-    found = layers(bare(twice_called()), pixels_from(0, 1, 3, 6, 8))
+    table = layers(bare(twice_called()), pixels_from(0, 1, 3, 6, 8))
 
-    assert found == [
+    assert table == [
         Layer("0", "Conv2d", MAP, (4, 6, 8), (6, 8), channels=4, parameters=112, operations=48 * 108),
         Layer("2", "Conv2d", MAP, (5, 3, 4), (3, 4), channels=5, parameters=80, operations=12 * 80),
         Layer("1", "ReLU", MAP, (5, 3, 4), (3, 4), channels=5, calls=2),
@@ -91,14 +91,14 @@ def test_tokens_have_the_grid_of_the_patches_behind_their_prefix(
     network = seeded(timm.models.vision_transformer.VisionTransformer, **{**VIT, "img_size": (32, 48)}, **settings)
     view = pixels_from(0, 1, 3, 32, 48)
 
-    found = by_name(bare(network), view)
+    table = by_name(bare(network), view)
 
-    block = found["blocks.1"]
+    block = table["blocks.1"]
     assert (block.layout, block.grid, block.prefix, block.class_token) == (TOKENS, (4, 6), prefix, has_class)
     with torch.inference_mode():
         tokens = network.forward_features(view)[0, prefix:]  # type: ignore[operator]
     norm = activations(bare(network), view, ["norm"])["norm"]
-    assert torch.equal(found["norm"].feature_map(norm)[0, :, 2, 5], tokens[2 * 6 + 5])
+    assert torch.equal(table["norm"].feature_map(norm)[0, :, 2, 5], tokens[2 * 6 + 5])
 
 
 def test_the_class_token_and_patches_of_other_libraries_are_found() -> None:
@@ -119,11 +119,11 @@ def test_hidden_states_of_transformers_and_their_merged_patches_are_found() -> N
     encoder = load(model, device="cpu", output="pooler_output")
     view = pixels_from(0, 1, 3, 32, 32)
 
-    found = by_name(encoder, view)
+    table = by_name(encoder, view)
 
-    assert (found["embeddings.norm"].grid, found["layernorm"].grid) == ((8, 8), (4, 4))
-    assert (found["encoder"].entry, found["encoder"].shape) == ("last_hidden_state", (16, 16))
-    assert (found[""].layout, found[""].shape) == (VECTOR, (16,))
+    assert (table["embeddings.norm"].grid, table["layernorm"].grid) == ((8, 8), (4, 4))
+    assert (table["encoder"].entry, table["encoder"].shape) == ("last_hidden_state", (16, 16))
+    assert (table[""].layout, table[""].shape) == (VECTOR, (16,))
     with torch.inference_mode():
         expected = model(view, output_hidden_states=True)
     outputs = activations(encoder, view, ["layernorm", ""])
@@ -150,13 +150,13 @@ class Unfolded(nn.Module):
 def test_patches_without_a_convolution_queries_and_channels_last() -> None:
     network, view = seeded(Unfolded), pixels_from(0, 2, 3, 16, 16)
 
-    found = by_name(bare(network), view[:1])
+    table = by_name(bare(network), view[:1])
 
-    assert list(found) == ["embed", "turned", ""]  # queries are no map
-    assert (found["embed"].layout, found["embed"].grid) == (TOKENS, (4, 4))
-    assert (found["turned"].layout, found["turned"].grid, found["turned"].channels) == (MAP_LAST, (4, 4), 8)
+    assert list(table) == ["embed", "turned", ""]  # queries are no map
+    assert (table["embed"].layout, table["embed"].grid) == (TOKENS, (4, 4))
+    assert (table["turned"].layout, table["turned"].grid, table["turned"].channels) == (MAP_LAST, (4, 4), 8)
     output = activations(bare(network), view, ["turned"])["turned"]
-    assert torch.equal(found["turned"].feature_map(output)[1, :, 3, 0], output[1, 3, 0])
+    assert torch.equal(table["turned"].feature_map(output)[1, :, 3, 0], output[1, 3, 0])
 
 
 def test_tokens_that_are_not_in_reading_order_have_no_places() -> None:

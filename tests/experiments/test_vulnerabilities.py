@@ -35,13 +35,13 @@ def test_without_any_answer_the_check_is_skipped_with_the_reason():
 
 def tool(script):
     """A stand-in for pip-audit, whose arguments end in the file of pins, --output and the file of answers."""
-    return sys.executable, "-c", f"import sys, json; pins, found = sys.argv[-3], sys.argv[-1]\n{script}"
+    return sys.executable, "-c", f"import sys, json; pins, report = sys.argv[-3], sys.argv[-1]\n{script}"
 
 
 def test_the_pins_are_asked_about_and_the_answers_read():
     script = """
 names = [line.split("==")[0] for line in open(pins).read().splitlines()]
-json.dump({"dependencies": [{"name": name} for name in names]}, open(found, "w"))
+json.dump({"dependencies": [{"name": name} for name in names]}, open(report, "w"))
 sys.exit(1)  # as if there was a vulnerability
 """
     assert answers(["a==1", "b==2"], tool(script)) == ([{"name": "a"}, {"name": "b"}], "")

@@ -69,8 +69,8 @@ def test_an_audit_by_two_workers_finds_the_same(cluster, tmp_path):
     assert len(tables) > 5
     for name in (*tables, "importance.npz", "embeddings.npy"):
         assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes(), name
-    one = json.loads((tmp_path / "one" / "audit.json").read_text())
-    assert json.loads((tmp_path / "two" / "audit.json").read_text())["findings"] == one["findings"]
+    record = json.loads((tmp_path / "one" / "audit.json").read_text())
+    assert json.loads((tmp_path / "two" / "audit.json").read_text())["findings"] == record["findings"]
     assert (two.settings["workers"], two.settings["threads"]) == (2, 1)
     assert [now for now in stages if now[0] == "explaining and hiding"][-1][1:] == (10, 10)
 
@@ -80,11 +80,11 @@ def test_an_evaluation_by_two_workers_has_the_same_scores(cluster, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
     images.insert(1, str(tmp_path / "broken.png"))
     how = {"methods": ["relax", "random"], "metrics": ["deletion", "entropy"], **FAST}
-    one = relax.evaluate(images, None, edges(), out=tmp_path / "one", **how)
+    reference = relax.evaluate(images, None, edges(), out=tmp_path / "one", **how)
 
     two = relax.evaluate(images, None, edges(), out=tmp_path / "two", workers=2, **how)
 
-    assert repr(two.outcomes) == repr(one.outcomes)
+    assert repr(two.outcomes) == repr(reference.outcomes)
     assert len(two.outcomes) == 5
     assert (tmp_path / "two" / "evaluation.csv").read_bytes() == (tmp_path / "one" / "evaluation.csv").read_bytes()
     assert (two.settings["workers"], two.settings["threads"]) == (2, 1)

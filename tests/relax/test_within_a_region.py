@@ -134,9 +134,9 @@ def test_intervals_cover_the_truth_as_often_as_they_say(settings):
     truth = explain(masks=12_000, seed=10_000, **{**settings, **other})
     covered = np.zeros(INSIDE.shape)
     for seed in range(40):
-        one = explain(masks=512, seed=seed, **settings)
-        error = np.hypot(one.standard_error, truth.standard_error)
-        covered += np.abs(one.importance - truth.importance) <= 1.96 * error
+        explanation = explain(masks=512, seed=seed, **settings)
+        error = np.hypot(explanation.standard_error, truth.standard_error)
+        covered += np.abs(explanation.importance - truth.importance) <= 1.96 * error
 
     share = covered[INSIDE].mean() / 40
     assert 0.9 <= share <= 0.99
@@ -148,8 +148,8 @@ def test_control_variates_work_within_a_region_as_in_the_whole_picture():
     spread, stated = {}, {}
     for estimator in ("controlled", "plain"):
         maps = [explain(masks=256, cells=3, seed=seed, estimator=estimator, design="independent") for seed in range(30)]
-        spread[estimator] = np.nanmean(np.std([one.importance for one in maps], 0))
-        stated[estimator] = np.nanmean([one.standard_error for one in maps])
+        spread[estimator] = np.nanmean(np.std([explanation.importance for explanation in maps], 0))
+        stated[estimator] = np.nanmean([explanation.standard_error for explanation in maps])
 
     assert spread["controlled"] < 0.5 * spread["plain"]
     assert stated["controlled"] == pytest.approx(spread["controlled"], rel=0.2)

@@ -101,8 +101,10 @@ def test_a_search_of_the_file_finds_what_a_search_in_memory_finds(written, kind)
     in_memory, mapped = Index.load(written / kind), Index.load(written / kind, mapped=True)
 
     for lookup in (None, exact):
-        for one, other in zip(in_memory.search(QUERIES, 10, lookup), mapped.search(QUERIES, 10, lookup), strict=True):
-            np.testing.assert_array_equal(one, other)
+        for expected, result in zip(
+            in_memory.search(QUERIES, 10, lookup), mapped.search(QUERIES, 10, lookup), strict=True
+        ):
+            np.testing.assert_array_equal(expected, result)
     np.testing.assert_array_equal(in_memory.ids, mapped.ids)
     assert (len(mapped), mapped.kind, mapped.dimension) == (3000, kind, D)
 
@@ -147,12 +149,12 @@ def test_thousands_of_removals_and_additions_leave_exactly_what_they_should(tmp_
     index = Index.load(path, mapped=True)
     assert index.ids.tolist() == sorted(present)
     stored = table[index.ids] = np.stack([present[number] for number in index.ids.tolist()])
-    _, found = index.search(stored[::5], 1, lambda ids: table[ids])
+    _, nearest = index.search(stored[::5], 1, lambda ids: table[ids])
     lengths = np.linalg.norm(stored, axis=1)
     truth = index.ids[np.argsort(-(QUERIES @ stored.T) / lengths, axis=1)[:, :10]]
     _, ids = index.search(QUERIES, 10, lambda ids: table[ids])
 
-    assert (found[:, 0] == index.ids[::5]).mean() > (0.999 if kind == "flat" else 0.97)
+    assert (nearest[:, 0] == index.ids[::5]).mean() > (0.999 if kind == "flat" else 0.97)
     assert np.mean([len(set(a) & set(b)) for a, b in zip(ids, truth, strict=True)]) >= (10 if kind == "flat" else 9.3)
     assert [file.name for file in tmp_path.iterdir()] == [kind]
 

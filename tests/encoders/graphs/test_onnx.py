@@ -171,7 +171,9 @@ def test_a_graph_that_rounds_by_the_whole_batch_is_run_picture_by_picture(tmp_pa
     encoder = loaded(model, tmp_path)
     pictures = torch.rand(3, 3, 8, 8) * torch.tensor([0.01, 0.1, 1]).view(-1, 1, 1, 1)
 
-    torch.testing.assert_close(encoder.embed(pictures), torch.cat([encoder.embed(one[None]) for one in pictures]))
+    torch.testing.assert_close(
+        encoder.embed(pictures), torch.cat([encoder.embed(picture[None]) for picture in pictures])
+    )
     assert not torch.equal(encoder.embed(pictures)[0], encoder.embed(pictures)[1])
 
 

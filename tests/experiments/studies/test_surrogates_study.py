@@ -44,10 +44,10 @@ def test_maps_of_every_prediction_are_those_of_very_many_masks(trial, name):
     maps, errors = trial.maps(chosen, LEARNERS[name](learning), learning)
 
     importance = maps[0].view(SIDE, SIDE) + trial.scores[chosen].mean()
-    for found, expected, error in zip(
+    for values, expected, error in zip(
         (importance, maps[1].view(SIDE, SIDE)), (truth.importance, truth.uncertainty), errors, strict=True
     ):
-        away = float((found - expected).square().mean())
+        away = float((values - expected).square().mean())
         assert away < 16 * float(error) + float(truth.standard_error.square().mean()) / 4
         assert away < 0.2 * float(expected.var())
 

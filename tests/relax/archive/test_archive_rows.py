@@ -76,8 +76,8 @@ def photos(tmp_path):
 
 
 def test_an_index_with_ids_of_others_is_refused_at_the_latest_by_a_search(photos, tmp_path, monkeypatch):
-    made = make_archive(photos, colours, tmp_path / "out")
-    Index.build(np.array(made.embeddings), made.rows.ids + 9).save(tmp_path / "out" / "index.faiss")
+    original = make_archive(photos, colours, tmp_path / "out")
+    Index.build(np.array(original.embeddings), original.rows.ids + 9).save(tmp_path / "out" / "index.faiss")
 
     with pytest.raises(ValueError, match="do not belong together"):
         load_archive(tmp_path / "out")

@@ -96,8 +96,8 @@ def test_a_run_whose_driver_is_killed_goes_on_in_one_process(photos, tmp_path, m
 
 @pytest.mark.parametrize(("count", "workers", "shards"), [(80, 2, 2), (10_000, 2, 20), (3000, 4, 47), (1, None, 1)])
 def test_shards_are_whole_batches_and_several_for_each_worker(count, workers, shards):
-    found = archive_workers.shards_of([(None, None)] * count, workers)
+    parts = archive_workers.shards_of([(None, None)] * count, workers)
 
-    assert [number for number, _ in found] == list(range(shards))
-    assert sum(len(rows) for _, rows in found) == count
-    assert all(len(rows) % 64 == 0 for _, rows in found[:-1])
+    assert [number for number, _ in parts] == list(range(shards))
+    assert sum(len(rows) for _, rows in parts) == count
+    assert all(len(rows) % 64 == 0 for _, rows in parts[:-1])

@@ -22,10 +22,10 @@ def hits(tmp_path):
         Image.new("RGB", (40, 30), (shade,) * 3).save(path)
     Image.new("RGB", (40, 30)).save(tmp_path / "query.png")
     paths[2].unlink()
-    found = tuple(
+    neighbours = tuple(
         Neighbour(str(path), value, row) for row, (path, value) in enumerate(zip(paths, (0.9, 0.8, 0.4), strict=True))
     )
-    return Hits(str(tmp_path / "query.png"), found, root, "cosine", "enc", 12, tmp_path / "query.png")
+    return Hits(str(tmp_path / "query.png"), neighbours, root, "cosine", "enc", 12, tmp_path / "query.png")
 
 
 def test_they_are_a_sequence_of_neighbours(hits):

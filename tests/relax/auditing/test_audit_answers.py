@@ -31,8 +31,8 @@ def clouds(folder, count, marked):
 def marks_of(count, marked):
     """As if the first pictures had been found to share something."""
     score = np.arange(count, 0, -1.0)
-    found = Recurrence(0.001, score, np.zeros(()), np.zeros(()))
-    return Marks(tuple(range(count)), found, found, tuple(range(marked)), dict.fromkeys(range(marked), BOX))
+    recurrence = Recurrence(0.001, score, np.zeros(()), np.zeros(()))
+    return Marks(tuple(range(count)), recurrence, recurrence, tuple(range(marked)), dict.fromkeys(range(marked), BOX))
 
 
 def blocks(size):

@@ -15,9 +15,9 @@ def test_the_first_copies_in_the_table_are_the_neighbours_and_never_the_image_it
     rows = [7, *range(BLOCK - 3, BLOCK - 3 + copies)]  # over the edge of a block
     points[rows] = points[7]
 
-    found = nearest(points, K, metric)
+    neighbours = nearest(points, K, metric)
 
     for row in rows:
-        assert found.indices[row].tolist() == [other for other in rows if other != row][:K]
-    np.testing.assert_allclose(found.distances[rows], 0, atol=1e-12)
-    assert not (found.indices == np.arange(600)[:, None]).any()
+        assert neighbours.indices[row].tolist() == [other for other in rows if other != row][:K]
+    np.testing.assert_allclose(neighbours.distances[rows], 0, atol=1e-12)
+    assert not (neighbours.indices == np.arange(600)[:, None]).any()

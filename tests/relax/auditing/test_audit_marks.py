@@ -90,8 +90,8 @@ def test_p_is_the_share_of_all_moves_that_agree_as_well():
     steps = list(product(range(5), repeat=2))
     totals = [
         sum(
-            difference[pair, one[0] - other[0] + 4, one[1] - other[1] + 4]
-            for pair, (one, other) in enumerate(((second, first), (third, first), (third, second)))
+            difference[pair, a[0] - b[0] + 4, a[1] - b[1] + 4]
+            for pair, (a, b) in enumerate(((second, first), (third, first), (third, second)))
         )
         for first, second, third in product(steps, repeat=3)
     ]

@@ -49,11 +49,11 @@ def test_every_check_finds_what_was_planted_for_it_and_nothing_else(folder):
 
     quality = check_pictures(folder, paths, lambda done, total: None)
 
-    found = {name: [paths[image] for image in images] for name, images in quality.problems.items()}
+    problems = {name: [paths[image] for image in images] for name, images in quality.problems.items()}
     expected = {check.name: [f"{check.name}.png"] for check in CHECKS}
     for name in ("low information", "blurred"):  # nearly white nearly everywhere is that as well
         expected[name].append("over-exposed.png")
-    assert found == expected
+    assert problems == expected
     assert quality.by_picture(len(paths))[paths.index("dark.png")] == ["dark"]
     assert quality.by_picture(len(paths))[0] == (["blank"] if paths[0] == "blank.png" else [])
 

@@ -39,9 +39,9 @@ def test_neighbours_of_some_are_those_of_all_however_they_are_cut(points, metric
     cut = nearest(points, 4, metric)
     of_some = nearest(points, 4, metric, of=some)
 
-    for found, images in ((cut, np.arange(60)), (of_some, some)):
-        np.testing.assert_array_equal(found.indices, whole.indices[images])
-        np.testing.assert_allclose(found.similarities, whole.similarities[images], atol=1e-12)
+    for neighbours, images in ((cut, np.arange(60)), (of_some, some)):
+        np.testing.assert_array_equal(neighbours.indices, whole.indices[images])
+        np.testing.assert_allclose(neighbours.similarities, whole.similarities[images], atol=1e-12)
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.9, None])
@@ -86,8 +86,8 @@ def test_a_centre_without_an_image_is_that_of_the_others(points):
     for image in (0, 17):
         others = (clusters.labels == clusters.labels[image]) & (np.arange(60) != image)
         expected = unit(unit(points[others]).sum(0, keepdims=True))[0]
-        found = clusters.centres_without(points, image)[clusters.labels[image]]
-        np.testing.assert_allclose(found, expected, atol=1e-12)
+        centre = clusters.centres_without(points, image)[clusters.labels[image]]
+        np.testing.assert_allclose(centre, expected, atol=1e-12)
 
 
 def test_cosine_and_l2_are_compared_for_a_sample_of_many(points, monkeypatch):
@@ -208,11 +208,11 @@ def test_a_label_of_one_folder_is_found_in_that_folder_alone(tmp_path):
         names.append(f"{'marked' if marked else 'clean'}/{name}")
     paths = [name.partition("/")[2] for name in names]
 
-    found = find_group_marks(tmp_path, paths, groups_of(names, None), NO_DUPLICATES, unheard)
+    results = find_group_marks(tmp_path, paths, groups_of(names, None), NO_DUPLICATES, unheard)
 
-    assert [result.group.value for result in found] == ["marked", "clean"]
-    assert found[0].p <= 0.01
-    assert found[0].marks.in_place
-    assert {image % 2 for image in found[0].marks.carriers} == {1}
-    assert found[1].p > 0.05
-    assert found[1].marks.carriers == ()
+    assert [result.group.value for result in results] == ["marked", "clean"]
+    assert results[0].p <= 0.01
+    assert results[0].marks.in_place
+    assert {image % 2 for image in results[0].marks.carriers} == {1}
+    assert results[1].p > 0.05
+    assert results[1].marks.carriers == ()

@@ -53,8 +53,8 @@ def picture(path, seed, size=(20, 24)):
 
 def files(out):
     """Checksum by name of every shard's file."""
-    found = sorted((out / "shards").rglob("*.parquet"))
-    return {path.name: sha256(path.read_bytes()).hexdigest() for path in found}
+    paths = sorted((out / "shards").rglob("*.parquet"))
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def assert_maps(explanation, expected):

@@ -86,7 +86,7 @@ json.dump(found, open("found.json", "w"))
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def imports(tmp_path_factory):
     """By command: the exit code, and which of `HEAVY` are imported after it and all before it, in one process."""
     folder = tmp_path_factory.mktemp("imports")
     explanation().save(folder / "earlier.npz")
@@ -102,22 +102,22 @@ def found(tmp_path_factory):
     return json.loads((folder / "found.json").read_text())
 
 
-def test_nothing_heavy_is_imported_with_the_package(found):
-    assert found["import relax"] == [True, []]
+def test_nothing_heavy_is_imported_with_the_package(imports):
+    assert imports["import relax"] == [True, []]
 
 
 @pytest.mark.parametrize("command", CHEAP)
-def test_what_needs_no_map_waits_for_nothing(found, command):
+def test_what_needs_no_map_waits_for_nothing(imports, command):
     """Lists, help, and whatever names a file that is not there or an encoder that is none."""
-    assert found[command] == [CHEAP[command], ["numpy"] if command == "metrics" else []]
+    assert imports[command] == [CHEAP[command], ["numpy"] if command == "metrics" else []]
 
 
-def test_earlier_maps_are_opened_without_torch(found):
+def test_earlier_maps_are_opened_without_torch(imports):
     height = len(explanation().importance)
 
-    assert found["load"] == [height, ["numpy"]]
+    assert imports["load"] == [height, ["numpy"]]
 
 
-def test_a_map_of_the_bundled_encoder_imports_torch_and_what_draws_it(found):
+def test_a_map_of_the_bundled_encoder_imports_torch_and_what_draws_it(imports):
     """Torch.unravel_index imports sympy, torchvision its compiler, timm both, scikit-image scipy, counting triton."""
-    assert found["explain"] == [0, ["matplotlib", "numpy", "torch"]]
+    assert imports["explain"] == [0, ["matplotlib", "numpy", "torch"]]

@@ -73,11 +73,11 @@ def test_a_folder_is_indexed_updated_and_searched(here, capsys):
 
     assert run(["search", "archive", "photos/0.png", "-k", "2", "--json", "--sheet", "sheet.html"]) == 0
     out, err = capsys.readouterr()
-    found = json.loads(out)  # nothing else is on stdout
-    assert [hit["path"] for hit in found["hits"]] == [
+    answer = json.loads(out)  # nothing else is on stdout
+    assert [hit["path"] for hit in answer["hits"]] == [
         hit.path for hit in relax.load_archive("archive").search("photos/0.png", 2)
     ]
-    assert (found["images"], found["measure"], found["encoder"]) == (6, "l2", FAST[1])
+    assert (answer["images"], answer["measure"], answer["encoder"]) == (6, "l2", FAST[1])
     assert err == "relax: written: sheet.html\n"
     assert Path("sheet.html").read_text().startswith("<!DOCTYPE html>")
 

@@ -39,10 +39,10 @@ def mask(*places, size=12):
 
 
 def test_the_planted_units_and_no_others_are_detectors_beyond_chance(dissection):
-    found = {one.concept: one.unit for one in dissection.detectors() if one.beyond_chance}
+    units = {detector.concept: detector.unit for detector in dissection.detectors() if detector.beyond_chance}
 
-    assert found == {"red corner": CORNERS, "stripes": STRIPES}
-    assert sum(one.beyond_chance for one in dissection.units()) == 2
+    assert units == {"red corner": CORNERS, "stripes": STRIPES}
+    assert sum(row.beyond_chance for row in dissection.units()) == 2
     assert dissection.unique(beyond_chance=True) == sorted(CONCEPTS)
     for unit, concept in ((CORNERS, 0), (STRIPES, 1)):
         assert dissection.auc[unit, concept] == pytest.approx(1, abs=0.01)
@@ -78,7 +78,7 @@ def test_two_pictures_say_nothing_beyond_chance():
     few = relax.dissect(planted_pictures(2), planted_encoder(), **OPTIONS)
 
     assert few.detectors()
-    assert not any(one.beyond_chance for one in few.units())
+    assert not any(unit.beyond_chance for unit in few.units())
 
 
 def test_it_is_written_as_tables_record_figure_and_page(dissection, tmp_path):
@@ -111,11 +111,11 @@ def test_a_folder_of_masks_by_concept_labels_and_boxes(tmp_path):
         "</bndbox></object></annotation>"
     )
 
-    found = read_concepts(tmp_path)
+    concept_set = read_concepts(tmp_path)
 
-    assert found.concepts == ("cell", "label 7", "scar", "sky")
-    assert found.without == ("3.png",)
-    scar, label, cell = (one.read((12, 12)) for one in found.pictures)
+    assert concept_set.concepts == ("cell", "label 7", "scar", "sky")
+    assert concept_set.without == ("3.png",)
+    scar, label, cell = (entry.read((12, 12)) for entry in concept_set.pictures)
     assert scar["scar"].sum() == 16
     assert scar["scar"][WORD].all()
     assert (label["sky"].sum(), label["label 7"].sum()) == (36, 36)
@@ -127,10 +127,10 @@ def test_masks_without_folders_are_one_concept_and_a_black_one_says_that_there_i
         write(tmp_path / "images" / f"{number}.png", picture(number))
         write(tmp_path / "masks" / f"{number}.png", mask(*([WORD] * number)))
 
-    found = read_concepts(tmp_path)
+    concept_set = read_concepts(tmp_path)
 
-    assert found.concepts == ("mask",)
-    assert [one.read((12, 12))["mask"].sum() for one in found.pictures] == [0, 16]
+    assert concept_set.concepts == ("mask",)
+    assert [entry.read((12, 12))["mask"].sum() for entry in concept_set.pictures] == [0, 16]
 
 
 @pytest.mark.parametrize(

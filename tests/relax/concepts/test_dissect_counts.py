@@ -38,8 +38,8 @@ def test_iou_of_two_pictures_worked_out_by_hand():
     ]
 
     for maps, mask in pictures:
-        active, found = areas(torch.tensor([maps]), level, (2, 2))
-        overlaps.add(active, found, torch.tensor([mask]))
+        active, regions = areas(torch.tensor([maps]), level, (2, 2))
+        overlaps.add(active, regions, torch.tensor([mask]))
 
     assert overlaps.iou().item() == pytest.approx(1 / 5)
     assert (overlaps.units.item(), overlaps.concepts.item(), overlaps.both.item()) == (3, 3, 1)
@@ -47,25 +47,25 @@ def test_iou_of_two_pictures_worked_out_by_hand():
 
 def test_a_map_is_enlarged_bilinearly_with_cells_at_the_centres_of_their_parts():
     """Between 0 at 2 px and 1 at 6 px of 8, the level 0.25 is crossed at 3 px."""
-    _, found = areas(torch.tensor([[[0.0, 1.0]]]), torch.tensor([0.25]), (1, 8))
+    _, regions = areas(torch.tensor([[[0.0, 1.0]]]), torch.tensor([0.25]), (1, 8))
 
-    assert found[0, 0].tolist() == [False] * 3 + [True] * 5
+    assert regions[0, 0].tolist() == [False] * 3 + [True] * 5
 
 
 def test_shuffled_overlaps_are_those_with_the_masks_of_the_other_pictures():
     rng = np.random.default_rng(1)
-    found = torch.from_numpy(rng.random((3, 4, 6, 6)) < 0.3)  # pictures, units
+    regions = torch.from_numpy(rng.random((3, 4, 6, 6)) < 0.3)  # pictures, units
     masks = torch.from_numpy(rng.random((3, 2, 6, 6)) < 0.4)
     orders = shuffled_orders(3, 5, seed=0)
     overlaps = Overlaps.empty(4, 2, shuffles=5)
 
     for place in range(3):
-        overlaps.add(torch.arange(4), found[place], masks[place], masks[orders[:, place]])
+        overlaps.add(torch.arange(4), regions[place], masks[place], masks[orders[:, place]])
 
     for order, table in zip(orders, overlaps.shuffled_iou(), strict=True):
         alone = Overlaps.empty(4, 2)
         for place in range(3):
-            alone.add(torch.arange(4), found[place], masks[order[place]])
+            alone.add(torch.arange(4), regions[place], masks[order[place]])
         torch.testing.assert_close(table, alone.iou())
 
 

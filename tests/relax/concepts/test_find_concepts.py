@@ -51,7 +51,7 @@ def planted(count=8, seed=0):
 
 
 @pytest.fixture(scope="module")
-def found():
+def grouping():
     return relax.find_concepts(planted()[0], encoder_of(Textures()), layer="relu", judged=5)
 
 
@@ -62,21 +62,21 @@ def test_two_textures_are_recovered_cell_by_cell(how):
     result = relax.find_concepts(pictures, encoder_of(Textures()), layer="relu", how=how, count=2, judged=0)
 
     np.testing.assert_array_equal(result.labels, truth)
-    np.testing.assert_allclose([one.vector for one in result.concepts], np.eye(2), atol=1e-5)
-    assert [one.cells for one in result.concepts] == pytest.approx([1 - truth.mean(), truth.mean()])
+    np.testing.assert_allclose([concept.vector for concept in result.concepts], np.eye(2), atol=1e-5)
+    assert [concept.cells for concept in result.concepts] == pytest.approx([1 - truth.mean(), truth.mean()])
     assert result.agreement == 1
-    assert [one.stability for one in result.concepts] == pytest.approx([1, 1], abs=1e-5)
+    assert [concept.stability for concept in result.concepts] == pytest.approx([1, 1], abs=1e-5)
     assert np.isnan(result.concepts[0].importance)
 
 
-def test_their_number_is_chosen_by_the_silhouette(found):
-    assert len(found.concepts) == 2
-    assert found.quality == pytest.approx(1, abs=1e-4)
-    assert found.record["chosen"]
+def test_their_number_is_chosen_by_the_silhouette(grouping):
+    assert len(grouping.concepts) == 2
+    assert grouping.quality == pytest.approx(1, abs=1e-4)
+    assert grouping.record["chosen"]
 
 
-def test_only_the_texture_that_the_embedding_hears_is_worth_more_than_other_cells(found):
-    heard, unheard = found.concepts
+def test_only_the_texture_that_the_embedding_hears_is_worth_more_than_other_cells(grouping):
+    heard, unheard = grouping.concepts
 
     assert heard.importance > 20 * heard.control
     assert heard.importance > 20 * unheard.importance
@@ -84,16 +84,16 @@ def test_only_the_texture_that_the_embedding_hears_is_worth_more_than_other_cell
     assert "in 100% of the pictures" in str(heard)
 
 
-def test_patches_show_the_texture(found):
-    for patch in found.concepts[0].patches:
+def test_patches_show_the_texture(grouping):
+    for patch in grouping.concepts[0].patches:
         assert patch.shape == (2 * CELL, 2 * CELL, 3)
         cells = [patch[top : top + CELL, left : left + CELL, 0] for top in (0, 4, 8) for left in (0, 4, 8)]
         assert any((cell == cell[:1]).all() and np.ptp(cell) > 50 for cell in cells)  # vertical stripes: rows alike
-    assert len(set(found.concepts[0].names)) == 1  # arrays of one shape have one name
+    assert len(set(grouping.concepts[0].names)) == 1  # arrays of one shape have one name
 
 
-def test_it_is_written_with_its_vectors(found, tmp_path):
-    paths = found.save(tmp_path)
+def test_it_is_written_with_its_vectors(grouping, tmp_path):
+    paths = grouping.save(tmp_path)
 
     assert {path.name for path in paths} == {
         *("concepts.csv", "concepts.json", "concepts.png", "concepts.html", "concepts.safetensors")

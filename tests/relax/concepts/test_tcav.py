@@ -25,7 +25,7 @@ CELL = 8
 def pictures(count, kind, seed):
     """Noise of grey, with a block of stripes ("stripes"), a red cell ("red") or nothing."""
     rng = np.random.default_rng(seed)
-    found = []
+    arrays = []
     for _ in range(count):
         pixels = rng.uniform(0.3, 0.7, (SIDE, SIDE, 1)).repeat(3, 2).astype(np.float32)
         top, left = rng.integers(1, 4, 2) * CELL
@@ -33,8 +33,8 @@ def pictures(count, kind, seed):
             pixels[top : top + 16, left : left + 16] = 0.5 + 0.4 * np.tile([1.0, -1.0], CELL)[None, :, None]
         if kind == "red":
             pixels[top : top + CELL, left : left + CELL] = (1, 0, 0)
-        found.append(pixels)
-    return found
+        arrays.append(pixels)
+    return arrays
 
 
 class Bent(nn.Module):
@@ -179,10 +179,10 @@ def test_the_score_and_the_derivatives_are_captums_for_the_same_vectors(encoder,
     network = encoder.network
     sets = [Concept(0, "stripes", batches(stripes)), Concept(1, "others", batches(others))]
     reference = TCAV(network, "inner.relu", classifier=Ours(), save_path=str(tmp_path))
-    found = reference.interpret(torch.from_numpy(np.stack(shown)).movedim(3, 1), [sets], target=5)["0-1"]["inner.relu"]
+    scores = reference.interpret(torch.from_numpy(np.stack(shown)).movedim(3, 1), [sets], target=5)["0-1"]["inner.relu"]
 
-    assert result["stripes"].score == float(found["sign_count"][0])
-    assert float(found["magnitude"][0]) > 0
+    assert result["stripes"].score == float(scores["sign_count"][0])
+    assert float(scores["magnitude"][0]) > 0
 
 
 def test_without_a_head_the_question_is_what_the_pictures_have_in_common(encoder):
@@ -202,9 +202,9 @@ def test_p_values_are_corrected_for_the_number_of_concepts():
 def test_a_set_of_pictures_against_itself_has_no_direction():
     same = np.ones((6, 3))
 
-    found = trial_of(same, same, np.eye(3), runs=2, fit="means", rng=np.random.default_rng(0))
+    trial = trial_of(same, same, np.eye(3), runs=2, fit="means", rng=np.random.default_rng(0))
 
-    assert (found.accuracy, found.sensitivity) == (0.5, 0)
+    assert (trial.accuracy, trial.sensitivity) == (0.5, 0)
 
 
 @pytest.mark.parametrize(

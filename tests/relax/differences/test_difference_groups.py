@@ -11,7 +11,7 @@ from tests.relax.differences import planted
 
 
 @pytest.fixture(scope="module")
-def made():
+def spaces():
     """Pixels, hues and embeddings with and without colour of 90 pictures."""
     pixels, hues, _ = planted.pictures(90)
     return hues, *(embedded(planted.Projection(sees), pixels) for sees in (planted.colour, planted.grey))
@@ -21,8 +21,8 @@ def embedded(encoder, pixels):
     return encoder(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255).numpy()
 
 
-def test_groups_are_the_hues_to_which_one_encoder_is_blind(made):
-    hues, colour, grey = made
+def test_groups_are_the_hues_to_which_one_encoder_is_blind(spaces):
+    hues, colour, grey = spaces
 
     groups, _ = difference_groups(rank_table(colour), rank_table(grey), 6)
 
@@ -30,8 +30,8 @@ def test_groups_are_the_hues_to_which_one_encoder_is_blind(made):
     assert sum(map(len, groups)) == 90
 
 
-def test_the_strongest_group_comes_first(made):
-    _, colour, grey = made
+def test_the_strongest_group_comes_first(spaces):
+    _, colour, grey = spaces
     near, far = rank_table(colour), rank_table(grey)
 
     groups, _ = difference_groups(near, far, 6)
@@ -41,8 +41,8 @@ def test_the_strongest_group_comes_first(made):
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_equal_encoders_have_no_group_not_even_one_to_judge(made, turned):
-    _, colour, _ = made
+def test_equal_encoders_have_no_group_not_even_one_to_judge(spaces, turned):
+    _, colour, _ = spaces
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0]
     other = colour.astype(np.float64) @ rotation * 5 if turned else colour
 
@@ -52,8 +52,8 @@ def test_equal_encoders_have_no_group_not_even_one_to_judge(made, turned):
     assert graph.nnz == 0
 
 
-def test_the_strength_of_the_whole_is_0(made):
-    _, colour, grey = made
+def test_the_strength_of_the_whole_is_0(spaces):
+    _, colour, grey = spaces
 
     assert strength_of(rank_table(colour), rank_table(grey), np.arange(90), 6) == 0
 
@@ -96,11 +96,11 @@ def test_redrawn_features_share_about_as_many_neighbours_as_other_features_of_th
     assert drawn.shared.mean(1).min() - 0.12 < truth < drawn.shared.mean(1).max() + 0.12
 
 
-def test_scores_from_tables_are_those_of_sights(made):
+def test_scores_from_tables_are_those_of_sights(spaces):
     from relax.differences.affinity import picture_scores
     from relax.differences.ranks import sights
 
-    _, colour, grey = made
+    _, colour, grey = spaces
     near, _ = sights(colour, grey, np.arange(90), 6)
 
     np.testing.assert_allclose(

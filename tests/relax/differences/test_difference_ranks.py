@@ -74,9 +74,9 @@ def test_a_sample_is_all_pictures_or_so_many_of_them():
 
 def test_differences_are_those_of_the_paper_with_ranks_as_distances():
     """tanh(0.1 (1 - 11) / 1) = tanh(-1), also at ten times these ranks; nearer by the other is above 0."""
-    found = difference(np.array([1, 10, 4, 30]), np.array([11, 110, 4, 3]))
+    differences = difference(np.array([1, 10, 4, 30]), np.array([11, 110, 4, 3]))
 
-    np.testing.assert_allclose(found, [math.tanh(-1), math.tanh(-1), 0, math.tanh(0.9)])
+    np.testing.assert_allclose(differences, [math.tanh(-1), math.tanh(-1), 0, math.tanh(0.9)])
 
 
 def test_affinities_are_those_of_the_paper_less_that_of_pairs_that_do_not_differ():
@@ -100,11 +100,11 @@ def test_the_graph_links_pictures_to_their_nearest_in_both_directions(spaces):
 
     for i in range(30):
         for j in range(30):
-            there, back = (
+            forward, backward = (
                 affinity(difference(a[u, v][None], b[u, v][None]))[0] if 0 < a[u, v] <= 3 else 0
                 for u, v in ((i, j), (j, i))
             )
-            assert graph[i, j] == pytest.approx((there + back) / 2)
+            assert graph[i, j] == pytest.approx((forward + backward) / 2)
 
 
 def test_links_are_the_share_of_the_nearest_inside_a_group():
@@ -126,10 +126,10 @@ def test_cka_is_that_of_the_unbiased_hsic_by_its_definition(spaces):
     """Song et al., equation 4, with matrices whose diagonals are 0."""
 
     def hsic(k, m):
-        n, one = len(k), np.ones(len(k))
+        n, ones = len(k), np.ones(len(k))
         k, m = k - np.diag(np.diag(k)), m - np.diag(np.diag(m))
-        total = np.trace(k @ m) + (one @ k @ one) * (one @ m @ one) / (n - 1) / (n - 2)
-        return (total - 2 / (n - 2) * one @ k @ m @ one) / n / (n - 3)
+        total = np.trace(k @ m) + (ones @ k @ ones) * (ones @ m @ ones) / (n - 1) / (n - 2)
+        return (total - 2 / (n - 2) * ones @ k @ m @ ones) / n / (n - 3)
 
     units = [space.astype(float) / np.linalg.norm(space.astype(float), axis=1, keepdims=True) for space in spaces]
     k, m = (unit @ unit.T for unit in units)
@@ -159,28 +159,28 @@ def test_the_interval_of_cka_holds_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(2)
     truth = np.mean([cka(*views(rng, 400)).value for _ in range(10)])
 
-    found = [cka(*views(rng, 80)) for _ in range(40)]
+    intervals = [cka(*views(rng, 80)) for _ in range(40)]
 
-    assert 0.85 <= np.mean([each.low <= truth <= each.high for each in found]) <= 1
+    assert 0.85 <= np.mean([each.low <= truth <= each.high for each in intervals]) <= 1
 
 
 def test_the_interval_of_shared_neighbours_holds_the_truth_about_as_often_as_it_says():
     """The truth is the mean of many draws of as many pictures. Pictures drawn again one by one cover it less often."""
     rng = np.random.default_rng(3)
 
-    found = [shared_neighbours(*map(rank_table, views(rng, 80)), 5) for _ in range(120)]
+    intervals = [shared_neighbours(*map(rank_table, views(rng, 80)), 5) for _ in range(120)]
 
-    truth = np.mean([each.value for each in found])
-    assert 0.9 <= np.mean([each.low <= truth <= each.high for each in found]) <= 1
+    truth = np.mean([each.value for each in intervals])
+    assert 0.9 <= np.mean([each.low <= truth <= each.high for each in intervals]) <= 1
 
 
 def test_unrelated_encoders_share_neighbours_by_chance():
     rng = np.random.default_rng(4)
 
-    found = [shared_neighbours(*(rank_table(rng.normal(size=(60, 6))) for _ in range(2)), 6) for _ in range(40)]
+    shares = [shared_neighbours(*(rank_table(rng.normal(size=(60, 6))) for _ in range(2)), 6) for _ in range(40)]
 
-    assert found[0].chance == 6 / 59
-    assert np.mean([each.value for each in found]) == pytest.approx(6 / 59, abs=0.008)
+    assert shares[0].chance == 6 / 59
+    assert np.mean([each.value for each in shares]) == pytest.approx(6 / 59, abs=0.008)
 
 
 def test_a_picture_that_is_left_out_was_never_there():

@@ -26,11 +26,11 @@ def hues(tmp_path_factory):
     rows += [f"{'even/' if number % 2 == 0 else 'odd/'}{number // 2:03}.png,{hues[number]}x" for number in range(90)]
     (folder / "table.csv").write_text("\n".join(rows))
     encoders = planted.Projection(planted.colour), planted.Projection(planted.grey)
-    found = relax.diff_encoders(
+    differences = relax.diff_encoders(
         folder / "photos", encoders, folder / "out", explain=0, groups=3, layout="pca", metadata=folder / "table.csv",
         seed=3, progress=False,
     )  # fmt: skip
-    return found, np.concatenate([hues[::2], hues[1::2]]), folder
+    return differences, np.concatenate([hues[::2], hues[1::2]]), folder
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +47,10 @@ def marks(tmp_path_factory):
 
 
 def test_each_group_is_of_one_hue_and_by_the_encoder_that_sees_it(hues):
-    found, truth, _ = hues
+    differences, truth, _ = hues
 
-    assert len(found.groups) == 3
-    for group in found.groups:
+    assert len(differences.groups) == 3
+    for group in differences.groups:
         assert group.side == 0
         assert len(set(truth[group.members])) == 1
         assert group.p <= 0.05
@@ -59,9 +59,9 @@ def test_each_group_is_of_one_hue_and_by_the_encoder_that_sees_it(hues):
 
 
 def test_what_the_pictures_of_a_group_share_is_told_from_the_metadata(hues):
-    found, truth, _ = hues
+    differences, truth, _ = hues
 
-    for group in found.groups:
+    for group in differences.groups:
         (first, *_) = group.common
         assert (first.column, first.value, first.share) == ("hue", f"{truth[group.members[0]]}x", 1)
         assert first.overall == pytest.approx(np.mean(truth == truth[group.members[0]]))
@@ -69,22 +69,22 @@ def test_what_the_pictures_of_a_group_share_is_told_from_the_metadata(hues):
 
 
 def test_the_group_with_the_mark_is_found_and_its_pictures_differ_most(marks):
-    found, carries = marks
+    differences, carries = marks
 
-    assert carries[found.groups[0].members].all()
-    order = np.argsort(-found.scores[0])
+    assert carries[differences.groups[0].members].all()
+    order = np.argsort(-differences.scores[0])
     assert carries[order[:10]].mean() > 0.8
 
 
 def test_the_difference_of_the_maps_lies_on_the_mark(marks):
     """Of what is above 0 by more than two standard errors, most lies where the mark is: an eighth of the picture."""
-    found, _ = marks
+    differences, _ = marks
 
-    for part in found.groups[0].parts:
+    for part in differences.groups[0].parts:
         beyond, error = part.beyond.importance, part.beyond.standard_error
         strong = np.where(beyond > 2 * error, beyond, 0)
         assert strong[planted.MARK].sum() / strong.sum() > 0.6
-        assert part.far.provenance["image"] == found.names[part.picture]
+        assert part.far.provenance["image"] == differences.names[part.picture]
         assert part.same_frame
 
 
@@ -104,23 +104,27 @@ def test_equal_encoders_differ_on_nothing(hues, tmp_path):
     _, _, folder = hues
     archive = relax.load_archive(folder / "out" / "archive-a")
 
-    found = relax.diff_encoders([archive, archive], redraws=19, groups=3, layout="pca", progress=False)
+    differences = relax.diff_encoders([archive, archive], redraws=19, groups=3, layout="pca", progress=False)
 
-    assert found.groups == ()
-    assert found.agreement["shared neighbours"].value == 1
-    assert not found.scores.any()
-    assert found.encoders == ("Projection (A)", "Projection (B)")
-    assert "No group of pictures is near by one encoder and not by the other beyond chance" in " ".join(findings(found))
+    assert differences.groups == ()
+    assert differences.agreement["shared neighbours"].value == 1
+    assert not differences.scores.any()
+    assert differences.encoders == ("Projection (A)", "Projection (B)")
+    assert "No group of pictures is near by one encoder and not by the other beyond chance" in " ".join(
+        findings(differences)
+    )
 
 
 def test_two_archives_give_what_the_folder_gave_and_the_seed_decides(hues):
-    found, _, folder = hues
+    differences, _, folder = hues
     archives = [folder / "out" / "archive-a", str(folder / "out" / "archive-b")]
 
     again = relax.diff_encoders(archives, explain=0, groups=3, layout="pca", seed=3, progress=False)
 
-    np.testing.assert_array_equal(again.scores, found.scores)
-    assert [group.members.tolist() for group in again.groups] == [group.members.tolist() for group in found.groups]
+    np.testing.assert_array_equal(again.scores, differences.scores)
+    assert [group.members.tolist() for group in again.groups] == [
+        group.members.tolist() for group in differences.groups
+    ]
 
 
 def test_pictures_that_one_archive_lacks_or_that_changed_are_left_out(hues, tmp_path):
@@ -159,14 +163,14 @@ def test_pictures_outside_the_sample_are_scored_and_join_groups(hues, monkeypatc
 
 
 def test_it_is_read_back_as_it_was(marks, tmp_path):
-    found, _ = marks
+    differences, _ = marks
 
-    again = relax.Differences.load(found.save(tmp_path / "diff.npz"))
+    again = relax.Differences.load(differences.save(tmp_path / "diff.npz"))
 
-    assert again.record() == found.record()
+    assert again.record() == differences.record()
     for name in ("sample", "nearest", "elsewhere", "scores", "layouts"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
-    for old, new in zip(found.groups, again.groups, strict=True):
+        np.testing.assert_array_equal(getattr(again, name), getattr(differences, name))
+    for old, new in zip(differences.groups, again.groups, strict=True):
         np.testing.assert_array_equal(old.members, new.members)
         assert old.common == new.common
         for mine, theirs in zip(old.parts, new.parts, strict=True):
@@ -175,23 +179,23 @@ def test_it_is_read_back_as_it_was(marks, tmp_path):
 
 
 def test_what_pictures_share_is_read_back(hues, tmp_path):
-    found, _, _ = hues
+    differences, _, _ = hues
 
-    again = relax.Differences.load(found.save(tmp_path / "diff.npz"))
+    again = relax.Differences.load(differences.save(tmp_path / "diff.npz"))
 
-    assert all(group.common for group in found.groups)
-    assert [group.common for group in again.groups] == [group.common for group in found.groups]
+    assert all(group.common for group in differences.groups)
+    assert [group.common for group in again.groups] == [group.common for group in differences.groups]
 
 
 def test_the_table_has_a_row_for_each_picture(hues):
-    found, _, _ = hues
+    differences, _, _ = hues
 
-    rows = list(csv.DictReader(io.StringIO(found.table())))
+    rows = list(csv.DictReader(io.StringIO(differences.table())))
 
-    assert [row["path"] for row in rows] == list(found.names)
-    assert {row["group"] for row in rows} == {group.name for group in found.groups}
-    assert float(rows[5]["near_by_a_only"]) == pytest.approx(found.scores[0, 5], abs=1e-4)
-    assert float(rows[5]["shared"]) == pytest.approx(found.shared[5], abs=1e-4)
+    assert [row["path"] for row in rows] == list(differences.names)
+    assert {row["group"] for row in rows} == {group.name for group in differences.groups}
+    assert float(rows[5]["near_by_a_only"]) == pytest.approx(differences.scores[0, 5], abs=1e-4)
+    assert float(rows[5]["shared"]) == pytest.approx(differences.shared[5], abs=1e-4)
 
 
 def test_the_record_is_json_and_says_what_noise_gives(hues):

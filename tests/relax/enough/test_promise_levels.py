@@ -93,9 +93,9 @@ def test_the_prediction_is_exact_where_the_score_is_a_sum_over_cells():
     random = np.random.default_rng(3)
     shares, worth = random.random((60, 9)), random.normal(size=9)
 
-    start, found = additive(shares, 0.25 + shares @ worth)
+    start, slopes = additive(shares, 0.25 + shares @ worth)
 
-    np.testing.assert_allclose(found, worth, atol=0.05)
+    np.testing.assert_allclose(slopes, worth, atol=0.05)
     assert start == pytest.approx(0.25, abs=0.05)
 
 

@@ -30,7 +30,7 @@ def encoder():
 
 
 @pytest.fixture(scope="module")
-def made(encoder):
+def promise(encoder):
     return relax.promise_sets(pictures(48), encoder, similarity_at_least=0.7, share=0.9, **SMALL, progress=False)
 
 
@@ -68,20 +68,20 @@ def test_a_rule_that_knows_the_picture_takes_fewer_cells_for_the_same_promise():
     assert sizes["steady"] < 0.8 * sizes["count"]
 
 
-def test_a_promise_says_what_it_was_calibrated_and_checked_on(made):
-    assert made.calibration["pictures"] == 24
-    assert made.held_out["pictures"] == 24
-    assert made.held_out["share"] == made.held_out["kept"] / 24
-    assert 0 < made.calibration["mean_share"] <= 1
-    assert 0 <= made.calibration["pairs_at_least"] <= 1
-    assert "similarity 0.70 in 90% of pictures in expectation" in str(made)
-    assert "held out: kept in" in str(made)
+def test_a_promise_says_what_it_was_calibrated_and_checked_on(promise):
+    assert promise.calibration["pictures"] == 24
+    assert promise.held_out["pictures"] == 24
+    assert promise.held_out["share"] == promise.held_out["kept"] / 24
+    assert 0 < promise.calibration["mean_share"] <= 1
+    assert 0 <= promise.calibration["pairs_at_least"] <= 1
+    assert "similarity 0.70 in 90% of pictures in expectation" in str(promise)
+    assert "held out: kept in" in str(promise)
 
 
-def test_a_set_is_that_of_the_map_alone_and_a_check_embeds_it(made, encoder):
+def test_a_set_is_that_of_the_map_alone_and_a_check_embeds_it(promise, encoder):
     picture = pictures(1, seed=9)[0]
 
-    unchecked, checked = (made.sets_of(picture, encoder, check=check) for check in (False, True))
+    unchecked, checked = (promise.sets_of(picture, encoder, check=check) for check in (False, True))
 
     assert unchecked.similarities is None
     np.testing.assert_array_equal(unchecked.members, checked.members)
@@ -92,46 +92,48 @@ def test_a_set_is_that_of_the_map_alone_and_a_check_embeds_it(made, encoder):
     assert len(checked.to_bytes()) > 100
 
 
-def test_what_is_promised_holds_in_later_pictures(made, encoder):
+def test_what_is_promised_holds_in_later_pictures(promise, encoder):
     """90 % in expectation; of 60 pictures 46 or fewer have a chance of less than 1 in 200."""
-    kept = [made.sets_of(picture, encoder, check=True).similarities["0.0"] >= 0.7 for picture in pictures(60, seed=77)]
+    kept = [
+        promise.sets_of(picture, encoder, check=True).similarities["0.0"] >= 0.7 for picture in pictures(60, seed=77)
+    ]
 
     assert sum(kept) > 46
 
 
-def test_a_promise_is_saved_and_read_again(made, encoder, tmp_path):
-    again = relax.Promise.load(made.save(tmp_path / "promise.json"))
+def test_a_promise_is_saved_and_read_again(promise, encoder, tmp_path):
+    again = relax.Promise.load(promise.save(tmp_path / "promise.json"))
 
-    assert again == made
+    assert again == promise
     picture = pictures(1, seed=4)[0]
-    np.testing.assert_array_equal(again.sets_of(picture, encoder).members, made.sets_of(picture, encoder).members)
+    np.testing.assert_array_equal(again.sets_of(picture, encoder).members, promise.sets_of(picture, encoder).members)
 
 
 def test_the_encoder_is_loaded_as_it_was_by_its_name_pooling_and_view(tmp_path):
     encoder = relax.load_encoder("default", "cpu", view="pad")
-    made = promised(trails_of(30, 0), 20, encoder, SETTINGS, ("mean",), 0.5, 0.1, None, "count")
+    promise = promised(trails_of(30, 0), 20, encoder, SETTINGS, ("mean",), 0.5, 0.1, None, "count")
 
-    promised_set = made.sets_of(torch.rand(3, 40, 60, generator=torch.Generator().manual_seed(0)), device="cpu")
+    promised_set = promise.sets_of(torch.rand(3, 40, 60, generator=torch.Generator().manual_seed(0)), device="cpu")
 
     assert 0 < promised_set.share <= 1
     with pytest.raises(ValueError, match="which differs in preprocess"):
-        made.check_encoder(relax.load_encoder("default", "cpu"))
+        promise.check_encoder(relax.load_encoder("default", "cpu"))
 
 
 def test_an_infinite_level_is_saved_too_and_says_that_it_says_nothing(encoder, tmp_path):
-    made = promised(trails_of(50, 0), 45, encoder, SETTINGS, (0.0,), 2.0, 0.05, 0.9, "count")
+    promise = promised(trails_of(50, 0), 45, encoder, SETTINGS, (0.0,), 2.0, 0.05, 0.9, "count")
 
-    again = relax.Promise.load(made.save(tmp_path / "promise.json"))
+    again = relax.Promise.load(promise.save(tmp_path / "promise.json"))
 
-    assert (made.level, again.level) == (np.inf, np.inf)
+    assert (promise.level, again.level) == (np.inf, np.inf)
     assert "it says nothing: only all of each picture keeps the promise" in str(again)
 
 
 @pytest.mark.parametrize(
     ("entry", "value"), [("rule", "guess"), ("level", "high"), ("format", 9), ("settings", None), ("encoder", {})]
 )
-def test_damaged_files_are_refused(made, tmp_path, entry, value):
-    record = json.loads(made.save(tmp_path / "promise.json").read_text())
+def test_damaged_files_are_refused(promise, tmp_path, entry, value):
+    record = json.loads(promise.save(tmp_path / "promise.json").read_text())
     record[entry] = value
     (tmp_path / "promise.json").write_text(json.dumps(record))
 
@@ -139,9 +141,9 @@ def test_damaged_files_are_refused(made, tmp_path, entry, value):
         relax.Promise.load(tmp_path / "promise.json")
 
 
-def test_another_encoder_is_refused(made):
+def test_another_encoder_is_refused(promise):
     with pytest.raises(ValueError, match="encoder must be that of the promise"):
-        made.sets_of(pictures(1)[0], load(Tangle(4).eval(), device="cpu"))
+        promise.sets_of(pictures(1)[0], load(Tangle(4).eval(), device="cpu"))
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,14 @@ from tests.relax.enough.planted import looks_at, picture
 SMALL = {"cells": 4, "masks": 64, "fills": (0.0,)}
 
 
-def found(**keywords):
+def planted_sets(**keywords):
     return relax.smallest_sets(
         picture(), looks_at((5, 6), 4), **{"similarity_at_least": 0.9, **SMALL, **keywords}, progress=False
     )
 
 
 def test_the_planted_cells_are_enough_and_one_of_them_is_needed():
-    sets = found()
+    sets = planted_sets()
 
     assert np.flatnonzero(sets.enough.members).tolist() == [5, 6]
     assert sets.enough.proven
@@ -77,21 +77,21 @@ def test_masks_lie_where_the_encoder_looked():
 
 
 def test_superpixels_are_cells_too():
-    sets = found(regions="superpixels")
+    sets = planted_sets(regions="superpixels")
 
     assert sets.grid is None
     assert sets.enough.members.shape == (sets.labels.max() + 1,)
     np.testing.assert_array_equal(sets.enough.mask, sets.enough.members[sets.labels])
     with pytest.raises(ValueError, match="regions must be one of grid, superpixels, patches; got 'windows'"):
-        found(regions="windows")
+        planted_sets(regions="windows")
 
 
 def test_a_given_ranking_is_where_the_search_starts():
     ranking = np.zeros((12, 12))
     ranking[3:6, 3:9] = 1
 
-    assert found(ranking=ranking).enough.by_ranking == 2
-    assert found(ranking=-ranking).enough.by_ranking == 16
+    assert planted_sets(ranking=ranking).enough.by_ranking == 2
+    assert planted_sets(ranking=-ranking).enough.by_ranking == 16
 
 
 def test_nothing_is_needed_where_hiding_everything_loses_nothing(tmp_path):
@@ -108,9 +108,9 @@ def test_nothing_is_needed_where_hiding_everything_loses_nothing(tmp_path):
 def test_a_similarity_that_the_whole_picture_does_not_have_is_refused():
     for at_least in (1.0, -1.0, float("nan"), "0.8", None):
         with pytest.raises(ValueError, match="similarity_at_least must be a cosine"):
-            found(similarity_at_least=at_least)
+            planted_sets(similarity_at_least=at_least)
     with pytest.raises(ValueError, match=r"must be what the whole picture has, at most 2.01 here; got 3"):
-        found(similarity_at_least=3.0, similarity="dot")
+        planted_sets(similarity_at_least=3.0, similarity="dot")
 
 
 @pytest.mark.parametrize(
@@ -126,21 +126,21 @@ def test_a_similarity_that_the_whole_picture_does_not_have_is_refused():
 )
 def test_wrong_arguments_are_named(keywords, message):
     with pytest.raises(ValueError, match=message):
-        found(**keywords)
+        planted_sets(**keywords)
 
 
 def test_other_pictures_as_background_give_a_share_with_its_interval():
     """Before black the planted cells are enough; before another picture all cells look shown."""
     behind = [np.zeros((12, 12), np.uint8), np.full((12, 12), 200, np.uint8), np.zeros((12, 12), np.uint8)]
 
-    kept = found(backgrounds=behind, similarity_at_least=0.9).provenance["backgrounds"]
+    kept = planted_sets(backgrounds=behind, similarity_at_least=0.9).provenance["backgrounds"]
 
     assert (kept["pictures"], kept["share"]) == (3, 1.0)
     assert kept["interval"] == [pytest.approx(0.2924, abs=1e-4), 1]
 
 
 def test_what_is_saved_is_read_again(tmp_path):
-    sets = found()
+    sets = planted_sets()
 
     again = relax.SmallestSets.load(sets.save(tmp_path / "sets.npz"))
 
@@ -172,7 +172,7 @@ def test_ctrl_c_keeps_the_best_so_far():
 
 
 def test_the_figure_shows_what_is_enough_and_what_is_left():
-    figure = found().plot()
+    figure = planted_sets().plot()
 
     titles = " ".join(text.get_text() for text in figure.texts)
     assert "enough to keep 0.90" in titles

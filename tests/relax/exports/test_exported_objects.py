@@ -75,22 +75,22 @@ def test_each_object_refers_to_the_picture_that_it_is_of(exported, scans):
     sources = [pydicom.dcmread(file) for file in scans]
     for kind in ("values", "secondary-capture"):
         for file, source in zip(sorted((exported / kind).iterdir()), sources, strict=True):
-            made = pydicom.dcmread(file)
-            (reference,) = made.SourceImageSequence
+            dataset = pydicom.dcmread(file)
+            (reference,) = dataset.SourceImageSequence
             assert reference.ReferencedSOPInstanceUID == source.SOPInstanceUID
             assert reference.ReferencedSOPClassUID == source.SOPClassUID
-            assert made.FrameOfReferenceUID == source.FrameOfReferenceUID
-            assert made.StudyInstanceUID == source.StudyInstanceUID
-            assert made.ImagePositionPatient == source.ImagePositionPatient
+            assert dataset.FrameOfReferenceUID == source.FrameOfReferenceUID
+            assert dataset.StudyInstanceUID == source.StudyInstanceUID
+            assert dataset.ImagePositionPatient == source.ImagePositionPatient
     for name in ("parametric-map", "seg"):
-        made = highdicom.imread(exported / f"{name}.dcm")
+        dataset = highdicom.imread(exported / f"{name}.dcm")
         by_position = {tuple(source.ImagePositionPatient): source.SOPInstanceUID for source in sources}
-        for frame in made.PerFrameFunctionalGroupsSequence:
+        for frame in dataset.PerFrameFunctionalGroupsSequence:
             position = tuple(frame.PlanePositionSequence[0].ImagePositionPatient)
             (reference,) = frame.DerivationImageSequence[0].SourceImageSequence
             assert reference.ReferencedSOPInstanceUID == by_position[position]
             assert "ReferencedFrameNumber" not in reference
-        (series,) = made.ReferencedSeriesSequence
+        (series,) = dataset.ReferencedSeriesSequence
         assert series.SeriesInstanceUID == sources[0].SeriesInstanceUID
         assert len(series.ReferencedInstanceSequence) == 4
 
@@ -117,10 +117,10 @@ def test_a_parametric_map_has_the_very_values_at_the_places_of_the_scan(exported
 def test_the_top_region_is_the_top_fifth_of_each_picture(exported, maps):
     seg = highdicom.seg.segread(exported / "seg.dcm")
     sources = [frame.PlanePositionSequence[0].ImagePositionPatient[2] for frame in seg.PerFrameFunctionalGroupsSequence]
-    found = seg.pixel_array[np.argsort(sources)]
+    regions = seg.pixel_array[np.argsort(sources)]
 
     by_definition = np.stack([layer >= np.quantile(layer, 0.8) for layer in maps.astype(float)])
-    np.testing.assert_array_equal(found, by_definition)
+    np.testing.assert_array_equal(regions, by_definition)
     segment = seg.get_segment_description(1)
     assert segment.segmented_property_category == highdicom.sr.CodedConcept(
         "309825002", "SCT", "Spatial and Relational Concept"
@@ -132,11 +132,11 @@ def test_the_top_region_is_the_top_fifth_of_each_picture(exported, maps):
 def test_colours_are_the_overlay_over_the_picture_with_one_scale_for_the_series(exported, explained, maps, tmp_path):
     limits = (float(maps.min()), float(maps.max()))
     series = read(sorted((exported / "secondary-capture").iterdir()), tmp_path)
-    for shown, one in zip(series.values, explained, strict=True):
-        layer = relax.overlay(one, limits=limits).astype(float)
+    for shown, explanation in zip(series.values, explained, strict=True):
+        layer = relax.overlay(explanation, limits=limits).astype(float)
         opacity = layer[..., 3:] / 255
 
-        expected = one.image * (1 - opacity) + layer[..., :3] * opacity
+        expected = explanation.image * (1 - opacity) + layer[..., :3] * opacity
         np.testing.assert_allclose(shown[: SIZE[0], : SIZE[1]], expected, atol=0.51)
         assert (layer[..., 3] == 0).mean() > 0.3
         assert np.ptp(shown[SIZE[0] :].astype(float).mean(-1)) > 100  # the bar
@@ -163,19 +163,21 @@ def test_a_report_has_the_numbers_of_each_picture(exported, explained, scans):
     report = highdicom.sr.srread(exported / "sr.dcm")
     groups = report.content.get_image_measurement_groups()
     assert len(groups) == 4
-    for group, one, file in zip(groups, explained, scans, strict=True):
-        found = {}
+    for group, explanation, file in zip(groups, explained, scans, strict=True):
+        measurements = {}
         for measurement in group.get_measurements():
-            found.setdefault(
+            measurements.setdefault(
                 (measurement.name.value, getattr(measurement.derivation, "meaning", "")), measurement.value
             )
-        region = one.importance >= np.quantile(one.importance.astype(float), 0.8)
-        assert found["130404", "Mean"] == pytest.approx(one.importance.mean(dtype=float), rel=1e-6)
-        assert found["130404", "Maximum"] == pytest.approx(one.importance.max(), rel=1e-6)
-        assert found["saliency-top-region", "Mean"] == pytest.approx(one.importance[region].mean(dtype=float), rel=1e-6)
-        assert found["top-share", ""] == pytest.approx(20, abs=0.1)
-        assert found["standard-error", "Maximum"] == pytest.approx(one.standard_error.max(), rel=1e-6)
-        assert found["masks", ""] == 64
+        region = explanation.importance >= np.quantile(explanation.importance.astype(float), 0.8)
+        assert measurements["130404", "Mean"] == pytest.approx(explanation.importance.mean(dtype=float), rel=1e-6)
+        assert measurements["130404", "Maximum"] == pytest.approx(explanation.importance.max(), rel=1e-6)
+        assert measurements["saliency-top-region", "Mean"] == pytest.approx(
+            explanation.importance[region].mean(dtype=float), rel=1e-6
+        )
+        assert measurements["top-share", ""] == pytest.approx(20, abs=0.1)
+        assert measurements["standard-error", "Maximum"] == pytest.approx(explanation.standard_error.max(), rel=1e-6)
+        assert measurements["masks", ""] == 64
         (source,) = group.source_images
         assert source.referenced_sop_instance_uid == pydicom.dcmread(file).SOPInstanceUID
     texts = [element.value for element in report.iterall() if element.keyword == "TextValue"]
@@ -209,9 +211,11 @@ def test_frames_of_an_ultrasound_loop_are_named(tmp_path):
     state, report = (pydicom.dcmread(tmp_path / "out" / f"{name}.dcm") for name in ("gsps", "sr"))
     (whole,) = state.ReferencedSeriesSequence[0].ReferencedImageSequence
     assert (whole.ReferencedSOPInstanceUID, list(whole.ReferencedFrameNumber)) == (instance, [2, 4])
-    assert [one.ReferencedImageSequence[0].ReferencedFrameNumber for one in state.GraphicAnnotationSequence] == [2, 4]
+    assert [
+        annotation.ReferencedImageSequence[0].ReferencedFrameNumber for annotation in state.GraphicAnnotationSequence
+    ] == [2, 4]
     (evidence,) = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
-    assert [one.ReferencedSOPInstanceUID for one in evidence.ReferencedSOPSequence] == [instance]
+    assert [entry.ReferencedSOPInstanceUID for entry in evidence.ReferencedSOPSequence] == [instance]
     unnamed = relax.explain(f"{loop}#frame=2", dots, masks=64)
     unnamed.provenance["read"]["asked"].clear()
     with pytest.raises(relax.ImageError, match=r"holds 4 frames; name one, from 1, as in scan.dcm#frame=2"):
@@ -231,11 +235,11 @@ def test_slices_of_a_volume_along_any_axis_are_laid_over_the_pictures_of_the_ser
     by_position = sorted(files[:8], key=lambda file: pydicom.dcmread(file).ImagePositionPatient[2])
     steps = pydicom.dcmread(files[0]).RealWorldValueMappingSequence[0].RealWorldValueSlope
     for number, file in enumerate(by_position):
-        made = pydicom.dcmread(file)
-        real = made.RealWorldValueMappingSequence[0]
-        values = made.pixel_array * real.RealWorldValueSlope + real.RealWorldValueIntercept
+        dataset = pydicom.dcmread(file)
+        real = dataset.RealWorldValueMappingSequence[0]
+        values = dataset.pixel_array * real.RealWorldValueSlope + real.RealWorldValueIntercept
         np.testing.assert_allclose(values, across.importance[:, :, number].T, atol=0.51 * steps)
-        assert made.SourceImageSequence[0].ReferencedFrameNumber == 8 - number  # stored from the top down
+        assert dataset.SourceImageSequence[0].ReferencedFrameNumber == 8 - number  # stored from the top down
     with pytest.raises(ValueError, match="sr has numbers of pictures: explain slices in the plane of the series"):
         relax.export_maps(across, tmp_path / "out", "sr")
 
@@ -247,8 +251,8 @@ def test_slices_explained_one_by_one_are_laid_over_their_pictures(scans, tmp_pat
     (file,) = relax.export_maps(slices, tmp_path / "given", "parametric-map", source=folder)
     (again,) = relax.export_maps(slices, tmp_path / "recorded", "parametric-map")
 
-    for made in (pydicom.dcmread(file), pydicom.dcmread(again)):
-        for frame, values in zip(made.PerFrameFunctionalGroupsSequence, made.pixel_array, strict=True):
+    for dataset in (pydicom.dcmread(file), pydicom.dcmread(again)):
+        for frame, values in zip(dataset.PerFrameFunctionalGroupsSequence, dataset.pixel_array, strict=True):
             (reference,) = frame.DerivationImageSequence[0].SourceImageSequence
             index = [pydicom.dcmread(scan).SOPInstanceUID for scan in scans].index(reference.ReferencedSOPInstanceUID)
             np.testing.assert_array_equal(values, slices[0 if index == 3 else 1].importance)

@@ -68,19 +68,19 @@ def elements(dataset, depth=0):
 def uids(dataset):
     """Every UID that may tell the source: not those of the standard."""
     return {
-        str(one)
+        str(value)
         for element, _ in elements(dataset)
         if element.VR == "UI" and element.keyword != "ImplementationClassUID"  # of who wrote the file: pydicom
-        for one in (element.value if element.VM > 1 else [element.value])
-        if one and not str(one).startswith("1.2.840.10008")
+        for value in (element.value if element.VM > 1 else [element.value])
+        if value and not str(value).startswith("1.2.840.10008")
     }
 
 
 def test_the_walk_finds_what_is_nested_and_private(scans):
-    found = [(depth, str(element.value)) for element, depth in elements(pydicom.dcmread(next(scans.iterdir())))]
+    values = [(depth, str(element.value)) for element, depth in elements(pydicom.dcmread(next(scans.iterdir())))]
 
-    assert (2, SECRET) in found
-    assert sum(SECRET in value for _, value in found) > 30
+    assert (2, SECRET) in values
+    assert sum(SECRET in value for _, value in values) > 30
 
 
 @pytest.mark.parametrize("kind", EXPORTS)
@@ -96,17 +96,17 @@ def test_no_element_tells_the_patient(scans, volume, tmp_path, kind, keep):
         assert SECRET.lower().encode() not in content
         if kind == "nifti":
             continue
-        made = pydicom.dcmread(file)
-        for element, _ in elements(made):
+        dataset = pydicom.dcmread(file)
+        for element, _ in elements(dataset):
             assert not element.tag.is_private, element
             values = element.value if element.VM > 1 else [element.value]
             assert not {str(value) for value in values} & {*NAMES.values(), SECRET, "1.2.3.4.5.6.7"}, element
         for name in PATIENT:
-            assert not made.get(name), name
-        assert made.PatientIdentityRemoved == "YES"
-        methods = [code.CodeValue for code in made.DeidentificationMethodCodeSequence]
+            assert not dataset.get(name), name
+        assert dataset.PatientIdentityRemoved == "YES"
+        methods = [code.CodeValue for code in dataset.DeidentificationMethodCodeSequence]
         assert methods == ["113100", *(["113110"] if keep == "references" else [])]
-        copied = uids(made) & set().union(*map(uids, sources))
+        copied = uids(dataset) & set().union(*map(uids, sources))
         assert copied <= (referred if keep == "references" else set())
         assert bool(copied) == (keep == "references")
 
@@ -115,13 +115,13 @@ def test_the_patient_goes_with_the_maps_on_request(scans, volume, tmp_path):
     source = pydicom.dcmread(next(scans.iterdir()))
 
     for file in relax.export_maps(volume, tmp_path, [kind for kind in EXPORTS if kind != "nifti"], keep="patient"):
-        made = pydicom.dcmread(file)
+        dataset = pydicom.dcmread(file)
         for name in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyInstanceUID"):
-            assert made[name].value == source[name].value, name
-        assert "PatientIdentityRemoved" not in made
-        assert not [element for element, _ in elements(made) if element.tag.is_private]
+            assert dataset[name].value == source[name].value, name
+        assert "PatientIdentityRemoved" not in dataset
+        assert not [element for element, _ in elements(dataset) if element.tag.is_private]
         for name in ("PatientAddress", "InstitutionName", "OperatorsName", "PatientComments", "SeriesDate"):
-            assert name not in made
+            assert name not in dataset
 
 
 def test_what_an_object_may_not_hold_is_left_out_and_named_without_its_value(tmp_path):
@@ -139,9 +139,9 @@ def test_what_an_object_may_not_hold_is_left_out_and_named_without_its_value(tmp
         (file,) = relax.export_maps(odd, tmp_path / "out", "seg", keep="patient")
 
     names = "PatientSex, StudyDate, AccessionNumber and PatientWeight"
-    assert [str(one.message) for one in told] == [
+    assert [str(warning.message) for warning in told] == [
         f"left out, since no object may hold them as the source does: {names}"
     ]
-    made = pydicom.dcmread(file)
-    assert (made.PatientSex, made.StudyDate, made.AccessionNumber, made.PatientID) == ("", "", "", "PID-77031")
-    assert "PatientWeight" not in made
+    seg = pydicom.dcmread(file)
+    assert (seg.PatientSex, seg.StudyDate, seg.AccessionNumber, seg.PatientID) == ("", "", "", "PID-77031")
+    assert "PatientWeight" not in seg

@@ -125,11 +125,11 @@ def test_influence_names_the_flipped_picture_as_the_most_harmful(archive, photos
 
 def test_the_other_answer_turns_the_signs_of_two_classes(archive, photos):
     """Of two classes the logits are opposite, so each picture's part in one is minus its part in the other."""
-    one, other = (
+    dark, light = (
         relax.influential(archive, photos / "light/03.png", how="representer", label=kind).values for kind in KINDS
     )
 
-    np.testing.assert_allclose(one, -other, atol=1e-9)
+    np.testing.assert_allclose(dark, -light, atol=1e-9)
 
 
 @pytest.mark.parametrize("by", ["left-out-loss", "self-influence", "neighbours"])

@@ -93,13 +93,13 @@ def test_ten_points_left_out_one_by_one():
     head = Optimum.fit(embeddings, labels, penalty=PENALTY)
     point = head.axes(others[:1])[0]
 
-    found = leave_one_out(head, point, 1)
+    changes = leave_one_out(head, point, 1)
 
     before = cross_entropy((head.weight @ point)[None], 1)
     stepped = [cross_entropy((one_step_without(head, place) @ point)[None], 1) - before for place in range(10)]
     truth = [cross_entropy((trained_without(head, place) @ point)[None], 1) - before for place in range(10)]
-    np.testing.assert_allclose(found, np.ravel(stepped), atol=1e-8)
-    assert np.corrcoef(found, np.ravel(truth))[0, 1] > 0.98
+    np.testing.assert_allclose(changes, np.ravel(stepped), atol=1e-8)
+    assert np.corrcoef(changes, np.ravel(truth))[0, 1] > 0.98
     assert np.corrcoef(influence(head, point, 1), np.ravel(truth))[0, 1] > 0.9
 
 
@@ -198,8 +198,8 @@ def test_influence_is_that_of_captum(for_captum):
 
     expected = peer.influence(query).numpy()
 
-    found = np.stack([influence(head, asked[0], 0), influence(head, asked[1], 2)])
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    values = np.stack([influence(head, asked[0], 0), influence(head, asked[1], 2)])
+    np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_tracin_is_that_of_captum(for_captum):

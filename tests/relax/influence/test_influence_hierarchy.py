@@ -140,9 +140,9 @@ def test_explained_variance_by_hand():
     assert at.tolist() == [[0], [1]]
     assert shares(known, groups, held, at) == pytest.approx([1 - 2 / 50])
     halves = Halves(known, held, known, held)
-    found = standings(halves, groups, [{0: 1, 1: 2}], "ward", 0)[0]
-    assert found.representatives == pytest.approx(1 - (4 + 4) / 50)  # the pictures at 2 and 8
-    assert (found.groups, found.pictures) == (2, 2)
+    standing = standings(halves, groups, [{0: 1, 1: 2}], "ward", 0)[0]
+    assert standing.representatives == pytest.approx(1 - (4 + 4) / 50)  # the pictures at 2 and 8
+    assert (standing.groups, standing.pictures) == (2, 2)
 
 
 @pytest.mark.parametrize("linkage", ["ward", "average"])
@@ -170,15 +170,15 @@ def test_a_cloud_has_the_mean_and_covariance_of_what_it_is_like(shape):
 
 def test_a_difference_by_hand():
     """Means 1 and 3 with a variance of 1.25 together; the second feature is the same, the third unknown."""
-    one = np.repeat([1.0, 3.0], 10) + np.tile([-0.5, 0.5], 10)
-    features = Features(("x", "same", "unknown"), np.stack([one, np.ones(20), np.full(20, np.nan)], 1))
+    x = np.repeat([1.0, 3.0], 10) + np.tile([-0.5, 0.5], 10)
+    features = Features(("x", "same", "unknown"), np.stack([x, np.ones(20), np.full(20, np.nan)], 1))
     group = np.arange(20) >= 10
 
-    found = differences(features, group, ~group)
+    result = differences(features, group, ~group)
 
-    assert [each.feature for each in found] == ["x"]
-    assert found[0].standardised == pytest.approx(2 / np.sqrt(1.25))
-    assert str(found[0]) == "more x (3.0, not 1.0)"
+    assert [each.feature for each in result] == ["x"]
+    assert result[0].standardised == pytest.approx(2 / np.sqrt(1.25))
+    assert str(result[0]) == "more x (3.0, not 1.0)"
 
 
 def test_features_are_scaled_by_the_grouped_and_unknown_ones_are_the_mean():

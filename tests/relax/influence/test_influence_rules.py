@@ -213,15 +213,15 @@ def test_agreement_and_r_squared_worked_out_by_hand():
 def test_measures_are_those_of_flat_pictures(tmp_path):
     Image.new("RGB", (40, 30), (255, 0, 0)).save(tmp_path / "red.png")
 
-    found = measured_features([str(tmp_path / "red.png"), str(tmp_path / "gone.png")])
+    features = measured_features([str(tmp_path / "red.png"), str(tmp_path / "gone.png")])
 
-    red = dict(zip(found.names, found.values[0], strict=True))
+    red = dict(zip(features.names, features.values[0], strict=True))
     flat = {name: red[name] for name in ("width", "height", "contrast", "entropy", "sharpness", "colour")}
     expected = {"width": 40, "height": 30, "contrast": 0, "entropy": 0, "sharpness": 0, "colour": 1}
     assert flat == pytest.approx(expected, abs=1e-9)
     assert (red["red"], red["green"], red["blue"]) == pytest.approx((2 / 3, -1 / 3, -1 / 3))
     assert red["brightness"] == pytest.approx(0.241**0.5)  # Finley's weight of red
-    assert np.isnan(found.values[1]).all()
+    assert np.isnan(features.values[1]).all()
 
 
 def test_columns_become_numbers():

@@ -19,17 +19,17 @@ def planted():
 def test_nmf_finds_the_two_parts_whatever_the_unit(scale):
     activations, maps, directions = planted()
 
-    found = factors_of(activations * np.float32(scale), "auto", 2)
+    factors = factors_of(activations * np.float32(scale), "auto", 2)
 
-    assert found.method == "nmf"
-    assert found.note == ""
+    assert factors.method == "nmf"
+    assert factors.note == ""
     for place in (0, 1):
         direction = directions[place] / np.linalg.norm(directions[place])
-        np.testing.assert_allclose(found.vectors[place], direction, atol=2e-3)
+        np.testing.assert_allclose(factors.vectors[place], direction, atol=2e-3)
         length = np.linalg.norm(directions[place]) * scale
-        np.testing.assert_allclose(found.maps[place], maps[place] * length, atol=5e-3 * length)
+        np.testing.assert_allclose(factors.maps[place], maps[place] * length, atol=5e-3 * length)
     # Energies: 12 cells x 3^2 x 30, and 12 cells x 1 x 30.
-    np.testing.assert_allclose(found.shares, [0.9, 0.1], atol=2e-3)
+    np.testing.assert_allclose(factors.shares, [0.9, 0.1], atol=2e-3)
 
 
 def test_pca_gives_components_by_their_variance():
@@ -37,21 +37,21 @@ def test_pca_gives_components_by_their_variance():
     cells = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], np.float32)
     activations = np.stack([3 * cells[:, 0], 4 * cells[:, 0], cells[:, 1]]).reshape(3, 2, 2)
 
-    found = factors_of(activations, "auto", 2)
+    factors = factors_of(activations, "auto", 2)
 
-    assert found.method == "pca"
-    np.testing.assert_allclose(found.shares, [25 / 26, 1 / 26], rtol=1e-5)
-    np.testing.assert_allclose(np.abs(found.vectors[0]), [0.6, 0.8, 0], atol=1e-6)
-    np.testing.assert_allclose(np.abs(found.maps[0]), 5, rtol=1e-5)
+    assert factors.method == "pca"
+    np.testing.assert_allclose(factors.shares, [25 / 26, 1 / 26], rtol=1e-5)
+    np.testing.assert_allclose(np.abs(factors.vectors[0]), [0.6, 0.8, 0], atol=1e-6)
+    np.testing.assert_allclose(np.abs(factors.maps[0]), 5, rtol=1e-5)
 
 
 def test_nmf_of_values_below_0_says_what_it_cut_off():
     activations = np.array([[[3.0, 4.0]], [[-5.0, 0.0]]], np.float32)  # energies 25 above 0, 25 below
 
-    found = factors_of(activations, "nmf", 1)
+    factors = factors_of(activations, "nmf", 1)
 
-    assert found.method == "nmf"
-    assert found.note == "values below 0, 50% of the energy, were set to 0"
+    assert factors.method == "nmf"
+    assert factors.note == "values below 0, 50% of the energy, were set to 0"
 
 
 def test_a_layer_without_places_or_differences_has_no_parts():
@@ -64,6 +64,6 @@ def test_every_cell_has_its_values_where_only_some_are_fitted():
     """80 x 80 cells are twice as many as a fit sees."""
     ramp = np.linspace(0, 1, 6400, dtype=np.float32).reshape(1, 80, 80)
 
-    found = factors_of(np.concatenate([ramp, 2 * ramp]), "nmf", 1)
+    factors = factors_of(np.concatenate([ramp, 2 * ramp]), "nmf", 1)
 
-    np.testing.assert_allclose(found.maps[0], 5**0.5 * ramp[0], atol=2e-3)
+    np.testing.assert_allclose(factors.maps[0], 5**0.5 * ramp[0], atol=2e-3)

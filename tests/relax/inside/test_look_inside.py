@@ -60,13 +60,13 @@ def test_products_of_any_stride_padding_and_dilation_are_those_of_torch():
     layer = nn.Conv2d(3, 2, (3, 5), (2, 1), (1, 4), (1, 2))
     pixels = torch.rand(1, 3, 11, 9)
     with torch.no_grad():
-        made = layer(pixels)[0].numpy()
+        output = layer(pixels)[0].numpy()
     arrays = (layer.weight.detach().numpy(), layer.bias.detach().numpy(), pixels[0].numpy())
     kernel = Kernel(*arrays, layer.stride, layer.padding, layer.dilation)
 
-    for channel, row, column in np.ndindex(made.shape):
+    for channel, row, column in np.ndindex(output.shape):
         total = kernel.products(channel, row, column).sum() + kernel.bias[channel]
-        assert total == pytest.approx(made[channel, row, column], abs=1e-5)
+        assert total == pytest.approx(output[channel, row, column], abs=1e-5)
 
 
 @pytest.mark.parametrize("side", [11, 12])

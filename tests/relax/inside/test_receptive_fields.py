@@ -13,18 +13,18 @@ from tests.relax.inside.networks import SIDE, Planted, loaded
 def network(*parts):
     """Convolutions with random weights, among which some are zero."""
     torch.manual_seed(0)
-    made = nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    for part in made.modules():
+    model = nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    for part in model.modules():
         if isinstance(part, nn.Conv2d):
             part.weight.data[:, :, 0] = 0  # a weight of 0 is a dependence all the same
-    return made
+    return model
 
 
-def fields(made):
-    encoder = loaded(made)
+def fields(model):
+    encoder = loaded(model)
     view = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
-    found = [layer for layer in layers(encoder, view) if layer.spatial]
-    return fields_of(encoder, view, found), {layer.name: layer.grid for layer in found}
+    spatial_layers = [layer for layer in layers(encoder, view) if layer.spatial]
+    return fields_of(encoder, view, spatial_layers), {layer.name: layer.grid for layer in spatial_layers}
 
 
 def edges(cells, stride, kernel, padding, length=SIDE):
@@ -35,35 +35,37 @@ def edges(cells, stride, kernel, padding, length=SIDE):
 
 def test_the_field_of_three_layers_is_that_of_the_hand_formula():
     """3 x 3 stride 2 padding 1, pooling 2 x 2, then 3 x 3 padding 1: fields of 3, 5 and 13 px, 2, 4 and 4 px apart."""
-    found, grids = fields(network(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 5, 3, 1, 1)))
+    layer_fields, grids = fields(
+        network(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 5, 3, 1, 1))
+    )
 
     assert grids["0"] == (12, 12)
     for name, cells, stride, kernel, padding in [("0", 12, 2, 3, 1), ("2", 6, 4, 5, 1), ("3", 6, 4, 13, 5)]:
-        assert found[name].rows.tolist() == edges(cells, stride, kernel, padding).tolist(), name
-        assert found[name].columns.tolist() == found[name].rows.tolist()
-    assert found["2"].box(1, 5) == (3, 19, 8, 24)
+        assert layer_fields[name].rows.tolist() == edges(cells, stride, kernel, padding).tolist(), name
+        assert layer_fields[name].columns.tolist() == layer_fields[name].rows.tolist()
+    assert layer_fields["2"].box(1, 5) == (3, 19, 8, 24)
 
 
 def test_rows_and_columns_are_told_apart():
-    found, _ = fields(network(nn.Conv2d(3, 4, (5, 1), (1, 2), (2, 0))))
+    layer_fields, _ = fields(network(nn.Conv2d(3, 4, (5, 1), (1, 2), (2, 0))))
 
-    assert found["0"].rows.tolist() == edges(24, 1, 5, 2).tolist()
-    assert found["0"].columns.tolist() == edges(12, 2, 1, 0).tolist()
+    assert layer_fields["0"].rows.tolist() == edges(24, 1, 5, 2).tolist()
+    assert layer_fields["0"].columns.tolist() == edges(12, 2, 1, 0).tolist()
 
 
 def test_where_the_cells_do_not_divide_the_view_every_row_is_tried():
-    found, grids = fields(network(nn.Conv2d(3, 4, 5)))
+    layer_fields, grids = fields(network(nn.Conv2d(3, 4, 5)))
 
     assert grids["0"] == (20, 20)
-    assert found["0"].rows.tolist() == edges(20, 1, 5, 0).tolist()
+    assert layer_fields["0"].rows.tolist() == edges(20, 1, 5, 0).tolist()
 
 
 def test_a_field_with_holes_is_the_box_around_what_is_seen():
     """Kernel 3, 2 px apart: cell i sees rows i - 2, i and i + 2, as far as there are such."""
-    found, _ = fields(network(nn.Conv2d(3, 4, 3, padding=2, dilation=2)))
+    layer_fields, _ = fields(network(nn.Conv2d(3, 4, 3, padding=2, dilation=2)))
 
     seen = [[row for row in (cell - 2, cell, cell + 2) if 0 <= row < SIDE] for cell in range(SIDE)]
-    assert found["0"].rows.tolist() == [[rows[0], rows[-1] + 1] for rows in seen]
+    assert layer_fields["0"].rows.tolist() == [[rows[0], rows[-1] + 1] for rows in seen]
 
 
 def test_what_looks_everywhere_sees_the_whole_view():
@@ -77,18 +79,18 @@ def test_what_looks_everywhere_sees_the_whole_view():
             maps = self.conv(pixels)
             return self.gated(maps * maps.mean((2, 3), keepdim=True).sigmoid()).mean((2, 3))
 
-    found, _ = fields(Gated())
+    layer_fields, _ = fields(Gated())
 
-    assert found["conv"].rows.tolist() == edges(24, 1, 3, 1).tolist()
-    assert found["gated"].rows.tolist() == [[0, SIDE]] * 24
+    assert layer_fields["conv"].rows.tolist() == edges(24, 1, 3, 1).tolist()
+    assert layer_fields["gated"].rows.tolist() == [[0, SIDE]] * 24
 
 
 def test_a_token_sees_its_patch_before_the_first_block_and_everything_it_attends_to_behind_it():
     """Its numbers: head 0 attends to one token, but a share of 0 of the others is a dependence all the same."""
-    found, _ = fields(Planted())
+    layer_fields, _ = fields(Planted())
 
-    assert found["patch_embed"].rows.tolist() == [[0, 8], [8, 16], [16, 24]]
-    assert found["blocks.0"].rows.tolist() == [[0, SIDE]] * 3
+    assert layer_fields["patch_embed"].rows.tolist() == [[0, 8], [8, 16], [16, 24]]
+    assert layer_fields["blocks.0"].rows.tolist() == [[0, SIDE]] * 3
 
 
 def test_fewer_rows_are_tried_where_they_repeat():
@@ -100,13 +102,15 @@ def test_fewer_rows_are_tried_where_they_repeat():
         seen = torch.nn.functional.max_pool2d(torch.from_numpy(marked).float()[:, None], 4)[:, 0].bool().numpy()
         return {name: seen for name in names}
 
-    found = receptive_fields(run, (64, 64), {"pool": (16, 16)})
+    layer_fields = receptive_fields(run, (64, 64), {"pool": (16, 16)})
 
-    assert found["pool"].rows.tolist() == edges(16, 4, 4, 0, 64).tolist()
+    assert layer_fields["pool"].rows.tolist() == edges(16, 4, 4, 0, 64).tolist()
     assert sum(tried) == 2 + 8 + 8
 
 
 def test_a_layer_that_no_pixel_reaches_has_no_field():
-    found = receptive_fields(lambda marked, names: {"a": np.zeros((len(marked), 3, 3), bool)}, (9, 9), {"a": (3, 3)})
+    layer_fields = receptive_fields(
+        lambda marked, names: {"a": np.zeros((len(marked), 3, 3), bool)}, (9, 9), {"a": (3, 3)}
+    )
 
-    assert found == {}
+    assert layer_fields == {}

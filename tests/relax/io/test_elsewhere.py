@@ -118,8 +118,8 @@ def test_a_pattern_finds_image_files(photos, monkeypatch):
     monkeypatch.chdir(photos.parent)
 
     assert sources_of("photos/*").pictures == ["photos/a.png", "photos/b&c.png"]
-    found = sources_of("photos/**/*.p*g")
-    assert sorted(map(found.name, found.pictures)) == ["a.png", "b&c.png", "below/d.png"]
+    sources = sources_of("photos/**/*.p*g")
+    assert sorted(map(sources.name, sources.pictures)) == ["a.png", "b&c.png", "below/d.png"]
     assert not names_several("photos/a.png")
 
 

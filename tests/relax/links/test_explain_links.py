@@ -161,15 +161,15 @@ def test_an_unknown_keyword_is_refused():
 def test_the_strongest_links_come_first_and_only_if_certain(explained):
     links = np.array([[3.0, 1.0, 1e-12], [2.0, -5.0, 0.0]]).reshape(1, 2, 1, 3)
     errors = np.array([[1.6, 0.1, 0.0], [0.1, 0.1, 0.0]]).reshape(1, 2, 1, 3)
-    made = LinksExplanation(**{**vars_of(explained), "links": links, "standard_error": errors})
+    explanation = LinksExplanation(**{**vars_of(explained), "links": links, "standard_error": errors})
 
-    assert [(link.a, link.b, link.value) for link in made.strongest(5)] == [
+    assert [(link.a, link.b, link.value) for link in explanation.strongest(5)] == [
         ((0, 1), (0, 0), 2.0),
         ((0, 0), (0, 1), 1.0),
     ]
-    assert len(made.strongest(1)) == 1
+    assert len(explanation.strongest(1)) == 1
     with pytest.raises(ValueError, match="count must be a whole number, 1 or more; got 0"):
-        made.strongest(0)
+        explanation.strongest(0)
 
 
 def vars_of(explained):
@@ -194,13 +194,13 @@ def test_an_interval_is_student_s(explained):
 
 def test_what_is_saved_is_read_back(explained, tmp_path, pictures):
     text = relax.explain_links(pictures[0], "text:a dog", network, text_encoder=counted, **SETTINGS)
-    for made in (explained, text):
-        read = LinksExplanation.load(made.save(tmp_path / "links.npz"))
-        np.testing.assert_array_equal(read.links, made.links)
-        np.testing.assert_array_equal(read.standard_error, made.standard_error)
-        np.testing.assert_array_equal(read.of_b.only_error, made.of_b.only_error)
-        assert read.provenance == made.provenance
-        assert repr(read) == repr(made)
+    for explanation in (explained, text):
+        read = LinksExplanation.load(explanation.save(tmp_path / "links.npz"))
+        np.testing.assert_array_equal(read.links, explanation.links)
+        np.testing.assert_array_equal(read.standard_error, explanation.standard_error)
+        np.testing.assert_array_equal(read.of_b.only_error, explanation.of_b.only_error)
+        assert read.provenance == explanation.provenance
+        assert repr(read) == repr(explanation)
     assert read.b == text.b
 
 

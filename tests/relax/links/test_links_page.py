@@ -18,14 +18,14 @@ HOSTILE = '<img src=x onerror="alert(1)">.png'
 def explained():
     generator = torch.Generator().manual_seed(0)
     pictures = [torch.rand(3, 30, 40, generator=generator) for _ in range(2)]
-    made = relax.explain_links(
+    explanation = relax.explain_links(
         *pictures,
         lambda pixels: torch.tanh(4 * pixels[:, :, ::10, ::10].flatten(1)) + 0.1,
         cells=3,
         masks=512,
         progress=False,
     )
-    return dataclasses.replace(made, a=dataclasses.replace(made.a, name=HOSTILE))
+    return dataclasses.replace(explanation, a=dataclasses.replace(explanation.a, name=HOSTILE))
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ def test_copies_of_the_image_come_first_in_the_order_of_the_table(similarity):
     copies = list(range(3, 400, 2))
     embeddings[copies] = rows_of(image[None])
 
-    found = neighbour_consensus(probe, embeddings, k=40, similarity=similarity)
+    consensus = neighbour_consensus(probe, embeddings, k=40, similarity=similarity)
 
-    assert found.neighbours.tolist() == copies[:40]
+    assert consensus.neighbours.tolist() == copies[:40]
     itself = probe.explain(similarity=similarity).importance
-    np.testing.assert_allclose(found.maps, np.broadcast_to(itself, found.maps.shape), rtol=1e-6)
-    np.testing.assert_allclose(found.explanation.importance, itself, rtol=1e-6)
+    np.testing.assert_allclose(consensus.maps, np.broadcast_to(itself, consensus.maps.shape), rtol=1e-6)
+    np.testing.assert_allclose(consensus.explanation.importance, itself, rtol=1e-6)

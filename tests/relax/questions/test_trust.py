@@ -110,11 +110,11 @@ def test_mirrored_swaps_left_and_right(view):
 
 def test_shifted_moves_by_a_tenth_of_each_side_and_mirrors_what_lies_beside_the_free_strip(view):
     """4 rows down and 6 columns to the right: row 4 is the old row 0, and row 3, beside it, the old row 1."""
-    found = dict(changes(view, 0))["shifted"]
+    shifted_view = dict(changes(view, 0))["shifted"]
 
     for row in range(40):
         for column in range(60):
-            assert torch.equal(found[..., row, column], view[..., abs(row - 4), abs(column - 6)])
+            assert torch.equal(shifted_view[..., row, column], view[..., abs(row - 4), abs(column - 6)])
 
 
 def test_darker_and_brighter_are_a_fifth_of_the_brightness_within_the_range(view):

@@ -101,13 +101,13 @@ def test_a_part_that_a_kill_left_half_written_is_not_taken(slide_path, tmp_path,
 
 
 def test_a_finished_file_is_given_back_without_a_pass(slide_path, tmp_path, mean_colours):
-    made = embed_slide(slide_path, mean_colours(), tmp_path / "a.h5")
+    original = embed_slide(slide_path, mean_colours(), tmp_path / "a.h5")
     passes = mean_colours.seen
 
     tiles = embed_slide(slide_path, mean_colours(), tmp_path / "a.h5")
 
-    np.testing.assert_array_equal(tiles.features, made.features)
-    assert mean_colours.seen == passes == len(made)
+    np.testing.assert_array_equal(tiles.features, original.features)
+    assert mean_colours.seen == passes == len(original)
 
 
 def test_nothing_is_overwritten_without_a_word(slide_path, tmp_path, mean_colours):

@@ -38,13 +38,13 @@ def by_definition(similarity, reference, weights):
 def test_the_map_is_the_average_over_all_subsets(similarity, reference, weights):
     importance, uncertainty = by_definition(similarity, reference, weights)
 
-    found = explain_slide(
+    slide_map = explain_slide(
         TILES, reference=reference, similarity=similarity, weights=weights, masks=1024, keep=K / N, progress=False
     )
 
-    errors = np.abs(found.importance - importance) / found.standard_error
+    errors = np.abs(slide_map.importance - importance) / slide_map.standard_error
     assert errors.max() < 4.5
-    np.testing.assert_allclose(found.uncertainty, uncertainty, rtol=0.35, atol=0.02 * uncertainty.max())
+    np.testing.assert_allclose(slide_map.uncertainty, uncertainty, rtol=0.35, atol=0.02 * uncertainty.max())
 
 
 def test_the_standard_error_is_honest():
@@ -52,7 +52,7 @@ def test_the_standard_error_is_honest():
     importance, _ = by_definition("cosine", OTHER, None)
     maps = [explain_slide(TILES, reference=OTHER, masks=256, keep=K / N, seed=seed) for seed in range(40)]
 
-    squares = [((found.importance - importance) / found.standard_error) ** 2 for found in maps]
+    squares = [((slide_map.importance - importance) / slide_map.standard_error) ** 2 for slide_map in maps]
 
     assert 0.6 < np.mean(squares) < 1.6
 
@@ -68,23 +68,23 @@ def test_far_fewer_subsets_are_needed_than_for_plain_averages(small_tiles):
     masks = grid.masks(0, 1024)
     plain.add(score(masks[:, 0, 0]), masks)
 
-    found = explain_slide(small_tiles, reference=reference, masks=1024, keep=0.25)
+    slide_map = explain_slide(small_tiles, reference=reference, masks=1024, keep=0.25)
 
-    assert np.median(found.standard_error) < 0.2 * float(plain.standard_error.median())
-    np.testing.assert_allclose(found.importance, plain.importance[0], atol=4 * float(plain.standard_error.max()))
-    assert found.provenance["estimator"]["explained"] > 0.9
+    assert np.median(slide_map.standard_error) < 0.2 * float(plain.standard_error.median())
+    np.testing.assert_allclose(slide_map.importance, plain.importance[0], atol=4 * float(plain.standard_error.max()))
+    assert slide_map.provenance["estimator"]["explained"] > 0.9
 
 
 def test_the_numbers_beside_the_map_are_exact():
-    found = explain_slide(TILES, reference=OTHER, masks=64)
+    slide_map = explain_slide(TILES, reference=OTHER, masks=64)
 
     mean = FEATURES.astype(np.float64).mean(0)
     others = [np.delete(FEATURES.astype(np.float64), tile, 0).mean(0) for tile in range(N)]
     cosines = cosine_similarity(torch.tensor(np.array([mean, *others, *FEATURES])), torch.tensor(OTHER).double(), 1)
-    assert found.score == pytest.approx(float(cosines[0]), abs=1e-7)
-    np.testing.assert_allclose(found.without, cosines[1 : N + 1], atol=1e-6)
-    np.testing.assert_allclose(found.alone, cosines[N + 1 :], atol=1e-6)
-    np.testing.assert_allclose(found.influence, float(cosines[0]) - cosines[1 : N + 1], atol=1e-6)
+    assert slide_map.score == pytest.approx(float(cosines[0]), abs=1e-7)
+    np.testing.assert_allclose(slide_map.without, cosines[1 : N + 1], atol=1e-6)
+    np.testing.assert_allclose(slide_map.alone, cosines[N + 1 :], atol=1e-6)
+    np.testing.assert_allclose(slide_map.influence, float(cosines[0]) - cosines[1 : N + 1], atol=1e-6)
 
 
 def test_a_tile_that_alone_points_to_the_reference_comes_first(small_tiles):
@@ -92,10 +92,10 @@ def test_a_tile_that_alone_points_to_the_reference_comes_first(small_tiles):
     features[17] = 6 * np.eye(8)[3]
     tiles = SlideTiles("planted", features, small_tiles.corners, 100, None)
 
-    found = explain_slide(tiles, reference=np.eye(8)[3], masks=256)
+    slide_map = explain_slide(tiles, reference=np.eye(8)[3], masks=256)
 
-    assert found.top(1).tolist() == [17]
-    assert found.effect.sum() == pytest.approx(0, abs=1e-9)
+    assert slide_map.top(1).tolist() == [17]
+    assert slide_map.effect.sum() == pytest.approx(0, abs=1e-9)
 
 
 def test_another_slide_is_a_reference_and_a_foil(small_tiles):
@@ -120,10 +120,10 @@ def test_a_picture_is_embedded_by_the_encoder_of_the_tiles(small_tiles, mean_col
 
     with pytest.raises(ValueError, match=r"coloured do not say by which encoder .* \(--encoder\)"):
         explain_slide(tiles, reference=red, masks=64)
-    found = explain_slide(tiles, reference=red, encoder=mean_colours(), masks=64)
+    slide_map = explain_slide(tiles, reference=red, encoder=mean_colours(), masks=64)
 
     vector = np.repeat([1, 0, 0], 4)
-    np.testing.assert_allclose(found.score, explain_slide(tiles, reference=vector.astype(float), masks=64).score)
+    np.testing.assert_allclose(slide_map.score, explain_slide(tiles, reference=vector.astype(float), masks=64).score)
 
 
 def test_the_same_seed_gives_the_same_map_and_the_fraction_of_many_tiles_survives_rounding():

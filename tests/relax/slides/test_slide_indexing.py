@@ -114,11 +114,11 @@ def test_the_archive_has_the_embeddings_of_the_file_and_finds_a_tile(slide_path,
 def test_a_tile_is_explained_by_its_address(slide_path, embedded):
     left, top = embedded[1].corners[2].tolist()
 
-    found = relax.explain(f"{slide_path}#x={left}&y={top}", masks=16, progress=False)
+    explanation = relax.explain(f"{slide_path}#x={left}&y={top}", masks=16, progress=False)
 
-    assert found.importance.shape == (224, 224)
-    assert found.provenance["image"] == f"{slide_path}#x={left}&y={top}"
-    assert found.provenance["read"]["span"] == 448
+    assert explanation.importance.shape == (224, 224)
+    assert explanation.provenance["image"] == f"{slide_path}#x={left}&y={top}"
+    assert explanation.provenance["read"]["span"] == 448
 
 
 def test_an_audit_goes_on_from_the_archive(slide_path, embedded, tmp_path, monkeypatch):

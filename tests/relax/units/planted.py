@@ -45,13 +45,13 @@ def pictures(folder):
     """Five pictures, of which one has a red corner; its kernel begins at `CORNER`."""
     folder.mkdir(exist_ok=True)
     row, column = CORNER[0] + 1, CORNER[1] + 1
-    made = {name: np.zeros((SIZE, SIZE, 3), np.uint8) for name in ("corner", "edge", "full", "green", "weak")}
-    made["corner"][row:, column:, 0] = 255
-    made["edge"][:, column:, 0] = 255
-    made["full"][..., 0] = 255
-    made["green"][row:, column:, 1] = 255
-    made["weak"][row:, column:, 0] = 102
-    for name, picture in made.items():
+    arrays = {name: np.zeros((SIZE, SIZE, 3), np.uint8) for name in ("corner", "edge", "full", "green", "weak")}
+    arrays["corner"][row:, column:, 0] = 255
+    arrays["edge"][:, column:, 0] = 255
+    arrays["full"][..., 0] = 255
+    arrays["green"][row:, column:, 1] = 255
+    arrays["weak"][row:, column:, 0] = 102
+    for name, picture in arrays.items():
         Image.fromarray(picture).save(folder / f"{name}.png")
     return folder
 

@@ -14,28 +14,28 @@ from tests.relax.units.planted import CORNER, HIGHEST, mean_colour, pictures, re
 
 
 def test_a_red_corner_is_found_at_its_place(tmp_path):
-    found = relax.exciting_pictures(red_corners(), pictures(tmp_path / "p"), layer="see", units=[3], k=3)
+    result = relax.exciting_pictures(red_corners(), pictures(tmp_path / "p"), layer="see", units=[3], k=3)
 
     row, column = CORNER
-    assert found.names == ("corner.png", "edge.png", "weak.png")
-    assert found.values == pytest.approx([HIGHEST, 2, 1.6])  # an edge has two red pixels above: 4 - 2
-    assert found.boxes[0].tolist() == [row, column, row + 3, column + 3]
-    assert found.boxes[2].tolist() == [row, column, row + 3, column + 3]
-    assert found.units == ("see, channel 3",) * 3
-    centre = found.places[0, row : row + 3, column : column + 3]
+    assert result.names == ("corner.png", "edge.png", "weak.png")
+    assert result.values == pytest.approx([HIGHEST, 2, 1.6])  # an edge has two red pixels above: 4 - 2
+    assert result.boxes[0].tolist() == [row, column, row + 3, column + 3]
+    assert result.boxes[2].tolist() == [row, column, row + 3, column + 3]
+    assert result.units == ("see, channel 3",) * 3
+    centre = result.places[0, row : row + 3, column : column + 3]
     assert centre.any()
-    assert found.places[0].mean() < 0.3
-    assert np.allclose(found.pictures[0, 0, row + 1 :, column + 1 :], 1)
+    assert result.places[0].mean() < 0.3
+    assert np.allclose(result.pictures[0, 0, row + 1 :, column + 1 :], 1)
 
 
 def test_a_direction_is_a_weighted_sum_of_units(tmp_path):
     """(0, 1, 0, 0.75) has length 1.25; the green picture has 1 in unit 1, the red corner 4 in unit 3."""
-    found = relax.exciting_pictures(
+    result = relax.exciting_pictures(
         red_corners(), pictures(tmp_path / "p"), layer="see", direction=[0, 1, 0, 0.75], k=2
     )
 
-    assert found.names[0] == "corner.png"
-    assert found.values[0] == pytest.approx(0.6 * HIGHEST)
+    assert result.names[0] == "corner.png"
+    assert result.values[0] == pytest.approx(0.6 * HIGHEST)
 
 
 def test_an_archive_answers_for_the_embedding_without_the_pictures_being_embedded(tmp_path):
@@ -71,7 +71,7 @@ def test_the_best_of_a_stream_are_the_best_of_all_however_it_is_cut():
             part = values[:, start : start + batch]
             best.add(list(range(start, start + part.shape[1])), part, part[..., None, None])
 
-        assert [[found.number for found in best.of(unit)] for unit in range(3)] == expected
+        assert [[entry.number for entry in best.of(unit)] for unit in range(3)] == expected
         assert torch.allclose(best.mean, values.double().mean(1))
 
 
@@ -94,10 +94,10 @@ def test_unusable_pictures_are_left_out_and_listed(tmp_path):
     (folder / "notes.txt").write_text("words")
 
     with pytest.warns(UserWarning, match="passed over"):
-        found = relax.exciting_pictures(red_corners(), folder, layer="see", units=3)
+        result = relax.exciting_pictures(red_corners(), folder, layer="see", units=3)
 
-    assert found.how["pictures"] == 5
-    assert {(name, why) for name, why, _ in found.how["passed_over"]} >= {("bad.png", "cannot be used")}
+    assert result.how["pictures"] == 5
+    assert {(name, why) for name, why, _ in result.how["passed_over"]} >= {("bad.png", "cannot be used")}
 
 
 def test_ctrl_c_keeps_the_best_so_far(tmp_path):
@@ -118,13 +118,13 @@ def test_tokens_of_a_transformer_have_places(tmp_path):
     preprocess = Preprocess(size=(32, 32), mean=(0.5,) * 3, std=(0.5,) * 3)
     encoder = Encoder(network, name="vit", preprocess=preprocess, device="cpu", channels=3)
 
-    found = relax.exciting_pictures(encoder, pictures(tmp_path / "p"), layer="blocks.0", units=[5], k=2)
-    made = relax.maximise(encoder, layer="blocks.0", unit=5, where=(1, 0), steps=40, progress=False)
+    result = relax.exciting_pictures(encoder, pictures(tmp_path / "p"), layer="blocks.0", units=[5], k=2)
+    optimum = relax.maximise(encoder, layer="blocks.0", unit=5, where=(1, 0), steps=40, progress=False)
 
-    assert found.units[0] == "blocks.0, dimension 5"
-    assert found.places.shape == (2, 32, 32)
-    assert found.boxes[0].tolist() == [0, 0, 32, 32]  # attention sees everything
-    assert made.path[0, -1] > made.path[0, 0]
+    assert result.units[0] == "blocks.0, dimension 5"
+    assert result.places.shape == (2, 32, 32)
+    assert result.boxes[0].tolist() == [0, 0, 32, 32]  # attention sees everything
+    assert optimum.path[0, -1] > optimum.path[0, 0]
 
 
 @pytest.mark.parametrize(

@@ -100,22 +100,22 @@ def some():
 
 
 def test_pictures_are_kept_and_come_back(tmp_path):
-    made = some()
+    original = some()
 
-    back = UnitPictures.load(made.save(tmp_path / "made.npz"))
+    back = UnitPictures.load(original.save(tmp_path / "made.npz"))
 
     for name in ("pictures", "values", "path"):
-        assert np.array_equal(getattr(back, name), getattr(made, name)), name
-    assert (back.units, back.names, back.how) == (made.units, made.names, json.loads(json.dumps(made.how)))
+        assert np.array_equal(getattr(back, name), getattr(original, name)), name
+    assert (back.units, back.names, back.how) == (original.units, original.names, json.loads(json.dumps(original.how)))
     assert back.places is None
-    assert repr(back) == repr(made)
-    assert repr(made).startswith("UnitPictures (maximised): 2 of 2 units, 24 x 24 px, through RedCorners\nmaco: ")
+    assert repr(back) == repr(original)
+    assert repr(original).startswith("UnitPictures (maximised): 2 of 2 units, 24 x 24 px, through RedCorners\nmaco: ")
 
 
 def test_those_of_one_unit_can_be_taken():
-    one = some().of("see, channel 3")
+    channel = some().of("see, channel 3")
 
-    assert len(one) == 1
+    assert len(channel) == 1
     with pytest.raises(ValueError, match="unit must be one of see, channel 0, see, channel 3; got 'x'"):
         some().of("x")
 
@@ -136,8 +136,8 @@ def test_those_of_one_unit_can_be_taken():
     ],
 )
 def test_a_file_that_holds_something_else_is_refused(tmp_path, change, match):
-    made = some()
-    arrays = dict(np.load(made.save(tmp_path / "made.npz")))
+    original = some()
+    arrays = dict(np.load(original.save(tmp_path / "made.npz")))
     np.savez(tmp_path / "other.npz", **{**arrays, **change})
 
     with pytest.raises(ValueError, match=match):

@@ -22,19 +22,19 @@ def test_a_unit_that_sees_red_corners_gets_one_at_its_place(form, least):
     """The highest value is known: 4, for red 1 in 2 x 2 px, and neither red around nor green and blue there."""
     options = {"penalty": 0.0} if form == "pixels" else {"wobble": STILL, "rate": 0.3}
 
-    made = relax.maximise(
+    result = relax.maximise(
         red_corners(), layer="see", unit=3, where=CORNER, form=form, steps=200, progress=False, **options
     )
 
     row, column = CORNER
-    red, green, blue = made.pictures[0]
-    assert least * HIGHEST <= made.values[0] <= HIGHEST
+    red, green, blue = result.pictures[0]
+    assert least * HIGHEST <= result.values[0] <= HIGHEST
     assert red[row + 1 : row + 3, column + 1 : column + 3].min() > 0.9
     assert red[row, column : column + 3].max() < 0.1
     assert red[row : row + 3, column].max() < 0.1
     assert max(part[row + 1 : row + 3, column + 1 : column + 3].max() for part in (green, blue)) < 0.1
-    assert made.units == ("see, channel 3",)
-    assert made.how["value"] == f"channel at cell {row}, {column}"
+    assert result.units == ("see, channel 3",)
+    assert result.how["value"] == f"channel at cell {row}, {column}"
 
 
 def test_the_textbook_form_finds_the_maximum_that_has_a_formula():
@@ -45,36 +45,38 @@ def test_the_textbook_form_finds_the_maximum_that_has_a_formula():
     encoder = Encoder(network, preprocess=preprocess, device="cpu", channels=3)
     penalty = float(weights.abs().max()) / (2 * 0.25)  # so that no pixel is cut
 
-    made = relax.maximise(encoder, unit=1, form="pixels", penalty=penalty, steps=300, progress=False)
+    result = relax.maximise(encoder, unit=1, form="pixels", penalty=penalty, steps=300, progress=False)
 
     expected = torch.tensor([0.5, 0.4, 0.3])[:, None, None] + weights / (2 * penalty)
-    assert np.abs(made.pictures[0] - expected.numpy()).max() < 1e-4
-    assert made.values[0] == pytest.approx(float((weights.square() / (2 * penalty)).sum()), rel=1e-3)
-    assert made.how["cut"] == [0.0]
+    assert np.abs(result.pictures[0] - expected.numpy()).max() < 1e-4
+    assert result.values[0] == pytest.approx(float((weights.square() / (2 * penalty)).sum()), rel=1e-3)
+    assert result.how["cut"] == [0.0]
 
 
 def test_the_penalty_by_default_leaves_a_linear_unit_the_contrast_of_natural_pictures():
     encoder = Encoder(Linear(), preprocess=Preprocess(size=(16, 16)), device="cpu", channels=3)
 
-    made = relax.maximise(encoder, unit=0, form="pixels", steps=300, progress=False)
+    result = relax.maximise(encoder, unit=0, form="pixels", steps=300, progress=False)
 
     weights = encoder.network.sums.weight[0]
-    assert made.how["penalty"][0] == pytest.approx(float(weights.norm() / (0.5 * 768**0.5)), rel=1e-4)
-    inside = (made.pictures > 0) & (made.pictures < 1)
-    assert made.how["cut"][0] == pytest.approx(1 - inside.mean())
-    assert made.pictures.std() == pytest.approx(0.25, rel=0.1)  # 1 in 20 pixels is cut
+    assert result.how["penalty"][0] == pytest.approx(float(weights.norm() / (0.5 * 768**0.5)), rel=1e-4)
+    inside = (result.pictures > 0) & (result.pictures < 1)
+    assert result.how["cut"][0] == pytest.approx(1 - inside.mean())
+    assert result.pictures.std() == pytest.approx(0.25, rel=0.1)  # 1 in 20 pixels is cut
 
 
 def test_an_embedding_that_is_the_mean_colour_is_inverted():
     picture = torch.rand(3, 30, 40, generator=torch.Generator().manual_seed(0)) * 0.3
     picture[0] += 0.5
 
-    made = relax.maximise(mean_colour(), embedding_of=picture, form="fourier", wobble=STILL, steps=250, progress=False)
+    result = relax.maximise(
+        mean_colour(), embedding_of=picture, form="fourier", wobble=STILL, steps=250, progress=False
+    )
 
-    colour, wanted = made.pictures[0].mean((1, 2)), picture.mean((1, 2)).numpy()
-    assert made.values[0] > 0.9998
+    colour, wanted = result.pictures[0].mean((1, 2)), picture.mean((1, 2)).numpy()
+    assert result.values[0] > 0.9998
     assert np.allclose(colour / np.linalg.norm(colour), wanted / np.linalg.norm(wanted), atol=0.02)
-    assert made.how["value"] == "cosine to the embedding of tensor (3, 30, 40)"
+    assert result.how["value"] == "cosine to the embedding of tensor (3, 30, 40)"
 
 
 def test_a_class_and_a_direction_are_climbed():
@@ -92,15 +94,15 @@ def test_a_class_and_a_direction_are_climbed():
 
 
 def test_the_same_seed_makes_the_same_picture_and_the_path_leads_to_its_value():
-    one, again, other = (
+    first, again, other = (
         relax.maximise(red_corners(), layer="see", unit=[3, 0], seed=seed, **QUICK) for seed in (0, 0, 1)
     )
 
-    assert np.array_equal(one.pictures, again.pictures)
-    assert not np.array_equal(one.pictures, other.pictures)
-    assert one.path.shape == (2, 3)
-    assert one.path[1, -1] > one.path[1, 0]
-    assert one.how["statistics"] == {"of": "Caltech 101", "pictures": 2000}
+    assert np.array_equal(first.pictures, again.pictures)
+    assert not np.array_equal(first.pictures, other.pictures)
+    assert first.path.shape == (2, 3)
+    assert first.path[1, -1] > first.path[1, 0]
+    assert first.how["statistics"] == {"of": "Caltech 101", "pictures": 2000}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -108,23 +110,23 @@ def test_a_network_of_grey_pictures_gets_grey_ones(form):
     network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     encoder = Encoder(network, preprocess=Preprocess(size=(16, 16)), device="cpu", channels=1)
 
-    made = relax.maximise(encoder, layer="0", unit=0, form=form, **QUICK)
+    result = relax.maximise(encoder, layer="0", unit=0, form=form, **QUICK)
 
-    assert made.pictures.shape == (1, 3, 16, 16)
-    assert np.array_equal(made.pictures[:, 0], made.pictures[:, 2])
+    assert result.pictures.shape == (1, 3, 16, 16)
+    assert np.array_equal(result.pictures[:, 0], result.pictures[:, 2])
 
 
 def test_real_pictures_are_compared_with_and_the_percentile_is_said(tmp_path):
-    made = relax.maximise(red_corners(), layer="see", unit=3, where="max", real=pictures(tmp_path / "real"), **QUICK)
+    result = relax.maximise(red_corners(), layer="see", unit=3, where="max", real=pictures(tmp_path / "real"), **QUICK)
 
-    assert made.how["real"]["values"][0]["largest"] == pytest.approx(HIGHEST)
-    assert made.how["real"]["pictures"] == 5
-    natural = made.how["natural"][0]
+    assert result.how["real"]["values"][0]["largest"] == pytest.approx(HIGHEST)
+    assert result.how["real"]["pictures"] == 5
+    natural = result.how["natural"][0]
     assert 0 <= natural["percentile"] <= 100
     assert {each["name"] for each in natural["nearest"]} <= {
         "corner.png", "edge.png", "full.png", "green.png", "weak.png"
     }  # fmt: skip
-    assert made.names[0].startswith("real at most 4.00; more natural than ")
+    assert result.names[0].startswith("real at most 4.00; more natural than ")
 
 
 def test_an_archive_has_the_embeddings_and_another_encoder_may_judge(tmp_path):
@@ -183,10 +185,10 @@ def test_a_turned_wide_picture_is_not_sheared():
 
 
 def test_a_form_is_said_with_what_it_needs_and_a_record_is_json():
-    made = relax.maximise(red_corners(), layer="see", unit=0, **QUICK)
+    result = relax.maximise(red_corners(), layer="see", unit=0, **QUICK)
 
-    assert json.loads(json.dumps(made.how)) == made.how
-    assert made.how["said"][0].startswith("maco: ")
+    assert json.loads(json.dumps(result.how)) == result.how
+    assert result.how["said"][0].startswith("maco: ")
 
 
 class Detached(nn.Module):
@@ -278,13 +280,13 @@ class Shy(nn.Module):
 def test_a_unit_that_is_silent_at_every_start_is_woken():
     encoder = Encoder(Shy(), preprocess=Preprocess(size=(16, 16)), device="cpu", channels=3)
 
-    made = relax.maximise(
+    result = relax.maximise(
         encoder, layer="act", unit=0, form="fourier", wobble=STILL, rate=1.0, steps=60, progress=False
     )
 
-    assert made.how["woken"][0] > 1
-    assert 0 < made.path[0, 0] < made.path[0, -1]
-    assert made.values[0] > 0.3  # of 0.7 at most
+    assert result.how["woken"][0] > 1
+    assert 0 < result.path[0, 0] < result.path[0, -1]
+    assert result.values[0] > 0.3  # of 0.7 at most
     assert torch.relu(torch.tensor(-1.0)) == encoder.network.act(torch.tensor(-1.0))  # as it was
 
 

@@ -29,35 +29,35 @@ def test_the_areas_of_a_sum_are_those_worked_out_by_hand():
     reference = np.array([1.0, 0.0], np.float32)
     question = TextQuestion.of("low high middle", load_text_encoder(adding), reference=reference, similarity="dot")
 
-    found = compare_text_methods(question, ["relax", "leave_one_out", "kernel_shap"], masks=64)
+    comparison = compare_text_methods(question, ["relax", "leave_one_out", "kernel_shap"], masks=64)
 
     for name in ("relax", "leave_one_out", "kernel_shap"):
-        assert found.first[name] == pytest.approx(2.5)
-        assert found.last[name] == pytest.approx(4.5)
-    assert 2.5 < found.first["chance"] == found.last["chance"] < 4.5
-    np.testing.assert_allclose(found.alike, 1)
-    assert [*found.record()["hiding"]["relax"].values()] == pytest.approx([2.5, 4.5])
+        assert comparison.first[name] == pytest.approx(2.5)
+        assert comparison.last[name] == pytest.approx(4.5)
+    assert 2.5 < comparison.first["chance"] == comparison.last["chance"] < 4.5
+    np.testing.assert_allclose(comparison.alike, 1)
+    assert [*comparison.record()["hiding"]["relax"].values()] == pytest.approx([2.5, 4.5])
 
 
 def test_what_cannot_be_compared_is_refused():
-    one = TextQuestion.of("fox", toy(), similarity="l2")
+    question = TextQuestion.of("fox", toy(), similarity="l2")
 
     with pytest.raises(ValueError, match="two words or more; the text has 1"):
-        compare_text_methods(one)
+        compare_text_methods(question)
     with pytest.raises(ValueError, match="methods must be one of relax, kernel_shap"):
         compare_text_methods(TextQuestion.of("red fox", toy()), ["shap"])
 
 
 def test_cosine_and_distance_of_vectors_worked_out_by_hand():
     """(3, 0), (0, 1) and (6, 8): the cosines 0, 0.6, 0.8 and the distances sqrt(10), sqrt(73), sqrt(85)."""
-    found = similar_texts(["a", "b", "c"], encoder=lambda texts: torch.tensor([THREE[text] for text in texts]))
+    result = similar_texts(["a", "b", "c"], encoder=lambda texts: torch.tensor([THREE[text] for text in texts]))
 
-    np.testing.assert_allclose(found.cosine, [[1, 0, 0.6], [0, 1, 0.8], [0.6, 0.8, 1]], atol=1e-9)
-    np.testing.assert_allclose(found.euclidean**2, [[0, 10, 73], [10, 0, 85], [73, 85, 0]], atol=1e-6)
-    assert found.nearest.tolist() == [[2, 1], [2, 0], [1, 0]]
-    assert found.agreement == 0
-    assert found.lengths.tolist() == [3, 1, 10]
-    assert found.record()["nearest"] == {"cosine": [2, 2, 1], "euclidean": [1, 0, 0]}
+    np.testing.assert_allclose(result.cosine, [[1, 0, 0.6], [0, 1, 0.8], [0.6, 0.8, 1]], atol=1e-9)
+    np.testing.assert_allclose(result.euclidean**2, [[0, 10, 73], [10, 0, 85], [73, 85, 0]], atol=1e-6)
+    assert result.nearest.tolist() == [[2, 1], [2, 0], [1, 0]]
+    assert result.agreement == 0
+    assert result.lengths.tolist() == [3, 1, 10]
+    assert result.record()["nearest"] == {"cosine": [2, 2, 1], "euclidean": [1, 0, 0]}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_the_network_gets_whole_words_hidden(fill, ids, attended):
 
     hidden.embeddings(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
 
-    expected = [[toy_tokens(one).ids[1] if isinstance(one, str) else one for one in row] for row in ids]
+    expected = [[toy_tokens(token).ids[1] if isinstance(token, str) else token for token in row] for row in ids]
     assert Watched.seen[0].tolist() == expected
     assert Watched.seen[1].int().tolist() == (attended or [[1] * 5] * 2)
 
@@ -227,7 +227,7 @@ def test_several_methods_answer_one_question():
 
     maps = [question.answered(method, masks=64) for method in ("relax", "leave_one_out")]
 
-    assert [one.provenance["method"] for one in maps] == ["relax", "leave_one_out"]
+    assert [explanation.provenance["method"] for explanation in maps] == ["relax", "leave_one_out"]
     assert maps[0].score == maps[1].score
 
 

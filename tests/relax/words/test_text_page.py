@@ -59,8 +59,10 @@ def test_the_page_is_for_everyone_and_shows_the_attention(browser, explained, tm
         assert page.locator(".pieces [aria-pressed=true]").inner_text() == "[CLS]"
         page.select_option("#layer", value="rollout")
         assert page.locator("#head").is_disabled()
-        found = axe.run(page, options={"runOnly": ["wcag2a", "wcag2aa", "best-practice"]})
-        assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found.response["violations"]] == []
+        results = axe.run(page, options={"runOnly": ["wcag2a", "wcag2aa", "best-practice"]})
+        assert [
+            (violation["id"], violation["nodes"][0]["html"][:200]) for violation in results.response["violations"]
+        ] == []
         context.close()
     assert noises == []
 
@@ -88,9 +90,9 @@ def test_long_texts_keep_the_means_alone_and_longer_ones_say_so(explained, monke
 
 def test_a_page_of_several_methods_has_their_words_and_areas():
     question = TextQuestion.of("red fox ran home", toy(), similarity="l2")
-    found = compare_text_methods(question, ["relax", "leave_one_out"], masks=64)
+    comparison = compare_text_methods(question, ["relax", "leave_one_out"], masks=64)
 
-    html = text_page(list(found.explanations.values()), None, found)
+    html = text_page(list(comparison.explanations.values()), None, comparison)
 
     assert html.count('class="told"') == 2
     assert "Hidden one after the other" in html
@@ -105,9 +107,9 @@ def test_what_was_not_read_is_marked(explained):
 
 
 def test_the_page_of_similar_texts_names_the_nearest():
-    found = similar_texts(["red fox", "red foxes", "<i>cat</i>"], encoder=toy())
+    result = similar_texts(["red fox", "red foxes", "<i>cat</i>"], encoder=toy())
 
-    html = report_page(similar_report(found))
+    html = report_page(similar_report(result))
 
     assert "&lt;i&gt;cat&lt;/i&gt;" in html
     assert "<i>cat" not in html

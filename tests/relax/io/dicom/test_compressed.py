@@ -45,11 +45,11 @@ def in_syntax(path, dataset, syntax):
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.name)
-@pytest.mark.parametrize("made", [grey, colour])
-def test_a_lossless_syntax_shows_the_same_pixels(tmp_path, syntax, made):
-    plain = read_image(written(tmp_path / "plain", made()))
+@pytest.mark.parametrize("builder", [grey, colour])
+def test_a_lossless_syntax_shows_the_same_pixels(tmp_path, syntax, builder):
+    plain = read_image(written(tmp_path / "plain", builder()))
 
-    np.testing.assert_array_equal(read_image(in_syntax(tmp_path / "packed", made(), syntax)), plain)
+    np.testing.assert_array_equal(read_image(in_syntax(tmp_path / "packed", builder(), syntax)), plain)
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.name)

@@ -67,11 +67,11 @@ def test_a_label_is_the_region_of_its_slice_in_any_plane_and_order(tmp_path, vol
 
 
 def test_a_volume_of_one_label_needs_no_choice_and_of_several_does(tmp_path, volume):
-    one, several = (
+    single, several = (
         nifti(tmp_path / f"{name}.nii", values) for name, values in (("a", np.uint8(LABELS == 1)), ("b", LABELS))
     )
 
-    np.testing.assert_array_equal(on(one, f"{volume}#axial=3"), shown(LABELS == 1, 2, 3))
+    np.testing.assert_array_equal(on(single, f"{volume}#axial=3"), shown(LABELS == 1, 2, 3))
     with pytest.raises(ImageError, match=r"has the labels 1, 2; name one, as in labels.nii.gz#label=1"):
         on(several, f"{volume}#axial=2")  # a slice that has one of them only
     with pytest.raises(ImageError, match="the text after # of labels must be label=NUMBER; got 'lable=2'"):
@@ -106,9 +106,9 @@ def test_a_volume_is_explained_within_its_label_and_slices_without_it_are_left_o
     np.testing.assert_array_equal(np.isfinite(explained.importance), LABELS == 1)
     record = explained.slices[3].provenance["within"]
     assert record["named"] == f"{labels}#label=1"
-    one = relax.explain(f"{volume}#axial=3", encoder, within=f"{labels}#label=1", **FAST)
-    assert one.provenance["within"]["sha256"] == record["sha256"]
-    np.testing.assert_allclose(one.importance, explained.slices[3].importance, rtol=1e-6)
+    single = relax.explain(f"{volume}#axial=3", encoder, within=f"{labels}#label=1", **FAST)
+    assert single.provenance["within"]["sha256"] == record["sha256"]
+    np.testing.assert_allclose(single.importance, explained.slices[3].importance, rtol=1e-6)
     with pytest.raises(ValueError, match=r"within must cover a pixel of a slice; .* covers none of these axial slices"):
         relax.explain_volume(volume, encoder, indices=[0, 5], within=f"{labels}#label=1", **FAST)
 
@@ -131,6 +131,7 @@ def seg(path, masks, references, *, labels=("Lesion",), kind="BINARY", segments=
         )
     bits = np.packbits(masks.ravel(), bitorder="little").tobytes()
     content = bits if kind == "BINARY" else masks.astype(np.uint8).tobytes()
+    whole = [item(ReferencedSOPInstanceUID=instance) for instance in all_of]
     dataset = item(
         SOPClassUID=SEGMENTATION,
         SOPInstanceUID=uid(500),
@@ -149,9 +150,7 @@ def seg(path, masks, references, *, labels=("Lesion",), kind="BINARY", segments=
             [item(SegmentNumber=number, SegmentLabel=label) for number, label in enumerate(labels, 1)]
         ),
         PerFrameFunctionalGroupsSequence=Sequence(frames),
-        ReferencedSeriesSequence=Sequence(
-            [item(ReferencedInstanceSequence=Sequence([item(ReferencedSOPInstanceUID=one) for one in all_of]))]
-        ),
+        ReferencedSeriesSequence=Sequence([item(ReferencedInstanceSequence=Sequence(whole))]),
         PixelData=content + b"\0" * (len(content) % 2),
     )
     if kind == "FRACTIONAL":
@@ -209,8 +208,8 @@ def test_a_segment_is_a_region_of_the_series_in_every_plane(tmp_path):
     volume = open_volume(series)
     labels = labels_in(path, volume)
     for axis in ("axial", "coronal", "sagittal"):
-        found = {index: labels.inside(axis, index).astype(np.float32) for index in range(volume.count(axis))}
-        np.testing.assert_array_equal(volume.placed(axis, found), inside.T)
+        slices = {index: labels.inside(axis, index).astype(np.float32) for index in range(volume.count(axis))}
+        np.testing.assert_array_equal(volume.placed(axis, slices), inside.T)
     np.testing.assert_array_equal(on(path, f"{series}#axial=1"), labels.inside("axial", 1))
 
     with pytest.warns(UserWarning, match="2 of 4 axial slices have nothing of within"):

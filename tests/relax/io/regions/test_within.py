@@ -43,10 +43,10 @@ def saved(values, path, **options):
     ids=lambda within: f"{type(within).__name__} {getattr(within, 'dtype', within)}"[:40],
 )
 def test_arrays_tensors_pictures_and_boxes_name_the_same_region(within):
-    found = region(within)
+    result = region(within)
 
-    np.testing.assert_array_equal(found.inside, EXPECTED)
-    assert found.share == EXPECTED.mean()
+    np.testing.assert_array_equal(result.inside, EXPECTED)
+    assert result.share == EXPECTED.mean()
 
 
 @pytest.mark.parametrize(("name", "white"), [("one.png", 1), ("white.png", 255), ("mask.tif", 255), ("mask.bmp", 9)])
@@ -63,9 +63,9 @@ def test_a_jpeg_mask_has_grey_edges_but_is_black_and_white(tmp_path):
     path = saved(large.astype(np.uint8) * 255, tmp_path / "mask.jpg", quality=60)
     grey = saved(np.tile(np.arange(0, 256, dtype=np.uint8), (100, 1)), tmp_path / "grey.jpg")
 
-    found = read_within(path, "cat.png", torch.zeros(1, 3, *large.shape), {})
+    result = read_within(path, "cat.png", torch.zeros(1, 3, *large.shape), {})
 
-    np.testing.assert_array_equal(found.inside, large)
+    np.testing.assert_array_equal(result.inside, large)
     with pytest.raises(ValueError, match=r"within must be a mask in black and white; 7\d% of its pixels are grey"):
         read_within(grey, "cat.png", torch.zeros(1, 3, 100, 256), {})
 
@@ -76,9 +76,9 @@ def test_a_folder_has_the_mask_of_each_picture(tmp_path):
     saved(EXPECTED, masks / "cat.png")
     saved(~EXPECTED, masks / "dog.png")
 
-    found = region(masks, pictures / "cat.jpg")
-    np.testing.assert_array_equal(found.inside, EXPECTED)
-    assert found.named == str(masks / "cat.png")
+    result = region(masks, pictures / "cat.jpg")
+    np.testing.assert_array_equal(result.inside, EXPECTED)
+    assert result.named == str(masks / "cat.png")
     np.testing.assert_array_equal(region(str(masks), str(pictures / "dog.jpg")).inside, ~EXPECTED)
     with pytest.raises(ValueError, match=r"within must have one mask for the picture.*masks has none"):
         region(masks, "owl.png")

@@ -21,8 +21,8 @@ OBLIQUE = (0.8, 0.6, 0.0, -0.36, 0.48, 0.8)
 
 def by_simpleitk(files, folder):
     """Values (S, H, W) and the affine of NIfTI, of files in this order, by another reader."""
-    found = read(files, folder)
-    return found.values, np.diag([-1, -1, 1, 1]) @ found.affine
+    volume = read(files, folder)
+    return volume.values, np.diag([-1, -1, 1, 1]) @ volume.affine
 
 
 def along(orientation, distance, number):
