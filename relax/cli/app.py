@@ -131,7 +131,7 @@ def run(arguments: Sequence[str]) -> int:
     escape_what_cannot_be_printed()
     try:
         with remembered(), warnings_in_one_line(), asked_by(partial(recorded, arguments)):
-            result = app(list(arguments), prog_name="relax", standalone_mode=False)
+            result = command()(list(arguments), prog_name="relax", standalone_mode=False)
         sys.stdout.flush()
         if result == STOPPED:  # newer versions of typer turn Ctrl-C into this, silently
             complain("stopped")
@@ -156,6 +156,21 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     return WRONG_USAGE
+
+
+def command() -> Any:
+    """All commands; a flag stands in the help without a type, for it takes no value (typer writes <bool>)."""
+    root = typer.main.get_command(app)
+    _bare_flags(root, typer.Context(cast(Any, root), **root.context_settings))
+    return root
+
+
+def _bare_flags(one: Any, context: Any) -> None:
+    for option in one.get_params(context):  # --help among them
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+    for each in getattr(one, "commands", {}).values():
+        _bare_flags(each, typer.Context(each, parent=context))
 
 
 @app.callback(epilog="Start with: relax explain IMAGE. Each command has a --help with examples.")

@@ -229,6 +229,14 @@ def test_help_teaches_by_examples(capsys):
     assert "Usage: relax" in capsys.readouterr().out
 
 
+def test_flags_stand_in_the_help_without_a_type_as_they_take_no_value(capsys):
+    for arguments in (["--help"], ["explain", "--help"], ["head", "train", "--help"]):
+        assert run(arguments) == 0
+        text = capsys.readouterr().out
+        assert re.search(r"--help +-h +Show this message", text)
+        assert "bool" not in text
+
+
 def test_encoders_are_listed_by_kind_and_by_name(capsys):
     assert run(["encoders"]) == 0
     listed = capsys.readouterr().out
