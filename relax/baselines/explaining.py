@@ -110,6 +110,7 @@ class Baseline:
             raise ValueError(
                 f'earlier is for method "relax" without a head; got method={self.method.name!r}: leave it out'
             )
+        implementation = self.method.implementation  # importing captum or grad-cam is no cost of the method
         start = time.perf_counter()
         scene = image if isinstance(image, Scene) else Scene.of(image, self.encoder, self.hiding, self.estimator)
         scalar, target, passes_before = self._question(scene)
@@ -125,7 +126,7 @@ class Baseline:
             every=every,
             layer=self.layer,
         )
-        result = self.method.implementation(task)
+        result = implementation(task)
         for maps in [result] if isinstance(result, Maps) else result:
             provenance = {
                 **self._record(scene, scalar, target, maps),

@@ -4,6 +4,7 @@ import gc
 import json
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import relax
 from encoders.preprocess import Preprocess
 from masking import MaskRequest, SlidingWindows
 from relax.baselines import METHODS, MethodError
+from relax.baselines.methods import Method
 from tests.relax.baselines.small import Corner, SmallHead, bare, drawn, small_cnn
 from tests.relax.baselines.test_baselines_layers import small_timm_vit
 
@@ -54,6 +56,18 @@ def test_every_method_is_listed_with_what_it_needs_and_costs():
         assert method.needs <= {"head", "gradients", "layers", "attention"}
         assert method.source
         assert callable(method.implementation)
+
+
+def test_seconds_are_those_of_the_method_and_not_of_importing_its_package(monkeypatch):
+    imported = Method.implementation.fget
+
+    def slowly_imported(method):
+        time.sleep(2)
+        return imported(method)
+
+    monkeypatch.setattr(Method, "implementation", property(slowly_imported))
+
+    assert explained("random").provenance["seconds"] < 2
 
 
 def test_the_table_of_methods_needs_neither_torch_nor_numpy_until_a_method_runs():
