@@ -48,15 +48,24 @@ def probe(
 
 def probe_image(image: ImageSource, encoder: Encoder, settings: Settings, progress: Progress | None = None) -> Probe:
     """`probe`, given a loaded encoder and checked settings."""
+    return probe_scene(scene_of(image, encoder, settings), settings, progress)
+
+
+def scene_of(image: ImageSource, encoder: Encoder, settings: Settings) -> Scene:
+    """The scene of `probe_scene`; whatever is wrong with the picture is found here, before any mask is embedded."""
+    return Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
+
+
+def probe_scene(scene: Scene, settings: Settings, progress: Progress | None = None) -> Probe:
+    """`probe` of a picture that has been read."""
     start = time.perf_counter()
-    scene = Scene.of(image, encoder, settings.hiding, settings.estimation.estimator)
     budget = Budget(settings.count, None, settings.execution.batch_size)
     embeddings = torch.cat([batch for _, batch in scene.passes(budget, progress)])
     image_embedding = scene.image_embedding
     record = {
         **scene.record(settings.hiding),
         "scale": scene.yardsticks.record(),
-        **surroundings(encoder.device, time.perf_counter() - start),
+        **surroundings(scene.encoder.device, time.perf_counter() - start),
     }
     return Probe(scene, embeddings, image_embedding, record)
 

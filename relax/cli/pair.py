@@ -102,7 +102,7 @@ def pair(
         raise UsageError("--text-encoder is for --links: give both, or neither")
     check_there(a, b)
     from relax.cli.prepare import prepared
-    from relax.probing import probe_image
+    from relax.probing import probe_scene, scene_of
     from relax.questions.pairs import pair_of
     from relax.report import pair_report, write_report
 
@@ -112,10 +112,11 @@ def pair(
     with progress.bar, usage_errors(debug=debug):
         with usage_errors(debug=debug, of_images=True):
             network, settings = prepared(encoder, options, out)
+        scenes = [scene_of(image, network, settings) for image in (a, b)]  # both are read before either is masked
         probes = []
-        for image in (a, b):
+        for image, scene in zip((a, b), scenes, strict=True):
             progress.advance(image)
-            probes.append(probe_image(image, network, settings, progress.masks))
+            probes.append(probe_scene(scene, settings, progress.masks))
         explained = pair_of(*probes, similarity=settings.request.similarity)
         files = write(explained, out, a, b)
         if report is not None:

@@ -17,7 +17,7 @@ from relax.keywords import LinksKeywords, shows
 from relax.links.estimating import Side, effects_on, links_of, products
 from relax.links.explanation import FirstOrder, LinksExplanation
 from relax.links.linked import LinkedPicture
-from relax.links.sides import Embedded, picture_side, text_side
+from relax.links.sides import Embedded, picture_read, picture_side, text_side
 from relax.progress import Silent, shown
 from relax.provenance import surroundings
 from relax.scene import EncoderSource, loaded
@@ -86,14 +86,15 @@ def links_with(
     """`explain_links`, given a loaded encoder and checked settings."""
     start = time.perf_counter()
     with shown(progress, "masks") as report:
+        read = picture_read(a, encoder, settings, 0)  # both are read before either is masked
         if isinstance(b, str) and b.startswith(PROMPT):
             reader = _reader(encoder, text_encoder, settings)
             second = text_side(b.removeprefix(PROMPT).strip(), reader, settings, 1, report)
         elif text_encoder is not None:
             raise ValueError(f'text_encoder is for texts, and b is a picture: put "{PROMPT}" before a text')
         else:
-            second = picture_side(b, encoder, settings, 1, report)
-        first = picture_side(a, encoder, settings, 0, report)
+            second = picture_side(picture_read(b, encoder, settings, 1), settings, 1, report)
+        first = picture_side(read, settings, 0, report)
     _check_widths(first.side, second.side)
     return _explanation(first, second, settings, encoder, time.perf_counter() - start)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -39,28 +39,40 @@ class Embedded:
     record: dict[str, Any]
 
 
-def picture_side(
-    image: ImageSource, encoder: Encoder, settings: Settings, number: int, progress: Progress | None = None
-) -> Embedded:
-    """A picture under masks of hard cells.
+def picture_read(image: ImageSource, encoder: Encoder, settings: Settings, number: int) -> Scene:
+    """A picture as `picture_side` takes it; whatever is wrong with it is found here, before any mask is embedded.
 
     Args:
         image: The picture.
         encoder: Of pictures, not volumes.
-        settings: Cells, keep, fill, seed, design and masks.
+        settings: Cells, keep, fill, seed and design.
         number: Of the side, 0 or 1, so that the two are drawn independently.
-        progress: Called with (masks done, masks at the end).
 
     Raises:
         ImageError: If the picture cannot be used.
-        ValueError: If there are too few masks, or the encoder takes volumes.
+        ValueError: If the encoder takes volumes.
     """
     if encoder.takes_volumes:
         raise ValueError("links are of pictures and texts, and this encoder takes volumes")
     hiding = replace(settings.hiding, seed=seed_of(settings.hiding, number))
     scene = Scene.of(image, encoder, hiding, "plain")
-    source = CellMasks(scene.size, hiding.cells, hiding.keep, hiding.seed, hiding.design)
-    scene = replace(scene, source=source)
+    return replace(scene, source=CellMasks(scene.size, hiding.cells, hiding.keep, hiding.seed, hiding.design))
+
+
+def picture_side(scene: Scene, settings: Settings, number: int, progress: Progress | None = None) -> Embedded:
+    """A picture under masks of hard cells.
+
+    Args:
+        scene: Of `picture_read`.
+        settings: As there, and masks.
+        number: As there.
+        progress: Called with (masks done, masks at the end).
+
+    Raises:
+        ValueError: If there are too few masks.
+    """
+    hiding = replace(settings.hiding, seed=seed_of(settings.hiding, number))
+    source = cast(CellMasks, scene.source)
     masks, groups = grouping(settings.count, source.block)
     budget = Budget(masks, None, settings.execution.batch_size)
     embeddings = torch.cat([batch for _, batch in scene.passes(budget, progress)])

@@ -29,7 +29,7 @@ from relax.estimators.budget import Progress
 from relax.explanation import Explanation
 from relax.io.images import ImageSource
 from relax.keywords import PairKeywords, shows
-from relax.probing import Probe, probe_image
+from relax.probing import Probe, probe_scene, scene_of
 from relax.progress import Silent, shown
 from relax.records import check_record, read_json
 from relax.scene import EncoderSource, loaded
@@ -150,8 +150,9 @@ def explain_pair(
     """
     settings = Settings.of(keywords, PairKeywords, "explain_pair")
     network = loaded(encoder, settings.execution, settings.request)
+    scenes = [scene_of(image, network, settings) for image in (a, b)]  # both are read before either is masked
     with shown(progress, "masks") as report:
-        first, second = (probe_image(image, network, settings, report) for image in (a, b))
+        first, second = (probe_scene(scene, settings, report) for scene in scenes)
     return pair_of(first, second, similarity=settings.request.similarity)
 
 

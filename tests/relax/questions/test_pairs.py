@@ -148,6 +148,20 @@ def test_an_unknown_measure_is_refused_before_anything_is_encoded():
         relax.explain_pair("nosuch.png", "nosuch.png", similarity="cosin")
 
 
+@pytest.mark.parametrize("pair", [["cat.png", "text.png"], ["text.png", "cat.png"]])
+@pytest.mark.parametrize("links", [[], ["--links"]])
+def test_a_picture_that_cannot_be_read_is_refused_before_the_other_is_masked(
+    pair, links, pictures, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "text.png").write_text("no picture\n")
+    monkeypatch.setattr("relax.scene.Scene.passes", lambda *_: pytest.fail("a picture was masked"))
+
+    assert run(["pair", *pair, *links, "--encoder", "random:default"]) == 1
+    assert "text.png: not a PNG" in capsys.readouterr().err
+    with pytest.raises(relax.ImageError, match=r"text\.png: not a PNG"):
+        (relax.explain_links if links else relax.explain_pair)(*pair, rows)
+
+
 def test_the_figure_names_both_images_and_puts_zero_of_the_signed_maps_in_the_middle(pictures):
     pair = relax.explain_pair("cat.png", "cup.png", masks=20)
 
