@@ -86,7 +86,7 @@ def promise_sets(
     listed = each_picture(pictures)
     order = np.random.default_rng((STREAM, settings.hiding.seed)).permutation(len(listed))
     calibrated = len(listed) - round(held_out * len(listed))
-    check_count(calibrated, risk, confidence)
+    check_count(calibrated, risk, confidence, len(listed) - calibrated)
     network = loaded(encoder, settings.execution)
     trails = []
     with shown(progress, "pictures") as report:

@@ -74,8 +74,8 @@ def level_with_confidence(
     return float(levels[rejected - 1]) if rejected else math.inf
 
 
-def check_count(count: int, risk: float, confidence: float | None) -> None:
-    """Refuse too few calibration pictures.
+def check_count(count: int, risk: float, confidence: float | None, held_out: int = 0) -> None:
+    """Refuse too few calibration pictures; those held out come on top.
 
     Raises:
         ValueError: With how many are necessary.
@@ -83,7 +83,8 @@ def check_count(count: int, risk: float, confidence: float | None) -> None:
     necessary = pictures_necessary(risk, confidence)
     if count < necessary:
         sure = "" if confidence is None else f" with a confidence of {confidence:g}"
+        apart = f" beside {held_out} that are held out: take more, or a smaller held_out" if held_out else ""
         raise ValueError(
             f"pictures must be enough to calibrate a promise for {1 - risk:g} of them{sure}: {necessary} or more; got "
-            f"{count}"
+            f"{count}{apart}"
         )

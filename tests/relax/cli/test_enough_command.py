@@ -109,7 +109,7 @@ def test_a_promise_is_calibrated_and_applied(photos, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--share", "0.95"], "19 or more; got 10"),
+        (["--share", "0.95"], "19 or more; got 10 beside 10 that are held out: take more, or a smaller held_out"),
         (["--rule", "guess"], "--rule must be one of steady, importance, count, predicted; got 'guess'"),
         (["--fill", "blurr"], "--fill must be mean, blur"),
     ],
