@@ -60,7 +60,7 @@ def load_volume(path: str | Path, source: str | Path | None = None) -> VolumeExp
                 raise ValueError(f"slice {index} lacks {', '.join(missing)}")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not the record of a volume ({error})") from None
-    maps = {name: Volume.open(_map_file(path, name), window=(0.5, 1.0)) for name in MAPS}
+    maps = {name: open_volume(_map_file(path, name), window=(0.5, 1.0)) for name in MAPS}
     file = Path(source) if source is not None else _source(path, str(next(iter(slices.values()))["image"]))
     opened = open_volume(f"{file}#{unparse(asked)}" if asked else file)
     if record.get("whole") is True:

@@ -67,9 +67,12 @@ def open_volume(address: str | Path, volume: int | None = None, window: Window |
     path, kind, choice = split_choice(os.fspath(address))
     if path.is_dir():
         kind = "series"
-    values = {} if kind is None else parse(choice, kind)
     given = {name: value for name, value in (("volume", volume), ("window", window)) if value is not None}
-    return volume_at(path, kind or "nifti", {**values, **given})
+    try:
+        values = {} if kind is None else parse(choice, kind)
+        return volume_at(path, kind or "nifti", {**values, **given})
+    except ImageError as error:
+        raise ImageError(f"{discreet_name(os.fspath(address))}: {error}") from error.__cause__
 
 
 def volume_at(path: Path, kind: str, values: dict[str, Any]) -> Volume:

@@ -55,6 +55,18 @@ def test_a_volume_that_was_moved_is_found_beside_the_record_or_by_name(saved, tm
     assert len(load_volume(record).slices) == 4
 
 
+def test_a_volume_or_map_that_cannot_be_read_is_named(saved):
+    _, file, record = saved
+
+    (record.parent / "a-uncertainty.nii.gz").write_text("no map")
+    with pytest.raises(relax.ImageError, match=r"a-uncertainty\.nii\.gz: is not a NIfTI file, or damaged"):
+        load_volume(record)
+    file.write_text("no volume")
+    for read in (relax.read_volume, lambda path: relax.explain_volume(path, quarter_means)):
+        with pytest.raises(relax.ImageError, match=r"scans/a\.nii\.gz: is not a NIfTI file, or damaged"):
+            read(file)
+
+
 def test_another_volume_and_a_damaged_record_are_refused(saved, tmp_path):
     _, _, record = saved
     other = nifti(tmp_path / "other.nii", np.random.default_rng(1).random((12, 10, 8)).astype(np.float32))
