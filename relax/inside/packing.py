@@ -33,7 +33,7 @@ LARGEST = 65504.0  # of float16
 
 @dataclass(frozen=True)
 class Page:
-    """Layers as JSON types, and what they leave out, in sentences."""
+    """Layers as JSON types, and what they leave out, as phrases."""
 
     stages: list[dict[str, Any]]
     left_out: list[str]
@@ -48,13 +48,13 @@ def packed_page(inside: Inside) -> Page:
     left_out = []
     fewer = [stage.name for stage in inside.stages if len(stage.activations) > most]
     if fewer:
-        left_out.append(f"{most} channels a layer, those with the most energy and effect, of {_few(fewer)}.")
+        left_out.append(f"all but {most} channels a layer, those with the most energy and effect, of {_few(fewer)}")
     if step > 1:
         left_out.append(
-            f"Attention of every {_nth(step)} patch along rows and columns; others show that of the nearest."
+            f"attention of all but every {_nth(step)} patch along rows and columns (others show that of the nearest)"
         )
     if missing := [stage.name for stage in inside.stages if stage.name not in compared and np.prod(stage.grid) > 1]:
-        left_out.append(f"No cosine between cells of {_few(missing)}.")
+        left_out.append(f"cosines between cells of {_few(missing)}")
     return Page([{**stage, "heads": own} for stage, own in zip(stages, heads, strict=True)], left_out)
 
 

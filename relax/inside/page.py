@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ def page(inside: Inside) -> str:
         "size": inside.view.shape[:2],
         "embedding": [float(f"{value:.4g}") for value in inside.embedding],
         "effect": str(effect.get("method", "")),
-        "left_out": [plain(text) for text in [*record.get("left_out", []), *content.left_out]],
+        "left_out": plain(_left_out(record.get("left_out", []), content.left_out)),
     }
     tables = {"positive": colour_table(COLOURS["importance"]), "signed": colour_table(SIGNED)}
     scripts = [data_script("colours", {"tables": tables}), data_script("inside", data)]
@@ -63,6 +64,16 @@ def page(inside: Inside) -> str:
         script="\n".join([*map(part, SCRIPTS), *map(_own, OWN_SCRIPTS)]),
         settings=settings(record),
     )
+
+
+def _left_out(everywhere: Sequence[str], here: Sequence[str]) -> str:
+    """What was not looked at, and what only the page is too small for: the arrays have that."""
+    sentences = [f"Left out: {'; '.join(everywhere)}."] if everywhere else []
+    if here:
+        sentences.append(
+            f"Left out of this page, for its size: {'; '.join(here)}. The arrays (--write arrays) have it."
+        )
+    return " ".join(sentences)
 
 
 def _own(name: str) -> str:

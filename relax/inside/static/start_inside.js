@@ -140,7 +140,7 @@ async function start() {
   function read(aloud = false) {
     const [row, column] = cell(), {rows, columns, edges, kernel} = layer(), at = chosen();
     const lines = kind().read(layer(), at, index(), state);
-    lines.push(["Cell", `row ${row} of ${rows}, column ${column} of ${columns}`]);
+    lines.push(["Cell", `row ${row}, column ${column} of ${rows} × ${columns}, from 0`]);
     if (edges) {
       const [top, bottom] = edges.rows.subarray(2 * row), [left, right] = edges.columns.subarray(2 * column);
       const whole = bottom - top >= PAGE.size[0] && right - left >= PAGE.size[1];
@@ -276,7 +276,7 @@ async function start() {
   for (const radio of document.getElementsByName("kind")) radio.addEventListener("change", () => { state.kind = radio.value; state.count = BATCH; list(); paint(); });
 
   steer(false);
-  $("flow-note").textContent = PAGE.left_out.length ? `Left out of this page, for its size: ${PAGE.left_out.join(" ")} The arrays (.npz) have it.` : "";
+  $("flow-note").textContent = PAGE.left_out;
   $("layer").hidden = false;
   open(0);
   document.documentElement.dataset.ready = "";

@@ -73,7 +73,7 @@ def test_channel_3_reads_1_at_the_red_corner_with_what_it_sees(page):
     lines = read(page)
     assert number(lines["Value"]) == 1
     assert lines["Rank"] == "1 of 576 cells in this channel"
-    assert lines["Cell"] == "row 6 of 24, column 8 of 24"
+    assert lines["Cell"] == "row 6, column 8 of 24 × 24, from 0"
     assert lines["It sees"] == "rows 5 to 7, columns 7 to 9 of the view"
     around = [number(text) for text in page.locator("#around td").all_inner_texts()]
     assert around == [0, 0, 0, 0, 1, 0, 0, 0, 0]
@@ -138,15 +138,15 @@ def test_a_click_holds_the_cell_and_keys_move_it(page):
     point(page, 4, 4, (SIDE, SIDE))
     page.locator("#canvas").click(position={"x": 5, "y": 5})
     point(page, 12, 12, (SIDE, SIDE))
-    assert read(page)["Cell"] == "row 0 of 24, column 0 of 24"
+    assert read(page)["Cell"] == "row 0, column 0 of 24 × 24, from 0"
     page.locator("#canvas").click(position={"x": 5, "y": 5})
 
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+ArrowDown")
 
-    assert read(page)["Cell"] == "row 5 of 24, column 1 of 24"
-    page.locator("#said", has_text="row 5 of 24").wait_for(state="attached")
+    assert read(page)["Cell"] == "row 5, column 1 of 24 × 24, from 0"
+    page.locator("#said", has_text="row 5, column 1 of 24").wait_for(state="attached")
     page.keyboard.press("Escape")
     page.locator("#next").click()
     assert page.inner_text("#layer-title") == "mix"
@@ -166,7 +166,7 @@ def test_the_attention_of_a_head_from_a_cell_and_the_cosine_to_others(transforme
     assert read(page)["To this cell"] == "100 %"
     width = page.locator("#canvas").bounding_box()["width"]
     page.locator("#canvas").tap(position={"x": width - 5, "y": 5})  # row 0, column 2, where it attends to itself too
-    assert read(page)["Cell"] == "row 0 of 3, column 2 of 3"
+    assert read(page)["Cell"] == "row 0, column 2 of 3 × 3, from 0"
     assert read(page)["To this cell"] == "100 %"
     page.locator("#canvas").tap()
     page.select_option("#query", "0")  # the class token, which attends to itself
@@ -194,8 +194,20 @@ def test_what_is_left_out_of_a_large_page_is_said(monkeypatch, inside):
 
     text = html_of(inside)
 
-    assert "3 channels a layer, those with the most energy and effect, of conv, relu, mix." in text
-    assert "No cosine between cells of conv, relu, mix." in text
+    assert (
+        "Left out of this page, for its size: all but 3 channels a layer, those with the most energy and effect, of "
+        "conv, relu, mix; cosines between cells of conv, relu, mix. The arrays (--write arrays) have it." in text
+    )
+
+
+def test_what_was_not_looked_at_is_not_said_to_be_in_the_arrays(inside):
+    thinned = dataclasses.replace(
+        inside, provenance={**inside.provenance, "left_out": ["9 of 25 layers", "attention of block"]}
+    )
+
+    text = html_of(thinned)
+
+    assert '"left_out":"Left out: 9 of 25 layers; attention of block."' in text.replace('": "', '":"')
 
 
 def test_attention_of_fewer_patches_is_kept_where_a_page_would_be_too_large():
