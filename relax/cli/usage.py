@@ -92,9 +92,12 @@ def checked(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def in_option_words(error: Exception, own: Container[str] = ()) -> str:
-    """The text of an error, with the keyword that it begins with, of all commands or its own, as an option."""
+    """The text of an error, with the keyword that it begins with, of all commands or its own, as an option.
+
+    A folder may be called masks, and what is wrong with it begins with its name.
+    """
     keyword, separator, text = str(error).partition(" ")
-    named = keyword in OPTIONS or keyword in own
+    named = (keyword in OPTIONS or keyword in own) and (text.startswith("must ") or not os.path.lexists(keyword))
     return f"{option_name(keyword)}{separator}{text}" if named else str(error)
 
 

@@ -506,6 +506,15 @@ def test_wrong_usage_is_one_line_before_anything_is_written(here, capsys, argume
     assert not Path("relax-out").exists()
 
 
+def test_a_folder_called_like_an_option_is_not_taken_for_it(here, capsys):
+    Path("head").mkdir()
+
+    assert run(["evaluate", "photos", "--truth", "head"]) == 2
+    assert_one_line(capsys.readouterr().err, "relax: head has nothing for any of the images")
+    assert run(["evaluate", "photos", "--masks", "0"]) == 2
+    assert_one_line(capsys.readouterr().err, "relax: --masks must be a whole number")
+
+
 def test_metrics_are_listed_with_their_direction_and_cost(capsys):
     assert run(["metrics"]) == 0
 
