@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from encoders.files import WriteError as WriteError
@@ -38,5 +40,10 @@ def with_ending(target: Path, ending: str) -> Path:
 
 
 def file_names(paths: Sequence[Path]) -> str:
-    """Files of one folder for a message, with the folder named once."""
-    return ", ".join([str(paths[0]), *(path.name for path in paths[1:])]) if paths else "nothing"
+    """Files for a message, with the folder named where it changes: out/cat.npz, cat.png, ./page.html."""
+    first = [str(path) for path in paths[:1]]
+    others = [
+        path.name if path.parent == before.parent else os.path.join(path.parent, path.name)
+        for before, path in pairwise(paths)
+    ]
+    return ", ".join([*first, *others]) or "nothing"

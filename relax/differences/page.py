@@ -63,7 +63,11 @@ def _collection(differences: Differences, probed: list[int]) -> Collection:
     return Collection(
         names=differences.names,
         columns=(
-            Column("group", [name or "no group" for name in differences.group_of], "near by one encoder only"),
+            Column(
+                "group",
+                [name or "no group" for name in differences.group_of],
+                "near by one encoder only; of several groups the strongest",
+            ),
             Column(
                 "near by A only", differences.scores[0].tolist(), f"of what {a} takes for near, how far it is by {b}"
             ),
