@@ -16,7 +16,7 @@ function makeWindow(pictures, viewer) {
   const ends = element("output");
   const choices = [["as explained", first.level, first.width], ...presets].map(([name, ...values]) =>
     button(name, () => { [now.level, now.width] = values; show(); }));
-  const keys = element("p", "With the picture in focus: [ ] narrow and widen the window, , . lower and raise the level; or drag the mouse over it.");
+  const keys = element("p", "With the picture in focus: [ and ] narrow and widen the window, comma and full stop lower and raise the level; or drag the mouse over it.");
   const box = Object.assign(element("fieldset", element("legend", "Window and level"), ...level.parts, ...width.parts, ends), {className: "window"});
   const row = Object.assign(element("div", ...choices), {className: "presets"});
   keys.className = "pale";
