@@ -148,9 +148,12 @@ def _draw_values(
 def _draw_numbered(
     axes: Axes, picture: NDArray[np.uint8], tiles: NDArray[np.float64], cut: tuple[float, float, float, float]
 ) -> None:
-    """The slide, with some tiles framed and numbered."""
+    """The slide, with some tiles framed and numbered: beside a corner, towards the middle, where there is room."""
     _show(axes, picture, cut)
+    middle = (cut[0] + cut[2]) / 2, (cut[1] + cut[3]) / 2
     axes.add_collection(squares_of(tiles, facecolors="none", edgecolors="black", linewidths=1.2))
     effects = [withStroke(linewidth=1.6, foreground="black")]
-    for number, (_, top, right, _) in enumerate(tiles):
-        axes.text(right, top, str(number + 1), size=6, color="white", va="bottom", path_effects=effects, clip_on=True)
+    for number, (left, top, right, bottom) in enumerate(tiles):
+        x, ha = (right, "left") if left + right < 2 * middle[0] else (left, "right")
+        y, va = (bottom, "top") if top + bottom < 2 * middle[1] else (top, "bottom")
+        axes.text(x, y, str(number + 1), size=6, color="white", ha=ha, va=va, path_effects=effects, clip_on=True)

@@ -8,6 +8,7 @@ import pytest
 import tifffile
 
 from relax.plotting.scales import Scale
+from relax.plotting.slide import slide_map_figure
 from relax.slides.drawing import draw_map
 from relax.slides.explaining import explain_slide
 from relax.slides.geojson import MEASUREMENTS, write_geojson
@@ -155,3 +156,18 @@ def test_the_figure_says_how_the_map_was_made(slide_map):
     assert "256 subsets of 8 tiles" in words
     numbers = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert numbers == ["1", "2", "3", "4"]
+
+
+def test_the_numbers_of_tiles_in_the_corners_of_a_slide_are_all_seen():
+    tiles = np.array([[x, y, x + 40.0, y + 40.0] for y in (0, 60) for x in (0, 60)])
+    blank = np.zeros((100, 100, 3), np.uint8)
+
+    figure = slide_map_figure(blank, tiles, {}, {}, np.arange(4), (), "slide", ["a caption"])
+
+    figure.canvas.draw()
+    axes = next(axes for axes in figure.axes if axes.texts)
+    frame = axes.get_window_extent()
+    for text in axes.texts:
+        box = text.get_window_extent()
+        assert frame.x0 <= box.x0 <= box.x1 <= frame.x1, text.get_text()
+        assert frame.y0 <= box.y0 <= box.y1 <= frame.y1, text.get_text()
