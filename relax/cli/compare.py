@@ -152,9 +152,10 @@ def methods() -> int:
     """List the methods that can be compared: what each explains, needs and costs."""
     from relax.baselines.methods import METHODS
 
-    for method in METHODS.values():
-        needs = f"needs {', '.join(sorted(method.needs))}" if method.needs else "needs nothing"
-        typer.echo(f"{method.name:<21} {method.family:<11} {needs:<27} passes: {method.passes_in_words}")
+    needs = {name: f"needs {', '.join(sorted(method.needs)) or 'nothing'}" for name, method in METHODS.items()}
+    width = max(map(len, needs.values()))
+    for name, method in METHODS.items():
+        typer.echo(f"{name:<21} {method.family:<11} {needs[name]:<{width}}  passes: {method.passes_in_words}")
         typer.echo(f"{'':<21} {method.source}")
     return DONE
 

@@ -44,7 +44,7 @@ from relax.files import WriteError
 from relax.io.choice import name_within, split_choice
 from relax.io.sources import Row, Sources, names_several
 from relax.lock import sole_run
-from relax.text import shortened
+from relax.text import counted, shortened
 
 if TYPE_CHECKING:  # torch comes with these, and `relax --help` does not need it
     from relax.crew import Crew
@@ -193,7 +193,7 @@ def metrics() -> int:
     from relax.metrics import METRICS, NEEDS
 
     for metric in METRICS.values():
-        cost = f"{metric.passes} passes" if metric.passes else f"{metric.explanations} explanations"
+        cost = counted(metric.passes, "pass") if metric.passes else counted(metric.explanations, "explanation")
         cost = cost if metric.passes or metric.explanations else "nothing"
         typer.echo(f"{metric.name:<25} {metric.family:<13} {metric.direction} is better; costs {cost}")
         typer.echo(f"{'':<25} needs {NEEDS[metric.needs]}; {metric.source}")

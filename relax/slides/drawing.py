@@ -15,7 +15,7 @@ from relax.slides.map import SlideMap
 from relax.slides.slide import Pixels
 from relax.slides.tiles import TileGrid
 from relax.slides.tissue import Tissue
-from relax.text import number, shortened
+from relax.text import counted, number, shortened
 
 NUMBERED = 4  # tiles that are numbered on the slide, at least
 FINE = 1e-3  # similarities are written so exactly
@@ -80,7 +80,7 @@ def map_in_words(slide_map: SlideMap) -> list[str]:
         f"{record.get('similarity')} of the mean of the tiles to {shortened(reference, 60)}{minus}: "
         f"{number(slide_map.score, FINE)} with all tiles",
         f"{len(slide_map):,} tiles" + (", weighted" if record.get("weights") == "given" else ""),
-        f"{masks['count']:,} subsets of {masks.get('visible', 0):,} tiles",
+        f"{counted(masks['count'], 'subset')} of {counted(masks.get('visible', 0), 'tile')}",
         f"seed {record.get('seed')}",
         *([f"{min(explained, 0.9999):.2%} of the variance known exactly"] if isinstance(explained, float) else []),
         f"mean importance {number(float(slide_map.importance.mean()), FINE)}",

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 
-from relax.text import cell_text, csv_text
+from relax.text import cell_text, counted, csv_text
 
 FORMULAS = [
     '=HYPERLINK("http://x","y")',
@@ -49,3 +49,8 @@ def test_other_text_is_left_as_it_is(text):
     ((cell,),) = cells(csv_text([[text]]))
 
     assert cell == text == cell_text(cell)
+
+
+def test_a_count_has_its_noun_in_the_singular_or_plural():
+    told = [counted(1, "picture"), counted(2, "picture"), counted(1, "pass"), counted(1000, "pass"), counted(0, "tile")]
+    assert told == ["1 picture", "2 pictures", "1 pass", "1,000 passes", "0 tiles"]

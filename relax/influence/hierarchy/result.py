@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from relax.influence.answer import Answer, Member
 from relax.influence.hierarchy.differences import Difference
 from relax.influence.hierarchy.standing import Standing
+from relax.text import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +45,7 @@ class Node:
     rows: NDArray[np.int64] = field(repr=False, compare=False)
 
     def __str__(self) -> str:
-        text = f"{self.name}: {self.pictures:,} pictures ({self.share:.0%}), as {self.picture.name}"
+        text = f"{self.name}: {counted(self.pictures, 'picture')} ({self.share:.0%}), as {self.picture.name}"
         return f"{text}: {'; '.join(map(str, self.differences))}" if self.differences else text
 
 

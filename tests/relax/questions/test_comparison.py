@@ -192,3 +192,5 @@ def test_the_methods_are_listed_with_needs_and_cost(capsys):
 
     out = capsys.readouterr().out
     assert re.search(r"integrated-gradients +gradient +needs gradients +passes: a gradient per step \+ 2", out)
+    columns = {line.index(" passes: ") for line in out.splitlines() if " passes: " in line}
+    assert len(columns) == 1
