@@ -95,7 +95,7 @@ function drawCurve() {
   const most = errors.at(-1)[0], top = Math.max(...errors.map(([, error]) => error));
   const place = ([masks, error]) => `${(198 * masks / most).toFixed(1)} ${(42 - 28 * error / top).toFixed(1)}`;
   $("line").setAttribute("d", `M${errors.map(place).join("L")}`);
-  $("curve-top").textContent = `median standard error, from ${top.toPrecision(2)} to ${errors.at(-1)[1].toPrecision(2)}`;
+  $("curve-top").textContent = `median error, ${top.toPrecision(2)} to ${errors.at(-1)[1].toPrecision(2)}`;
   $("curve-end").textContent = `${most.toLocaleString("en")} masks`;
 }
 

@@ -55,6 +55,10 @@ def test_the_map_of_a_dropped_picture_grows_is_stopped_with_an_honest_error_and_
     page.click("#add")
     page.wait_for_selector(f".stack[data-done='{stopped + 200:.0f}']")
 
+    page.evaluate("errors.push([99999, 0.000012]); drawCurve()")
+    title = page.evaluate("(({x, width}) => x + width)($('curve-top').getBBox())")
+    assert 100 < title <= 200  # of the 200 units that the curve is wide
+
     whole = relax.explain(str(picture()), masks=int(stopped) + 200, **settings)
     np.testing.assert_allclose(result_of(app).explanation.importance, whole.importance, rtol=1e-5)
     assert (
