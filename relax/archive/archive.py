@@ -36,7 +36,7 @@ from relax.archive.parts import kept_images
 from relax.archive.record import check_same_encoder, read_record
 from relax.archive.rows import Places, Rows
 from relax.archive.stored import Changes
-from relax.archive.update import Found, bring_up_to_date, find_images
+from relax.archive.update import ListedImages, bring_up_to_date, find_images
 from relax.crew import Crew
 from relax.estimators.budget import Budget, Progress
 from relax.io.choice import name_within
@@ -253,19 +253,19 @@ def make_by(
     batch_size: BatchSize = "auto",
     recursive: bool = True,
     progress: Progress | Silent | None = None,
-    found: Found | None = None,
+    listing: ListedImages | None = None,
 ) -> Archive:
     """`make_archive` with a loaded encoder, who embeds, and the images, where they are found already."""
     budget = Budget.of(None, None, batch_size)
     folder = Path(os.path.abspath(out))
-    found = found or find_images(absolute(root), recursive, folder, kind, metric)
-    source = found[2].root
+    listing = listing or find_images(absolute(root), recursive, folder, kind, metric)
+    source = listing[2].root
     with sole_run(folder, "relax index"), shown(progress, "images") as report:
         changes = bring_up_to_date(
             source,
             encoder,
             folder,
-            found,
+            listing,
             budget,
             crew=crew,
             kind=kind,
@@ -274,7 +274,7 @@ def make_by(
             progress=report,
         )
         archive = load_archive(out, source)
-        write_passed_over(folder, [*found[2].passed_over(), *archive.unusable()])
+        write_passed_over(folder, [*listing[2].passed_over(), *archive.unusable()])
     archive.changes, archive.encoder = changes, encoder
     return archive
 

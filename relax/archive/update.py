@@ -23,14 +23,14 @@ from relax.io.elsewhere import is_url
 from relax.io.sources import Sources, names_several
 from similarity.kinds import check_settings
 
-Found: TypeAlias = tuple[dict[str, ImageRow], list[ImageRow], Sources]  # as `list_images` returns them
+ListedImages: TypeAlias = tuple[dict[str, ImageRow], list[ImageRow], Sources]  # as `list_images` returns them
 
 
 def bring_up_to_date(
     root: Path,
     encoder: Encoder,
     out: Path,
-    found: Found,
+    listing: ListedImages,
     budget: Budget,
     *,
     crew: Crew,
@@ -41,7 +41,7 @@ def bring_up_to_date(
 ) -> Changes:
     """As `relax.archive.archive.make_archive`, of the images found; no other run may write to `out` meanwhile."""
     start = time.monotonic()
-    files, unlisted, _ = found
+    files, unlisted, _ = listing
     finish_replacing(out)
     stored = Stored.read(out, encoder)
     check_same_root(stored.record, root, out)
@@ -74,7 +74,7 @@ def bring_up_to_date(
     return replace(changes, seconds=time.monotonic() - start)
 
 
-def find_images(root: str, recursive: bool, out: Path, kind: str, metric: str) -> Found:
+def find_images(root: str, recursive: bool, out: Path, kind: str, metric: str) -> ListedImages:
     """As `list_images`, refusing what cannot become an archive.
 
     Raises:

@@ -65,8 +65,8 @@ def _work_of(root: Path, out: Path, first: int, budget: Budget, encoder: Encoder
 
     def work(shard: Shard) -> dict[str, Any]:
         number, outdated = shard
-        there = {(row.path, row.size, row.modified) for file in part_files(out, number) for row in read_part(file)[0]}
-        missing = [pair for pair in outdated if (pair[0].path, pair[0].size, pair[0].modified) not in there]
+        kept = {(row.path, row.size, row.modified) for file in part_files(out, number) for row in read_part(file)[0]}
+        missing = [pair for pair in outdated if (pair[0].path, pair[0].size, pair[0].modified) not in kept]
         with Parts(out, made_by, first, number) as parts:
             others = embed_files(missing, root, encoder, parts, budget, lambda _: None)
         return {"images": len(outdated), "others": [astuple(row) for row in others]}

@@ -109,11 +109,11 @@ def find_clusters(
         if progress is not None:
             progress(place, len(numbers))
         labels, centres = _kmeans(vectors, number, seed)
-        found = len(centres)  # less than the number where images are copies
+        clusters = len(centres)  # less than the number where images are copies
         silhouette = _silhouette(vectors[sample], labels[sample])
         if best is None or silhouette > best[0]:
             best = silhouette, labels, centres
-        silhouettes[found] = max(silhouette, silhouettes.get(found, silhouette))
+        silhouettes[clusters] = max(silhouette, silhouettes.get(clusters, silhouette))
     assert best is not None  # noqa: S101 - at least one number was tried
     _, labels, centres = best
     closeness = np.empty(len(vectors), dtype=np.float32)

@@ -108,7 +108,7 @@ class Contents:
         within = self.audit.group_marks
         if not within:
             return None
-        found = [result for result in within if result.p <= LEVEL]
+        marked_groups = [result for result in within if result.p <= LEVEL]
         explanation = (
             f"What only some pictures of one group have is rare among all. So {GROUP_PICTURES} pictures of each of the "
             f"largest {len(within)} folders and groups of the metadata were compared with one another, as above; p is "
@@ -121,7 +121,7 @@ class Contents:
                 partial(self.pictures.marked, marks=result.marks),
                 "The clearest first; the outline is where they agree most with others.",
             )
-            for result in found[:STRIPS]
+            for result in marked_groups[:STRIPS]
         ]
         headers = ("column", "group", "images", "compared", "p at one place", "p anywhere", "p", "show it clearly")
         rows = tuple(

@@ -154,18 +154,18 @@ def _about_groups(within: Sequence[GroupMarks]) -> list[str]:
     """The groups that share a detail, the clearest first."""
     if not within:
         return []
-    found = [result for result in within if result.p <= LEVEL]
-    if not found:
+    marked_groups = [result for result in within if result.p <= LEVEL]
+    if not marked_groups:
         return [
             f"No detail recurs within any of {len(within)} groups that were asked one by one "
             f"(smallest p = {within[0].p:.2f})."
         ]
-    rest = len(found) - NAMED
+    rest = len(marked_groups) - NAMED
     more = f"; {rest} more stand{'s' * (rest == 1)} on the page" if rest > 0 else ""
-    named = listed([group_in_words(result) for result in found[:NAMED]])
+    named = listed([group_in_words(result) for result in marked_groups[:NAMED]])
     return [
-        f"Pictures share a detail within {len(found)} of {len(within)} groups that were asked one by one "
-        f"(p at most {found[-1].p:.3f}, corrected): {named}{more}. "
+        f"Pictures share a detail within {len(marked_groups)} of {len(within)} groups that were asked one by one "
+        f"(p at most {marked_groups[-1].p:.3f}, corrected): {named}{more}. "
         "A label or a frame that only one group has can stand in for that group; pictures of one scene do this, too."
     ]
 

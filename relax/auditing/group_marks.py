@@ -59,12 +59,12 @@ def groups_of(names: Sequence[str], metadata: Metadata | None) -> list[Group]:
     columns: dict[str, Sequence[Value]] = {FOLDER: [_folder(name) for name in names]}
     if metadata is not None:
         columns |= {name: values for name, values in metadata.columns.items() if _words(values)}
-    found: dict[tuple[int, ...], Group] = {}
+    groups: dict[tuple[int, ...], Group] = {}
     for column, values in columns.items():
         for value, images in _by_value(values).items():
             if MIN_GROUP <= len(images) < len(names):
-                found.setdefault(images, Group(column, value, images))
-    return sorted(found.values(), key=lambda group: -len(group.images))[:GROUPS]
+                groups.setdefault(images, Group(column, value, images))
+    return sorted(groups.values(), key=lambda group: -len(group.images))[:GROUPS]
 
 
 def find_group_marks(

@@ -86,10 +86,10 @@ def kept_nearest(
             return Neighbours("cosine", arrays["indices"], arrays["similarities"])
     except (OSError, ValueError):
         pass
-    found = nearest(embeddings, k, progress=progress)
+    neighbours = nearest(embeddings, k, progress=progress)
     with written_aside(file) as aside, aside.open("wb") as stream:
-        np.savez(stream, digest=np.array(digest), indices=found.indices, similarities=found.similarities)
-    return found
+        np.savez(stream, digest=np.array(digest), indices=neighbours.indices, similarities=neighbours.similarities)
+    return neighbours
 
 
 def _key(path: str, digest: str) -> str:

@@ -130,8 +130,8 @@ def compare(
     agreement, control = peaks(plain, plain), peaks(plain, mirrored)
     anywhere = Recurrence(*compare_mirrored(agreement, control, seed=seed), agreement, control)
     standing, turned = spectra_in_place(stretched(lumas))
-    here, there = agreements(standing, standing), agreements(standing, turned)
-    one_place = Recurrence(*compare_moved(here, there, seed=seed), here, there)
+    local, local_control = agreements(standing, standing), agreements(standing, turned)
+    one_place = Recurrence(*compare_moved(local, local_control, seed=seed), local, local_control)
     return Marks(tuple(images), anywhere, one_place, (), {}), plain, standing
 
 

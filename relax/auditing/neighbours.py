@@ -93,9 +93,9 @@ def nearest(
         if progress is not None:
             progress(first, len(of))
         queries = of[first : first + SEARCH]
-        _, found = index.search((vectors(queries) - centre).astype(np.float32), min(k + 1 + SPARE, count))
+        _, hits = index.search((vectors(queries) - centre).astype(np.float32), min(k + 1 + SPARE, count))
         for start in range(0, len(queries), BLOCK):
-            rows, candidates = queries[start : start + BLOCK], np.sort(found[start : start + BLOCK], axis=1)
+            rows, candidates = queries[start : start + BLOCK], np.sort(hits[start : start + BLOCK], axis=1)
             others, own = vectors(candidates), vectors(rows)
             if metric == "cosine":
                 close = np.einsum("nkd,nd->nk", others, own).clip(-1, 1)

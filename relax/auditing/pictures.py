@@ -51,7 +51,7 @@ class Pictures:
         masks: Masks per explanation.
         seed: The only source of randomness.
         batch_size: Images in one forward pass; it affects speed, not the result.
-        made: Files that were made in this run, by workers: those of a function, too, which is the same in one run.
+        new_files: Files that were made in this run, by workers: those of a function, too, which is the same in one run.
     """
 
     root: Path
@@ -60,7 +60,7 @@ class Pictures:
     masks: int
     seed: int
     batch_size: BatchSize = "auto"
-    made: set[Path] = field(default_factory=set, compare=False, repr=False)
+    new_files: set[Path] = field(default_factory=set, compare=False, repr=False)
 
     def explain(self, path: str, mirror: str = "", progress: Progress | None = None) -> Explanation:
         """RELAX of one picture, its maps in a frame of at most 360 px.
@@ -75,7 +75,7 @@ class Pictures:
         """
         start = time.perf_counter()
         scene, recipe, file = self._to_explain(path, mirror)
-        if (kept := _kept_explanation(file, recipe, file in self.made)) is not None:
+        if (kept := _kept_explanation(file, recipe, file in self.new_files)) is not None:
             return kept
         moments, image_embedding = scene.estimator(), scene.image_embedding
         for masks, embeddings in scene.passes(Budget.of(self.masks, None, self.batch_size), progress):
@@ -102,7 +102,7 @@ class Pictures:
             ImageError: If the picture cannot be used.
         """
         scene, recipe, file = self._to_hide(path, mirror)
-        if (kept := _kept_hidden(file, recipe, file in self.made)) is not None:
+        if (kept := _kept_hidden(file, recipe, file in self.new_files)) is not None:
             return kept
         masks = cell_masks(scene.size).to(scene.view.device)
         batches = Budget.of(len(masks), None, self.batch_size).stretches(len(masks), scene.view)
@@ -145,9 +145,9 @@ class Pictures:
         """
         if what == "explain":
             _, recipe, file = self._to_explain(path, mirror)
-            return _kept_explanation(file, recipe, file in self.made) is not None
+            return _kept_explanation(file, recipe, file in self.new_files) is not None
         _, recipe, file = self._to_hide(path, mirror)
-        return _kept_hidden(file, recipe, file in self.made) is not None
+        return _kept_hidden(file, recipe, file in self.new_files) is not None
 
     def file_of(self, what: str, path: str, mirror: str) -> Path:
         """Where a result of `explain` or `hide` is kept."""

@@ -61,14 +61,14 @@ def power_of_places(evidence: CellEvidence, questions: int, *, seed: int = 0) ->
     for share in SHARES:
         carriers = max(2, round(share * count))
         agreement = np.exp(SHARPNESS * (ALIKE - 1)) * (carriers - 1) / (2 * (count - 1))
-        found = 0
+        hits = 0
         for draw in range(DRAWS):
             values, cell = evidence.values.copy(), tuple(draws.integers(side, size=2))
             values[(draws.permutation(count)[:carriers], *cell)] += agreement
             p = compare_positions(values, evidence.mirrored, seed=seed + draw, flips=FLIPS).p[cell]
-            found += questions * p <= LEVEL
+            hits += questions * p <= LEVEL
         mark = f"in one place (changes with a cosine of {ALIKE})"
-        results.append(Power("places", mark, share, found / DRAWS))
+        results.append(Power("places", mark, share, hits / DRAWS))
     return results
 
 
@@ -96,17 +96,17 @@ def power_of_details(root: Path, paths: Sequence[str], marks: Marks, *, seed: in
         anywhere, one_place = marks.anywhere, marks.one_place
         first, second = np.tril_indices(count, -1)
         for share in SHARES:
-            found = {"anywhere": 0, "at one place": 0}
+            hits = {"anywhere": 0, "at one place": 0}
             for draw in range(DRAWS):
                 carries = draws.permutation(count) < max(2, round(share * count))
                 both = np.outer(carries, carries)
                 mixed = np.where(both, planted, anywhere.agreement)
                 p, _ = compare_mirrored(mixed, anywhere.control, seed=seed + draw, draws=FLIPS)
-                found["anywhere"] += 2 * p <= LEVEL
-                here = np.where(both[first, second][:, None, None], in_place, one_place.agreement)
-                p, _ = compare_moved(here, one_place.control, seed=seed + draw, draws=FLIPS)
-                found["at one place"] += 2 * p <= LEVEL
-            for where, times in found.items():
+                hits["anywhere"] += 2 * p <= LEVEL
+                mixed_in_place = np.where(both[first, second][:, None, None], in_place, one_place.agreement)
+                p, _ = compare_moved(mixed_in_place, one_place.control, seed=seed + draw, draws=FLIPS)
+                hits["at one place"] += 2 * p <= LEVEL
+            for where, times in hits.items():
                 mark = f"{where} (a square of {size:.0%} of the side)"
                 results.append(Power("details", mark, share, times / DRAWS))
     return results
@@ -145,6 +145,6 @@ def power_in_words(power: Sequence[Power]) -> str:
     for mark in marks:
         results = [result for result in power if result.mark == mark]
         shares = listed([f"{result.share:.0%}" for result in results])
-        found = listed([f"{result.found:.0%}" for result in results])
-        parts.append(f"A mark planted {mark} in {shares} of the pictures was found in {found} of the draws.")
+        powers = listed([f"{result.found:.0%}" for result in results])
+        parts.append(f"A mark planted {mark} in {shares} of the pictures was found in {powers} of the draws.")
     return " ".join(parts)

@@ -44,12 +44,12 @@ class Check:
     Attributes:
         name: As it stands in tables.
         meaning: When a picture has it, in words.
-        found: From the measures to (N,) bool.
+        flags: From the measures to (N,) bool.
     """
 
     name: str
     meaning: str
-    found: Callable[[Measures], NDArray[np.bool_]]
+    flags: Callable[[Measures], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class Quality:
 
     def by_picture(self, count: int) -> list[list[str]]:
         """What is wrong with each of all pictures."""
-        found: list[list[str]] = [[] for _ in range(count)]
+        problems: list[list[str]] = [[] for _ in range(count)]
         for name, images in self.problems.items():
             for image in images:
-                found[image].append(name)
-        return found
+                problems[image].append(name)
+        return problems
 
 
 def _blank(measures: Measures) -> NDArray[np.bool_]:
@@ -84,9 +84,9 @@ def _blurred(measures: Measures) -> NDArray[np.bool_]:
     """Less sharp than the folder; a blank picture is that already."""
     sharpness = np.log(np.maximum(measures["sharpness"], 1e-6))
     known = np.isfinite(sharpness)
-    found = np.zeros(len(sharpness), dtype=bool)
-    found[known] = robust_z(sharpness[known]) < -LIMIT
-    return found & ~_blank(measures)
+    blurred = np.zeros(len(sharpness), dtype=bool)
+    blurred[known] = robust_z(sharpness[known]) < -LIMIT
+    return blurred & ~_blank(measures)
 
 
 def _odd_shape(measures: Measures) -> NDArray[np.bool_]:
@@ -153,8 +153,8 @@ def check_pictures(root: Path, paths: Sequence[str], progress: Progress, kept: K
 
 def judged(measures: Measures) -> Quality:
     """What is wrong with which, by all checks."""
-    found = {check.name: tuple(np.flatnonzero(check.found(measures)).tolist()) for check in CHECKS} if measures else {}
-    return Quality(measures, {name: images for name, images in found.items() if images})
+    problems = {check.name: np.flatnonzero(check.flags(measures)) for check in CHECKS if measures}
+    return Quality(measures, {name: tuple(images.tolist()) for name, images in problems.items() if len(images)})
 
 
 def measured(file: Path) -> dict[str, float]:

@@ -17,7 +17,7 @@ import numpy as np
 from encoders import Encoder
 from encoders.identity import identity
 from relax.archive.archive import make_by
-from relax.archive.update import Found, check_root, find_images
+from relax.archive.update import ListedImages, check_root, find_images
 from relax.auditing.answers import ask_encoder
 from relax.auditing.atlas import write_atlas
 from relax.auditing.contents import Contents
@@ -120,17 +120,17 @@ def audit(
     network = crew.load()
     check_root(root)
     with sole_run(out, "relax audit"), shown(progress, "") as report, crew.together():
-        found = find_images(absolute(root), True, out.absolute(), "flat", "cosine")
-        if told is not None and len(found[0]) >= MANY:
-            foretold = forecast(found[2].root, [*found[0]], network, options, table, crew.workers or 1)
+        listing = find_images(absolute(root), True, out.absolute(), "flat", "cosine")
+        if told is not None and len(listing[0]) >= MANY:
+            foretold = forecast(listing[2].root, [*listing[0]], network, options, table, crew.workers or 1)
             if foretold is not None:
                 told(foretold)
-        return _audit(root, found, crew, network, out, options, table, report or unheard, start)
+        return _audit(root, listing, crew, network, out, options, table, report or unheard, start)
 
 
 def _audit(
     named: str | Path,
-    found: Found,
+    listing: ListedImages,
     crew: Crew,
     network: Encoder,
     out: Path,
@@ -142,7 +142,7 @@ def _audit(
     """As `audit`, once its arguments are checked; no other run may write to `out` meanwhile."""
     seed = options.seed
     progress = partial(report, "embedding")
-    archive = make_by(crew, network, named, out, batch_size=options.batch_size, progress=progress, found=found)
+    archive = make_by(crew, network, named, out, batch_size=options.batch_size, progress=progress, listing=listing)
     root = archive.root
     embeddings, paths = np.asarray(archive.embeddings), tuple(row.path for row in archive.rows)
     if len(paths) < MIN_IMAGES:

@@ -36,10 +36,10 @@ def make_ahead(crew: Crew, pictures: Pictures, items: Sequence[Item], progress: 
         return
     missing = [item for item in items if _is_missing(pictures, item)]
     done = len(items) - len(missing)
-    make = partial(_work_of, {**vars(pictures), "encoder": None, "made": set()})
+    make = partial(_work_of, {**vars(pictures), "encoder": None, "new_files": set()})
     with closing(crew.each(pictures.encoder, make, missing)) as answers:
         for answer in answers:
-            pictures.made.add(pictures.file_of(*answer["item"]))
+            pictures.new_files.add(pictures.file_of(*answer["item"]))
             done += 1
             progress(done, len(items))
 

@@ -67,7 +67,7 @@ def _apart(blocks: Sequence[nn.Module]) -> Iterator[None]:
     """Run one of the L copies of a picture through the L blocks, and behind them the mean tokens of each block."""
     means: list[Tensor] = []
 
-    def one(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def first_copy(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
         return tuple(map(first, inputs)), {name: first(part) for name, part in named.items()}
 
     def first(part: Any) -> Any:
@@ -78,7 +78,7 @@ def _apart(blocks: Sequence[nn.Module]) -> Iterator[None]:
         return torch.cat(means) if len(means) == len(blocks) else output.detach().requires_grad_()
 
     handles = [block.register_forward_hook(cut) for block in blocks]
-    with hooked([blocks[0].register_forward_pre_hook(one, with_kwargs=True), *handles]):
+    with hooked([blocks[0].register_forward_pre_hook(first_copy, with_kwargs=True), *handles]):
         yield
 
 

@@ -106,14 +106,14 @@ def up_to_date(folder: Path, listed: Listed, shard: int) -> tuple[Plan, Changes]
             f"the columns of the manifest must be those of the run in {folder}, {then}; got {now}: name another folder "
             "to write to"
         )
-    found = {picture.name: picture for picture in listed}
-    before = [picture for several in plan for picture in several]
-    changed = sum(picture.name in found and found[picture.name] != picture for picture in before)
-    gone = sum(picture.name not in found for picture in before)
-    pictures = [found.pop(picture.name, picture) for picture in before]
-    if found or changed:
-        plan = Plan.write(folder, [*pictures, *found.values()], listed.columns, shard)
-    return plan, Changes(len(found), changed, gone)
+    by_name = {picture.name: picture for picture in listed}
+    before = [picture for part in plan for picture in part]
+    changed = sum(picture.name in by_name and by_name[picture.name] != picture for picture in before)
+    gone = sum(picture.name not in by_name for picture in before)
+    pictures = [by_name.pop(picture.name, picture) for picture in before]
+    if by_name or changed:
+        plan = Plan.write(folder, [*pictures, *by_name.values()], listed.columns, shard)
+    return plan, Changes(len(by_name), changed, gone)
 
 
 def _each_once(pictures: Iterable[Planned]) -> Iterator[Planned]:

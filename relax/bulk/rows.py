@@ -25,7 +25,7 @@ VOLATILE = ("seconds", "created", "command", "threads", "versions")  # of a reco
 
 
 @dataclass(frozen=True)
-class Made:
+class PictureMaps:
     """A picture with its maps.
 
     Attributes:
@@ -65,13 +65,13 @@ def schema_of(numbers: str, columns: pa.Schema) -> pa.Schema:
     return pa.schema([*own, *(column.with_name(_further(column.name, names)) for column in columns)])
 
 
-def to_table(several: Sequence[Made], numbers: str, columns: pa.Schema) -> pa.Table:
+def to_table(explained: Sequence[PictureMaps], numbers: str, columns: pa.Schema) -> pa.Table:
     """Rows of pictures with their maps."""
     schema = schema_of(numbers, columns)
     data: dict[str, Any] = {name: [] for name in schema.names}
-    for made in several:
-        row = _row(made, numbers)
-        row |= {_further(name, set(row)): value for name, value in made.picture.columns.items()}
+    for maps in explained:
+        row = _row(maps, numbers)
+        row |= {_further(name, set(row)): value for name, value in maps.picture.columns.items()}
         for name, values in data.items():
             values.append(row.get(name))
     return pa.table(data, schema=schema)
@@ -83,8 +83,8 @@ def view_maps(row: dict[str, Any]) -> dict[str, NDArray[np.float32]]:
     return {name: np.asarray(row[name], np.float32).reshape(shape) for name in MAPS}
 
 
-def _row(made: Made, numbers: str) -> dict[str, Any]:
-    explanation, picture = made.explanation, made.picture
+def _row(maps: PictureMaps, numbers: str) -> dict[str, Any]:
+    explanation, picture = maps.explanation, maps.picture
     placed = explanation.provenance["placed"]
     (height, width), (view_height, view_width) = placed["size"], explanation.importance.shape
     kind = np.dtype(numbers)
@@ -94,8 +94,8 @@ def _row(made: Made, numbers: str) -> dict[str, Any]:
         "seen": placed["seen"],
         **{name: getattr(explanation, name).astype(kind).ravel() for name in MAPS},
         "scores": explanation.scores,
-        "how": json.dumps(made.how, ensure_ascii=False),
-        "notes": list(made.notes),
+        "how": json.dumps(maps.how, ensure_ascii=False),
+        "notes": list(maps.notes),
     }
 
 

@@ -72,7 +72,7 @@ class Done:
 
 
 def write_shard(
-    folder: Path, number: int, table: pa.Table, plan: str, failed: Sequence[Failed], made: dict[str, Any]
+    folder: Path, number: int, table: pa.Table, plan: str, failed: Sequence[Failed], record: dict[str, Any]
 ) -> Done:
     """Write a shard: first its file, then that it is done.
 
@@ -85,7 +85,7 @@ def write_shard(
     name = f"{number:06d}-{checksum[:NAMED]}.parquet"
     with written_aside(place / name) as aside:
         aside.write_bytes(content)
-    done = Done(number, name, checksum, plan, table.num_rows, list(failed), made)
+    done = Done(number, name, checksum, plan, table.num_rows, list(failed), record)
     with written_aside(place / f"{number:06d}.json") as aside:
         aside.write_text(json.dumps(asdict(done), ensure_ascii=False) + "\n", encoding="utf-8")
     forget_parts(folder, number)

@@ -23,7 +23,7 @@ from encoders import Encoder, EncoderError
 from relax.bulk.plan import Plan, Planned, digest
 from relax.bulk.preparing import Prepared, prepared
 from relax.bulk.record import read_record
-from relax.bulk.rows import Made, schema_of, to_table
+from relax.bulk.rows import PictureMaps, schema_of, to_table
 from relax.bulk.shards import (
     Failed,
     is_whole,
@@ -57,7 +57,7 @@ class Shard:
     pictures: list[Planned]
     tables: list[pa.Table] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    made: dict[str, Any] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
 
     @property
     def present(self) -> set[tuple[str, int | None, int | None]]:
@@ -130,8 +130,8 @@ class Worker:
             if picture.name in shard.failed
         ]
         by = f"{platform.node()} process {os.getpid()}"
-        shard.made |= {"by": by, "threads": torch.get_num_threads(), "versions": versions()}
-        write_shard(self.folder, number, shard.table(self.schema), digest(pictures), failed, shard.made)
+        shard.record |= {"by": by, "threads": torch.get_num_threads(), "versions": versions()}
+        write_shard(self.folder, number, shard.table(self.schema), digest(pictures), failed, shard.record)
 
     def _begun(self, number: int, pictures: list[Planned]) -> Shard:
         """What there is of a shard: of earlier runs, or of one that was killed."""
@@ -144,28 +144,28 @@ class Worker:
             if not self.retry_failed:
                 states = {*map(state_of, pictures)}
                 shard.failed = {row.name: row.reason for row in done.failed if row.state in states}
-            shard.made = {"pictures": {**done.made.get("pictures", {})}}
+            shard.record = {"pictures": {**done.made.get("pictures", {})}}
         for table in read_parts(self.folder, number, self.schema):
             shard.add(table)
         return shard
 
     def _explain(self, shard: Shard, missing: Iterable[Planned]) -> Generator[int, None, None]:
-        pending: list[Made] = []
+        pending: list[PictureMaps] = []
         since, last_error, tried = time.monotonic(), None, 0
-        seconds: dict[str, Any] = shard.made.setdefault("pictures", {})
+        seconds: dict[str, Any] = shard.record.setdefault("pictures", {})
         try:
             with heeded():
                 for group in self._groups(shard, missing):
-                    whole: list[Made] = []
+                    whole: list[PictureMaps] = []
                     for read in group:
                         try:
-                            whole.append(self._made(read))
+                            whole.append(self._maps_of(read))
                         except (WriteError, MemoryError):
                             raise
                         except Exception as error:  # of any kind: the other pictures must still be explained
                             shard.failed[read.picture.name], last_error = _reason(read.picture.address, error), error
                     pending, tried = pending + whole, tried + len(group)
-                    seconds |= {made.picture.name: made.seconds for made in whole}
+                    seconds |= {maps.picture.name: maps.seconds for maps in whole}
                     yield len(group)
                     if time.monotonic() - since > PART_SECONDS:
                         pending, since = self._keep(shard, pending), time.monotonic()
@@ -190,7 +190,7 @@ class Worker:
             scenes = iter(embedded_together([read.scene for read in reads if read.scene is not None], self.budget))
             yield [read if read.scene is None else replace(read, scene=next(scenes)) for read in reads]
 
-    def _keep(self, shard: Shard, pending: list[Made]) -> list[Made]:
+    def _keep(self, shard: Shard, pending: list[PictureMaps]) -> list[PictureMaps]:
         """Write what came since the last part; returns what is pending then: nothing."""
         if pending:
             table = to_table(pending, self.numbers, self.columns)
@@ -198,12 +198,12 @@ class Worker:
             shard.add(table)
         return []
 
-    def _made(self, read: Prepared) -> Made:
+    def _maps_of(self, read: Prepared) -> PictureMaps:
         if read.error is not None:
             raise read.error
         with collected() as notes:
             (explanation,) = self.watch(read.scene or read.picture.address, in_view=True)
-        return Made(read.picture, explanation, tuple(dict.fromkeys([*read.notes, *notes])))
+        return PictureMaps(read.picture, explanation, tuple(dict.fromkeys([*read.notes, *notes])))
 
 
 def _reason(address: str, error: Exception) -> str:
