@@ -87,9 +87,9 @@ def _differences(before: dict[str, Any], now: dict[str, Any], encoder: Encoder) 
     now = json.loads(json.dumps(now))
     if before.get("image_sha256") != now["image_sha256"]:
         return ["it is of another picture"]
-    there = before.get("encoder") or {}
-    if different := differences(there, now["encoder"]):
-        return [f"its encoder {there.get('name')!r} has another {', '.join(different)} than {encoder.name!r}"]
+    recorded = before.get("encoder") or {}
+    if different := differences(recorded, now["encoder"]):
+        return [f"its encoder {recorded.get('name')!r} has another {', '.join(different)} than {encoder.name!r}"]
     masks = {key: value for key, value in (before.get("masks") or {}).items() if key != "count"}
     pairs = {key: (masks.get(key), now["masks"].get(key)) for key in {**masks, **now["masks"]}}
     pairs |= {key: (before.get(key), now.get(key)) for key in COMPARED}

@@ -77,9 +77,9 @@ def look(concepts: ConceptSet, reader: LayerMaps, quantile: float, side: int, se
         ConceptError, TruthError: If a mask cannot be used.
     """
     first = _First(concepts, reader, quantile, side, np.random.default_rng(seed))
-    for place, one in enumerate(concepts.pictures):
+    for place, annotated in enumerate(concepts.pictures):
         report("levels", place, len(concepts.pictures))
-        first.add(one)
+        first.add(annotated)
     report("levels", len(concepts.pictures), len(concepts.pictures))
     return first.seen()
 
@@ -96,10 +96,10 @@ def count(
         report("areas", place, total)
         masks = seen.masks(place, names)
         others = [seen.masks(int(other), names) for other in orders[:, place]]
-        active, found = areas(maps, seen.levels, seen.size)
+        active, active_areas = areas(maps, seen.levels, seen.size)
         stacked = torch.from_numpy(np.stack(others)) if others else None
-        overlaps.add(active, found, torch.from_numpy(masks), stacked)
-        parts.add(found, active, masks, width)
+        overlaps.add(active, active_areas, torch.from_numpy(masks), stacked)
+        parts.add(active_areas, active, masks, width)
     report("areas", total, total)
     return overlaps, parts
 
@@ -133,15 +133,15 @@ class _First:
         self.bits: list[NDArray[np.uint8]] = []
         self.maps: list[Tensor] | None = []
 
-    def add(self, one: Annotated) -> None:
+    def add(self, annotated: Annotated) -> None:
         try:
-            view, size = self.reader.view(one.picture)
+            view, size = self.reader.view(annotated.picture)
         except ImageError as error:
-            self.failed[one.name] = str(error)
+            self.failed[annotated.name] = str(error)
             return
-        read = one.read(size)
+        read = annotated.read(size)
         maps = self.reader.maps(view)[0]
-        self._begin(maps, (int(view.shape[-2]), int(view.shape[-1])), one.name)
+        self._begin(maps, (int(view.shape[-2]), int(view.shape[-1])), annotated.name)
         nothing = np.zeros(size, dtype=bool)
         masks = [reduced_mask(self.reader, read.get(name, nothing), self.size) for name in self.concepts.concepts]
         self.bits.append(np.packbits(np.stack(masks).reshape(len(masks), -1), axis=1))
@@ -151,7 +151,7 @@ class _First:
         self.peaks.append(flat.amax(1))
         self._rank(flat, np.stack(masks))
         self._keep(maps)
-        self.pictures.append(one)
+        self.pictures.append(annotated)
 
     def seen(self) -> Seen:
         if self.largest is None:
@@ -202,5 +202,5 @@ def _again(seen: Seen, reader: LayerMaps) -> Iterator[Tensor]:
     if seen._maps is not None:
         yield from seen._maps
         return
-    for one in seen.pictures:
-        yield reader.maps(reader.view(one.picture)[0])[0]
+    for annotated in seen.pictures:
+        yield reader.maps(reader.view(annotated.picture)[0])[0]

@@ -117,7 +117,7 @@ def dissect(
         _shares(overlaps, seen),
         np.stack(masks).sum(0),
         seen.peaks,
-        tuple(one.name for one in seen.pictures),
+        tuple(picture.name for picture in seen.pictures),
         seen.failed,
         iou,
         record,
@@ -127,14 +127,14 @@ def dissect(
 
 def _with_examples(result: Dissection, seen: Seen, reader: LayerMaps, show: int) -> Dissection:
     """With the pictures of the best detectors, those beyond chance first; of the three best units without any."""
-    ordered = sorted(result.units(), key=lambda one: (not one.beyond_chance, -one.iou))
-    ordered = [one for one in ordered[:show] if one.named] or ordered[: min(show, 3)]
+    ordered = sorted(result.units(), key=lambda detector: (not detector.beyond_chance, -detector.iou))
+    ordered = [detector for detector in ordered[:show] if detector.named] or ordered[: min(show, 3)]
     wanted = {
-        (one.unit, int(place)): one
-        for one in ordered
-        for place in np.argsort(-result.peaks[:, one.unit], kind="stable")[:EACH]
+        (detector.unit, int(place)): detector
+        for detector in ordered
+        for place in np.argsort(-result.peaks[:, detector.unit], kind="stable")[:EACH]
     }
-    found: dict[tuple[int, int], Example] = {}
+    examples: dict[tuple[int, int], Example] = {}
     for place in sorted({place for _, place in wanted}):
         view, size = reader.view(seen.pictures[place].picture)
         maps = reader.maps(view)[0]
@@ -142,8 +142,8 @@ def _with_examples(result: Dissection, seen: Seen, reader: LayerMaps, show: int)
         for (unit, picture), detector in wanted.items():
             if picture == place:
                 mask = read.get(detector.concept, np.zeros(size, dtype=bool))
-                found[unit, place] = _example(result, reader, view, maps[unit], unit, place, mask)
-    return replace(result, examples=tuple(found[key] for key in wanted))
+                examples[unit, place] = _example(result, reader, view, maps[unit], unit, place, mask)
+    return replace(result, examples=tuple(examples[key] for key in wanted))
 
 
 def _example(

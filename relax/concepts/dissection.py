@@ -130,20 +130,22 @@ class Dissection:
 
     def unique(self, *, beyond_chance: bool = False) -> list[str]:
         """The concepts that have a detector: their number is the authors' "unique detectors"."""
-        return sorted({one.concept for one in self.detectors() if one.beyond_chance or not beyond_chance})
+        return sorted(
+            {detector.concept for detector in self.detectors() if detector.beyond_chance or not beyond_chance}
+        )
 
     def sentences(self) -> Iterator[str]:
         """The main results in words."""
-        found = self.detectors()
-        sure = sum(one.beyond_chance for one in found)
+        detectors = self.detectors()
+        sure = sum(detector.beyond_chance for detector in detectors)
         told = (
             f"{sure} of them do so beyond chance (p <= {LEVEL:g} for all units and concepts together)."
             if np.isfinite(self.p).all()
             else "Whether beyond chance was not asked."
         )
         yield (
-            f"{len(found)} of the {len(self.iou):,} units of {self.layer!r} overlap with a concept above the published "
-            f"limit, IoU > {self.limit:g}: of {len(self.unique())} of {len(self.concepts)} concepts. {told}"
+            f"{len(detectors)} of the {len(self.iou):,} units of {self.layer!r} overlap with a concept above the "
+            f"published limit, IoU > {self.limit:g}: of {len(self.unique())} of {len(self.concepts)} concepts. {told}"
         )
         for place in range(len(self.concepts)):
             yield self._sentence(place)
@@ -155,10 +157,11 @@ class Dissection:
 
     def _sentence(self, place: int) -> str:
         concept, best = self.concepts[place], int(self.iou[:, place].argmax())
-        own = self.detectors(concept)
+        detectors = self.detectors(concept)
+        sure = sum(detector.beyond_chance for detector in detectors)
         text = (
-            f"{concept}: {len(own)} detectors, {sum(one.beyond_chance for one in own)} beyond chance; the best unit, "
-            f"{best}, has IoU {self.iou[best, place]:.3f} (p {self.p[best, place]:.2g}), AUC "
+            f"{concept}: {len(detectors)} detectors, {sure} beyond chance; the best unit, {best}, has "
+            f"IoU {self.iou[best, place]:.3f} (p {self.p[best, place]:.2g}), AUC "
             f"{self.auc[best, place]:.2f}. {self.counts[place]} of {len(self.pictures)} pictures show it, on "
             f"{self.shares[place]:.1%} of all pixels."
         )

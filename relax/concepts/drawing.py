@@ -54,9 +54,10 @@ def dissection_figure(dissection: Dissection, *, width: float = WIDTH, theme: st
     colours = THEMES[one_of("theme", theme, THEMES)]
     units = dissection.units()
     rows = []
-    for unit, group in groupby(dissection.examples, key=lambda one: one.unit):
-        one = units[unit]
-        heading = f"unit {unit}: {one.concept}, IoU {one.iou:.3f}{_chance(one.p)}, AUC {number(one.auc, 0.1)}"
+    for unit, group in groupby(dissection.examples, key=lambda example: example.unit):
+        detector = units[unit]
+        measures = f"IoU {detector.iou:.3f}{_chance(detector.p)}, AUC {number(detector.auc, 0.1)}"
+        heading = f"unit {unit}: {detector.concept}, {measures}"
         rows.append(Row([_panel(example) for example in group], heading))
     caption = [f"layer {dissection.layer} of {shortened(str(dissection.record['encoder']['name']), 80)}", LEGEND]
     return Sheet(rows, [caption], colours, width).draw()

@@ -65,7 +65,8 @@ def dissection_report(dissection: Dissection) -> Report:
         f"and concept so large an excess; at most {LEVEL:g} counts as beyond chance."
     )
     strips = tuple(
-        _strip(dissection, unit, list(group)) for unit, group in groupby(dissection.examples, key=lambda one: one.unit)
+        _strip(dissection, unit, list(group))
+        for unit, group in groupby(dissection.examples, key=lambda example: example.unit)
     )
     ordered = sorted(_unit_rows(dissection), key=lambda row: -row[2])
     note = "Part: where the unit's area is densest, on the concept, on its rim, or outside it."
@@ -81,13 +82,14 @@ def dissection_report(dissection: Dissection) -> Report:
 
 
 def _strip(dissection: Dissection, unit: int, examples: Sequence[Example]) -> Strip:
-    one = dissection.units()[unit]
+    detector = dissection.units()[unit]
     thumbnails = tuple(
         Thumbnail(outlined(example.pixels, example.area, example.mask), f"{example.peak:.3g} · {example.name}")
         for example in examples
     )
-    note = f"IoU {one.iou:.3f}, p {one.p:.2g}, AUC {one.auc:.2f}, densest {_place(one.part)} the concept"
-    return Strip(f"Unit {unit}: {one.concept}", thumbnails, note)
+    measures = f"IoU {detector.iou:.3f}, p {detector.p:.2g}, AUC {detector.auc:.2f}"
+    note = f"{measures}, densest {_place(detector.part)} the concept"
+    return Strip(f"Unit {unit}: {detector.concept}", thumbnails, note)
 
 
 def _place(part: str) -> str:
@@ -96,9 +98,9 @@ def _place(part: str) -> str:
 
 def _unit_rows(dissection: Dissection) -> list[tuple[Any, ...]]:
     return [
-        (one.unit, one.concept, *map(rounded, (one.iou, one.p, one.auc, one.ap)), one.part, rounded(one.threshold),
-         int(one.named), int(one.beyond_chance))
-        for one in dissection.units()
+        (detector.unit, detector.concept, *map(rounded, (detector.iou, detector.p, detector.auc, detector.ap)),
+         detector.part, rounded(detector.threshold), int(detector.named), int(detector.beyond_chance))
+        for detector in dissection.units()
     ]  # fmt: skip
 
 
@@ -119,7 +121,7 @@ def _record(dissection: Dissection) -> dict[str, Any]:
             name: {"pictures": int(dissection.counts[place]), "share": float(dissection.shares[place])}
             for place, name in enumerate(dissection.concepts)
         },
-        "detectors": [one.__dict__ for one in dissection.detectors()],
+        "detectors": [detector.__dict__ for detector in dissection.detectors()],
         "failed": dissection.failed,
     }
 

@@ -72,16 +72,16 @@ class Annotated:
         Raises:
             TruthError, ConceptError: If a file cannot be read, or is of another size.
         """
-        found = {name: _sized(mask, size, name, self.name) for name, mask in self.masks.items()}
+        masks = {name: _sized(mask, size, name, self.name) for name, mask in self.masks.items()}
         if self.labels is not None:
             numbers = label_values(self.labels)
             _check_size(numbers.shape, size, str(self.labels))
             for value in np.unique(numbers[numbers > 0]).tolist():
-                _add(found, self.values.get(value, f"label {value}"), numbers == value)
+                _add(masks, self.values.get(value, f"label {value}"), numbers == value)
         if self.boxes is not None:
             for name, box in voc_objects(self.boxes, str(self.boxes)):
-                _add(found, name, drawn([box], size, str(self.boxes)))
-        return found
+                _add(masks, name, drawn([box], size, str(self.boxes)))
+        return masks
 
 
 @dataclass(frozen=True)
@@ -150,14 +150,14 @@ def _of_folder(folder: Path) -> ConceptSet:
     labels = _beside(folder / LABELS, pictures, ".png", ".tif", ".tiff", ".bmp", ".gif")
     boxes = _beside(folder / BOXES, pictures, ".xml")
     values = _label_names(folder)
-    found = [
+    annotated = [
         Annotated(picture, name_within(folder / IMAGES, sources.name(picture)),
                   {name: truth for name, truths in masks.items() if (truth := truths[place])},
                   labels.get(place), boxes.get(place), values)
         for place, picture in enumerate(pictures)
     ]  # fmt: skip
-    known = tuple(one for one in found if one.masks or one.labels or one.boxes)
-    without = tuple(one.name for one in found if not (one.masks or one.labels or one.boxes))
+    known = tuple(picture for picture in annotated if picture.masks or picture.labels or picture.boxes)
+    without = tuple(picture.name for picture in annotated if not (picture.masks or picture.labels or picture.boxes))
     names = {*masks}
     for path in labels.values():
         names |= {values.get(value, f"label {value}") for value in np.unique(label_values(path)).tolist() if value > 0}
@@ -181,7 +181,7 @@ def _of_rows(rows: Iterable[tuple[ImageSource, Mapping[str, Any]]]) -> ConceptSe
         name = f"{place}: {name_of(row[0])}"
         masks = {str(key): _as_mask(value, str(key), name) for key, value in row[1].items()}
         pictures.append(Annotated(row[0], name, masks))
-    names = sorted({name for one in pictures for name in one.masks})
+    names = sorted({name for picture in pictures for name in picture.masks})
     if not names:
         raise ConceptError(f"concepts must have a mask; {len(pictures)} pictures without any were given")
     return ConceptSet("pictures", tuple(names), tuple(pictures))
@@ -208,8 +208,8 @@ def _beside(folder: Path, pictures: Sequence[str], *endings: str) -> dict[int, P
         return {}
     by_stem = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in endings}
     stems = [(stem_of(picture), split_choice(picture)[0].stem) for picture in pictures]
-    found = {place: by_stem.get(full, by_stem.get(file)) for place, (full, file) in enumerate(stems)}
-    return {place: path for place, path in found.items() if path is not None}
+    files = {place: by_stem.get(full, by_stem.get(file)) for place, (full, file) in enumerate(stems)}
+    return {place: path for place, path in files.items() if path is not None}
 
 
 def _label_names(folder: Path) -> dict[int, str]:
@@ -243,5 +243,5 @@ def _check_size(shape: tuple[int, ...], size: tuple[int, int], what: str) -> Non
         raise ConceptError(f"{what}: is {shape[1]} x {shape[0]} px, and the picture {size[1]} x {size[0]} px")
 
 
-def _add(found: dict[str, Mask], name: str, mask: Mask) -> None:
-    found[name] = found[name] | mask if name in found else mask
+def _add(masks: dict[str, Mask], name: str, mask: Mask) -> None:
+    masks[name] = masks[name] | mask if name in masks else mask

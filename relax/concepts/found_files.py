@@ -29,65 +29,69 @@ ABOUT = (
 )
 
 
-def save_found(found: FoundConcepts, folder: Path) -> list[Path]:
+def save_found(result: FoundConcepts, folder: Path) -> list[Path]:
     """Write concepts.csv, concepts.json, concepts.png, concepts.html and concepts.safetensors."""
-    vectors = {f"concept-{one.number}": np.ascontiguousarray(one.vector, np.float32) for one in found.concepts}
-    about = {"layer": found.layer, "encoder": str(found.record["encoder"]["name"])}
-    rows = [dict(zip(COLUMNS, row, strict=True)) for row in _rows(found)]
+    vectors = {
+        f"concept-{concept.number}": np.ascontiguousarray(concept.vector, np.float32) for concept in result.concepts
+    }
+    about = {"layer": result.layer, "encoder": str(result.record["encoder"]["name"])}
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in _rows(result)]
     record = {
-        **found.record,
-        "sentences": [*found.sentences()],
-        "quality": found.quality,
-        "agreement": found.agreement,
-        "found": [{**row, "patches": [*one.names]} for row, one in zip(rows, found.concepts, strict=True)],
-        "failed": found.failed,
+        **result.record,
+        "sentences": [*result.sentences()],
+        "quality": result.quality,
+        "agreement": result.agreement,
+        "found": [{**row, "patches": [*concept.names]} for row, concept in zip(rows, result.concepts, strict=True)],
+        "failed": result.failed,
     }
     return write_folder(
         folder,
         {
-            "concepts.csv": csv_text([COLUMNS, *_rows(found)]).encode(),
+            "concepts.csv": csv_text([COLUMNS, *_rows(result)]).encode(),
             "concepts.json": as_json(record),
-            "concepts.png": file_of(found.plot()),
-            "concepts.html": page(found_report(found)).encode(),
+            "concepts.png": file_of(result.plot()),
+            "concepts.html": page(found_report(result)).encode(),
             "concepts.safetensors": save(vectors, metadata=about),
         },
     )
 
 
-def found_figure(found: FoundConcepts, *, width: float = WIDTH, theme: str = "light") -> Figure:
+def found_figure(result: FoundConcepts, *, width: float = WIDTH, theme: str = "light") -> Figure:
     """A row of patches for each concept."""
     rows = [
         (
-            f"{one.label}: {one.cells:.0%} of the cells, importance {one.importance:.3f} (others {one.control:.3f})",
-            one.patches,
+            f"{concept.label}: {concept.cells:.0%} of the cells, "
+            f"importance {concept.importance:.3f} (others {concept.control:.3f})",
+            concept.patches,
         )
-        for one in found.concepts
-        if one.patches
+        for concept in result.concepts
+        if concept.patches
     ]
-    encoder = shortened(str(found.record["encoder"]["name"]), 80)
-    return crops_figure(rows, [f"layer {found.layer} of {encoder}", "patches that show each best"], width, theme)
+    encoder = shortened(str(result.record["encoder"]["name"]), 80)
+    return crops_figure(rows, [f"layer {result.layer} of {encoder}", "patches that show each best"], width, theme)
 
 
-def found_report(found: FoundConcepts) -> Report:
+def found_report(result: FoundConcepts) -> Report:
     """The page of found concepts, for `relax.write_report`."""
     strips = tuple(
-        Strip(one.label, tuple(map(Thumbnail, one.patches, one.names)), str(one).partition(": ")[2])
-        for one in found.concepts
+        Strip(concept.label, tuple(map(Thumbnail, concept.patches, concept.names)), str(concept).partition(": ")[2])
+        for concept in result.concepts
     )
-    grid = Grid("Groups", COLUMNS, tuple(_rows(found)))
+    grid = Grid("Groups", COLUMNS, tuple(_rows(result)))
     return Report(
-        f"What {found.layer} groups together",
-        tuple(found.sentences())[:1],
+        f"What {result.layer} groups together",
+        tuple(result.sentences())[:1],
         (Section("Patches that show each concept best", (ABOUT,), strips), Section("Numbers", blocks=(grid,))),
-        settings=found.record,
+        settings=result.record,
         about_maps=False,
     )
 
 
-def _rows(found: FoundConcepts) -> list[tuple[Any, ...]]:
+def _rows(result: FoundConcepts) -> list[tuple[Any, ...]]:
     return [
         tuple(
-            rounded(value) if isinstance(value, float) else value for value in (getattr(one, name) for name in COLUMNS)
+            rounded(value) if isinstance(value, float) else value
+            for value in (getattr(concept, name) for name in COLUMNS)
         )
-        for one in found.concepts
+        for concept in result.concepts
     ]

@@ -65,17 +65,17 @@ def group(cells: NDArray[np.float32], how: str, count: int | None, seed: int) ->
     drawn = np.random.default_rng(seed).permutation(alive)[:FITTED]
     if len(drawn) < 4:
         raise ValueError(f"layer must have 4 cells or more that are not all 0; got {len(drawn)}")
-    found = find_clusters(cells[drawn], count=count, seed=seed)
-    cosines = cells @ found.centres.T / np.where(lengths > 0, lengths, 1)[:, None]
-    return _ordered(found.centres.astype(np.float64), cosines.argmax(1), cosines.max(1), found.silhouette)
+    clusters = find_clusters(cells[drawn], count=count, seed=seed)
+    cosines = cells @ clusters.centres.T / np.where(lengths > 0, lengths, 1)[:, None]
+    return _ordered(clusters.centres.astype(np.float64), cosines.argmax(1), cosines.max(1), clusters.silhouette)
 
 
 def _factored(cells: NDArray[np.float32], count: int, seed: int) -> Groups:
-    found = factors_of(cells.T[:, None].astype(np.float32), "nmf", count, seed)
-    if found is None:
+    factors = factors_of(cells.T[:, None].astype(np.float32), "nmf", count, seed)
+    if factors is None:
         raise ValueError("layer must tell cells apart; these are all alike")
-    values = found.maps[:, 0].T.astype(np.float64)
-    return _ordered(found.vectors.astype(np.float64), values.argmax(1), values.max(1), float("nan"))
+    values = factors.maps[:, 0].T.astype(np.float64)
+    return _ordered(factors.vectors.astype(np.float64), values.argmax(1), values.max(1), float("nan"))
 
 
 def _ordered(

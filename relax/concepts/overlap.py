@@ -88,10 +88,10 @@ def areas(maps: Tensor, levels: Tensor, size: tuple[int, int]) -> tuple[Tensor, 
         (K,) numbers of the units that exceed theirs in a cell, for no other one has an area, and (K, h, w) bool.
     """
     active = torch.nonzero(maps.flatten(1).amax(1).double() > levels)[:, 0]
-    found = torch.zeros(len(active), *size, dtype=torch.bool)
+    masks = torch.zeros(len(active), *size, dtype=torch.bool)
     step = max(1, PIXELS // (size[0] * size[1]))
     for start in range(0, len(active), step):
         chosen = active[start : start + step]
         enlarged = F.interpolate(maps[None, chosen].float(), size, mode="bilinear", align_corners=False)[0]
-        found[start : start + step] = enlarged.double() > levels[chosen, None, None]
-    return active, found
+        masks[start : start + step] = enlarged.double() > levels[chosen, None, None]
+    return active, masks

@@ -43,16 +43,16 @@ class LayerMaps:
         """
         if encoder.takes_volumes:
             raise EncoderError(f"concepts are of pictures, and encoder {encoder.name!r} takes volumes")
-        found = layers(encoder)
-        maps = {layer.name: layer for layer in found if layer.grid is not None and len(layer.grid) == 2}
+        all_layers = layers(encoder)
+        maps = {layer.name: layer for layer in all_layers if layer.grid is not None and len(layer.grid) == 2}
         if not maps:
             raise EncoderError(f"encoder {encoder.name!r} has no layer with a map or tokens, which concepts need")
         if name is None:
-            several = [layer for layer in maps.values() if min(layer.grid or (0,)) > 1]
-            last = (several or [*maps.values()])[-1]
-            return cls(encoder, (moving and last.class_token and _block_before_the_last(several)) or last)
+            spatial = [layer for layer in maps.values() if min(layer.grid or (0,)) > 1]
+            last = (spatial or [*maps.values()])[-1]
+            return cls(encoder, (moving and last.class_token and _block_before_the_last(spatial)) or last)
         if name not in maps:
-            vector = any(layer.name == name for layer in found)
+            vector = any(layer.name == name for layer in all_layers)
             why = "returns a vector, and units need a map or tokens" if vector else "is not there"
             hint = nearest(name, maps) or f": the last with a map are {listed([*maps][-5:])}; relax layers lists all"
             raise ValueError(f"layer must be one that returns a map or tokens; {name!r} {why}{hint}")
@@ -79,9 +79,9 @@ class LayerMaps:
             return self.layer.feature_map(output).float().cpu()
 
 
-def _block_before_the_last(found: Sequence[Layer]) -> Layer | None:
+def _block_before_the_last(candidates: Sequence[Layer]) -> Layer | None:
     """Of layers with a class token, those that are numbered and inside the fewest others; None if there is one only."""
-    numbered = [layer for layer in found if layer.class_token and layer.name.rpartition(".")[2].isdecimal()]
+    numbered = [layer for layer in candidates if layer.class_token and layer.name.rpartition(".")[2].isdecimal()]
     fewest = min((layer.name.count(".") for layer in numbered), default=0)
     blocks = [layer for layer in numbered if layer.name.count(".") == fewest]
     return blocks[-2] if len(blocks) > 1 else None

@@ -76,7 +76,7 @@ def gradients_of(
     Raises:
         ValueError: If the score does not depend on the layer at all.
     """
-    found = []
+    rows = []
     for place, picture in enumerate(pictures):
         report(place, len(pictures))
         view, _ = reader.view(picture)
@@ -90,8 +90,8 @@ def gradients_of(
             gradient = torch.zeros_like(output)
         # The mean of the rows moves by one where every cell does: the derivatives of all cells add up.
         cells_of = reader.layer.feature_map(gradient.detach()).double()
-        found.append((cells_of.sum((2, 3)) if cells == "mean" else cells_of.flatten(1)).cpu().numpy())
-    gradients = np.concatenate(found)
+        rows.append((cells_of.sum((2, 3)) if cells == "mean" else cells_of.flatten(1)).cpu().numpy())
+    gradients = np.concatenate(rows)
     report(len(pictures), len(pictures))
     if not np.any(gradients):
         raise ValueError(

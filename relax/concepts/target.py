@@ -87,10 +87,10 @@ def _reference(reference: Any, encoder: Encoder, width: int) -> tuple[Tensor, st
     if isinstance(reference, np.ndarray | Tensor) and reference.ndim == 1:
         return _vector(reference, width, "reference"), "a vector"
     pictures: Sequence[ImageSource] = one_by_one(reference)
-    found = [encoder(read_image(picture, channels=encoder.channels or 3)).cpu() for picture in pictures]
+    embeddings = [encoder(read_image(picture, channels=encoder.channels or 3)).cpu() for picture in pictures]
     name = name_of(pictures[0]) if len(pictures) == 1 else f"the mean of {len(pictures)} references"
     with torch.inference_mode(False):
-        return F.normalize(torch.cat(found).clone(), dim=1).mean(0), name
+        return F.normalize(torch.cat(embeddings).clone(), dim=1).mean(0), name
 
 
 def _vector(values: Any, width: int, name: str) -> Tensor:

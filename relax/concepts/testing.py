@@ -118,8 +118,8 @@ def tcav(
         )  # fmt: skip
         gradients = gradients_of(asked.pictures, reader, score.function, cells, partial(told, "gradients"))
         results = {
-            name: _tested(found, others, gradients, runs, shuffles, fit, seed, partial(told, f"chance of {name}"))
-            for name, found in rows.items()
+            name: _tested(concept, others, gradients, runs, shuffles, fit, seed, partial(told, f"chance of {name}"))
+            for name, concept in rows.items()
         }
     record = {
         "what": "TCAV",
@@ -163,32 +163,32 @@ def _tested(
 
 
 def _scores(results: Mapping[str, tuple[Tested, Space]], rows: Mapping[str, Rows]) -> tuple[ConceptScore, ...]:
-    together = corrected(np.array([found.p for found, _ in results.values()]))
+    together = corrected(np.array([tested.p for tested, _ in results.values()]))
     scores = []
-    for (name, (found, space)), p in zip(results.items(), together, strict=True):
-        published = found.published()
+    for (name, (tested, space)), p in zip(results.items(), together, strict=True):
+        published = tested.published()
         scores.append(
             ConceptScore(
                 name,
                 len(rows[name].names),
-                found.trial.accuracy,
-                found.accuracy_p,
-                float(found.trial.scores.mean()),
-                float(found.trial.scores.std()),
-                found.trial.sensitivity,
-                found.p,
+                tested.trial.accuracy,
+                tested.accuracy_p,
+                float(tested.trial.scores.mean()),
+                float(tested.trial.scores.std()),
+                tested.trial.sensitivity,
+                tested.p,
                 float(p),
                 *published,
-                np.array([trial.sensitivity for trial in found.shuffled]),
-                space.back(found.trial.direction),
+                np.array([trial.sensitivity for trial in tested.shuffled]),
+                space.back(tested.trial.direction),
             )
         )
     return tuple(scores)
 
 
 def _check_counts(rows: Mapping[str, Rows], others: Rows) -> None:
-    for name, found in rows.items():
-        count = len(found.names)
+    for name, concept in rows.items():
+        count = len(concept.names)
         if count < LEAST:
             raise ValueError(f"concept {name!r} must have {LEAST} pictures or more, better 30; got {count}")
         if len(others.names) < 2 * count:

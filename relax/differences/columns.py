@@ -56,7 +56,7 @@ def excesses(
 
     asked = groups_of(names, metadata)
     tests = len(asked) * len(groups)
-    found = []
+    by_group = []
     for members in groups:
         own = []
         for group in asked:
@@ -66,5 +66,5 @@ def excesses(
             if of_group and p <= LEVEL:
                 share, overall = of_group / len(members), of_all / len(among)
                 own.append(Excess(group.column, group.value, share, overall, p))
-        found.append(tuple(sorted(own, key=lambda excess: (excess.p, -excess.share))[:MOST]))
-    return found
+        by_group.append(tuple(sorted(own, key=lambda excess: (excess.p, -excess.share))[:MOST]))
+    return by_group

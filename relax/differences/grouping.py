@@ -52,13 +52,13 @@ def difference_groups(
     best, groups = -np.inf, []
     for number in numbers:
         labels = _labels(axes[:, :number], seed)
-        found = [linked[labels == label] for label in range(number)]
-        found = [members for members in found if len(members) >= LEAST]
-        strengths = [strength_of(near, far, members, k) for members in found]
-        quality = sum(len(members) * strength for members, strength in zip(found, strengths, strict=True))
+        candidates = [linked[labels == label] for label in range(number)]
+        candidates = [members for members in candidates if len(members) >= LEAST]
+        strengths = [strength_of(near, far, members, k) for members in candidates]
+        quality = sum(len(members) * strength for members, strength in zip(candidates, strengths, strict=True))
         if quality > best:
             order = np.argsort([-strength for strength in strengths], kind="stable")
-            best, groups = quality, [found[place] for place in order]
+            best, groups = quality, [candidates[place] for place in order]
     return groups, graph
 
 

@@ -111,11 +111,15 @@ def diff_encoders(
         spaces = (paired.embeddings[0][sample], paired.embeddings[1][sample])
         drawn = redrawn(spaces, k, count=groups, draws=redraws, seed=seed, progress=partial(told, "noise"))
         a, b = (rank_table(space.astype(np.float64)) for space in spaces)
-        found, tried = _groups((a, b), seen, sample, k, groups, drawn, seed)
-        found = _with_common(found, sample, paired, known)
+        significant_groups, tried = _groups((a, b), seen, sample, k, groups, drawn, seed)
+        significant_groups = _with_common(significant_groups, sample, paired, known)
         parts = partial(_parts, paired=paired, central=central, settings=settings, told=told, total=explain * central)
-        found = [parts(group, place) if place < explain else group for place, group in enumerate(found)]
-        layouts = np.stack([_layout(each, layout, seed, told, place) for place, each in enumerate(paired.embeddings)])
+        significant_groups = [
+            parts(group, place) if place < explain else group for place, group in enumerate(significant_groups)
+        ]
+        layouts = np.stack(
+            [_layout(embeddings, layout, seed, told, place) for place, embeddings in enumerate(paired.embeddings)]
+        )
         scores = np.stack([picture_scores(sight) for sight in seen])
         return Differences(
             encoders=paired.encoders,
@@ -127,7 +131,7 @@ def diff_encoders(
             elsewhere=np.stack([sight.elsewhere for sight in seen]),
             scores=scores,
             limit=drawn.limit,
-            groups=tuple(found),
+            groups=tuple(significant_groups),
             agreement={
                 "shared neighbours": shared_neighbours(a, b, k),
                 "CKA": cka(*spaces),

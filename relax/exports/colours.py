@@ -43,7 +43,7 @@ def colour_captures(sheaf: Sheaf, choices: Choices) -> list[Dataset]:
     layers = np.stack([sheaf.laid(tinted(part)) for part in range(4)], -1)
     height, width = values.shape[1:]
     bar = _bar(scale, f"{choices.map.replace('_', ' ')}: {unit(sheaf.records[0], choices.map)}", max(width, _NARROW))
-    identity, found = Identity(sheaf, choices.keep), []
+    identity, datasets = Identity(sheaf, choices.keep), []
     for frame, picture, layer in zip(sheaf.frames, sheaf.seen(), layers, strict=True):
         dataset = capture(frame, identity, series, choices)
         canvas = np.zeros((height + bar.shape[0], bar.shape[1], 3), np.uint8)
@@ -60,8 +60,8 @@ def colour_captures(sheaf: Sheaf, choices: Choices) -> list[Dataset]:
             f"{scale.colours}, {scale.low:.6g} to {scale.high:.6g}; opacity 0 below quantile {CLEAR}, {ALPHA} from "
             f"{FULL} on, outlined; {recipe(sheaf.records)}"
         )
-        found.append(dataset)
-    return found
+        datasets.append(dataset)
+    return datasets
 
 
 def _over(picture: NDArray[np.uint8], layer: NDArray[np.floating] | NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -79,8 +79,7 @@ def device() -> dict[str, Any]:
 
 def settings(records: Iterable[dict[str, Any]]) -> dict[str, str]:
     """How maps were made, by name, without the names of files; what differs between them is left out."""
-    found = [_settings(record) for record in records]
-    first, *others = found
+    first, *others = map(_settings, records)
     return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
 
 

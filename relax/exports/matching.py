@@ -34,7 +34,7 @@ def matched(explanations: Sequence[ExplanationLike], source: Source) -> list[str
     if isinstance(source, Sequence) and not isinstance(source, str):
         if len(source) != len(explanations):
             raise ValueError(f"source must be one for each of {len(explanations)} explanations; got {len(source)}")
-        return [str(one) for one in source]
+        return [*map(str, source)]
     if source is None:
         return [_recorded(explanation) for explanation in explanations]
     address = str(source)
@@ -42,7 +42,7 @@ def matched(explanations: Sequence[ExplanationLike], source: Source) -> list[str
     if kind == "series" or path.is_dir():
         series = dict(part.split("=", 1) for part in choice.split("&") if "=" in part).get("series")
         files = list(gathered(path, series).entries)
-        return [_found(explanation, files, _digests()) for explanation in explanations]
+        return [_address_among(explanation, files, _digests()) for explanation in explanations]
     return [_with_choice(explanation, address) for explanation in explanations]
 
 
@@ -65,20 +65,20 @@ def _with_choice(explanation: ExplanationLike, address: str) -> str:
     return f"{path}#{'&'.join(filter(None, (choice, f'frame={frame}')))}"
 
 
-def _found(explanation: ExplanationLike, files: Sequence[Path], digest: Callable[[Path], str]) -> str:
+def _address_among(explanation: ExplanationLike, files: Sequence[Path], digest: Callable[[Path], str]) -> str:
     """The address of the file among these that the record names."""
     recorded = str(explanation.provenance.get("image"))
     front, _, choice = recorded.partition("#")
     hashed = _HASHED.fullmatch(front)
     if hashed:
-        found = [file for file in files if digest(file).startswith(hashed[1])]
+        matches = [file for file in files if digest(file).startswith(hashed[1])]
     else:
         name = Path(front).name
-        found = [file for file in files if file == Path(front)] or [file for file in files if file.name == name]
-    if len(found) != 1:
-        problem = f"has {len(found)} files of this name" if found else "has no such picture"
+        matches = [file for file in files if file == Path(front)] or [file for file in files if file.name == name]
+    if len(matches) != 1:
+        problem = f"has {len(matches)} files of this name" if matches else "has no such picture"
         raise ValueError(f"source must hold what was explained, {recorded}, and {problem}: name its file")
-    return f"{found[0]}#{choice}" if choice and choice != "name=hash" else str(found[0])
+    return f"{matches[0]}#{choice}" if choice and choice != "name=hash" else str(matches[0])
 
 
 def _digests() -> Callable[[Path], str]:

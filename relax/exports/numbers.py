@@ -84,7 +84,7 @@ def reports(sheaf: Sheaf, choices: Choices) -> list[Dataset]:
         title=codes.DCM.ImagingMeasurementReport,
     )
     scheme = CodingSchemeIdentificationItem(SCHEME, name=NAME, version=version_of("relax-explainer"))
-    made = ComprehensiveSR(
+    document = ComprehensiveSR(
         evidence=stand_ins.datasets,
         content=report,
         **{**Series.of("RELAX numbers", 6).next(), "is_complete": False, "is_verified": False},
@@ -92,8 +92,8 @@ def reports(sheaf: Sheaf, choices: Choices) -> list[Dataset]:
         manufacturer_model_name=NAME,
         software_versions=version_of("relax-explainer"),
     )
-    stand_ins.finish(made)
-    return [made]
+    stand_ins.finish(document)
+    return [document]
 
 
 def _group(explanation: ExplanationLike, stand_in: Dataset, number: int) -> MeasurementsAndQualitativeEvaluations:
@@ -116,14 +116,14 @@ def _measurements(explanation: ExplanationLike) -> Iterator[Measurement]:
     """Those that are known."""
     importance = explanation.importance
     region, known = top_region(importance), np.isfinite(importance)
-    saliency, one = codes.DCM.Saliency, codes.UCUM.NoUnits
+    saliency, no_units = codes.DCM.Saliency, codes.UCUM.NoUnits
     derivations = {"mean": codes.SCT.Mean, "min": codes.SCT.Minimum, "max": codes.SCT.Maximum}
     for name, derivation in derivations.items():
         value = float(getattr(np, name)(importance[known].astype(np.float64)))
-        yield Measurement(saliency, value, one, derivation=derivation)
+        yield Measurement(saliency, value, no_units, derivation=derivation)
     if region.any():
         value = float(importance[region].mean(dtype=np.float64))
-        yield Measurement(CodedConcept.from_code(_IN_REGION), value, one, derivation=codes.SCT.Mean)
+        yield Measurement(CodedConcept.from_code(_IN_REGION), value, no_units, derivation=codes.SCT.Mean)
         yield Measurement(SHARE, 100 * float(region.sum() / region.size), codes.UCUM.Percent)
     for code, values, derivation, summary in (
         (UNCERTAINTY, explanation.uncertainty, codes.SCT.Mean, np.mean),
@@ -131,15 +131,15 @@ def _measurements(explanation: ExplanationLike) -> Iterator[Measurement]:
     ):
         defined = values[np.isfinite(values)].astype(np.float64)
         if defined.size:
-            yield Measurement(code, float(summary(defined)), one, derivation=derivation)
+            yield Measurement(code, float(summary(defined)), no_units, derivation=derivation)
     cosines = (explanation.provenance.get("scale") or {}).get("cosine") or {}
     for name, code in COSINES.items():
-        found = cosines.get(name)
-        cosine = found.get("mean") if isinstance(found, dict) else found
+        entry = cosines.get(name)
+        cosine = entry.get("mean") if isinstance(entry, dict) else entry
         if cosine is not None:
-            yield Measurement(code, float(cosine), one)
+            yield Measurement(code, float(cosine), no_units)
     if count := (explanation.provenance.get("masks") or {}).get("count"):
-        yield Measurement(MASKS, float(count), one)
+        yield Measurement(MASKS, float(count), no_units)
 
 
 _IN_REGION = Code("saliency-top-region", SCHEME, f"Saliency: {TOP_REGION.meaning}")

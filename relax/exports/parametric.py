@@ -46,9 +46,9 @@ def parametric_maps(sheaf: Sheaf, choices: Choices) -> list[Dataset]:
     window = VOILUTTransformation(
         window_center=(low + high) / 2, window_width=(high - low) or 1.0, voi_lut_function="LINEAR_EXACT"
     )
-    found: list[Dataset] = []
+    datasets: list[Dataset] = []
     for numbers in sheaf.apart():
-        made = ParametricMap(
+        dataset = ParametricMap(
             stand_ins.of(numbers),
             values[numbers],
             contains_recognizable_visual_features=False,
@@ -60,8 +60,8 @@ def parametric_maps(sheaf: Sheaf, choices: Choices) -> list[Dataset]:
             **device(),
         )
         if not np.isfinite(values[numbers]).all():
-            made.FloatPixelPaddingValue = float("nan")
-        made.DerivationDescription = f"RELAX {choices.map}, real values; {recipe(sheaf.records)}"
-        stand_ins.finish(made)
-        found.append(made)
-    return found
+            dataset.FloatPixelPaddingValue = float("nan")
+        dataset.DerivationDescription = f"RELAX {choices.map}, real values; {recipe(sheaf.records)}"
+        stand_ins.finish(dataset)
+        datasets.append(dataset)
+    return datasets

@@ -47,12 +47,12 @@ def presentation_states(sheaf: Sheaf, choices: Choices) -> list[Dataset]:
     if not any(lines):
         raise ValueError(f"map must have a top region to be outlined; {choices.map} is the same everywhere")
     stand_ins = StandIns(sheaf, Identity(sheaf, choices.keep))
-    series, found = Series.of(f"RELAX {choices.map}, outline", 5), []
+    series, states = Series.of(f"RELAX {choices.map}, outline", 5), []
     for numbers in _alike(sheaf):
-        made = _state(sheaf, stand_ins, numbers, lines, series, choices)
-        stand_ins.finish(made)
-        found.append(made)
-    return found
+        state = _state(sheaf, stand_ins, numbers, lines, series, choices)
+        stand_ins.finish(state)
+        states.append(state)
+    return states
 
 
 def _state(

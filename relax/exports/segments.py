@@ -47,9 +47,9 @@ def segmentations(sheaf: Sheaf, choices: Choices) -> list[Dataset]:
             parameters=settings(sheaf.records),
         ),
     )
-    found: list[Dataset] = []
+    datasets: list[Dataset] = []
     for numbers in sheaf.apart():
-        made = Segmentation(
+        dataset = Segmentation(
             stand_ins.of(numbers),
             region[numbers],
             segmentation_type="BINARY",
@@ -60,9 +60,9 @@ def segmentations(sheaf: Sheaf, choices: Choices) -> list[Dataset]:
             **series.next(),
             **device(),
         )
-        made.DerivationDescription = f"RELAX, top region of the {choices.map}; {recipe(sheaf.records)}"
+        dataset.DerivationDescription = f"RELAX, top region of the {choices.map}; {recipe(sheaf.records)}"
         if not sheaf.frames[numbers[0]].place:
-            made.setdefault("PatientOrientation", "")
-        stand_ins.finish(made)
-        found.append(made)
-    return found
+            dataset.setdefault("PatientOrientation", "")
+        stand_ins.finish(dataset)
+        datasets.append(dataset)
+    return datasets

@@ -130,15 +130,15 @@ def sheaf_of(explanations: Sequence[ExplanationLike], sources: Sequence[str]) ->
         ImageError: If a source cannot be read, or is no frame of DICOM.
         ValueError: If an explanation is not of its source, or the sources are not of one series and size.
     """
-    found = [_frame(explanation, source) for explanation, source in zip(explanations, sources, strict=True)]
-    entries = [entry for _, entry in found]
+    pairs = [_frame(explanation, source) for explanation, source in zip(explanations, sources, strict=True)]
+    entries = [entry for _, entry in pairs]
     if len({(entry.study, entry.series) for entry in entries}) > 1:
         count = len({entry.series for entry in entries})
         raise ValueError(f"explanations must be of one series, and are of {count}: export those of each by themselves")
-    if len({(int(frame.header.Rows), int(frame.header.Columns)) for frame, _ in found}) > 1:
+    if len({(int(frame.header.Rows), int(frame.header.Columns)) for frame, _ in pairs}) > 1:
         raise ValueError("explanations must be of pictures of one size: export those of each size by themselves")
-    order = _order([frame for frame, _ in found])
-    frames, kept = [found[number][0] for number in order], [explanations[number] for number in order]
+    order = _order([frame for frame, _ in pairs])
+    frames, kept = [pairs[number][0] for number in order], [explanations[number] for number in order]
     if len({(frame.file, frame.number) for frame in frames}) < len(frames):
         raise ValueError("explanations must each be of another picture, and two are of the same one: leave one out")
     return Sheaf(
@@ -167,7 +167,7 @@ def sheaf_of_volume(explained: VolumeExplanation) -> Sheaf:
         maps = {index: layer(explanation) for index, explanation in explained.slices.items()}
         return explained.volume.placed(explained.axis, maps).T
 
-    reached = np.flatnonzero(np.isfinite(everywhere(lambda one: one.importance)).any(axis=(1, 2)))
+    reached = np.flatnonzero(np.isfinite(everywhere(lambda explanation: explanation.importance)).any(axis=(1, 2)))
     several = len({part.file for part in series.slices}) < len(series.slices)
     frames = [
         Frame(part.file, part.frame, several, part.kind, part.instance, part.header)
@@ -175,7 +175,7 @@ def sheaf_of_volume(explained: VolumeExplanation) -> Sheaf:
     ]
     return Sheaf(
         tuple(frames),
-        tuple(_of_slice(explained, found) for found in everywhere(_marks(explained))[reached]),
+        tuple(_of_slice(explained, marks) for marks in everywhere(_marks(explained))[reached]),
         tuple(explanation.provenance for explanation in explained.slices.values()),
         series.series,
         series.study,
@@ -214,8 +214,8 @@ def _marks(explained: VolumeExplanation) -> Layer:
 
 def _of_slice(explained: VolumeExplanation, marks: NDArray[np.float32]) -> ExplanationLike | None:
     """The explanation of a slice as the file has it; None where slices of another plane cross it."""
-    found = np.unique(marks)
-    return explained.slices[int(found[0])] if len(found) == 1 and np.isfinite(found[0]) else None
+    numbers = np.unique(marks)
+    return explained.slices[int(numbers[0])] if len(numbers) == 1 and np.isfinite(numbers[0]) else None
 
 
 def _shown(series: SeriesVolume, number: int) -> NDArray[np.uint8]:

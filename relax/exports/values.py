@@ -80,14 +80,14 @@ def value_captures(sheaf: Sheaf, choices: Choices) -> list[Dataset]:
     values = sheaf.map(choices.map)
     steps, identity = Steps.of(values), Identity(sheaf, choices.keep)
     series = Series.of(f"RELAX {choices.map}", 1)
-    found = []
+    datasets = []
     for frame, layer in zip(sheaf.frames, values, strict=True):
         dataset = capture(frame, identity, series, choices)
         put_pixels(dataset, steps.stored(layer), "MONOCHROME2")
         _scale(dataset, steps, values, sheaf, choices.map)
         dataset.BurnedInAnnotation = dataset.RecognizableVisualFeatures = "NO"
-        found.append(dataset)
-    return found
+        datasets.append(dataset)
+    return datasets
 
 
 def _scale(dataset: Dataset, steps: Steps, values: NDArray[np.float32], sheaf: Sheaf, map: str) -> None:

@@ -196,20 +196,20 @@ def _named(kind: ExportKind, objects: Sequence[Any], out: Path, ending: str | No
         return {out: _writer(objects[0], zipped=ending == ".nii.gz")}
     if len(objects) == 1:
         return {out / f"{kind.name}{suffix}": _writer(objects[0])}
-    return {out / kind.name / f"{number:04}{suffix}": _writer(one) for number, one in enumerate(objects, 1)}
+    return {out / kind.name / f"{number:04}{suffix}": _writer(exported) for number, exported in enumerate(objects, 1)}
 
 
-def _writer(made: Any, *, zipped: bool = True) -> Writer:
-    if isinstance(made, Dataset):
-        return lambda path: pydicom.dcmwrite(path, made, enforce_file_format=True)
-    data = made.to_bytes()
+def _writer(exported: Any, *, zipped: bool = True) -> Writer:
+    if isinstance(exported, Dataset):
+        return lambda path: pydicom.dcmwrite(path, exported, enforce_file_format=True)
+    data = exported.to_bytes()
     return lambda path: path.write_bytes(gzip.compress(data, 6, mtime=0) if zipped else data)
 
 
 def _refuse_files(paths: Sequence[Path], *, overwrite: bool) -> None:
-    if not overwrite and (there := [path for path in paths if path.exists()]):
+    if not overwrite and (existing := [path for path in paths if path.exists()]):
         raise FileExistsError(
-            f"{there[0]} is there; choose another name, or replace it with --overwrite (overwrite=True)"
+            f"{existing[0]} is there; choose another name, or replace it with --overwrite (overwrite=True)"
         )
 
 

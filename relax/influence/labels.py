@@ -68,8 +68,10 @@ def labels_of(archive: Archive, labels: str | Path | Labels | None, *, seed: int
     if labels is None or labels == FOLDERS:
         return _of_folders(archive, required=labels is not None)
     if labels == CLUSTERS:
-        found = find_clusters(np.asarray(archive.embeddings), seed=seed)
-        return Named(tuple(f"cluster {number}" for number in found.labels), f"{found.count} clusters of the embeddings")
+        clusters = find_clusters(np.asarray(archive.embeddings), seed=seed)
+        return Named(
+            tuple(f"cluster {number}" for number in clusters.labels), f"{clusters.count} clusters of the embeddings"
+        )
     if isinstance(labels, str | Path):
         return _of_table(archive, str(labels))
     given = tuple(None if label is None else str(label) for label in labels)

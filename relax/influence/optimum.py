@@ -129,12 +129,12 @@ class Optimum:
     def leverages(self) -> Values:
         """(N, K, K) J_i^T H^-1 J_i, where J_i leads from a picture's logits to the weights."""
         count, classes = len(self.labels), self.classes
-        found = np.empty((count, classes, classes))
+        leverages = np.empty((count, classes, classes))
         for a in range(classes):
             for b in range(a, classes):
-                found[:, a, b] = ((self.coordinates @ self.inverse[a, :, b]) * self.coordinates).sum(1)
-                found[:, b, a] = found[:, a, b]
-        return found
+                leverages[:, a, b] = ((self.coordinates @ self.inverse[a, :, b]) * self.coordinates).sum(1)
+                leverages[:, b, a] = leverages[:, a, b]
+        return leverages
 
     def without(self, place: int) -> Optimum:
         """The head trained again without one picture: what leaving it out does in truth.
@@ -216,12 +216,12 @@ def _gradient(z: Values, truth: Values, weight: Values, penalty: float) -> Value
 def _curvature(z: Values, probabilities: Values, penalty: float) -> Values:
     """(K, d + 1, K, d + 1) second derivatives, 1 along the direction that is flat, see `Optimum.inverse`."""
     classes, wide = probabilities.shape[1], z.shape[1]
-    found = np.empty((classes, wide, classes, wide))
+    curvature = np.empty((classes, wide, classes, wide))
     for a in range(classes):
         for b in range(a, classes):
             spread = probabilities[:, a] * ((a == b) - probabilities[:, b])
-            found[a, :, b] = z.T @ (spread[:, None] * z) / len(z)
-            found[b, :, a] = found[a, :, b]
-        found[a, :-1, a, :-1] += penalty * np.eye(wide - 1)
-    found[:, -1, :, -1] += 1 / classes
-    return found
+            curvature[a, :, b] = z.T @ (spread[:, None] * z) / len(z)
+            curvature[b, :, a] = curvature[a, :, b]
+        curvature[a, :-1, a, :-1] += penalty * np.eye(wide - 1)
+    curvature[:, -1, :, -1] += 1 / classes
+    return curvature

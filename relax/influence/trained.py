@@ -70,9 +70,9 @@ def trained_on(
 
 def by_row(values: Values, named: Named) -> Values:
     """(N,) by row of the archive, of values of the labelled pictures; NaN for the others."""
-    found = np.full(len(named.of), np.nan)
-    found[named.known] = values
-    return found
+    column = np.full(len(named.of), np.nan)
+    column[named.known] = values
+    return column
 
 
 def names_of_rows(archive: Archive) -> tuple[str, ...]:

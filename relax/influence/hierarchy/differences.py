@@ -41,7 +41,7 @@ def differences(features: Features, group: NDArray[np.bool_], siblings: NDArray[
     """
     from scipy.stats import mannwhitneyu
 
-    found = []
+    notable = []
     for name, values in zip(features.names, features.values.T, strict=True):
         mine, theirs = (values[rows & np.isfinite(values)] for rows in (group, siblings))
         spread = np.concatenate([mine, theirs]).std() if len(mine) and len(theirs) else 0.0
@@ -51,5 +51,5 @@ def differences(features: Features, group: NDArray[np.bool_], siblings: NDArray[
             name, float(mine.mean()), float(theirs.mean()), float((mine.mean() - theirs.mean()) / spread)
         )
         if abs(difference.standardised) >= LEAST and mannwhitneyu(mine, theirs).pvalue <= LEVEL / len(features.names):
-            found.append(difference)
-    return tuple(sorted(found, key=lambda each: -abs(each.standardised))[:MOST])
+            notable.append(difference)
+    return tuple(sorted(notable, key=lambda difference: -abs(difference.standardised))[:MOST])

@@ -100,18 +100,19 @@ def hierarchy(
     inner = mine if on == EMBEDDINGS else vectors[grouped]
     halves = Halves(mine, points[split.held_out], inner, vectors[split.held_out])
     with shown(progress, "draws") as report:
-        found = standings(halves, groups, medoids, linkage, seed, report)
+        level_standings = standings(halves, groups, medoids, linkage, seed, report)
 
     names = _names(everywhere)
     nodes = _nodes(archive, names, everywhere, [{g: int(grouped[p]) for g, p in each.items()} for each in medoids],
                    features, looked_at)  # fmt: skip
     headings = [
-        f"{each.groups} groups, which explain {each.explained:.0%} (chance {each.nothing:.0%})" for each in found
+        f"{standing.groups} groups, which explain {standing.explained:.0%} (chance {standing.nothing:.0%})"
+        for standing in level_standings
     ]
     pictures = {
         heading: tuple(node.picture for node in nodes if node.level == level) for level, heading in enumerate(headings)
     }
-    findings = [_finding(each, on) for each in found]
+    findings = [_finding(standing, on) for standing in level_standings]
     if len(grouped) < len(split.learned):
         findings.append(f"{len(grouped):,} pictures, drawn at random, were grouped; all others have the nearest mean.")
     if features.left_out:
@@ -120,22 +121,22 @@ def hierarchy(
         archive, "none", levels=list(cuts), on=on, linkage=linkage, grouped=len(grouped),
         held_out=len(split.held_out), draws=DRAWS, seed=seed,
     )  # fmt: skip
-    return Hierarchy("", None, pictures, tuple(findings), settings, nodes, tuple(found), names)
+    return Hierarchy("", None, pictures, tuple(findings), settings, nodes, tuple(level_standings), names)
 
 
 def scaled(values: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """(N, F) features minus the mean of some rows, in their standard deviations; 0 where unknown or all the same."""
-    some = values[rows]
-    known = np.isfinite(some).any(0)
+    chosen = values[rows]
+    known = np.isfinite(chosen).any(0)
     if not known.any():
         raise ValueError("features must be known for some picture to be grouped; got none")
-    some, values = some[:, known], values[:, known]
-    spread = np.nanstd(some, axis=0)
+    chosen, values = chosen[:, known], values[:, known]
+    spread = np.nanstd(chosen, axis=0)
     usable = spread > 1e-12
     if not usable.any():
         raise ValueError("features must differ between pictures to be grouped; all are the same")
-    found: NDArray[np.float64] = (values[:, usable] - np.nanmean(some[:, usable], axis=0)) / spread[usable]
-    return np.nan_to_num(found)
+    standardised: NDArray[np.float64] = (values[:, usable] - np.nanmean(chosen[:, usable], axis=0)) / spread[usable]
+    return np.nan_to_num(standardised)
 
 
 def _levels(levels: Sequence[int] | None, grouped: int) -> tuple[int, ...]:

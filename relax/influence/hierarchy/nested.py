@@ -55,8 +55,8 @@ def placed(points: NDArray[np.float64], known: NDArray[np.float64], groups: NDAr
 
     finest = groups[:, -1]
     _, first = np.unique(finest, return_index=True)
-    found: NDArray[np.int64] = groups[first][pairwise_distances_argmin(points, means_of(known, finest))]
-    return found
+    labels: NDArray[np.int64] = groups[first][pairwise_distances_argmin(points, means_of(known, finest))]
+    return labels
 
 
 def _by_size(groups: NDArray[np.int64]) -> NDArray[np.int64]:

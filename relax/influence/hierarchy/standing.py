@@ -91,7 +91,7 @@ def standings(
     by_chance = np.mean([_shuffled(halves, groups, rng) for _ in range(DRAWS)], axis=0)
     nothing = np.array([*_nothing(halves, groups, at, linkage, rng, progress)])
     total = np.square(halves.held_vectors - halves.vectors.mean(0)).sum(1)
-    found = []
+    results = []
     for level in range(groups.shape[1]):
         rest = np.square(halves.held_vectors - means_of(halves.vectors, groups[:, level])[at[:, level]]).sum(1)
         drawn = rng.integers(0, len(total), (RESAMPLES, len(total)))
@@ -99,13 +99,13 @@ def standings(
         chosen = halves.vectors[[medoids[level][group] for group in at[:, level].tolist()]]
         by_medoids = 1 - np.square(halves.held_vectors - chosen).sum() / total.sum()
         hits = int((nothing[:, level] >= explained[level] - 1e-12).sum())
-        found.append(
+        results.append(
             Standing(
                 int(groups[:, level].max()) + 1, float(explained[level]), float(low), float(high), float(by_medoids),
                 float(by_chance[level]), float(nothing[:, level].mean()), (1 + hits) / (1 + DRAWS), len(total),
             )
         )  # fmt: skip
-    return found
+    return results
 
 
 def shares(vectors: Vectors, groups: Groups, held_out: Vectors, at: Groups) -> NDArray[np.float64]:
@@ -158,5 +158,5 @@ def cloud_like(vectors: Vectors, rng: np.random.Generator) -> Vectors:
     else:
         values, axes = np.linalg.eigh(np.cov(vectors.T).reshape(vectors.shape[1], -1))
         spread = (draws * np.sqrt(np.maximum(values, 0))) @ axes.T
-    found: Vectors = centre + spread
-    return found
+    cloud: Vectors = centre + spread
+    return cloud

@@ -54,8 +54,8 @@ def _below(rules: Sequence[tuple[tuple[Condition, ...], Rule]]) -> tuple[Branch,
     groups: dict[str, list[tuple[tuple[Condition, ...], Rule]]] = {}
     for conditions, rule in rules:
         groups.setdefault(str(conditions[0]) if conditions else "always", []).append((conditions[1:], rule))
-    found = [
+    branches = [
         Branch(condition, rule=group[0][1]) if not group[0][0] else Branch(condition, _below(group))
         for condition, group in groups.items()
     ]
-    return tuple(sorted(found, key=lambda branch: -branch.support))
+    return tuple(sorted(branches, key=lambda branch: -branch.support))

@@ -223,19 +223,21 @@ def features_of(
     """
     if not measures and metadata is None:
         raise ValueError("metadata must be given where measures is False: rules need features")
-    found = Features((), np.empty((len(rows), 0)))
+    features = Features((), np.empty((len(rows), 0)))
     if metadata is not None:
         file, _, column = target.rpartition("#")
         own = column if file and Path(file) == Path(metadata) else ""
-        found = found.beside(table_features(metadata, archive.root, [archive.rows[row].path for row in rows], own))
+        features = features.beside(
+            table_features(metadata, archive.root, [archive.rows[row].path for row in rows], own)
+        )
     if measures:
         with shown(progress, "pictures") as report:
-            found = found.beside(measured_features([archive.paths[row] for row in rows], report))
-    if not found.names:
+            features = features.beside(measured_features([archive.paths[row] for row in rows], report))
+    if not features.names:
         raise ValueError(
-            f"no column of {metadata} can be a feature: {listed(found.left_out) if found.left_out else 'none'}"
+            f"no column of {metadata} can be a feature: {listed(features.left_out) if features.left_out else 'none'}"
         )
-    return found
+    return features
 
 
 def _examples(

@@ -97,10 +97,10 @@ class Rule:
 
     def holds(self, features: Features) -> NDArray[np.bool_]:
         """(N,) for which pictures."""
-        found = np.ones(len(features.values), dtype=bool)
+        mask = np.ones(len(features.values), dtype=bool)
         for condition in self.conditions:
-            found &= condition.holds(features.values[:, features.names.index(condition.feature)])
-        return found
+            mask &= condition.holds(features.values[:, features.names.index(condition.feature)])
+        return mask
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,10 @@ def grown_rules(features: Features, target: Target, split: Split, depth: int, se
 def answers_of(rules: tuple[Rule, ...], features: Features) -> Target:
     """(N,) what the rules say of each picture; exactly one of them holds for each."""
     is_label = isinstance(rules[0].answer, str)
-    found = np.empty(len(features.values), dtype=object if is_label else np.float64)
+    answers = np.empty(len(features.values), dtype=object if is_label else np.float64)
     for rule in rules:
-        found[rule.holds(features)] = rule.answer
-    return found.astype(str) if is_label else found
+        answers[rule.holds(features)] = rule.answer
+    return answers.astype(str) if is_label else answers
 
 
 def _paths(
@@ -181,25 +181,25 @@ def _joined(rules: list[Rule]) -> list[Rule]:
     return joined
 
 
-def _union(one: Rule, other: Rule) -> Rule | None:
+def _union(rule: Rule, other: Rule) -> Rule | None:
     """One rule for two of the same answer that differ at the two sides of one threshold; None for others."""
-    if one.answer != other.answer or [c.feature for c in one.conditions] != [c.feature for c in other.conditions]:
+    if rule.answer != other.answer or [c.feature for c in rule.conditions] != [c.feature for c in other.conditions]:
         return None
     differ = [
-        place for place, pair in enumerate(zip(one.conditions, other.conditions, strict=True)) if pair[0] != pair[1]
+        place for place, pair in enumerate(zip(rule.conditions, other.conditions, strict=True)) if pair[0] != pair[1]
     ]
     if len(differ) != 1:
         return None
-    a, b = one.conditions[differ[0]], other.conditions[differ[0]]
+    a, b = rule.conditions[differ[0]], other.conditions[differ[0]]
     if a.high != b.low:
         return None
     whole = replace(a, high=b.high, unknown=a.unknown or b.unknown)
-    rest = list(one.conditions)
+    rest = list(rule.conditions)
     if whole.low == -np.inf and whole.high == np.inf:
         del rest[differ[0]]
     else:
         rest[differ[0]] = whole
-    return Rule(tuple(rest), one.answer)
+    return Rule(tuple(rest), rule.answer)
 
 
 def _counted(rule: Rule, features: Features, target: Target, rows: NDArray[np.int64]) -> Rule:
