@@ -116,8 +116,7 @@ class Probe:
         with shown(progress, "masks") as report:
             further = [batch for _, batch in self.scene.passes(budget, report, first=count)]
         seconds = self.provenance["seconds"] + time.perf_counter() - start
-        made = surroundings(self.scene.encoder.device, seconds)
-        record = {**self.provenance, "scale": yardsticks.record(), **made}
+        record = {**self.provenance, "scale": yardsticks.record(), **surroundings(self.scene.encoder.device, seconds)}
         return replace(self, embeddings=torch.cat([self.embeddings, *further]), provenance=record)
 
     def explain(

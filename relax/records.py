@@ -62,15 +62,15 @@ def read_record(path: Path, types: Mapping[str, Any], version: int, way_out: str
     try:
         record: dict[str, Any] = read_json(path.read_bytes())
         check_record(record, {"format": int})
-        found = record.get("format", version)
-        if found == version:
+        file_version = record.get("format", version)
+        if file_version == version:
             check_record(record, types)
             if missing := missing_entries(record, types):
                 raise ValueError(f"it lacks {', '.join(missing)}")
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): {way_out}") from None
-    if found != version:
-        raise ValueError(f"{path} has format {found}, and this version reads {version}: update it")
+    if file_version != version:
+        raise ValueError(f"{path} has format {file_version}, and this version reads {version}: update it")
     return record
 
 

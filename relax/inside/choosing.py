@@ -29,12 +29,12 @@ class Choice:
     left_out: str = ""
 
 
-def choose(encoder: Encoder, found: Sequence[Layer], wanted: str | Sequence[str]) -> Choice:
+def choose(encoder: Encoder, layers: Sequence[Layer], wanted: str | Sequence[str]) -> Choice:
     """The layers to look at.
 
     Args:
         encoder: For messages.
-        found: All layers, in the order in which they end, as of `encoders.trace.layers`.
+        layers: All layers, in the order in which they end, as of `encoders.trace.layers`.
         wanted: A key of `PLANS`, or names of layers.
 
     Raises:
@@ -42,9 +42,9 @@ def choose(encoder: Encoder, found: Sequence[Layer], wanted: str | Sequence[str]
         EncoderError: If there is no layer of a name, or it has no places.
     """
     if isinstance(wanted, str) and wanted in PLANS:
-        return _planned(encoder, found, wanted)
+        return _planned(encoder, layers, wanted)
     names = names_of("layers", [part.strip() for part in wanted.split(",")] if isinstance(wanted, str) else wanted)
-    by_name = {layer.name: layer for layer in found}
+    by_name = {layer.name: layer for layer in layers}
     for name in names:
         if name not in by_name:
             hint = did_you_mean(name, by_name, "relax layers lists them")
@@ -55,16 +55,16 @@ def choose(encoder: Encoder, found: Sequence[Layer], wanted: str | Sequence[str]
                 f"layer {name!r} of encoder {encoder.name!r} gives {by_name[name].layout} {shape} whose places in the "
                 "picture are not known: choose another layer"
             )
-    return Choice([layer for layer in found if layer.name in names])
+    return Choice([layer for layer in layers if layer.name in names])
 
 
-def first_convolution(found: Sequence[Layer]) -> Layer | None:
+def first_convolution(layers: Sequence[Layer]) -> Layer | None:
     """The first to run, which sees the pixels."""
-    return next((layer for layer in found if layer.kind.startswith("Conv") and layer.layout == MAP), None)
+    return next((layer for layer in layers if layer.kind.startswith("Conv") and layer.layout == MAP), None)
 
 
-def _planned(encoder: Encoder, found: Sequence[Layer], plan: str) -> Choice:
-    placed = [layer for layer in found if layer.name and layer.spatial and prod(layer.grid or ()) > 1]
+def _planned(encoder: Encoder, layers: Sequence[Layer], plan: str) -> Choice:
+    placed = [layer for layer in layers if layer.name and layer.spatial and prod(layer.grid or ()) > 1]
     if not placed:
         raise EncoderError(
             f"encoder {encoder.name!r} has no layer with a feature map or tokens whose places are known: name layers "
@@ -79,7 +79,7 @@ def _planned(encoder: Encoder, found: Sequence[Layer], plan: str) -> Choice:
         ]
     if plan == "more":
         chosen = [part for stage in chosen for part in [*_stages(placed, stage.operations, stage.name), stage]]
-    chosen = _once(found, chosen)
+    chosen = _once(layers, chosen)
     most = MOST[plan]
     if len(chosen) <= most:
         return Choice(chosen)
@@ -124,7 +124,7 @@ def _with_followers(part: Layer, parts: Sequence[Layer], placed: Sequence[Layer]
     return last
 
 
-def _once(found: Sequence[Layer], chosen: Sequence[Layer]) -> list[Layer]:
+def _once(layers: Sequence[Layer], chosen: Sequence[Layer]) -> list[Layer]:
     """Each of them once, in the order in which they end."""
     names = {layer.name for layer in chosen}
-    return [layer for layer in found if layer.name in names]
+    return [layer for layer in layers if layer.name in names]

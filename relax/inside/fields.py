@@ -80,9 +80,9 @@ def _axis(
     if open_ and 0 < 2 * stride < length:
         lines = np.r_[0:stride, length - stride : length]
         for name, seen in _lines(run, size, open_, axis, lines).items():
-            found = _by_stride(seen, lines, strides[name], length) if strides[name] else None
-            if found is not None:
-                edges[name] = found
+            cell_edges = _by_stride(seen, lines, strides[name], length) if strides[name] else None
+            if cell_edges is not None:
+                edges[name] = cell_edges
         open_ = [name for name in open_ if name not in edges]
     if open_:
         lines = np.arange(length)

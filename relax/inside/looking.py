@@ -94,10 +94,10 @@ def look_inside(
         raise EncoderError(f"encoder {network.name!r} takes volumes; look_inside shows pictures")
     pixels, read = read_with_record(image, channels=network.channels)
     seen = network.view(pixels).to(network.device)
-    found = layers_of(network, seen)
-    choice = choose(network, found, layers)
+    all_layers = layers_of(network, seen)
+    choice = choose(network, all_layers, layers)
     with shown(progress, "steps") as report:
-        looked = _Look(network, seen, choice.layers, first_convolution(found), effect, int(seed), report)
+        looked = _Look(network, seen, choice.layers, first_convolution(all_layers), effect, int(seed), report)
         stages, left_out = looked.stages(factors, int(parts), fields)
     record = {
         "image": name_of(image),

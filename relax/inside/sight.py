@@ -54,13 +54,13 @@ def fields_of(encoder: Encoder, view: Tensor, layers: Sequence[Layer]) -> dict[s
 
 def _until(encoder: Encoder, view: Tensor, layers: Sequence[Layer]) -> dict[str, NDArray[np.bool_]]:
     """(B, gh, gw) by name: which cells are no numbers. The pass ends behind the last of the layers."""
-    found: dict[str, NDArray[np.bool_]] = {}
+    nan_cells: dict[str, NDArray[np.bool_]] = {}
 
     def watch(layer: Layer) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_: nn.Module, __: Any, answer: Any) -> None:
             tensor, _entry = tensor_in(answer)
             if tensor is not None and len(tensor) == len(view):
-                found[layer.name] = torch.isnan(layer.feature_map(tensor)).any(1).cpu().numpy()
+                nan_cells[layer.name] = torch.isnan(layer.feature_map(tensor)).any(1).cpu().numpy()
             if layer is layers[-1] and layer.calls == 1:
                 raise _Enough
 
@@ -74,9 +74,9 @@ def _until(encoder: Encoder, view: Tensor, layers: Sequence[Layer]) -> dict[str,
     except EncoderError as error:
         if not isinstance(error.__cause__, _Enough):
             raise
-    if missing := [layer.name for layer in layers if layer.name not in found]:
+    if missing := [layer.name for layer in layers if layer.name not in nan_cells]:
         raise EncoderError(f"layer {missing[0]!r} of encoder {encoder.name!r} gives no map of each picture of a batch")
-    return found
+    return nan_cells
 
 
 def kernel_of(encoder: Encoder, view: Tensor, layer: Layer, activations: NDArray[np.float32]) -> Kernel | None:
@@ -134,8 +134,10 @@ def _adds_up(kernel: Kernel, activations: NDArray[np.float32]) -> bool:
         sides += [kernel.padding[place], after]
     padded = F.pad(torch.from_numpy(kernel.input)[None], sides)
     weight, bias = torch.from_numpy(kernel.weight), torch.from_numpy(kernel.bias)
-    made = F.conv2d(padded, weight, bias, kernel.stride, dilation=kernel.dilation)[0].numpy()
-    return made.shape == activations.shape and np.allclose(made, activations, CLOSE, CLOSE * np.abs(activations).max())
+    products = F.conv2d(padded, weight, bias, kernel.stride, dilation=kernel.dilation)[0].numpy()
+    return products.shape == activations.shape and np.allclose(
+        products, activations, CLOSE, CLOSE * np.abs(activations).max()
+    )
 
 
 def _pair(values: Sequence[int]) -> tuple[int, int]:

@@ -145,13 +145,13 @@ def _first_files(path: Path, most: int | None = None) -> list[Path]:
         path: The folder, or the DICOMDIR.
         most: How many files are looked at; None is all.
     """
-    found: dict[Path, Path] = {}
+    files: dict[Path, Path] = {}
     for file in islice(_files_below(path if path.is_dir() else path.parent), most):
-        if file.parent not in found and looks_like_dicom(file):
-            found[file.parent] = file
-            if len(found) >= _FOLDERS:
+        if file.parent not in files and looks_like_dicom(file):
+            files[file.parent] = file
+            if len(files) >= _FOLDERS:
                 break
-    return list(found.values())
+    return list(files.values())
 
 
 def _files_below(path: Path) -> Iterator[Path]:
@@ -180,12 +180,12 @@ def stack_of(addresses: Sequence[str]) -> tuple[str, list[int]] | None:
         except ImageError:
             return None
     words = {"frame": "frame", **{axis: f"{axis} slice" for axis in AXES}}
-    found = [next((name for name in words if name in values), None) for values in choices]
-    if len(choices) < 2 or found[0] is None or len(set(found)) > 1 or ALL in [values[found[0]] for values in choices]:
+    kinds = [next((name for name in words if name in values), None) for values in choices]
+    if len(choices) < 2 or kinds[0] is None or len(set(kinds)) > 1 or ALL in [values[kinds[0]] for values in choices]:
         return None
-    numbers = [int(values.pop(found[0])) for values in choices]
+    numbers = [int(values.pop(kinds[0])) for values in choices]
     alike = all(values == choices[0] for values in choices) and len(set(numbers)) == len(numbers)
-    return (words[found[0]], numbers) if alike and choices[0]["file"] else None
+    return (words[kinds[0]], numbers) if alike and choices[0]["file"] else None
 
 
 def folder_name(folder: str | Path, images: Iterable[object], otherwise: str = "a folder") -> str:

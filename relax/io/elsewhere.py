@@ -117,13 +117,13 @@ def pictures_elsewhere(address: str) -> tuple[str, list[str]]:
     address = whole_url(address)
     store, path = _store(address)
     try:
-        found = store.glob(path) if WILD.search(path) else store.find(path)
+        paths = store.glob(path) if WILD.search(path) else store.find(path)
     except Exception as error:  # of any kind that a store may raise
         raise ImageError(f"{address}: cannot be listed: {one_line(error)}") from None
     protocol = address.partition("://")[0]
     fixed = WILD.split(address)[0]
     prefix = fixed[: fixed.rfind("/") + 1] if fixed != address else address.rstrip("/") + "/"
-    names = (name if protocol == "file" else name.lstrip("/") for name in found)
+    names = (name if protocol == "file" else name.lstrip("/") for name in paths)
     return prefix, sorted(f"{protocol}://{name}" for name in names if name.lower().endswith(ALWAYS))
 
 

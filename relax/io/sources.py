@@ -62,21 +62,21 @@ class Sources:
     Attributes:
         root: The folder to which their names are relative.
         pictures: Addresses.
-        found: What was gathered, and what passed over, from a folder or a DICOMDIR.
+        inventory: What was gathered, and what passed over, from a folder or a DICOMDIR.
         prefix: What precedes the names of objects in a store.
         columns: What else a table says of each picture; None without a table.
     """
 
     root: Path
     pictures: list[str]
-    found: Gathered | None = field(default=None, repr=False)
+    inventory: Gathered | None = field(default=None, repr=False)
     prefix: str = ""
     columns: Any = field(default=None, repr=False)
 
     @property
     def failed(self) -> list[tuple[Path, str]]:
         """What cannot be listed, with the reason."""
-        return [] if self.found is None else self.found.listing.failed
+        return [] if self.inventory is None else self.inventory.listing.failed
 
     def name(self, address: str) -> str:
         """The address relative to the root, with slashes: the stable name of a picture."""
@@ -87,12 +87,12 @@ class Sources:
 
     def warn(self, *, failed: bool = True) -> None:
         """Warn of what is passed over, in one line."""
-        if self.found is not None:
-            self.found.warn(failed=failed)
+        if self.inventory is not None:
+            self.inventory.warn(failed=failed)
 
     def passed_over(self) -> list[Row]:
         """Name, why and detail of each file that is passed over; a hash for a name that may be a patient's."""
-        return [] if self.found is None else self.found.rows()
+        return [] if self.inventory is None else self.inventory.rows()
 
 
 def sources_of(named: str | Path, *, recursive: bool = True, leave_out: Path | None = None) -> Sources:
@@ -117,8 +117,8 @@ def sources_of(named: str | Path, *, recursive: bool = True, leave_out: Path | N
         values = parse(choice, kind or "series")
         if kind in ("dicom", "nifti", "slide"):
             return Sources(path.parent, _of_file(path, kind, values, address))
-        found = gathered(path, values.get("series"), recursive=recursive, leave_out=leave_out)
-        return Sources(found.folder, _of_folder(path, found, values), found)
+        inventory = gathered(path, values.get("series"), recursive=recursive, leave_out=leave_out)
+        return Sources(inventory.folder, _of_folder(path, inventory, values), inventory)
     except ImageError as error:
         raise ImageError(f"{discreet_name(address)}: {error}") from error.__cause__
 
@@ -136,14 +136,14 @@ def of_files(files: Sequence[Path], folder: Path, choice: str) -> tuple[list[lis
     """
     values = parse(choice, "series")
     pictures, entries, passed = sorted_out(file for file in files if not split_choice(str(file))[2])
-    found = Gathered(folder, pictures, entries, passed, Listing(folder))
+    inventory = Gathered(folder, pictures, entries, passed, Listing(folder))
     kept = {name: value for name, value in values.items() if name not in ("series", "frame")}
     listed = set(pictures)
     addresses = [
-        _of_listed(file, found, values, kept) if file in listed else [str(file)] * bool(split_choice(str(file))[2])
+        _of_listed(file, inventory, values, kept) if file in listed else [str(file)] * bool(split_choice(str(file))[2])
         for file in files
     ]
-    return addresses, Sources(folder, [address for several in addresses for address in several], found)
+    return addresses, Sources(folder, [address for several in addresses for address in several], inventory)
 
 
 def names_several(source: object) -> bool:
@@ -283,17 +283,17 @@ def _of_file(path: Path, kind: str, values: dict[str, Any], address: str) -> lis
     return _slices(path, kind, values, plane) if plane and values[plane] == ALL else [address]
 
 
-def _of_folder(path: Path, found: Gathered, values: dict[str, Any]) -> list[str]:
+def _of_folder(path: Path, inventory: Gathered, values: dict[str, Any]) -> list[str]:
     plane = plane_of(values)
     kept = {name: value for name, value in values.items() if name not in ("series", "frame")}
-    if plane and found.entries:
+    if plane and inventory.entries:
         return _slices(path, "series", values, plane) if values[plane] == ALL else [f"{path}#{unparse(values)}"]
-    return [address for file in found.files for address in _of_listed(file, found, values, kept)]
+    return [address for file in inventory.files for address in _of_listed(file, inventory, values, kept)]
 
 
-def _of_listed(file: Path, found: Gathered, values: dict[str, Any], kept: dict[str, Any]) -> list[str]:
+def _of_listed(file: Path, inventory: Gathered, values: dict[str, Any], kept: dict[str, Any]) -> list[str]:
     """The pictures of one file of a folder; `kept` is what is chosen of those that can have it."""
-    if (entry := found.entries.get(file)) is not None:
+    if (entry := inventory.entries.get(file)) is not None:
         several = values.get("frame") == ALL and entry.frames > 1
         return _frames(file, entry.frames, kept) if several else [_with_choice(file, kept)]
     if kept and split_choice(str(file))[1] == "nifti":

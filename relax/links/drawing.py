@@ -127,17 +127,17 @@ def _only(axes: Axes, linked: LinkedPicture | LinkedText, values: Any, limit: fl
         axes.add_patch(Rectangle((left, top), width, height, facecolor=face, alpha=0.72, linewidth=0))
 
 
-def _line(figure: Figure, one: Axes, other: Axes, explained: LinksExplanation, link: Link, rank: int) -> None:
+def _line(figure: Figure, axes_a: Axes, axes_b: Axes, explained: LinksExplanation, link: Link, rank: int) -> None:
     """A link, with the frames of both parts in its colour; the first is the widest."""
     colour, wide = COLOURS[rank % len(COLOURS)], 2.2 if rank == 0 else 1.4
     ends = []
-    for axes, linked, part in ((one, explained.a, link.a), (other, explained.b, link.b)):
+    for axes, linked, part in ((axes_a, explained.a, link.a), (axes_b, explained.b, link.b)):
         left, top, width, height = box_of(linked, part)
         frame = Rectangle((left, top), width, height, fill=False, edgecolor=colour, linewidth=wide)
         axes.add_patch(frame)
         ends.append((left + width / 2, top + height / 2) if isinstance(linked, LinkedPicture) else (0.04, top + 0.5))
     figure.add_artist(
-        ConnectionPatch(ends[0], ends[1], "data", "data", axesA=one, axesB=other, color=colour, linewidth=wide)
+        ConnectionPatch(ends[0], ends[1], "data", "data", axesA=axes_a, axesB=axes_b, color=colour, linewidth=wide)
     )
 
 

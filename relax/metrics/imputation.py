@@ -86,11 +86,11 @@ def _laplacian(height: int, width: int) -> Any:
     numbers = np.arange(height * width).reshape(height, width)
     first, second, weights = [], [], []
     for (down, right), weight in WEIGHTS.items():
-        here = numbers[: height - down, max(0, -right) : width - max(0, right)]
-        there = numbers[down:, max(0, right) : width + min(0, right)]
-        first += [here.ravel(), there.ravel()]
-        second += [there.ravel(), here.ravel()]
-        weights += [np.full(2 * here.size, weight)]
+        pixels = numbers[: height - down, max(0, -right) : width - max(0, right)]
+        shifted = numbers[down:, max(0, right) : width + min(0, right)]
+        first += [pixels.ravel(), shifted.ravel()]
+        second += [shifted.ravel(), pixels.ravel()]
+        weights += [np.full(2 * pixels.size, weight)]
     where = np.concatenate(first), np.concatenate(second)
     neighbours = coo_matrix((np.concatenate(weights), where), shape=(numbers.size, numbers.size)).tocsr()
     return (diags(np.asarray(neighbours.sum(1)).ravel()) - neighbours).tocsr()

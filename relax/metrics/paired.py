@@ -110,8 +110,8 @@ def standings(evaluation: Evaluation) -> list[Standing]:
             metrics, names = groups.setdefault((metric.family, score), ([], []))
             metrics += [metric] * (metric not in metrics)
             names += [method] * (method not in names)
-    found = [_standing(*group, metrics, names, values) for group, (metrics, names) in groups.items()]
-    return [standing for standing in found if standing is not None]
+    results = [_standing(*group, metrics, names, values) for group, (metrics, names) in groups.items()]
+    return [standing for standing in results if standing is not None]
 
 
 def _standing(

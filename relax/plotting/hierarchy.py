@@ -113,13 +113,13 @@ def hierarchy_figure(tree: HierarchyLike, *, width: float = WIDTH, theme: str = 
 
 def _rows(tree: HierarchyLike) -> dict[str, tuple[int, float]]:
     """The column and row of each group: a group stands halfway between the first and the last within it."""
-    found: dict[str, tuple[int, float]] = {}
+    places: dict[str, tuple[int, float]] = {}
     leaves = 0
     for node in reversed([*tree.walk()]):
-        inside = [found[child.name][1] for child in tree.within(node.name)]
-        found[node.name] = (node.level, (inside[0] + inside[-1]) / 2 if inside else float(leaves))
+        inside = [places[child.name][1] for child in tree.within(node.name)]
+        places[node.name] = (node.level, (inside[0] + inside[-1]) / 2 if inside else float(leaves))
         leaves += not inside
-    return {name: (level, leaves - 1 - row) for name, (level, row) in found.items()}
+    return {name: (level, leaves - 1 - row) for name, (level, row) in places.items()}
 
 
 class _Page(TreePage):

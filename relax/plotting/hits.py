@@ -80,9 +80,9 @@ def hits_file(hits: HitsLike, ending: str, **options: Any) -> bytes:
 def in_words(hits: HitsLike) -> str:
     """What was searched, by what, and how close the hits are, in a sentence."""
     count = len(hits.names)
-    found = f"the {count:,} closest" if count > 1 else "the closest" if count else "none"
+    closest = f"the {count:,} closest" if count > 1 else "the closest" if count else "none"
     ends = list(dict.fromkeys(number(value, 0.01) for value in (*hits.similarities[:1], *hits.similarities[-1:])))
     span = f" ({' to '.join(ends)})" if ends else ""
     unit = measure_unit(hits.measure)
     of = f"of {hits.images:,} image{'s' * (hits.images != 1)}"
-    return f"{found} {of} by {unit}{span} through encoder {shortened(hits.encoder, 80)}"
+    return f"{closest} {of} by {unit}{span} through encoder {shortened(hits.encoder, 80)}"

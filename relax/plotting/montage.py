@@ -79,8 +79,8 @@ def _panel(title: str, panel: Panel) -> Panel:
 def _caption(volume: VolumeLike, first: ExplanationLike, drawn: Panel, step: int) -> list[str]:
     count = len(volume.slices)
     slices = f"every {step} of {count} {volume.axis} slices" if step > 1 else f"{count} {volume.axis} slices"
-    made = "seen at once, by masks in three axes" if volume.whole else "each a picture of its own to the encoder"
-    phrases = [f"{drawn.title}: {slices}, {made}", *recipe(first.provenance)]
+    manner = "seen at once, by masks in three axes" if volume.whole else "each a picture of its own to the encoder"
+    phrases = [f"{drawn.title}: {slices}, {manner}", *recipe(first.provenance)]
     if (scale := drawn.scale) is not None:
         ends = f"{number(scale.low, scale.span)} to {number(scale.high, scale.span)}"
         phrases.append(f"one colour scale for all slices of the volume, {ends}")

@@ -116,8 +116,8 @@ class VolumeExplanation:
             for index, explanation in sorted(self.slices.items())
         ]
         window = (self.volume.low, self.volume.high, self.volume.series.unit if self.volume.series else "")
-        made = "What made this embedding" if self.whole else "What made these embeddings, slice by slice"
-        name = title or f"{made}: {self.name}"
+        question = "What made this embedding" if self.whole else "What made these embeddings, slice by slice"
+        name = title or f"{question}: {self.name}"
         return stack_report(exhibits, sorted(self.slices), f"{self.axis} slice", name, whole=self.whole, window=window)
 
     @property

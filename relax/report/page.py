@@ -70,7 +70,7 @@ def page(report: Report, progress: Callable[[int, int], None] | None = None) -> 
     )
     return document(
         title=report.title,
-        made=_count(len(report.exhibits)),
+        preface=_count(len(report.exhibits)),
         contents=links,
         body="\n".join(body),
         style=style,
@@ -87,7 +87,7 @@ def document(
     body: str,
     style: str,
     script: str,
-    made: str = "",
+    preface: str = "",
     reading: str = "",
     settings: str = "",
 ) -> str:
@@ -99,7 +99,7 @@ def document(
         body: HTML of the chapters, in which all text is escaped already.
         style: The only one of the page.
         script: The only one of the page.
-        made: Plain text before the date; ends in a separator if there is any.
+        preface: Plain text before the date; ends in a separator if there is any.
         reading: HTML of a chapter at the end; "" for none.
         settings: HTML of the last chapter; "" for none.
     """
@@ -107,7 +107,7 @@ def document(
     return Template(part("page.html")).substitute(
         policy=policy(style, script),
         title=escaped(title),
-        made=escaped(f"{made}{today.day} {today:%B %Y} · relax-explainer {_version()}"),
+        made=escaped(f"{preface}{today.day} {today:%B %Y} · relax-explainer {_version()}"),
         contents="".join(f'<li><a href="#{anchor}">{escaped(name)}</a></li>' for anchor, name in contents.items()),
         body=body,
         reading=reading,

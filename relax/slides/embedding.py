@@ -89,19 +89,19 @@ def embed_slide(
     """
     started, path, out = time.monotonic(), Path(path), Path(out)
     with open_slide(path, mpp=mpp) as slide:
-        found = find_tissue(slide, saturation=saturation, least_area=least_area, mask=tissue)
-        grid = lay_tiles(slide, found, mpp=tile_mpp, size=tile_size, least_tissue=least_tissue)
+        tissue_map = find_tissue(slide, saturation=saturation, least_area=least_area, mask=tissue)
+        grid = lay_tiles(slide, tissue_map, mpp=tile_mpp, size=tile_size, least_tissue=least_tissue)
         network, budget = load_encoder(encoder), Budget.of(None, None, batch_size)
-        record = _record(path, slide, network, grid, found, least_tissue)
+        record = _record(path, slide, network, grid, tissue_map, least_tissue)
         if out.exists():
             return _finished(out, record)
         with sole_run(parts_folder(out), "relax slide embed"), shown(progress, "tiles") as report:
             parts = _Parts(parts_folder(out), record)
             _embed(slide, grid, network, budget, parts, report)
             seconds = time.monotonic() - started
-            made = {**record, **surroundings(network.device, seconds)}
+            provenance = {**record, **surroundings(network.device, seconds)}
             shape = (len(grid), parts.width)
-            write_tiles(out, parts.read(), shape, grid.corners, _attributes(slide, grid), made)
+            write_tiles(out, parts.read(), shape, grid.corners, _attributes(slide, grid), provenance)
     shutil.rmtree(parts_folder(out), ignore_errors=True)
     return read_tiles(out)
 

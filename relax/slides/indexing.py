@@ -100,11 +100,11 @@ def _keep(names: list[str], tiles: SlideTiles, slide: Path, out: Path, encoder: 
 
 def _check_same(tiles: SlideTiles, slide: Path, encoder: Encoder) -> None:
     """Refuse a slide or an encoder that gives one of the tiles another embedding than the file has."""
-    made = tiles.record.get("encoder")
-    if made and (different := differences(made, identity(encoder))):
+    recorded = tiles.record.get("encoder")
+    if recorded and (different := differences(recorded, identity(encoder))):
         raise ValueError(
-            f"the tiles of {tiles.name} were made by encoder {made.get('name')!r}, and {encoder.name!r} has another "
-            f"{', '.join(different)}"
+            f"the tiles of {tiles.name} were made by encoder {recorded.get('name')!r}, and {encoder.name!r} has "
+            f"another {', '.join(different)}"
         )
     middle = len(tiles) // 2
     left, top = tiles.corners[middle].tolist()

@@ -38,8 +38,8 @@ class OpenSlideSlide(Slide):
             raise ImageError(f"cannot be opened, the file is damaged or incomplete ({error})") from error
         sizes, downsamples = self._file.level_dimensions, self._file.level_downsamples
         self.levels = tuple(Level(*size, scale) for size, scale in zip(sizes, downsamples, strict=True))
-        found = tuple(_number(self._file.properties.get(f"openslide.mpp-{axis}")) for axis in "xy")
-        self.mpp, self.mpp_source = checked_mpp(mpp, (found[0], found[1]), "openslide.mpp-x and -y")
+        x, y = (_number(self._file.properties.get(f"openslide.mpp-{axis}")) for axis in "xy")
+        self.mpp, self.mpp_source = checked_mpp(mpp, (x, y), "openslide.mpp-x and -y")
 
     def read_level(self, level: int, left: int, top: int, width: int, height: int) -> Pixels:
         """As every slide; parts that were never scanned, which are transparent, are white."""

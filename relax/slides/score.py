@@ -115,7 +115,7 @@ class TileScore:
         mean = pooled.mean.clone().requires_grad_(True)
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(self.target(mean[None]).sum(), mean)
-        single = [pooled.deviations @ one for one in _directions(gradient, pooled.mean)]
+        single = [pooled.deviations @ direction for direction in _directions(gradient, pooled.mean)]
         across = pooled.deviations
         if MEASURES[self.target.similarity].direction and pooled.mean.any():
             along = (pooled.mean / pooled.mean.norm()).float()

@@ -154,12 +154,12 @@ class Slide(ABC):
         return canvas
 
 
-def checked_mpp(given: float | None, found: tuple[float | None, float | None], source: str) -> tuple[float, str]:
+def checked_mpp(given: float | None, file_mpp: tuple[float | None, float | None], source: str) -> tuple[float, str]:
     """Micrometres per pixel of level 0, and where they come from.
 
     Args:
         given: The caller's, which comes first; None takes what the file says.
-        found: What the file says along x and y.
+        file_mpp: What the file says along x and y.
         source: Where it says so.
 
     Raises:
@@ -173,7 +173,7 @@ def checked_mpp(given: float | None, found: tuple[float | None, float | None], s
                 f"mpp is micrometres per pixel of the finest level, from {low:g} to {high:g}; got {given!r}"
             )
         return float(given), "given"
-    known = [value for value in found if value is not None and math.isfinite(value)]
+    known = [value for value in file_mpp if value is not None and math.isfinite(value)]
     if not known:
         raise ImageError("does not say how many micrometres a pixel spans: give --mpp (in Python mpp=), such as 0.25")
     if not all(low <= value <= high for value in known) or max(known) > 1.05 * min(known):

@@ -52,8 +52,8 @@ class TiffSlide(Slide):
                 self.levels = tuple(
                     Level(page.imagewidth, page.imagelength, first.imagewidth / page.imagewidth) for page in self._pages
                 )
-                found, source = _resolution(self._file, first)
-            self.mpp, self.mpp_source = checked_mpp(mpp, found, source)
+                file_mpp, source = _resolution(self._file, first)
+            self.mpp, self.mpp_source = checked_mpp(mpp, file_mpp, source)
         except BaseException:
             self._file.close()
             raise
@@ -107,7 +107,7 @@ class TiffSlide(Slide):
 
 def pyramid_pages(tiff: tifffile.TiffFile) -> list[Any]:
     """The pages of the largest picture in the file, from the finest level to the coarsest."""
-    series = max(tiff.series, key=lambda one: int(np.prod(one.shape, dtype=object)))
+    series = max(tiff.series, key=lambda candidate: int(np.prod(candidate.shape, dtype=object)))
     pages = [level.keyframe for level in series.levels]
     widths = [page.imagewidth for page in pages]
     if any(wide <= narrow for wide, narrow in pairwise(widths)):
@@ -163,9 +163,9 @@ def _resolution(tiff: tifffile.TiffFile, page: Any) -> tuple[tuple[float | None,
     """Micrometres per pixel along x and y, by OME-XML or else by the tags, and where they stand."""
     if tiff.is_ome and tiff.ome_metadata:
         pixels = re.search(r"<(?:\w+:)?Pixels\s[^>]{0,5000}", tiff.ome_metadata)
-        found = tuple(_physical(pixels.group() if pixels else "", axis) for axis in "XY")
-        if any(found):
-            return (found[0], found[1]), "PhysicalSize of OME-XML"
+        x, y = (_physical(pixels.group() if pixels else "", axis) for axis in "XY")
+        if x or y:
+            return (x, y), "PhysicalSize of OME-XML"
     unit = _RESOLUTION_UNITS.get(int(page.tags.valueof(296, 2)))
     values = [page.tags.valueof(tag) for tag in (282, 283)]
     per_unit = [value[0] / value[1] if value and value[1] else 0.0 for value in values]

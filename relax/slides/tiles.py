@@ -88,8 +88,8 @@ class SlideTiles:
         Raises:
             ValueError: If the file does not say it.
         """
-        made, other = self.record.get("tiles") or {}, self.record.get("attributes") or {}
-        size = made.get("size") or other.get("patch_size")
+        tiles, attributes = self.record.get("tiles") or {}, self.record.get("attributes") or {}
+        size = tiles.get("size") or attributes.get("patch_size")
         if not isinstance(size, int) or size < TILE_SIDES[0]:
             raise ValueError(f"the tiles of {self.name} do not say how many pixels were embedded")
         return size

@@ -86,12 +86,12 @@ def find_tissue(
     mpp = max(MPP, slide.mpp, max(slide.width, slide.height) * slide.mpp / LARGEST)
     picture = slide.picture(mpp)
     if mask is not None:
-        found, rule = _drawn(mask, picture), {"rule": "a mask given by the caller"}
+        tissue, rule = _drawn(mask, picture), {"rule": "a mask given by the caller"}
     else:
-        found, rule = _colourful(picture, saturation, least_area, mpp)
-    height, width = found.shape
+        tissue, rule = _colourful(picture, saturation, least_area, mpp)
+    height, width = tissue.shape
     scale = (slide.width / width, slide.height / height)
-    return Tissue(found, picture, scale, {**rule, "mpp": round(mpp, 4), "share": round(float(found.mean()), 6)})
+    return Tissue(tissue, picture, scale, {**rule, "mpp": round(mpp, 4), "share": round(float(tissue.mean()), 6)})
 
 
 def _colourful(

@@ -70,7 +70,7 @@ def climb(
         SilentError: If no gradient reaches the picture at the start.
         ValueError: If the value is not finite.
     """
-    made = Climb(penalty=penalty or 0.0)
+    ascent = Climb(penalty=penalty or 0.0)
     optimiser = torch.optim.Adam([canvas.numbers], lr=rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, 2 * (1 - step / steps)))
     try:
@@ -81,18 +81,18 @@ def climb(
                 raise ValueError(f"rate must be smaller: the value at step {step} is not finite")
             (-mean).backward()
             if step == 0:
-                made.penalty = _checked_start(canvas, penalty)
-            if isinstance(canvas, Pixels) and made.penalty:
+                ascent.penalty = _checked_start(canvas, penalty)
+            if isinstance(canvas, Pixels) and ascent.penalty:
                 assert canvas.numbers.grad is not None  # noqa: S101  # backward saw to it
-                canvas.numbers.grad += 2 * made.penalty * canvas.numbers.detach()
-            made.path.append(float(mean.detach()))
+                canvas.numbers.grad += 2 * ascent.penalty * canvas.numbers.detach()
+            ascent.path.append(float(mean.detach()))
             optimiser.step()
             schedule.step()
             if step_done is not None:
                 step_done(step + 1)
     except KeyboardInterrupt:
-        made.stopped = True
-    return made
+        ascent.stopped = True
+    return ascent
 
 
 def _checked_start(canvas: Canvas, penalty: float | None) -> float:

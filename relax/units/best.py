@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @dataclass(order=True)
-class Found:
+class BestPicture:
     """A picture that is among the best of a unit.
 
     Attributes:
@@ -45,7 +45,7 @@ class Best:
 
     def __init__(self, units: int, k: int) -> None:
         self.k = k
-        self.heaps: list[list[Found]] = [[] for _ in range(units)]
+        self.heaps: list[list[BestPicture]] = [[] for _ in range(units)]
         self.count, self.total = 0, torch.zeros(units, dtype=torch.float64)
 
     def add(self, numbers: list[int], values: Tensor, maps: Tensor) -> None:
@@ -61,13 +61,13 @@ class Best:
         for heap, row, places in zip(self.heaps, values, maps, strict=True):
             # Only those that may be kept are looked at one by one.
             for column in row.argsort(descending=True, stable=True)[: self.k].tolist():
-                found = Found(float(row[column]), -numbers[column], places[column].clone())
+                candidate = BestPicture(float(row[column]), -numbers[column], places[column].clone())
                 if len(heap) < self.k:
-                    heapq.heappush(heap, found)
-                elif heap[0] < found:
-                    heapq.heapreplace(heap, found)
+                    heapq.heappush(heap, candidate)
+                elif heap[0] < candidate:
+                    heapq.heapreplace(heap, candidate)
 
-    def of(self, unit: int) -> list[Found]:
+    def of(self, unit: int) -> list[BestPicture]:
         """The best of a unit, the best first."""
         return sorted(self.heaps[unit], reverse=True)
 

@@ -246,21 +246,21 @@ def _shown(encoder: Encoder, asked: Sequence[Asked], listed: Listed, best: Best,
     views: dict[int, Tensor] = {}
     pictures, values, units, names, places, boxes = [], [], [], [], [], []
     for unit, each in enumerate(asked):
-        found = best.of(unit)
-        for one in found:
-            if one.number not in views:
-                views[one.number] = encoder.view(read_image(listed.addresses[one.number], channels=encoder.channels))
-            view = views[one.number]
+        hits = best.of(unit)
+        for hit in hits:
+            if hit.number not in views:
+                views[hit.number] = encoder.view(read_image(listed.addresses[hit.number], channels=encoder.channels))
+            view = views[hit.number]
             pictures.append(as_colour(of_size(view, size)))
-            values.append(one.value)
+            values.append(hit.value)
             units.append(each.name)
-            names.append(listed.title(listed.addresses[one.number]))
+            names.append(listed.title(listed.addresses[hit.number]))
             if each.spatial:
-                places.append(high_places(one.map, size))
+                places.append(high_places(hit.map, size))
         if each.spatial:
-            chosen = [views[one.number] for one in found]
+            chosen = [views[hit.number] for hit in hits]
             scale = torch.tensor([[size[0] / view.shape[2], size[1] / view.shape[3]] * 2 for view in chosen])
-            boxes.append(moving_boxes(encoder, each, chosen, [one.cell for one in found]) * scale.double())
+            boxes.append(moving_boxes(encoder, each, chosen, [hit.cell for hit in hits]) * scale.double())
     return UnitPictures(
         torch.cat(pictures).clamp(0, 1).numpy(),
         np.array(values),

@@ -105,15 +105,15 @@ def _first(network: object, name: str) -> tuple[str, nn.Conv2d]:
         raise EncoderError(
             f"filters need the layers of the network, and encoder {name!r} is {opaque}: load the network in torch"
         )
-    found = first_convolution(network)
-    if found is None:
+    convolution = first_convolution(network)
+    if convolution is None:
         raise EncoderError(f"filters need a convolution of pictures, and encoder {name!r} has none")
-    if found[1].weight.shape[1] not in (1, 3):
+    path, layer = convolution
+    if (channels := layer.weight.shape[1]) not in (1, 3):
         raise EncoderError(
-            f"filters are shown for pictures of one or three channels; {found[0]!r} of encoder {name!r} takes "
-            f"{found[1].weight.shape[1]}"
+            f"filters are shown for pictures of one or three channels; {path!r} of encoder {name!r} takes {channels}"
         )
-    return found
+    return convolution
 
 
 def _components(weights: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -131,12 +131,12 @@ def maximise(
     with shown(progress, "steps") as report:
         stages = Stages(report, len(asked) * steps)
         compared = None if real is None else real_pictures(real, loaded, asked, judge, stages.pictures)
-        made: list[tuple[Canvas, Climb]] = []
+        climbs: list[tuple[Canvas, Climb]] = []
         for place, each in enumerate(asked):
             step_done = partial(stages.step, place * steps)
             run = {"steps": steps, "rate": rate, "wobble": used, "penalty": penalty, "step_done": step_done}
-            made.append(_climbed(loaded, each, form, sides, statistics, seed, place, run))
-            if made[-1][1].stopped:
+            climbs.append(_climbed(loaded, each, form, sides, statistics, seed, place, run))
+            if climbs[-1][1].stopped:
                 break
     how = {
         "kind": "maximised",
@@ -152,8 +152,8 @@ def maximise(
         "statistics": None if statistics is None else {"of": statistics.name, "pictures": statistics.count},
         **surroundings(loaded.device, monotonic() - begun),
     }
-    result = _result(loaded, asked[: len(made)], made, compared, how, len(asked))
-    if made[-1][1].stopped:
+    result = _result(loaded, asked[: len(climbs)], climbs, compared, how, len(asked))
+    if climbs[-1][1].stopped:
         raise UnitsInterrupted(result)
     return result
 
@@ -215,45 +215,45 @@ def _climbed(
 def _result(
     encoder: Encoder,
     asked: Sequence[Asked],
-    made: Sequence[tuple[Canvas, Climb]],
+    climbs: Sequence[tuple[Canvas, Climb]],
     compared: Real | None,
     how: dict[str, Any],
     total: int,
 ) -> UnitPictures:
     """The pictures as they are shown, with their values and what real ones reach."""
-    shown_ones = [canvas.shown() for canvas, _ in made]
+    shown_pictures = [canvas.shown() for canvas, _ in climbs]
     with torch.no_grad():
         reached = [
             float(each.of(features_of(encoder, each.layer, picture)))
-            for each, picture in zip(asked, shown_ones, strict=True)
+            for each, picture in zip(asked, shown_pictures, strict=True)
         ]
-    path = np.full((len(made), how["steps"]), np.nan)
-    for row, (_, climbed) in enumerate(made):
+    path = np.full((len(climbs), how["steps"]), np.nan)
+    for row, (_, climbed) in enumerate(climbs):
         path[row, : len(climbed.path)] = climbed.path
     said = [f"{how['form']}: {FORMS[how['form']].what}", f"{how['steps']} steps, seed {how['seed']}", how["value"]]
-    last = made[-1][1]
+    last = climbs[-1][1]
     if last.stopped:
-        done = (len(made) - 1) * how["steps"] + len(last.path)
+        done = (len(climbs) - 1) * how["steps"] + len(last.path)
         how["stopped_early"] = {"after": done, "of": total * how["steps"], "what": "steps"}
         said.append(f"the last one stopped after {len(last.path)} steps")
-    if isinstance(made[0][0], Pixels):
-        how["penalty"] = [climbed.penalty for _, climbed in made]
-        how["cut"] = [float(((picture <= 0) | (picture >= 1)).float().mean()) for picture in shown_ones]
-    names = [""] * len(made)
+    if isinstance(climbs[0][0], Pixels):
+        how["penalty"] = [climbed.penalty for _, climbed in climbs]
+        how["cut"] = [float(((picture <= 0) | (picture >= 1)).float().mean()) for picture in shown_pictures]
+    names = [""] * len(climbs)
     if compared is not None:
-        values = compared.values[: len(made)]
+        values = compared.values[: len(climbs)]
         how["real"] = {**compared.record(), "values": [_spread(row) for row in values]}
-        how["natural"] = [compared.natural(picture) for picture in shown_ones]
+        how["natural"] = [compared.natural(picture) for picture in shown_pictures]
         said.append(f"real: {values.shape[1]} pictures of {compared.name}; natural: judged by {compared.judge.name}")
         names = [
             f"real at most {number(spread['largest'], 0.1 * abs(spread['largest']) or 1)}; "
             f"more natural than {natural['percentile']:.0f} % of them"
             for spread, natural in zip(how["real"]["values"], how["natural"], strict=True)
         ]
-    if any(climbed.woken for _, climbed in made):
-        how["woken"] = [climbed.woken for _, climbed in made]
+    if any(climbed.woken for _, climbed in climbs):
+        how["woken"] = [climbed.woken for _, climbed in climbs]
     how["said"] = said
-    pictures = torch.cat([as_colour(picture) for picture in shown_ones]).cpu().numpy()
+    pictures = torch.cat([as_colour(picture) for picture in shown_pictures]).cpu().numpy()
     units = tuple(each.name for each in asked)
     return UnitPictures(pictures, np.array(reached), units, tuple(names), how, path=path)
 

@@ -58,8 +58,8 @@ def asked_of(
         raise ValueError("target and head go together: the head has the classes, and target names one of them")
     if layer is not None and name not in ("unit", "direction"):
         raise ValueError(f"layer is for unit and direction; {name} is a question about the embedding: leave layer out")
-    found = layer_named(encoder, layer)
-    where = checked_where(where, found)
+    chosen_layer = layer_named(encoder, layer)
+    where = checked_where(where, chosen_layer)
     if name == "target":
         checked = head if isinstance(head, Head) else load_head(head)  # type: ignore[arg-type]
         checked.check(encoder)
@@ -68,10 +68,10 @@ def asked_of(
         pixels = encoder.view(read_image(value, channels=encoder.channels))
         pixels = pixels if encoder.preprocess.size else of_size(pixels, size)
         return [asked_likeness(encoder.embed(pixels)[0], name_of(value))]
-    count = units_of(encoder, found, blank(encoder, size))
+    count = units_of(encoder, chosen_layer, blank(encoder, size))
     if name == "direction":
-        return [asked_direction(found, value, count, where)]
-    return asked_units(found, checked_units(value, count, found), where)
+        return [asked_direction(chosen_layer, value, count, where)]
+    return asked_units(chosen_layer, checked_units(value, count, chosen_layer), where)
 
 
 def check_gradients(encoder: Encoder) -> None:
@@ -126,20 +126,20 @@ def statistics_of(spectrum: str | Path | Statistics | None, channels: int, size:
     if channels not in (1, 3):
         raise ValueError(f'form must be "pixels" for an encoder of {channels} channels, of which no spectrum is known')
     if isinstance(spectrum, Statistics):
-        found = spectrum
+        statistics = spectrum
     elif spectrum is None:
-        found = bundled()
+        statistics = bundled()
     else:
         side = max(size)
         chosen = spaced(image_files(spectrum), MEASURED)
         if len(chosen) < 2:
             raise ValueError(f"spectrum must be a folder of two pictures or more; got {discreet_name(str(spectrum))}")
         pictures = (of_size(read_image(path, channels=channels), (side, side))[0] for path in chosen)
-        found = measured(pictures, discreet_name(str(spectrum)))
-    if len(found.mean) == channels:
-        return found
+        statistics = measured(pictures, discreet_name(str(spectrum)))
+    if len(statistics.mean) == channels:
+        return statistics
     if channels == 1:
-        return found.grey()
+        return statistics.grey()
     raise ValueError("spectrum must be of pictures in colour for an encoder of colour; got one channel")
 
 

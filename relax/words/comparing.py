@@ -101,8 +101,8 @@ def _area(question: TextQuestion, orders: Sequence[NDArray[np.int64]]) -> float:
 def _alike(effects: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     count = len(effects)
     alike = np.full((count, count), np.nan)
-    for row, one in enumerate(effects):
+    for row, effect in enumerate(effects):
         for column, other in enumerate(effects):
-            if len(one) > 2 and np.ptp(one) > 0 and np.ptp(other) > 0:
-                alike[row, column] = spearmanr(one, other).statistic
+            if len(effect) > 2 and np.ptp(effect) > 0 and np.ptp(other) > 0:
+                alike[row, column] = spearmanr(effect, other).statistic
     return alike

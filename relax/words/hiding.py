@@ -71,9 +71,9 @@ class HiddenText:
             return encoder.embed(ids, visible)
         order = visible.logical_not().long().argsort(dim=1, stable=True)  # what is visible moves to the front
         longest = int(visible.sum(1).max())
-        there = visible.gather(1, order)[:, :longest]
+        present = visible.gather(1, order)[:, :longest]
         moved = ids.gather(1, order)[:, :longest]
-        return encoder.embed(moved.where(there, torch.tensor(encoder.pad_id)), there)
+        return encoder.embed(moved.where(present, torch.tensor(encoder.pad_id)), present)
 
     def shown(self, visible: list[bool]) -> str:
         """The text with only some of its parts, each with the white space behind it."""

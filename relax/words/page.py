@@ -160,8 +160,8 @@ def _numbers(explanations: Sequence[TextExplanation]) -> Section:
         headers: tuple[str, ...] = ("place", by, "effect", "standard error", "uncertainty", "importance")
         columns = (first.effect, first.standard_error, first.uncertainty, first.importance)
     else:
-        headers = ("place", by, *(one.provenance["method"] for one in explanations))
-        columns = tuple(one.effect for one in explanations)  # type: ignore[assignment]
+        headers = ("place", by, *(explanation.provenance["method"] for explanation in explanations))
+        columns = tuple(explanation.effect for explanation in explanations)  # type: ignore[assignment]
     rows: list[tuple[str | float | int | None, ...]] = [
         (place, visible(word), *(float(column[place - 1]) for column in columns))
         for place, word in enumerate(first.words, 1)

@@ -98,12 +98,12 @@ def _compressed(path: Path, header: Dataset, frame: int) -> bytes:
 
 def _check_codestream(data: bytes, syntax: UID, header: Dataset) -> None:
     """Refuse a compressed frame of another size than the header of the file claims, which is within the limits."""
-    found = _size_of_jpeg_2000(data) if syntax in _JPEG_2000 else _size_of_jpeg(data)
+    size = _size_of_jpeg_2000(data) if syntax in _JPEG_2000 else _size_of_jpeg(data)
     claimed = tuple(int(header[name].value) for name in ("Columns", "Rows", "SamplesPerPixel"))
-    if found is None:
+    if size is None:
         raise ImageError(f"its pixels, {uid_name(syntax)}, are damaged or truncated: they do not state their size")
-    if found != claimed:
-        sizes = " and ".join(f"{width} x {height} pixels of {n} channels" for width, height, n in (found, claimed))
+    if size != claimed:
+        sizes = " and ".join(f"{width} x {height} pixels of {n} channels" for width, height, n in (size, claimed))
         raise ImageError(f"its pixels, {uid_name(syntax)}, and its header do not agree, {sizes}: it is damaged")
 
 

@@ -29,7 +29,7 @@ def listed_files(path: Path) -> tuple[list[Path], int]:
     Raises:
         ImageError: If it is damaged.
     """
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     missing = 0
     with decoding_errors():
         for parts in _names(path):
@@ -37,8 +37,8 @@ def listed_files(path: Path) -> tuple[list[Path], int]:
             if file is None:
                 missing += 1
             else:
-                found[file] = None
-    return list(found), missing
+                files[file] = None
+    return list(files), missing
 
 
 def _names(path: Path) -> Iterator[tuple[str, ...]]:

@@ -97,10 +97,10 @@ def is_of_series(entry: Entry, name: str) -> bool:
 
 def series_among(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     """Pictures by the UID of their series, in the order of their numbers."""
-    found: dict[str, list[Entry]] = {}
+    series: dict[str, list[Entry]] = {}
     for entry in entries:
-        found.setdefault(entry.series, []).append(entry)
-    return dict(sorted(found.items(), key=lambda item: (item[1][0].number is None, item[1][0].number or 0, item[0])))
+        series.setdefault(entry.series, []).append(entry)
+    return dict(sorted(series.items(), key=lambda item: (item[1][0].number is None, item[1][0].number or 0, item[0])))
 
 
 def named_series(entries: Iterable[Entry], name: str | None) -> list[Entry]:
@@ -109,20 +109,22 @@ def named_series(entries: Iterable[Entry], name: str | None) -> list[Entry]:
     Raises:
         ImageError: If none or several have it, with a list of those that there are.
     """
-    found = series_among(entries)
-    chosen = [pictures for pictures in found.values() if name is None or is_of_series(pictures[0], name)]
+    series = series_among(entries)
+    chosen = [pictures for pictures in series.values() if name is None or is_of_series(pictures[0], name)]
     if len(chosen) == 1:
         return chosen[0]
-    if not found:
+    if not series:
         raise ImageError("holds no DICOM picture")
-    problem = f"has {len(chosen) or 'no'} series of this name" if name is not None else f"has {len(found)} series"
-    raise ImageError(f"{problem}; name one, as in FOLDER#series={_way_to(found)}: {series_list(list(found.values()))}")
+    problem = f"has {len(chosen) or 'no'} series of this name" if name is not None else f"has {len(series)} series"
+    raise ImageError(
+        f"{problem}; name one, as in FOLDER#series={_way_to(series)}: {series_list(list(series.values()))}"
+    )
 
 
-def series_list(found: Sequence[Sequence[Entry]]) -> str:
+def series_list(series: Sequence[Sequence[Entry]]) -> str:
     """The series in words: name, number, modality, and how many pictures they have."""
     lines = []
-    for pictures in found:
+    for pictures in series:
         first, count = pictures[0], sum(entry.frames for entry in pictures)
         number = "without number" if first.number is None else f"number {first.number}"
         what = " ".join(filter(None, (first.modality, f"{count} {'pictures' if count > 1 else 'picture'}")))
@@ -130,10 +132,10 @@ def series_list(found: Sequence[Sequence[Entry]]) -> str:
     return listed(lines)
 
 
-def _way_to(found: dict[str, list[Entry]]) -> str:
+def _way_to(series: dict[str, list[Entry]]) -> str:
     """The name of the first series, for an example: its number if no other has it."""
-    numbers = [pictures[0].number for pictures in found.values()]
-    first = next(iter(found.values()))[0]
+    numbers = [pictures[0].number for pictures in series.values()]
+    first = next(iter(series.values()))[0]
     return str(first.number) if first.number is not None and numbers.count(first.number) == 1 else first.series_name
 
 

@@ -68,8 +68,8 @@ def number(dataset: Dataset, keyword: str, convert: Callable[[Any], Any] = int) 
 
 def uid_name(uid: object) -> str:
     """The registered name of a kind or a syntax, or its number; text that is neither may be anything, and stays out."""
-    found = UID(str(uid or ""))
-    return found.name if found.is_valid else "no UID" if found else "not stated"
+    identifier = UID(str(uid or ""))
+    return identifier.name if identifier.is_valid else "no UID" if identifier else "not stated"
 
 
 def _check_inflation(path: Path) -> None:

@@ -163,9 +163,9 @@ def _numbered(dataset: Dataset, segment: str | None) -> int:
             return next(iter(segments))
         numbers = listed([str(number) for number in segments])
         raise ImageError(f"has the segments {numbers}; name one, by number or label, as in #segment={min(segments)}")
-    found = [number for number, label in segments.items() if segment in (str(number), label)]
-    found = found or [number for number, label in segments.items() if segment.casefold() == label.casefold()]
-    if len(found) != 1:
+    matches = [number for number, label in segments.items() if segment in (str(number), label)]
+    matches = matches or [number for number, label in segments.items() if segment.casefold() == label.casefold()]
+    if len(matches) != 1:
         numbers = listed([str(number) for number in segments])
-        raise ImageError(f"has {'several' if found else 'no'} segment {segment!r}; there are {numbers}")
-    return found[0]
+        raise ImageError(f"has {'several' if matches else 'no'} segment {segment!r}; there are {numbers}")
+    return matches[0]

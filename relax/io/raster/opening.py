@@ -31,13 +31,13 @@ import_module("PIL._imaging").set_block_size(1 << 26)
 @cache
 def formats() -> tuple[str, ...]:
     """The formats that are opened: a fixed list, since Pillow would hand some others to external programs."""
-    found = list(_PILLOW)
+    names = list(_PILLOW)
     if ".avif" in image_endings():
-        found.append("AVIF")
+        names.append("AVIF")
     if ".heic" in image_endings():
         import_module("pillow_heif").register_heif_opener()
-        found.append("HEIF")
-    return tuple(found)
+        names.append("HEIF")
+    return tuple(names)
 
 
 def opened(file: IO[bytes]) -> Image.Image:

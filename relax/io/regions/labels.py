@@ -38,8 +38,8 @@ class Labels:
         self.volume, self.label = volume, label
         if label is None:
             with decoding_errors():
-                found = np.unique(np.asanyarray(volume.image.dataobj))
-            if len(others := found[found != 0]) > 1:
+                labels = np.unique(np.asanyarray(volume.image.dataobj))
+            if len(others := labels[labels != 0]) > 1:
                 first = ", ".join([*(f"{value:g}" for value in others[:8]), *(["..."] if len(others) > 8 else [])])
                 raise ImageError(f"has the labels {first}; name one, as in labels.nii.gz#label={others[0]:g}")
 

@@ -98,9 +98,10 @@ def slices_of(within: object, volume: Any, axis: str, numbers: Sequence[int]) ->
         regions = {index: Within(labels.inside(axis, index), named) for index in numbers}
     except ImageError as error:
         raise ValueError(f"within: {named}: {error}") from None
-    if not (found := {index: region for index, region in regions.items() if region.inside.any()}):
+    regions = {index: region for index, region in regions.items() if region.inside.any()}
+    if not regions:
         raise ValueError(f"within must cover a pixel of a slice; {named} covers none of these {axis} slices")
-    return found
+    return regions
 
 
 def read_within(within: object, image: object, pixels: Tensor, read: Mapping[str, Any]) -> Within | None:
@@ -222,12 +223,12 @@ def _in_folder(folder: Path, image: object) -> Path:
     picture = Path(os.fspath(source))
     stem = picture.name.removesuffix(".gz")
     stem = Path(stem).stem
-    found = [path for ending in image_endings() if (path := folder / f"{stem}{ending}").is_file()]
-    found = [path for path in found if path.resolve() != picture.resolve()]
-    if len(found) != 1:
-        what = "has several" if found else "has none"
+    masks = [path for ending in image_endings() if (path := folder / f"{stem}{ending}").is_file()]
+    masks = [path for path in masks if path.resolve() != picture.resolve()]
+    if len(masks) != 1:
+        what = "has several" if masks else "has none"
         raise ValueError(f"within must have one mask for the picture, named as it is; {folder} {what}")
-    return found[0]
+    return masks[0]
 
 
 def _name(within: object, image: object) -> str:

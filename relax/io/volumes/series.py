@@ -166,13 +166,13 @@ def volume_of(entries: Sequence[Entry], volume: int | None = None, window: Windo
         ImageError: If a file cannot be read or says of no place in the patient, pictures have colours, there are
             several volumes and none is named, or no such volume or window.
     """
-    found: list[tuple[Slice, Place]] = []
+    placed: list[tuple[Slice, Place]] = []
     for entry in entries:
         try:
-            found += _slices_of(entry)
+            placed += _slices_of(entry)
         except ImageError as error:
             raise ImageError(f"{Path(discreet_name(str(entry.file))).name}: {error}") from error.__cause__
-    parts = _volumes(found)
+    parts = _volumes(placed)
     if volume is None and len(parts) > 1:
         words = [f"{count}: {len(part)} slices of {part[0][1]}" for count, part in enumerate(parts)]
         raise ImageError(
@@ -214,20 +214,20 @@ def _slices_of(entry: Entry) -> list[tuple[Slice, Place]]:
         dataset, _ = open_header(entry.file, _APART)
         if dataset.PhotometricInterpretation not in GREY:
             raise ImageError("has colours, of which no volume is made")
-        found = []
+        placed = []
         for frame in range(1, entry.frames + 1):
             header = frame_header(dataset, frame, _APART)
             size = (int(header.Rows), int(header.Columns))
             place = Place.of(header.get(PLACING[0]), header.get(PLACING[1]), header.get(PLACING[2]), size)
-            found.append((Slice(entry.file, frame, entry.kind, entry.instance, header), place))
-        return found
+            placed.append((Slice(entry.file, frame, entry.kind, entry.instance, header), place))
+        return placed
 
 
-def _volumes(found: Sequence[tuple[Slice, Place]]) -> list[list[tuple[Slice, Place]]]:
+def _volumes(placed: Sequence[tuple[Slice, Place]]) -> list[list[tuple[Slice, Place]]]:
     """The slices of each volume, the largest first."""
     parts: list[list[tuple[Slice, Place]]] = []
-    for group in stacks([place for _, place in found]):
-        parts += _apart([found[number] for number in group])
+    for group in stacks([place for _, place in placed]):
+        parts += _apart([placed[number] for number in group])
     return sorted(parts, key=lambda part: (-len(part), str(part[0][1])))
 
 
