@@ -45,8 +45,8 @@ def watching_attention(blocks: Mapping[str, nn.Module], record: Callable[[str, T
 def attention_layer(block: nn.Module) -> nn.Module | None:
     """What timm, torchvision, open_clip and transformers call it; None where a block has none."""
     names = ("attn", "self_attention", "attention", "self_attn")
-    found = (getattr(block, name, None) for name in names)
-    return next((layer for layer in found if isinstance(layer, nn.Module)), None)
+    candidates = (getattr(block, name, None) for name in names)
+    return next((layer for layer in candidates if isinstance(layer, nn.Module)), None)
 
 
 def _of(name: str, record: Callable[[str, Tensor], object]) -> Callable[[Tensor], object]:

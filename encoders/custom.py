@@ -70,7 +70,7 @@ class Description:
         if self.channels is not None and not is_whole(self.channels, 1):
             raise EncoderError(f"channels must be a whole number, 1 or more; got {described(self.channels)}")
         if self.transform is None:
-            usual, made = Preprocess(), None
+            usual, transform_channels = Preprocess(), None
             mean, std = _numbers("mean", self.mean), _numbers("std", self.std)
         elif volumes:
             raise EncoderError("transform is for pictures: say size, mean and std of volumes")
@@ -78,11 +78,13 @@ class Description:
             twice = [name for name in self.said if name not in ("transform", "channels", "output")]
             if twice:
                 raise EncoderError(f"transform says how pictures are prepared; got {twice[0]} too: leave one out")
-            usual, made = read_transform(self.transform)
+            usual, transform_channels = read_transform(self.transform)
             mean, std = usual.mean, usual.std
-            if made and self.channels not in (None, made):
-                raise EncoderError(f"transform makes {made} channels; got channels={self.channels}: leave one out")
-        channels = self.channels or made or own or (len(mean) if mean and len(mean) > 1 else None)
+            if transform_channels and self.channels not in (None, transform_channels):
+                raise EncoderError(
+                    f"transform makes {transform_channels} channels; got channels={self.channels}: leave one out"
+                )
+        channels = self.channels or transform_channels or own or (len(mean) if mean and len(mean) > 1 else None)
         mean, std = (_each(name, values, channels) for name, values in (("mean", mean), ("std", std)))
         if self.transform is not None:
             return replace(usual, mean=mean, std=std), channels

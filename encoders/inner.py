@@ -71,8 +71,8 @@ class Inner(Part):
 
     def is_at(self, name: str | None, token: Token) -> bool:
         """Whether `at_layer` of this name and token gives it; without a name, it has a layer of its own choice."""
-        same = (tuple(one) if isinstance(one, list | tuple) else one for one in (self.token, token))
-        return name in (None, self.layer.name) and next(same) == next(same)
+        own, asked = (tuple(place) if isinstance(place, list | tuple) else place for place in (self.token, token))
+        return name in (None, self.layer.name) and own == asked
 
     def record(self) -> dict[str, Any]:
         """Layer and token, as JSON types."""
@@ -83,7 +83,7 @@ class Inner(Part):
         output = tensor_in(answer)[0]
         if output is None:
             raise EncoderError(f"layer {self.layer.name!r} of encoder {self.name!r} returned no tensor")
-        return (self._pooled(output) if self.token is None else self._one(output)).clone()
+        return (self._pooled(output) if self.token is None else self._at_token(output)).clone()
 
     def _pooled(self, output: Tensor) -> Tensor:
         layer = self.layer
@@ -94,7 +94,7 @@ class Inner(Part):
             return output[:, 0] if classed else output[:, layer.prefix :].mean(1)
         return output.mean((1, 2)) if layer.layout == MAP_LAST else output.flatten(2).mean(2)
 
-    def _one(self, output: Tensor) -> Tensor:
+    def _at_token(self, output: Tensor) -> Tensor:
         """The token or cell; grids of tokens are known for the size of the encoder only."""
         layer = self.layer
         if layer.layout == TOKENS:
@@ -132,8 +132,8 @@ def at_layer(encoder: Encoder, name: str | None = None, token: Token = None) -> 
         if encoder.network.is_at(name, token):
             return encoder
         encoder = encoder.with_network(encoder.network.network)
-    found = layers(encoder)
-    layer = _last_with(encoder, found, token) if name is None else _named(encoder, found, name)
+    all_layers = layers(encoder)
+    layer = _last_with(encoder, all_layers, token) if name is None else _named(encoder, all_layers, name)
     _check_token(encoder, layer, token)
     other = encoder.with_network(Inner(cast(nn.Module, encoder.network), layer, token, encoder.pooling, encoder.name))
     other.others = tuple(at_layer(further, layer.name, token) for further in encoder.others)
@@ -149,9 +149,9 @@ class _Reached(Exception):
     """The layer has returned its output; not an error."""
 
 
-def _named(encoder: Encoder, found: list[Layer], name: str) -> Layer:
+def _named(encoder: Encoder, candidates: list[Layer], name: str) -> Layer:
     module_of(encoder, name)  # refuses names of nothing
-    layer = next((layer for layer in found if layer.name == name), None)
+    layer = next((layer for layer in candidates if layer.name == name), None)
     if layer is None:
         raise EncoderError(
             f"layer {name!r} of encoder {encoder.name!r} gives no map, tokens or vector of a picture: "
@@ -160,9 +160,9 @@ def _named(encoder: Encoder, found: list[Layer], name: str) -> Layer:
     return layer
 
 
-def _last_with(encoder: Encoder, found: list[Layer], token: Token) -> Layer:
+def _last_with(encoder: Encoder, candidates: list[Layer], token: Token) -> Layer:
     """The last layer that has such a token."""
-    for layer in reversed(found):
+    for layer in reversed(candidates):
         if layer.class_token if token == CLASS else prod(layer.grid or ()) > 1:
             return layer
     kind = "a class token" if token == CLASS else "places"

@@ -59,10 +59,10 @@ def layers(encoder: Encoder, view: Tensor | None = None, *, run: Callable[[], ob
     view = _example(encoder) if view is None else view
     calls = _calls(encoder, run or (lambda: encoder.embed(view)))
     recogniser = Recogniser(network, view.shape[2:])
-    found: dict[str, tuple[int, Layer]] = {}
+    by_name: dict[str, tuple[int, Layer]] = {}
     for place, call in enumerate(calls):
         layout = recogniser.layout(call)
-        before = found.pop(call.name, None)
+        before = by_name.pop(call.name, None)
         if layout is None:
             continue
         prefixed = layout.prefix > 0
@@ -81,8 +81,8 @@ def layers(encoder: Encoder, view: Tensor | None = None, *, run: Callable[[], ob
         )
         if before is not None:
             layer = replace(layer, calls=before[1].calls + 1, operations=before[1].operations + layer.operations)
-        found[call.name] = place, layer
-    return [layer for _, layer in sorted(found.values(), key=lambda entry: entry[0])]
+        by_name[call.name] = place, layer
+    return [layer for _, layer in sorted(by_name.values(), key=lambda entry: entry[0])]
 
 
 def activations(

@@ -236,8 +236,8 @@ def _pairs(cells: int, dimensions: _Dimensions) -> list[tuple[int, int]]:
     pairs = []
     for step in dimensions.neighbours:
         weights = [cells**power for power in reversed(range(len(step)))]
-        there = sum(map(mul, step, weights))
+        offset = sum(map(mul, step, weights))
         for place in product(*(range(max(0, -along), cells - max(0, along)) for along in step)):
-            here = sum(map(mul, place, weights))
-            pairs.append((here, here + there))
+            number = sum(map(mul, place, weights))
+            pairs.append((number, number + offset))
     return pairs

@@ -34,10 +34,10 @@ def listed(names: Sequence[str], limit: int = 12) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def counted(count: int, one: str) -> str:
+def counted(count: int, noun: str) -> str:
     """A count with its noun: 1 pass and 2 passes, 1 picture and 1,000 pictures."""
-    plural = f"{one}es" if one.endswith("s") else f"{one}s"
-    return f"{count:,} {one if count == 1 else plural}"
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def number(value: float, span: float | None = None) -> str:

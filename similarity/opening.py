@@ -143,8 +143,8 @@ def _damaged_lists(index: Any, mapped: bool, size: int) -> str:
     if sum(lists.list_size(number) for number in range(index.nlist)) != index.ntotal:
         return "its lists do not hold as many vectors as it says"
     if mapped:
-        each = lists.code_size + np.dtype(np.int64).itemsize
+        vector_bytes = lists.code_size + np.dtype(np.int64).itemsize
         table = [lists.lists.at(number) for number in range(index.nlist)]
-        if any(one.size > one.capacity or one.offset + one.capacity * each > size for one in table):
+        if any(entry.size > entry.capacity or entry.offset + entry.capacity * vector_bytes > size for entry in table):
             return "a list in it is longer than the file"
     return ""

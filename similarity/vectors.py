@@ -91,8 +91,8 @@ def is_among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:
     if not len(ascending):
         return np.zeros(len(ids), bool)
     places = np.searchsorted(ascending, ids).clip(max=len(ascending) - 1)
-    found: NDArray[np.bool_] = ascending[places] == ids
-    return found
+    matches: NDArray[np.bool_] = ascending[places] == ids
+    return matches
 
 
 def exact_similarities(queries: Vectors, ids: Ids, lookup: Lookup, metric: str) -> Vectors:

@@ -294,6 +294,39 @@ def test_an_unknown_name_lists_the_known_ones():
         relax.explian  # noqa: B018
 
 
+NO_NOUNS = {"one", "found", "made", "there"}
+KEPT = {  # results and files have them
+    ("relax.auditing.marks", "found"),
+    ("relax.auditing.power", "found"),
+    ("relax.bulk.shards", "made"),
+}
+
+
+def new_names(tree):
+    """Names that a module gives: to variables, fields, arguments, imports, functions and classes."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()) | ast.arg(arg=name):
+                yield name
+            case ast.alias(asname=str(name)) | ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
+                yield name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+
+
+def test_names_are_nouns_of_what_they_hold():
+    known = modules("relax", "encoders", "masking", "similarity")
+
+    vague = {
+        (module, name)
+        for module, path in known.items()
+        for name in new_names(ast.parse(path.read_text()))
+        if name.strip("_").lower() in NO_NOUNS
+    }
+
+    assert vague == KEPT
+
+
 def test_no_two_files_of_tests_have_one_name():
     """Pytest imports them by name, and collects only the first."""
     names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))

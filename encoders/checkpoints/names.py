@@ -38,7 +38,7 @@ def _without_chunks(keys: Collection[str]) -> dict[str, str]:
     for key in keys:
         if match := CHUNKED.match(key):
             blocks[match[1]].add((int(match[2]), int(match[3])))
-    places = {before: {block: place for place, block in enumerate(sorted(found))} for before, found in blocks.items()}
+    places = {before: {block: place for place, block in enumerate(sorted(pairs))} for before, pairs in blocks.items()}
 
     def whole(match: re.Match[str]) -> str:
         return f"{match[1]}blocks.{places[match[1]][int(match[2]), int(match[3])]}."

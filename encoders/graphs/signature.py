@@ -144,8 +144,8 @@ def _channels_last(name: str, picture: Port, wanted: str) -> bool:
         if wanted.upper() not in LAYOUTS:
             raise EncoderError(f"layout must be {' or '.join(LAYOUTS)}; got {wanted!r}")
         last = LAYOUTS[wanted.upper()]
-        here, there = (picture.shape[axis] for axis in ((3, 1) if last else (1, 3)))
-        if here is not None and here not in CHANNELS and there in CHANNELS:
+        channels, other = (picture.shape[axis] for axis in ((3, 1) if last else (1, 3)))
+        if channels is not None and channels not in CHANNELS and other in CHANNELS:
             raise EncoderError(f"layout of encoder {name!r} must fit {picture}; got {wanted!r}: leave it out")
         return last
     for usual in (CHANNELS, None):  # a number of channels that pictures have; else any that is fixed

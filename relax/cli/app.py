@@ -165,12 +165,12 @@ def command() -> Any:
     return root
 
 
-def _bare_flags(one: Any, context: Any) -> None:
-    for option in one.get_params(context):  # --help among them
+def _bare_flags(node: Any, context: Any) -> None:
+    for option in node.get_params(context):  # --help among them
         if getattr(option, "is_flag", False):
             option.metavar = ""
-    for each in getattr(one, "commands", {}).values():
-        _bare_flags(each, typer.Context(each, parent=context))
+    for child in getattr(node, "commands", {}).values():
+        _bare_flags(child, typer.Context(child, parent=context))
 
 
 @app.callback(epilog="Start with: relax explain IMAGE. Each command has a --help with examples.")

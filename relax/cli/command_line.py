@@ -49,12 +49,12 @@ def _shortened(arguments: Sequence[str]) -> tuple[list[str], int]:
 
 def _files(arguments: Sequence[str]) -> list[Path]:
     """DICOM files at the arguments, the first of each folder."""
-    found: dict[Path, Path] = {}
+    files: dict[Path, Path] = {}
     for file in _all_files(arguments):
-        found.setdefault(file.parent, file)
-        if len(found) == FILES:
+        files.setdefault(file.parent, file)
+        if len(files) == FILES:
             break
-    return list(found.values())
+    return list(files.values())
 
 
 def _all_files(arguments: Sequence[str]) -> Iterator[Path]:

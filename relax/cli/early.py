@@ -104,7 +104,7 @@ def no_fill(reason: object) -> UsageError:
 
 def absent(addresses: Sequence[str]) -> list[str]:
     """Those whose file or folder is not there."""
-    return [address for address in addresses if not _there(address)]
+    return [address for address in addresses if not _exists(address)]
 
 
 def all_absent(images: Sequence[str]) -> int | None:
@@ -128,7 +128,7 @@ def check_there(*images: str) -> None:
         raise ImageError(f"{discreet_name(image)}: {NO_FILE}")
 
 
-def _there(address: str) -> bool:
+def _exists(address: str) -> bool:
     """Whether it may be there: patterns are not looked up, nor what lies in a store."""
     path, kind, _ = split_choice(address)
     if kind is not None or os.path.lexists(path) or is_elsewhere(address) or names_several(address):
@@ -147,8 +147,8 @@ def _head_there(address: str) -> bool:
 
 
 def _region_there(address: str) -> bool:
-    return bool(_BOX.fullmatch(address)) or _there(address)
+    return bool(_BOX.fullmatch(address)) or _exists(address)
 
 
 _BOX = re.compile(r"[-+\d.eE,\s]+")  # left, top, right, bottom, right or wrong
-FILES: dict[str, Callable[[str], bool]] = {"head": _head_there, "within": _region_there, "direction": _there}
+FILES: dict[str, Callable[[str], bool]] = {"head": _head_there, "within": _region_there, "direction": _exists}

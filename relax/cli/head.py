@@ -194,10 +194,10 @@ def expanded(data: LabelledImages, folder: Path, choice: str) -> tuple[LabelledI
     """
     from relax.io.sources import of_files
 
-    found, sources = of_files(data.paths, folder, choice)
+    by_file, sources = of_files(data.paths, folder, choice)
     sources.warn()
-    paths = tuple(Path(address) for addresses in found for address in addresses)
-    labels = tuple(label for addresses, label in zip(found, data.labels, strict=True) for _ in addresses)
+    paths = tuple(Path(address) for addresses in by_file for address in addresses)
+    labels = tuple(label for addresses, label in zip(by_file, data.labels, strict=True) for _ in addresses)
     return replace(data, paths=paths, labels=labels), sources.passed_over()
 
 

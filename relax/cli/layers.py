@@ -51,9 +51,9 @@ def layers(
     from relax.listing import layers as layers_of
 
     with usage_errors(debug=debug):
-        found = layers_of(encoder)
-    total = found[-1].operations
-    shown = [layer for layer in found if (every or _is_place(layer)) and _matches(layer.name, pattern)]
+        all_layers = layers_of(encoder)
+    total = all_layers[-1].operations
+    shown = [layer for layer in all_layers if (every or _is_place(layer)) and _matches(layer.name, pattern)]
     if not shown:
         raise UsageError(f"no layer of {encoder} has {pattern!r} in its name: leave it out, or give --all")
     if as_json:
@@ -62,7 +62,7 @@ def layers(
     table = plain_table(["name", "kind", "returns", "cells"], ["shape", "parameters", "compute"])
     for layer in shown:
         table.add_row(*_row(layer, total))
-    rest = f"{len(shown)} of {len(found)} modules that return a map, tokens or a vector"
+    rest = f"{len(shown)} of {len(all_layers)} modules that return a map, tokens or a vector"
     print_table(table, rest + (f"; {total / 1e6:,.0f} million multiply-adds a picture" if total else ""))
     return DONE
 

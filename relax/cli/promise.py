@@ -112,7 +112,7 @@ def calibrate(
             for value in fills:
                 check_fill(value)
             task = bar.add_task("calibrating", total=None)
-            made = promise_sets(
+            promise = promise_sets(
                 pictures,
                 encoder_of(encoder, {**options, "head": None}),
                 similarity_at_least=at_least,
@@ -126,9 +126,9 @@ def calibrate(
             )
     except KeyboardInterrupt:
         raise Stopped("nothing is written: a promise needs all of its pictures") from None
-    made.save(out)
+    promise.save(out)
     if not quiet:
-        typer.echo(f"{made}\nwritten: {out}")
+        typer.echo(f"{promise}\nwritten: {out}")
     return DONE
 
 

@@ -69,10 +69,10 @@ def tissue(
         from relax.slides.tissue import find_tissue
 
         with open_slide(slide, mpp=mpp) as opened:
-            found = find_tissue(opened, saturation=saturation, least_area=least_area, mask=mask)
-            grid = lay_tiles(opened, found, mpp=tile_mpp, size=tile_size, least_tissue=least_tissue)
-            write_figure(draw_tissue(found, grid, opened.name), out)
-    typer.echo(f"{len(grid):,} tiles, {found.share:.1%} of the slide is tissue\nwritten: {out}")
+            tissue_map = find_tissue(opened, saturation=saturation, least_area=least_area, mask=mask)
+            grid = lay_tiles(opened, tissue_map, mpp=tile_mpp, size=tile_size, least_tissue=least_tissue)
+            write_figure(draw_tissue(tissue_map, grid, opened.name), out)
+    typer.echo(f"{len(grid):,} tiles, {tissue_map.share:.1%} of the slide is tissue\nwritten: {out}")
     return DONE
 
 

@@ -70,9 +70,9 @@ def explain_and_write(
     check_out(out)
     target = out / path.stem
     endings = (*ENDINGS, *((".png",) if slide_path else ()), *((".html",) if report else ()))
-    there = [with_ending(target, ending) for ending in endings if with_ending(target, ending).exists()]
-    if there and not overwrite:
-        raise UsageError(f"{file_names(there)} are there already: name another folder (--out), or give --overwrite")
+    existing = [with_ending(target, ending) for ending in endings if with_ending(target, ending).exists()]
+    if existing and not overwrite:
+        raise UsageError(f"{file_names(existing)} are there already: name another folder (--out), or give --overwrite")
     tiles = read_tiles(path, span=span)
     question: dict[str, Any] = {
         **{name: _reference(text) for name, text in sources.items()},

@@ -115,7 +115,7 @@ def exciting(
         check_out(out)
         task = bar.add_task("embedding", total=None)
         try:
-            found = exciting_pictures(
+            pictures = exciting_pictures(
                 encoder,
                 folder,
                 layer=layer,
@@ -129,7 +129,7 @@ def exciting(
         except UnitsInterrupted as stop:
             written(stop.pictures, out, "exciting", format, True, crop=crop)
             raise Stopped(f"the best of {stop.pictures.how['pictures']:,} pictures are in {out}") from None
-    return written(found, out, "exciting", format, quiet, crop=crop)
+    return written(pictures, out, "exciting", format, quiet, crop=crop)
 
 
 @units_app.command(epilog=MAXIMISE_EXAMPLES)
@@ -230,7 +230,7 @@ def maximise(
     """
     with usage_errors(debug=debug, of_images=True, own=OPTIONS), progress_bar("steps", visible=not quiet) as bar:
         from relax.cli.prepare import load_with_head
-        from relax.units.maximise import maximise as made_for
+        from relax.units.maximise import maximise as maximised_pictures
         from relax.units.pictures import UnitsInterrupted
 
         choice("--form", form, FORMS)
@@ -238,7 +238,7 @@ def maximise(
         task = bar.add_task("climbing", total=None)
         loaded, classes = load_with_head(encoder, head, {"device": device})
         try:
-            made = made_for(
+            pictures = maximised_pictures(
                 loaded,
                 layer=layer,
                 unit=unit or None,
@@ -262,7 +262,7 @@ def maximise(
             written(stop.pictures, out, "maximised", format, True, singly=True)
             early = stop.pictures.how["stopped_early"]
             raise Stopped(f"what {early['after']:,} of {early['of']:,} steps made is in {out}") from None
-    return written(made, out, "maximised", format, quiet, singly=True)
+    return written(pictures, out, "maximised", format, quiet, singly=True)
 
 
 def written(

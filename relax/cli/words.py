@@ -141,7 +141,7 @@ def compare(
         asked = asked_question(content, encoder, pooling, device, seed, question)
         with progress_bar("subsets", visible=not quiet) as bar:
             task = bar.add_task("comparing", total=None)
-            found = compare_text_methods(
+            comparison = compare_text_methods(
                 asked,
                 names,
                 masks=masks,
@@ -149,17 +149,17 @@ def compare(
                 seed=seed,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
-        explained = {key: json.loads(one.to_json()) for key, one in found.explanations.items()}
-        record = json.dumps({**found.record(), "explanations": explained}, indent=2)
+        explained = {key: json.loads(explanation.to_json()) for key, explanation in comparison.explanations.items()}
+        record = json.dumps({**comparison.record(), "explanations": explained}, indent=2)
         if as_json:
             typer.echo(record)
             return DONE
-        page = text_page(list(found.explanations.values()), None, found)
+        page = text_page(list(comparison.explanations.values()), None, comparison)
         files = write_files(out / stem, {"-compare.json": (record + "\n").encode(), "-compare.html": page.encode()})
     if not quiet:
         table = plain_table(["order of"], ["largest effect first", "smallest effect first"])
-        for key in found.first:
-            table.add_row(key, number(found.first[key], 1e-3), number(found.last[key], 1e-3))
+        for key in comparison.first:
+            table.add_row(key, number(comparison.first[key], 1e-3), number(comparison.last[key], 1e-3))
         print_table("mean similarity while words are hidden: lower is better first, higher is better last", table)
         typer.echo(f"written: {file_names(files)}")
     return DONE
@@ -195,7 +195,7 @@ def similar(
         check_out(out)
         with progress_bar("texts", visible=not quiet) as bar:
             task = bar.add_task("embedding", total=None)
-            found = similar_texts(
+            similarities = similar_texts(
                 lines,
                 encoder=encoder,
                 layout=layout,
@@ -204,21 +204,25 @@ def similar(
                 device=device,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
-        record = json.dumps(found.record(), indent=2)
+        record = json.dumps(similarities.record(), indent=2)
         if as_json:
             typer.echo(record)
             return DONE
         contents = {
-            "-similar.png": file_of(found.plot()),
+            "-similar.png": file_of(similarities.plot()),
             "-similar.json": (record + "\n").encode(),
-            "-similar.html": page(similar_report(found)).encode(),
+            "-similar.html": page(similar_report(similarities)).encode(),
         }
         files = write_files(out / stem, contents)
     if not quiet:
         table = plain_table(["text", "nearest by cosine", "nearest by distance"], ["cosine", "distance"])
-        for place, (first, second) in enumerate(found.nearest.tolist()):
-            row = [shortened(found.texts[each], 48) for each in (place, first, second)]
-            table.add_row(*row, number(found.cosine[place, first], 1e-3), number(found.euclidean[place, second], 1e-3))
+        for place, (first, second) in enumerate(similarities.nearest.tolist()):
+            row = [shortened(similarities.texts[each], 48) for each in (place, first, second)]
+            table.add_row(
+                *row,
+                number(similarities.cosine[place, first], 1e-3),
+                number(similarities.euclidean[place, second], 1e-3),
+            )
         print_table(table)
         typer.echo(f"written: {file_names(files)}")
     return DONE
