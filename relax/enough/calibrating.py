@@ -16,7 +16,7 @@ from relax.enough.checks import FILLS, MASKS, SIMILARITY_AT_LEAST, checked_fills
 from relax.enough.promise import Promise
 from relax.enough.risk import check_count
 from relax.enough.rules import RULES
-from relax.enough.trails import Calibration, Trail, checked_on, over_splits, pairs_at_least, trail_of
+from relax.enough.trails import Calibration, Trail, checked_on, mean_share, over_splits, pairs_at_least, trail_of
 from relax.estimators.budget import Progress
 from relax.io.images import ImageSource, each_picture
 from relax.keywords import PromiseKeywords, shows
@@ -110,7 +110,8 @@ def promised(
 ) -> Promise:
     """The promise of trails, of which the first calibrate it and the others check it."""
     first, others = trails[:calibrated], trails[calibrated:]
-    level = Calibration.of(first, rule, at_least).level(risk, confidence)
+    levels = {name: Calibration.of(first, name, at_least).level(risk, confidence) for name in RULES}
+    level, sizes = levels[rule], {name: mean_share(first, name, value) for name, value in levels.items()}
     names = "\n".join(sorted(trail.name for trail in first))
     return Promise(
         rule=rule,
@@ -127,7 +128,8 @@ def promised(
         calibration={
             "pictures": len(first),
             "sha256": sha256(names.encode()).hexdigest(),
-            "mean_share": float(np.mean([trail.share(rule, level) for trail in first])),
+            "mean_share": sizes.pop(rule),
+            "other_rules": sizes,
             "pairs_at_least": pairs_at_least(trails, at_least),
         },
         held_out=checked_on(others, rule, level, at_least)

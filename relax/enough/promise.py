@@ -113,7 +113,8 @@ class Promise:
         settings: Of the map, its cells and fills: "regions", "cells", "seed", "masks", "fills".
         encoder: Its identity.
         calibration: Number of "pictures" it was calibrated on, the "sha256" of their names, the "mean_share" of their
-            cells, and "pairs_at_least", the share of pairs of different pictures that are as similar as that.
+            cells, that of the "other_rules" at their levels for the same promise, and "pairs_at_least", the share of
+            pairs of different pictures that are as similar as that.
         held_out: Number of further "pictures" it was checked on, in how many it was "kept", as "share" with "interval"
             (Clopper-Pearson, 95 %), "mean_share" of cells, and the same over random "splits"; empty if none was held
             out.
@@ -215,6 +216,12 @@ class Promise:
         ]
         if self.calibration["mean_share"] == 1:
             lines.append("it says nothing: only all of each picture keeps the promise")
+        others = self.calibration.get("other_rules", {})
+        if smaller := {name: size for name, size in others.items() if size < self.calibration["mean_share"]}:
+            sizes = ", ".join(
+                f"{name!r} {smaller[name]:.0%}" for name in sorted(smaller, key=lambda name: smaller[name])
+            )
+            lines.append(f"fewer cells for the same promise by another rule: {sizes}")
         pairs = self.calibration.get("pairs_at_least")
         if pairs is not None:
             lines.append(f"of pairs of different pictures {pairs:.1%} are as similar as {limit}")

@@ -114,8 +114,13 @@ def checked_on(trails: Sequence[Trail], rule: str, level: float, at_least: float
         "kept": kept,
         "share": kept / len(trails),
         "interval": list(clopper_pearson(kept, len(trails))),
-        "mean_share": float(np.mean([trail.share(rule, level) for trail in trails])),
+        "mean_share": mean_share(trails, rule, level),
     }
+
+
+def mean_share(trails: Sequence[Trail], rule: str, level: float) -> float:
+    """Share of the cells that the sets of a rule have at a level, on average over the pictures."""
+    return float(np.mean([trail.share(rule, level) for trail in trails]))
 
 
 def over_splits(
@@ -136,7 +141,7 @@ def over_splits(
         level = calibration.level(risk, confidence, order[:calibrated])
         others = [trails[place] for place in order[calibrated:]]
         shares.append(np.mean([trail.kept(rule, level, at_least) for trail in others]))
-        sizes.append(np.mean([trail.share(rule, level) for trail in others]))
+        sizes.append(mean_share(others, rule, level))
     return {
         "count": count,
         "share": float(np.mean(shares)),

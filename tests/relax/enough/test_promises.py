@@ -78,6 +78,23 @@ def test_a_promise_says_what_it_was_calibrated_and_checked_on(promise):
     assert "held out: kept in" in str(promise)
 
 
+def test_a_promise_names_the_rules_that_take_fewer_cells(encoder):
+    """Every picture needs 2 of 4 cells, which half of them have only above a level at which the others take all 4."""
+    scores = np.array([0.0, 0.0, 1.0, 1.0, 1.0])
+    rising = np.linspace(0, 1, 5)
+    levels = {name: rising for name in RULES} | {"steady": np.array([0.0, 0.1, 0.9, 0.9, 1.0])}
+    late = {**levels, "count": np.array([0.0, 0.9, 0.95, 0.99, 1.0])}
+    trails = [Trail(str(number), scores, late if number % 2 else levels, np.ones(4)) for number in range(40)]
+
+    promise = promised(trails, 40, encoder, SETTINGS, (0.0,), 0.5, 0.1, None, "count")
+
+    assert promise.calibration["mean_share"] == pytest.approx((4 + 2) / 2 / 4)  # above level 0.9
+    assert promise.calibration["other_rules"] == {name: 0.5 for name in RULES if name != "count"}
+    assert "fewer cells for the same promise by another rule: 'steady' 50%, 'importance' 50%, 'predicted' 50%" in str(
+        promise
+    )
+
+
 def test_a_set_is_that_of_the_map_alone_and_a_check_embeds_it(promise, encoder):
     picture = pictures(1, seed=9)[0]
 
