@@ -2,12 +2,14 @@
 
 import importlib
 import re
+import shlex
 
 import pytest
 import skimage.data
 from PIL import Image
 
 import relax
+from relax.cli.app import command
 from tests.paths import ROOT
 
 README = ROOT / "README.md"
@@ -53,6 +55,25 @@ def test_what_a_page_names_is_there(page):
             importlib.import_module(f"relax.{first}")
         for name in (first, *rest):
             value = getattr(value, name, None) or importlib.import_module(f"{value.__name__}.{name}")
+
+
+@pytest.mark.parametrize("page", sorted([README, *(ROOT / "docs").glob("*.md")]), ids=lambda page: page.name)
+def test_every_command_line_of_a_page_has_the_options_and_arguments_of_its_command(page):
+    for block in re.findall(r"```bash\n(.*?)```", page.read_text(), flags=re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("relax "):
+                parse(line)
+
+
+def parse(line):
+    """Parse a command line and run nothing; what is missing or unknown is an error of typer's."""
+    one, arguments, context = command(), shlex.split(line, comments=True)[1:], None
+    name = "relax"
+    while True:
+        context = one.make_context(name, list(arguments), parent=context)
+        if not hasattr(one, "commands"):
+            return
+        name, one, arguments = one.resolve_command(context, [*context._protected_args, *context.args])
 
 
 def test_the_sections_of_the_changelog_open_with_numbers_that_change():
