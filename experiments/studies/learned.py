@@ -99,7 +99,7 @@ class Learning:
     def single_regions(self) -> Fitted:
         """Regions alone."""
         features, unseen = (values[:, : self.single] for values in (self.features, self.unseen))
-        return _one(ridge(features, unseen, self.scores[:, None], self.folds, self.single))
+        return _first_column(ridge(features, unseen, self.scores[:, None], self.folds, self.single))
 
     def finer(self) -> Fitted:
         """Regions, regions of half the side, and products."""
@@ -121,7 +121,7 @@ class Learning:
             for further, values in zip(self.further[name], (self.features, self.unseen), strict=True)
         )
         single = self.single + self.further[name][0].shape[1]
-        return _one(ridge(features, unseen, self.scores[:, None], self.folds, single, relative))
+        return _first_column(ridge(features, unseen, self.scores[:, None], self.folds, single, relative))
 
     def embedding(self) -> Fitted:
         """Products, and the cosine of the predicted embedding."""
@@ -282,5 +282,5 @@ def further_features(grid: RandomGrid, cells: Tensor, shifts: Tensor, masks: Ten
     }
 
 
-def _one(fitted: Fitted) -> Fitted:
+def _first_column(fitted: Fitted) -> Fitted:
     return Fitted(fitted.seen[:, 0], fitted.unseen[..., 0])

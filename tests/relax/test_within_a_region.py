@@ -18,19 +18,19 @@ CORNER = np.zeros_like(INSIDE)
 CORNER[5, 4] = True
 INSIDE[5, 4] = INSIDE[10, 11] = False
 WEIGHTS = torch.randn(18, 20, generator=torch.Generator().manual_seed(1)) / 6
-ONE = torch.tensor([1.0, 0.0])
+AXIS = torch.tensor([1.0, 0.0])
 MAPS = ("importance", "uncertainty", "standard_error")
 
 
 def curved(pixels):
-    """(N, 2): not linear in the pixels, nor a sum over parts of the picture; its dot product with ONE is the score."""
+    """(N, 2): not linear in the pixels, nor a sum over parts of the picture; its dot product with AXIS is the score."""
     grey = pixels.mean(1)
     score = torch.tanh((grey * WEIGHTS).sum((1, 2))) + 2 * grey[:, 6, 5] * grey[:, 9, 10] + grey[:, 0, 0]
     return torch.stack([score, torch.ones_like(score)], 1)
 
 
 def explain(**settings):
-    return relax.explain(IMAGE, curved, **{"similarity": "dot", "reference": ONE, "within": INSIDE, **settings})
+    return relax.explain(IMAGE, curved, **{"similarity": "dot", "reference": AXIS, "within": INSIDE, **settings})
 
 
 def assert_same(first, second):
@@ -192,8 +192,8 @@ def test_more_masks_are_added_within_the_same_region_only():
 def test_rise_and_probes_answer_within_the_region_too():
     probe = relax.probe(IMAGE, curved, masks=300, cells=3, within=INSIDE)
 
-    assert_same(probe.explain(ONE, similarity="dot"), explain(masks=300, cells=3))
-    votes = probe.repeat(3, ONE, similarity="dot").votes()
+    assert_same(probe.explain(AXIS, similarity="dot"), explain(masks=300, cells=3))
+    votes = probe.repeat(3, AXIS, similarity="dot").votes()
     np.testing.assert_array_equal(np.isfinite(votes), INSIDE)
     assert set(np.unique(votes[INSIDE]).round(3)) <= {0, 0.333, 0.667, 1}
 
