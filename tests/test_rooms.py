@@ -315,7 +315,7 @@ def new_names(tree):
 
 
 def test_names_are_nouns_of_what_they_hold():
-    known = modules("relax", "encoders", "masking", "similarity")
+    known = modules(*ROOMS)
 
     vague = {
         (module, name)
