@@ -67,13 +67,13 @@ def test_every_command_line_of_a_page_has_the_options_and_arguments_of_its_comma
 
 def parse(line):
     """Parse a command line and run nothing; what is missing or unknown is an error of typer's."""
-    one, arguments, context = command(), shlex.split(line, comments=True)[1:], None
+    current, arguments, context = command(), shlex.split(line, comments=True)[1:], None
     name = "relax"
     while True:
-        context = one.make_context(name, list(arguments), parent=context)
-        if not hasattr(one, "commands"):
+        context = current.make_context(name, list(arguments), parent=context)
+        if not hasattr(current, "commands"):
             return
-        name, one, arguments = one.resolve_command(context, [*context._protected_args, *context.args])
+        name, current, arguments = current.resolve_command(context, [*context._protected_args, *context.args])
 
 
 def test_the_sections_of_the_changelog_open_with_numbers_that_change():
