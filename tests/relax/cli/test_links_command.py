@@ -23,7 +23,7 @@ def test_links_are_written_with_their_figure_and_page(tmp_path, capsys):
 
     out = capsys.readouterr().out
     assert out.startswith("cosine of the whole: ")
-    assert "written: out/cat-cup-links.npz, cat-cup-links.png, page.html" in out
+    assert "written: out/cat-cup-links.npz, cat-cup-links.png, ./page.html" in out
     explained = LinksExplanation.load(tmp_path / "out" / "cat-cup-links.npz")
     assert explained.links.shape == (3, 3, 3, 3)
     assert explained.provenance["cost"]["passes"] == 1024
