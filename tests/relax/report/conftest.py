@@ -25,3 +25,12 @@ def visit(pages, tmp_path):
 def wait_for_picture(page, number):
     """Wait until this picture is shown."""
     page.wait_for_selector(f".viewer[data-shown='{number}']")
+
+
+def wait_until(page, condition, seconds=10):
+    """Wait until this JavaScript is true; playwright's own way needs `eval`, which the page's policy forbids."""
+    for _ in range(10 * seconds):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(100)
+    pytest.fail(f"not true after {seconds} s: {condition}")

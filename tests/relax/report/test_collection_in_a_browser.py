@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from relax.report import Collection, Column, Exhibit, Plane, Report, Section, Strip, Thumbnail
-from tests.relax.report.conftest import wait_for_picture
+from tests.relax.report.conftest import wait_for_picture, wait_until
 from tests.relax.report.test_report import explanation, picture
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -228,7 +228,7 @@ def test_the_wheel_zooms_around_the_pointer_once_the_map_has_the_focus(visit):
     page.mouse.move(*at(page, 9))
     scrolled = page.evaluate("scrollY")
     page.mouse.wheel(0, 100)
-    page.wait_for_function("(before) => scrollY > before", arg=scrolled)
+    wait_until(page, f"scrollY > {scrolled}")
     assert page.is_visible("#hint")
 
     page.focus("#marks")

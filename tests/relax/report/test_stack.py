@@ -6,7 +6,7 @@ import pytest
 from relax.io.choice import stack_of
 from relax.report import Exhibit, stack_report
 from relax.report.stack import Profile
-from tests.relax.report.conftest import wait_for_picture
+from tests.relax.report.conftest import wait_for_picture, wait_until
 from tests.relax.report.test_report import explanation
 
 NUMBERS = [4, 6, 8, 10, 15]
@@ -208,7 +208,7 @@ def test_window_and_level_are_set_by_sliders_keys_presets_and_the_mouse(visit):
     page.mouse.move(box["x"] + 75, box["y"] + 50)
     page.mouse.up()
     page.mouse.move(box["x"] + 5, box["y"] + 5)
-    page.wait_for_function("width.value === '640'")  # 25 px of 250 of the first window, 2000
+    wait_until(page, "width.value === '640'")  # 25 px of 250 of the first window, 2000
     page.evaluate("level.value = 300; level.dispatchEvent(new Event('input'))")
     assert shown.inner_text() == "black −20, white 620 HU"
     page.get_by_role("button", name="as explained").click()
