@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -92,6 +92,16 @@ def with_hidden(trial: Trial, hidden: Sequence[NDArray[np.int64]]) -> Tensor:
     return trial.embeddings(np.stack([~np.isin(labels, cells) for cells in hidden]))
 
 
+def with_random_holes(trial: Trial, counts: Iterable[int], random: np.random.Generator) -> Tensor:
+    """(N, D) embeddings with as many cells hidden at random as each count says."""
+    return with_hidden(trial, [random.permutation(CELLS**2)[:count] for count in counts])
+
+
+def with_up_to_half_hidden(trial: Trial, random: np.random.Generator) -> Tensor:
+    """(8, D) embeddings with random sets of up to half of the cells hidden, `PER_PICTURE` of them."""
+    return with_random_holes(trial, random.integers(1, CELLS**2 // 2 + 1, PER_PICTURE).tolist(), random)
+
+
 def trial_of(pixels: Pixels, encoder: Encoder) -> Trial:
     return Trial.of(Scene.of(pixels, encoder, Hiding(cells=7)))
 
@@ -101,8 +111,7 @@ def trained(sample: Sequence[Pixels], encoder: Encoder, random: np.random.Genera
     holes, whole = [], []
     for pixels in sample:
         trial = trial_of(pixels, encoder)
-        counts = random.integers(1, CELLS**2 // 2 + 1, PER_PICTURE)
-        holes.append(with_hidden(trial, [random.permutation(CELLS**2)[:count] for count in counts]))
+        holes.append(with_up_to_half_hidden(trial, random))
         whole.append(trial.image_embedding.expand(PER_PICTURE, -1))
     groups = np.repeat(np.arange(len(sample)), PER_PICTURE)
     return Adapter.of(unchanged(torch.cat(holes)).numpy(), unchanged(torch.cat(whole)).numpy(), groups)
@@ -146,8 +155,7 @@ def of_holes(sample: Sequence[Pixels], encoder: Encoder, adapters: dict[str, Any
     random, answers, wholes = np.random.default_rng(args.seed), defaultdict(list), []
     for pixels in sample:
         trial = trial_of(pixels, encoder)
-        hidden = [random.permutation(CELLS**2)[:count] for count in HOLES for _ in range(4)]
-        embeddings = with_hidden(trial, hidden)
+        embeddings = with_random_holes(trial, np.repeat(HOLES, 4), random)
         wholes.append(trial.image_embedding)
         for name, adapter in adapters.items():
             lost = drops(embeddings, trial.image_embedding, adapter)

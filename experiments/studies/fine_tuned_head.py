@@ -55,6 +55,8 @@ from experiments.studies.fine_tuned import (
     trial_of,
     unchanged,
     with_hidden,
+    with_random_holes,
+    with_up_to_half_hidden,
     worse_and_worse,
 )
 from experiments.studies.fine_tuned import LEVELS as DAMAGE
@@ -95,9 +97,8 @@ def heads_of(sample: Sequence[Composed], encoder: Encoder, random: np.random.Gen
     whole, holes = [], []
     for picture in sample:
         trial = trial_of(picture.pixels(), encoder)
-        counts = random.integers(1, CELLS**2 // 2 + 1, PER_PICTURE)
         whole.append(trial.image_embedding)
-        holes.append(with_hidden(trial, [random.permutation(CELLS**2)[:count] for count in counts]))
+        holes.append(with_up_to_half_hidden(trial, random))
     labels = np.array([label_of(picture) for picture in sample])
     groups = np.arange(len(sample))
     both = torch.cat([torch.stack(whole), *holes])
@@ -113,7 +114,7 @@ def accuracies(trial: Trial, label: int, heads: dict[str, Head], random: np.rand
     """By head and count of cells: the share of draws of holes with which it still names the object."""
     shares = {}
     for count in (0, *HOLES):
-        embeddings = with_hidden(trial, [random.permutation(CELLS**2)[:count] for _ in range(TRIALS)])
+        embeddings = with_random_holes(trial, [count] * TRIALS, random)
         for name, head in heads.items():
             right = head.probabilities(embeddings).argmax(1) == label
             shares[name, f"accuracy, {count} cells hidden"] = float(right.mean())

@@ -16,7 +16,7 @@ from relax.auditing.predictability import Predictability
 from relax.auditing.quality import CHECKS, Quality
 from relax.auditing.result import Space
 from relax.auditing.shortcuts import LEVEL, Region, Shortcuts
-from relax.text import listed
+from relax.text import counted, listed
 
 NAMED = 6  # groups in a sentence
 STANDS_OUT = 2.0  # standard deviations within a map, averaged over the pictures
@@ -211,9 +211,9 @@ def _about_duplicates(space: Space) -> str:
     duplicates, count = space.duplicates, sum(len(group) for group in space.duplicates.groups)
     if not count:
         return f"No near-duplicates: no pair has a cosine of {duplicates.threshold:.4f} or more."
-    groups = f"{len(duplicates.groups):,} group{'s' * (len(duplicates.groups) != 1)}"
     return (
-        f"{count:,} images form {groups} of near-duplicates (cosine {duplicates.threshold:.4f} or more), "
+        f"{count:,} images form {counted(len(duplicates.groups), 'group')} of near-duplicates "
+        f"(cosine {duplicates.threshold:.4f} or more), "
         f"{duplicates.extra:,} beyond one of each. A random split would put copies into both training and test set."
     )
 

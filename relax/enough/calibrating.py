@@ -128,8 +128,8 @@ def promised(
         calibration={
             "pictures": len(first),
             "sha256": sha256(names.encode()).hexdigest(),
-            "mean_share": sizes.pop(rule),
-            "other_rules": sizes,
+            "mean_share": sizes[rule],
+            "other_rules": {name: size for name, size in sizes.items() if name != rule},
             "pairs_at_least": pairs_at_least(trails, at_least),
         },
         held_out=checked_on(others, rule, level, at_least)

@@ -93,8 +93,8 @@ def links_with(
         elif text_encoder is not None:
             raise ValueError(f'text_encoder is for texts, and b is a picture: put "{PROMPT}" before a text')
         else:
-            second = picture_side(picture_read(b, encoder, settings, 1), settings, 1, report)
-        first = picture_side(read, settings, 0, report)
+            second = picture_side(picture_read(b, encoder, settings, 1), settings, report)
+        first = picture_side(read, settings, report)
     _check_widths(first.side, second.side)
     return _explanation(first, second, settings, encoder, time.perf_counter() - start)
 

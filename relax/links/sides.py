@@ -59,20 +59,19 @@ def picture_read(image: ImageSource, encoder: Encoder, settings: Settings, numbe
     return replace(scene, source=CellMasks(scene.size, hiding.cells, hiding.keep, hiding.seed, hiding.design))
 
 
-def picture_side(scene: Scene, settings: Settings, number: int, progress: Progress | None = None) -> Embedded:
+def picture_side(scene: Scene, settings: Settings, progress: Progress | None = None) -> Embedded:
     """A picture under masks of hard cells.
 
     Args:
         scene: Of `picture_read`.
         settings: As there, and masks.
-        number: As there.
         progress: Called with (masks done, masks at the end).
 
     Raises:
         ValueError: If there are too few masks.
     """
-    hiding = replace(settings.hiding, seed=seed_of(settings.hiding, number))
     source = cast(CellMasks, scene.source)
+    hiding = replace(settings.hiding, seed=source.seed)
     masks, groups = grouping(settings.count, source.block)
     budget = Budget(masks, None, settings.execution.batch_size)
     embeddings = torch.cat([batch for _, batch in scene.passes(budget, progress)])

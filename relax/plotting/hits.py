@@ -15,7 +15,7 @@ from relax.plotting.sheet import WIDTH, Row, Sheet
 from relax.plotting.tables import FORMATS
 from relax.plotting.themes import THEMES
 from relax.plotting.thumbnails import SIDE, thumbnail
-from relax.text import number, one_of, shortened
+from relax.text import counted, number, one_of, shortened
 
 MOST = 400  # hits of a figure, whose files can be 65,535 px high
 
@@ -84,5 +84,4 @@ def in_words(hits: HitsLike) -> str:
     ends = list(dict.fromkeys(number(value, 0.01) for value in (*hits.similarities[:1], *hits.similarities[-1:])))
     span = f" ({' to '.join(ends)})" if ends else ""
     unit = measure_unit(hits.measure)
-    of = f"of {hits.images:,} image{'s' * (hits.images != 1)}"
-    return f"{closest} {of} by {unit}{span} through encoder {shortened(hits.encoder, 80)}"
+    return f"{closest} of {counted(hits.images, 'image')} by {unit}{span} through encoder {shortened(hits.encoder, 80)}"

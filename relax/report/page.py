@@ -20,6 +20,7 @@ from relax.report.blocks import findings, section, settings, space
 from relax.report.content import Report
 from relax.report.gallery import gallery
 from relax.report.text import escaped
+from relax.text import counted
 
 STYLES = ("page.css", "viewer.css", "stack.css", "gallery.css", "space.css", "print.css")
 SCRIPTS = (
@@ -135,7 +136,7 @@ def part(name: str) -> str:
 
 
 def _count(pictures: int) -> str:
-    return f"{pictures:,} picture{'s' * (pictures != 1)} explained · " if pictures else ""
+    return f"{counted(pictures, 'picture')} explained · " if pictures else ""
 
 
 def _version() -> str:

@@ -101,10 +101,7 @@ def test_the_slider_the_keys_and_the_wheel_go_through_the_slices(visit):
     page.evaluate("document.activeElement.blur()")
     before = page.evaluate("scrollY")
     page.mouse.wheel(0, 100)
-    for _ in range(50):  # without the focus, the wheel moves the page
-        if page.evaluate("scrollY") > before:
-            break
-        page.wait_for_timeout(50)
+    wait_until(page, f"scrollY > {before}")  # without the focus, the wheel moves the page
     assert page.evaluate("scrollY") > before
     assert value(page)[0] == "1"
 
